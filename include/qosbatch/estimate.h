@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file estimate.h
+ * How long a round takes at a batch size that may never have been measured, and how sure that is.
+ */
+#ifndef QOSBATCH_ESTIMATE_H
+#define QOSBATCH_ESTIMATE_H
+
+#include <qosbatch/profile.h>
+
+QB_BEGIN_DECLS
+
+/** Where an estimate comes from; each is less sure than the one before it. */
+typedef enum qb_source {
+  QB_SOURCE_MEASURED = 1,     /**< this point was measured */
+  QB_SOURCE_INTERPOLATED = 2, /**< between measured batch sizes of the same configuration */
+  QB_SOURCE_EXTRAPOLATED = 3, /**< outside the measured batch sizes of the same configuration */
+  QB_SOURCE_TRANSFERRED = 4   /**< from another configuration, by its compute power and bandwidth */
+} qb_source;
+
+/** @return "measured" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+QB_API const char *qb_source_name(qb_source source);
+
+/** What the time of a round is bounded by. */
+typedef enum qb_bound {
+  QB_BOUND_COMPUTE = 1, /**< arithmetic: F * b / c is the larger part of the roofline */
+  QB_BOUND_MEMORY = 2,  /**< weights and activations moved: bytes / m is the larger part */
+  QB_BOUND_UNKNOWN = 3  /**< the work is not known (a workload that states none) */
+} qb_bound;
+
+/** @return "compute" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+QB_API const char *qb_bound_name(qb_bound bound);
+
+/** Time and resources of a round of `batch` samples, T = b * F * p / c. */
+typedef struct qb_latency_estimate {
+  size_t size;                    /**< sizeof(qb_latency_estimate) */
+  qb_configuration configuration; /**< as asked for */
+  uint32_t batch;                 /**< as asked for */
+  qb_source source;
+  int64_t latency_ns;             /**< T, the median round */
+  int64_t low_ns;                 /**< 95 % interval of T */
+  int64_t high_ns;
+  int64_t p95_ns;                 /**< 95th percentile of single rounds */
+  double throughput_per_s;        /**< samples/s of all instances together */
+  double density;                 /**< p, dimensionless; 1/p is the efficiency */
+  double compute_flops;           /**< c: of the threads of one instance, all instances running */
+  uint64_t memory_bytes;          /**< of all instances together, weights included */
+  qb_bound bound;
+} qb_latency_estimate;
+
+#define QB_LATENCY_ESTIMATE_INIT                                                                   \
+  {                                                                                                \
+    sizeof(qb_latency_estimate), QB_CONFIGURATION_INIT, 0, QB_SOURCE_MEASURED, 0, 0, 0, 0, 0, 0,   \
+        0, 0, QB_BOUND_UNKNOWN                                                                     \
+  }
+
+/**
+ * Estimates a round.
+ *
+ * Between measured batch sizes log(time per sample) is interpolated over log(batch), kept within
+ * what a round may do: a larger batch never takes less time in all. Beyond them the last time per
+ * sample is kept and the interval widens. A configuration that was not measured gets the density of
+ * the nearest one and its own compute power, with a wide interval.
+ *
+ * @param configuration NULL: the profile's with the highest throughput
+ * @param batch 1..QB_MAX_BATCH
+ * @param[out] estimate its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe. Takes no lock and allocates nothing.
+ */
+QB_API qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configuration,
+                             uint32_t batch, qb_latency_estimate *estimate);
+
+QB_END_DECLS
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file model.h
+ * A neural network: what it computes, how much work that is, and what goes in and out.
+ */
+#ifndef QOSBATCH_MODEL_H
+#define QOSBATCH_MODEL_H
+
+#include <qosbatch/context.h>
+
+QB_BEGIN_DECLS
+
+/** The largest batch any call accepts. */
+#define QB_MAX_BATCH 65536u
+
+/** The most dimensions a tensor has, the batch not counted. */
+#define QB_MAX_DIMS 7
+
+/**
+ * A network with its weights.
+ * Thread-safety: safe; immutable after creation.
+ */
+typedef struct qb_model qb_model;
+
+/**
+ * How a network is run on a node: `instances` rounds at the same time, each on `threads` threads
+ * with cores of its own.
+ */
+typedef struct qb_configuration {
+  size_t size;        /**< sizeof(qb_configuration) */
+  uint32_t instances; /**< 1 or more */
+  uint32_t threads;   /**< threads per instance, 1 or more */
+} qb_configuration;
+
+#define QB_CONFIGURATION_INIT                                                                      \
+  {                                                                                                \
+    sizeof(qb_configuration), 1, 1                                                                 \
+  }
+
+/**
+ * Makes one of the built-in networks:
+ * - "alexnet": Krizhevsky, Sutskever and Hinton, NIPS 2012, as published: 227x227 input, two-group
+ *   convolutions, local response normalisation, three fully connected layers, softmax. 62 M weights.
+ * - "resnet50": He et al., CVPR 2016, version 1.5 (the 3x3 convolution has the stride): 224x224
+ *   input, 26 M weights, batch normalisation folded into the convolutions.
+ *
+ * Weights are drawn from a fixed seed so that activations keep a normal range in every layer;
+ * they classify nothing, and cost exactly what trained ones cost.
+ *
+ * @param[out] model a new reference
+ * @return QB_OK; QB_ERROR_NOT_FOUND (the message lists the names); QB_ERROR_NO_MEMORY
+ */
+QB_API qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **model);
+
+/**
+ * The host's own engine, profiled and optimized like a network. Callbacks return 0 on success and
+ * anything else to fail the call with QB_ERROR_ENGINE. They are called on threads of the session,
+ * one thread for each instance, so calls with the same `instance` never overlap and calls with
+ * different ones do.
+ */
+typedef struct qb_workload {
+  size_t size;      /**< sizeof(qb_workload) */
+  const char *name; /**< for profiles; copied */
+  void *user;       /**< passed to the callbacks; must outlive the model */
+  /** Makes `batch` ready on an instance (compile, allocate); its time is reported apart. May be NULL. */
+  int (*prepare)(void *user, const qb_configuration *configuration, uint32_t instance,
+                 uint32_t batch);
+  /**
+   * Runs one round. `inputs` and `outputs` are those given to qb_session_run(), NULL while
+   * profiling: use data of your own then.
+   */
+  int (*run)(void *user, uint32_t instance, uint32_t batch, const void *const *inputs,
+             void *const *outputs);
+  double flops_per_sample;       /**< F; 0 if not known: 1 is taken and p/c stands for s/sample */
+  double bytes_per_sample;       /**< memory traffic that grows with the batch; 0 if not known */
+  uint64_t weight_bytes;         /**< memory traffic once a round; 0 if not known */
+  uint64_t instance_bytes;       /**< memory an instance takes at any batch; 0 if not known */
+  uint64_t instance_sample_bytes; /**< memory an instance takes per sample; 0 if not known */
+} qb_workload;
+
+#define QB_WORKLOAD_INIT                                                                           \
+  {                                                                                                \
+    sizeof(qb_workload), NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0                                     \
+  }
+
+/**
+ * Makes a model of the host's own engine.
+ * @param[out] model a new reference
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (no name or no run, or negative work);
+ * QB_ERROR_NO_MEMORY
+ */
+QB_API qb_status qb_model_from_workload(qb_context *context, const qb_workload *workload,
+                                        qb_model **model);
+
+/** What is known of a model. Strings belong to the model. */
+typedef struct qb_model_info {
+  size_t size;                           /**< sizeof(qb_model_info) */
+  const char *name;                      /**< "resnet50" */
+  uint32_t inputs;                       /**< 0 for a workload */
+  uint32_t outputs;                      /**< 0 for a workload */
+  uint32_t operators;                    /**< after fusion; 0 for a workload */
+  double flops_per_sample;               /**< F, 2 per multiply-add */
+  uint64_t weight_bytes;                 /**< all constants as 32-bit floats */
+  uint64_t activation_bytes_per_sample;  /**< sum of all operators' outputs */
+} qb_model_info;
+
+#define QB_MODEL_INFO_INIT                                                                         \
+  {                                                                                                \
+    sizeof(qb_model_info), NULL, 0, 0, 0, 0, 0, 0                                                  \
+  }
+
+/** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */
+QB_API qb_status qb_model_get_info(const qb_model *model, qb_model_info *info);
+
+/** An input or output of a model: 32-bit floats, row-major, the batch as the outermost dimension. */
+typedef struct qb_tensor_info {
+  size_t size;                    /**< sizeof(qb_tensor_info) */
+  const char *name;               /**< belongs to the model */
+  uint32_t rank;                  /**< number of dimensions, the batch not counted */
+  int64_t dims[QB_MAX_DIMS];      /**< of one sample: {3, 224, 224} for an image (C, H, W) */
+  uint64_t elements_per_sample;   /**< their product */
+} qb_tensor_info;
+
+#define QB_TENSOR_INFO_INIT                                                                        \
+  {                                                                                                \
+    sizeof(qb_tensor_info), NULL, 0, {0}, 0                                                        \
+  }
+
+/** Describes input `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
+QB_API qb_status qb_model_get_input(const qb_model *model, uint32_t index, qb_tensor_info *info);
+
+/** Describes output `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
+QB_API qb_status qb_model_get_output(const qb_model *model, uint32_t index, qb_tensor_info *info);
+
+/** The work of one operator. Strings belong to the model. */
+typedef struct qb_operator_info {
+  size_t size;             /**< sizeof(qb_operator_info) */
+  const char *name;        /**< "conv2_x.0.reduce" */
+  const char *kind;        /**< "convolution", with what is fused behind it: "convolution+relu" */
+  double flops_per_sample; /**< 2 per multiply-add */
+  uint64_t bytes_per_sample; /**< activations read and written */
+  uint64_t weight_bytes;     /**< read once a round */
+} qb_operator_info;
+
+#define QB_OPERATOR_INFO_INIT                                                                      \
+  {                                                                                                \
+    sizeof(qb_operator_info), NULL, NULL, 0, 0, 0                                                  \
+  }
+
+/** Describes operator `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
+QB_API qb_status qb_model_get_operator(const qb_model *model, uint32_t index,
+                                       qb_operator_info *info);
+
+/** @return the same model, with one more reference. Thread-safety: safe. */
+QB_API qb_model *qb_model_ref(qb_model *model);
+
+/** Gives a reference back; NULL is allowed. Thread-safety: safe. */
+QB_API void qb_model_unref(qb_model *model);
+
+QB_END_DECLS
+
+#endif

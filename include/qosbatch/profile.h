@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file profile.h
+ * How long rounds of a model take on a node: measured, and how it was measured.
+ */
+#ifndef QOSBATCH_PROFILE_H
+#define QOSBATCH_PROFILE_H
+
+#include <qosbatch/model.h>
+#include <qosbatch/node.h>
+
+#include <stdbool.h>
+
+QB_BEGIN_DECLS
+
+/**
+ * Measured points over (configuration, batch), with the node and the model they were measured on.
+ * Thread-safety: safe; immutable after creation.
+ */
+typedef struct qb_profile qb_profile;
+
+typedef struct qb_profile_params {
+  size_t size;        /**< sizeof(qb_profile_params) */
+  uint32_t max_batch; /**< largest batch measured, 1..QB_MAX_BATCH; 0: 64 */
+  /** Batch sizes to measure, each 1..QB_MAX_BATCH; NULL: 1, 2, 3, 4, 6, 8,
+   * 12, 16, ... two to an octave up to max_batch, and it. */
+  const uint32_t *batches;
+  size_t batch_count;
+  /** Configurations to measure; NULL: 1 instance on 1 thread, on all, and an instance a thread. */
+  const qb_configuration *configurations;
+  size_t configuration_count;
+  int64_t time_budget_ns; /**< for measuring, preparation not counted; 0: 20 s a configuration */
+  double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
+} qb_profile_params;
+
+#define QB_PROFILE_PARAMS_INIT                                                                     \
+  {                                                                                                \
+    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0                                         \
+  }
+
+/** What a profile run is doing. */
+typedef enum qb_phase {
+  QB_PHASE_PREPARE = 1, /**< making batch sizes ready */
+  QB_PHASE_MEASURE = 2  /**< timing rounds */
+} qb_phase;
+
+typedef struct qb_progress {
+  size_t size;                    /**< sizeof(qb_progress), set by the library */
+  qb_phase phase;
+  double fraction;                /**< of the whole run, 0..1, never falling */
+  int64_t elapsed_ns;             /**< since the call began */
+  qb_configuration configuration; /**< being worked on */
+  uint32_t batch;                 /**< being worked on */
+} qb_progress;
+
+/**
+ * Called between rounds on the thread that called qb_profile_run().
+ * @return true to go on, false to stop: the call then fails with QB_ERROR_CANCELLED.
+ */
+typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
+
+/**
+ * Measures a model on the node this process runs on.
+ *
+ * Every batch size is made ready first. Then the points are visited in interleaved passes, so that
+ * a neighbour's burst touches many points a little and not one point wholly. Beside each visit a
+ * fixed yardstick of fused multiply-adds tells how fast the cores were just then; visits during
+ * which they were slowed are set aside, or rescaled when no others are left. All instances of a
+ * configuration run together: the latency of a point is that of a round among its neighbours.
+ *
+ * @param node from qb_node_detect() in this process, with c measured
+ * @param params or NULL for the defaults
+ * @param progress or NULL
+ * @param[out] profile a new reference
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_CANCELLED;
+ * QB_ERROR_ENGINE; QB_ERROR_SYSTEM; QB_ERROR_UNSUPPORTED
+ */
+QB_API qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params *params,
+                                qb_progress_callback progress, void *user, qb_profile **profile);
+
+/**
+ * Saves a profile as JSON (docs/formats.md), atomically: the file is either the old or the new one.
+ * @return QB_OK; QB_ERROR_IO; QB_ERROR_NO_MEMORY
+ */
+QB_API qb_status qb_profile_save(const qb_profile *profile, const char *path);
+
+/**
+ * Loads a profile and checks every field; unknown fields are refused.
+ * @param[out] profile a new reference
+ * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT; QB_ERROR_VERSION; QB_ERROR_NO_MEMORY
+ */
+QB_API qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **profile);
+
+/**
+ * Tells whether a profile speaks of this node: same processor, instruction set, cores, quota and,
+ * where measured, a compute power within 25 %.
+ * @return QB_OK; QB_ERROR_MISMATCH (the message lists every difference); QB_ERROR_INVALID_ARGUMENT
+ */
+QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node);
+
+/** What is known of a profile. Strings belong to the profile. */
+typedef struct qb_profile_info {
+  size_t size;               /**< sizeof(qb_profile_info) */
+  const char *model;         /**< "resnet50" */
+  const char *engine;        /**< "oneDNN 2.6.3" */
+  const char *library;       /**< version of libqosbatch that measured */
+  int64_t created_unix_s;    /**< when, seconds since 1970-01-01 UTC */
+  double flops_per_sample;   /**< F */
+  uint32_t points;           /**< measured (configuration, batch) pairs */
+  uint32_t configurations;   /**< different configurations */
+  uint32_t max_batch;        /**< largest measured batch */
+  int64_t measure_ns;        /**< time spent timing rounds */
+  int64_t prepare_ns;        /**< time spent making batch sizes ready */
+  uint64_t weight_bytes;     /**< packed weights, held once */
+} qb_profile_info;
+
+#define QB_PROFILE_INFO_INIT                                                                       \
+  {                                                                                                \
+    sizeof(qb_profile_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0                              \
+  }
+
+/** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */
+QB_API qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info);
+
+/** @return the node the profile was measured on; belongs to the profile. Thread-safety: safe. */
+QB_API qb_node *qb_profile_node(const qb_profile *profile);
+
+/** A measured point. */
+typedef struct qb_profile_point {
+  size_t size;                    /**< sizeof(qb_profile_point) */
+  qb_configuration configuration;
+  uint32_t batch;
+  uint32_t visits;                /**< times it was visited and kept */
+  uint32_t set_aside;             /**< times it was visited and the yardstick was slow */
+  int64_t latency_ns;             /**< median of a round, all instances running */
+  int64_t low_ns;                 /**< distribution-free 95 % interval of that median */
+  int64_t high_ns;
+  int64_t p95_ns;                 /**< 95th percentile of single rounds */
+  int64_t prepare_ns;             /**< time to make this batch size ready */
+  uint64_t memory_bytes;          /**< of all instances together, weights included */
+  bool disturbed;                 /**< no undisturbed visit: latencies are rescaled ones */
+} qb_profile_point;
+
+#define QB_PROFILE_POINT_INIT                                                                      \
+  {                                                                                                \
+    sizeof(qb_profile_point), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, false              \
+  }
+
+/**
+ * Describes point `index`; points are ordered by instances, threads, batch.
+ * @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT
+ */
+QB_API qb_status qb_profile_get_point(const qb_profile *profile, uint32_t index,
+                                      qb_profile_point *point);
+
+/** @return the same profile, with one more reference. Thread-safety: safe. */
+QB_API qb_profile *qb_profile_ref(qb_profile *profile);
+
+/** Gives a reference back; NULL is allowed. Thread-safety: safe. */
+QB_API void qb_profile_unref(qb_profile *profile);
+
+QB_END_DECLS
+
+#endif

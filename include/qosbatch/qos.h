@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file qos.h
+ * The quality of service a user asks for, and the load it has to hold under.
+ */
+#ifndef QOSBATCH_QOS_H
+#define QOSBATCH_QOS_H
+
+#include <qosbatch/export.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+QB_BEGIN_DECLS
+
+/** A field that is 0 asks for nothing. */
+typedef struct qb_qos {
+  size_t size;            /**< sizeof(qb_qos) */
+  int64_t latency_ns;     /**< a sample is answered within this time of its arrival ... */
+  double percentile;      /**< ... in this many cases of 100, in (0, 100); 0: 99 */
+  int64_t deadline_ns;    /**< a job is done within this time of its start */
+  double budget_per_hour; /**< price of the node per hour is at most this */
+  uint64_t memory_bytes;  /**< weights, activations and scratchpads stay below this */
+} qb_qos;
+
+#define QB_QOS_INIT                                                                                \
+  {                                                                                                \
+    sizeof(qb_qos), 0, 0.0, 0, 0.0, 0                                                              \
+  }
+
+/** Samples that arrive independently of each other (a Poisson process). */
+typedef struct qb_load {
+  size_t size;       /**< sizeof(qb_load) */
+  double rate_per_s; /**< samples per second, > 0 */
+  uint32_t queued;   /**< samples that wait already at the start */
+} qb_load;
+
+#define QB_LOAD_INIT                                                                               \
+  {                                                                                                \
+    sizeof(qb_load), 0.0, 0                                                                        \
+  }
+
+/** What an answer was decided by, or why there is none. Values are stable. */
+typedef enum qb_reason {
+  QB_REASON_NONE = 0,       /**< nothing to decide: no samples wait, or no instance is free */
+  QB_REASON_SLO = 1,        /**< the latency promised: a larger batch or a longer wait breaks it */
+  QB_REASON_FILL = 2,       /**< filling the batch: waiting gains more than it costs */
+  QB_REASON_THROUGHPUT = 3, /**< this batch has the least time per sample */
+  QB_REASON_CAPACITY = 4,   /**< the rate: it needs (or exceeds) the node's throughput */
+  QB_REASON_MEMORY = 5,     /**< the memory limit */
+  QB_REASON_BUDGET = 6,     /**< the price limit */
+  QB_REASON_DEADLINE = 7,   /**< the deadline of a job */
+  QB_REASON_LATE = 8        /**< the oldest sample is late already: run what waits at once */
+} qb_reason;
+
+/** @return "slo" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+QB_API const char *qb_reason_name(qb_reason reason);
+
+QB_END_DECLS
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/structs.h"
+
+#include "core/error.h"
+
+#include <string.h>
+
+/* No public struct is this large; a size beyond it is a struct that was not initialised. */
+enum { LARGEST_STRUCT = 4096 };
+
+static size_t size_of(const void *theirs)
+{
+  size_t size;
+  memcpy(&size, theirs, sizeof size);
+  return size;
+}
+
+qb_status qb__struct_check_out(const void *theirs, size_t oldest, const char *name)
+{
+  if (!theirs)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL; pass a struct to fill", name);
+  const size_t size = size_of(theirs);
+  if (size < oldest || size > LARGEST_STRUCT)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "%s.size is %zu, expected at least %zu; initialise it with its _INIT macro",
+                    name, size, oldest);
+  return QB_OK;
+}
+
+qb_status qb__struct_in(void *ours, size_t ours_bytes, size_t oldest, const void *theirs,
+                        const char *name)
+{
+  const qb_status status = qb__struct_check_out(theirs, oldest, name);
+  if (status)
+    return status;
+  const size_t size = size_of(theirs);
+  for (size_t i = ours_bytes; i < size; i++)
+    if (((const unsigned char *)theirs)[i])
+      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                      "%s sets a field at byte %zu that libqosbatch %s does not know; update the "
+                      "library or leave the field 0",
+                      name, i, QB_LIBRARY_VERSION);
+  memset(ours, 0, ours_bytes);
+  memcpy(ours, theirs, size < ours_bytes ? size : ours_bytes);
+  memcpy(ours, &ours_bytes, sizeof ours_bytes);
+  return QB_OK;
+}
+
+void qb__struct_out(void *theirs, const void *ours, size_t ours_bytes)
+{
+  const size_t size = size_of(theirs);
+  const size_t common = size < ours_bytes ? size : ours_bytes;
+  memcpy((char *)theirs + sizeof size, (const char *)ours + sizeof size, common - sizeof size);
+  if (size > ours_bytes)
+    memset((char *)theirs + ours_bytes, 0, size - ours_bytes);
+}

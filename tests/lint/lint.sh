@@ -1,0 +1,71 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Rules a compiler does not know. Prints what breaks them and fails.
+set -u
+cd "$(dirname "$0")/../.."
+bad=0
+
+complain()
+{
+	echo "lint: $*"
+	bad=1
+}
+
+# Data flows one way: a folder of lib/ includes itself and those before it.
+layers="core node model engine profile estimate optimize place simulate"
+before=
+for layer in $layers; do
+	before="$before $layer"
+	[ -d "lib/$layer" ] || continue
+	for file in lib/"$layer"/*.[ch]; do
+		for used in $(sed -n 's/^#include "\([a-z]*\)\/.*/\1/p' "$file" | sort -u); do
+			case " $before " in
+			*" $used "*) ;;
+			*) complain "$file includes $used/, which comes after $layer/" ;;
+			esac
+		done
+	done
+done
+for folder in lib/*/; do
+	case " $layers " in
+	*" $(basename "$folder") "*) ;;
+	*) complain "$folder is in no layer; name its place in tests/lint/lint.sh" ;;
+	esac
+done
+
+# One door to oneDNN, and none from the tool and the examples to the inside.
+for file in $(grep -lE '#include <(oneapi/dnnl|dnnl)' -r lib tools examples tests bench --include=*.[ch]); do
+	case $file in
+	lib/engine/onednn*) ;;
+	*) complain "$file includes oneDNN; only lib/engine/onednn*.c may" ;;
+	esac
+done
+for file in $(find tools examples -name '*.[ch]'); do
+	if grep -qE '#include "(core|node|model|engine|profile|estimate|optimize)/' "$file"; then
+		complain "$file includes a private header"
+	fi
+done
+
+# Memory, printing and exits in the library.
+for word in 'malloc(' 'calloc(' 'realloc(' 'printf(' 'fprintf(' 'abort(' 'exit(' 'setlocale(' 'getenv('; do
+	for hit in $(grep -nF "$word" -r lib --include=*.c | grep -vE "[_a-z]$(printf %s "$word" | tr -d '(')\(" | cut -d: -f1,2); do
+		complain "$hit calls $word); the library does not"
+	done
+done
+
+for file in $(git ls-files '*.c' '*.h' '*.py' '*.sh' 'dev' '*meson.build' 2>/dev/null); do
+	[ -f "$file" ] || continue
+	head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || complain "$file has no SPDX line"
+	if grep -nE '[[:blank:]]+$' "$file" | head -n 1 | grep -q .; then
+		complain "$file has blanks at the end of line $(grep -nE '[[:blank:]]+$' "$file" | head -n 1 | cut -d: -f1)"
+	fi
+done
+
+if command -v clang-format-14 >/dev/null 2>&1; then
+	for file in $(git ls-files '*.c' '*.h'); do
+		[ -f "$file" ] || continue
+		clang-format-14 --dry-run -Werror "$file" >/dev/null 2>&1 ||
+			complain "$file is not formatted; clang-format-14 -i $file"
+	done
+fi
+exit $bad
