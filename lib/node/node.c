@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/structs.h"
+#include "node/bandwidth.h"
+#include "node/cgroup.h"
+#include "node/compute_power.h"
+#include "node/node_impl.h"
+#include "node/yardstick.h"
+
+#include <math.h>
+#include <string.h>
+
+static const int64_t DEFAULT_BUDGET_NS = 1500000000;
+
+const char *qb_isa_name(qb_isa isa)
+{
+  static const char *const names[] = {"best", "generic", "sse41", "avx", "avx2", "avx512"};
+  const size_t i = (size_t)isa;
+  return i < sizeof names / sizeof *names ? names[i] : "unknown";
+}
+
+/* The largest entry of an instruction set (the best one that is there for QB_ISA_BEST). */
+static const qb__sustained *entries_of(const qb__sustained *table, size_t count, qb_isa isa,
+                                       size_t *found)
+{
+  const qb_isa use = isa == QB_ISA_BEST && count ? table[count - 1].isa : isa;
+  size_t first = 0;
+  while (first < count && table[first].isa != use)
+    first++;
+  size_t end = first;
+  while (end < count && table[end].isa == use)
+    end++;
+  *found = end - first;
+  return table + first;
+}
+
+/* Linear between the numbers of threads that were measured, constant beyond them. */
+static bool look_up(const qb__sustained *table, size_t count, qb_isa isa, uint32_t threads,
+                    double *per_s)
+{
+  const qb__sustained *e = entries_of(table, count, isa, &count);
+  if (!count)
+    return false;
+  size_t i = 0;
+  while (i + 1 < count && e[i + 1].threads <= threads)
+    i++;
+  *per_s = e[i].per_s;
+  if (i + 1 < count && threads > e[i].threads)
+    *per_s += (e[i + 1].per_s - e[i].per_s) * (threads - e[i].threads) /
+              (e[i + 1].threads - e[i].threads);
+  return true;
+}
+
+qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__sustained *compute,
+                       size_t compute_count, const qb__sustained *bandwidth,
+                       size_t bandwidth_count, qb_node **node)
+{
+  qb_node *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  qb__refcount_init(&self->references);
+  self->context = qb_context_ref(context);
+  self->info = *info;
+  self->info.size = sizeof self->info;
+  self->compute_count = compute_count;
+  self->bandwidth_count = bandwidth_count;
+  self->info.cpu = qb__strdup(context, info->cpu);
+  self->compute = qb__calloc(context, compute_count, sizeof *compute);
+  self->bandwidth = qb__calloc(context, bandwidth_count, sizeof *bandwidth);
+  if (!self->info.cpu || !self->compute || !self->bandwidth) {
+    qb_node_unref(self);
+    return QB_ERROR_NO_MEMORY;
+  }
+  if (compute_count)
+    memcpy(self->compute, compute, compute_count * sizeof *compute);
+  if (bandwidth_count)
+    memcpy(self->bandwidth, bandwidth, bandwidth_count * sizeof *bandwidth);
+  const uint32_t threads = info->usable_threads;
+  self->info.compute_flops = self->info.memory_bytes_per_s = 0;
+  (void)look_up(self->compute, compute_count, QB_ISA_BEST, threads, &self->info.compute_flops);
+  (void)look_up(self->bandwidth, bandwidth_count, QB_ISA_BEST, threads,
+                &self->info.memory_bytes_per_s);
+  *node = self;
+  return QB_OK;
+}
+
+/* The processor's name as Linux gives it, in `name`; "unknown" where it gives none. */
+static void read_cpu_name(const qb_context *context, char name[128])
+{
+  strcpy(name, "unknown");
+  char *text;
+  size_t bytes;
+  if (qb__file_read(context, "/proc/cpuinfo", 1 << 24, &text, &bytes))
+    return;
+  const char *line = strstr(text, "model name");
+  const char *colon = line ? strchr(line, ':') : NULL;
+  if (colon) {
+    colon += 1 + strspn(colon + 1, " \t");
+    const size_t length = strcspn(colon, "\n");
+    if (length > 0 && length < 128) {
+      memcpy(name, colon, length);
+      name[length] = 0;
+    }
+  }
+  qb__free(context, text);
+}
+
+static qb_status measure(qb_context *context, const qb__topology *topology, int64_t budget_ns,
+                         const qb_node_info *info, qb_node **node)
+{
+  qb__sustained *tables = qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
+  if (!tables)
+    return QB_ERROR_NO_MEMORY;
+  qb__sustained *compute = tables, *bandwidth = tables + QB__MOST_COMPUTE;
+  size_t compute_count = 0, bandwidth_count = 0;
+  qb_status status = QB_OK;
+  if (budget_ns >= 0) {
+    status = qb__measure_compute(context, topology, info->usable_threads, budget_ns / 2, compute,
+                                 &compute_count);
+    if (!status)
+      status = qb__measure_bandwidth(context, topology, info->usable_threads, budget_ns / 2,
+                                     bandwidth, &bandwidth_count);
+  }
+  if (!status)
+    status = qb__node_new(context, info, compute, compute_count, bandwidth, bandwidth_count, node);
+  qb__free(context, tables);
+  return status;
+}
+
+qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_node **node)
+{
+  if (!context || !node)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", context ? "node" : "context");
+  qb_node_params use = QB_NODE_PARAMS_INIT;
+  qb_status status = QB_OK;
+  if (params)
+    status = qb__struct_in(&use, sizeof use, sizeof use, params, "qb_node_params");
+  if (status)
+    return status;
+  if (!(use.price_per_hour >= 0) || !isfinite(use.price_per_hour))
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "price_per_hour %g must be finite and not negative; 0 if not known",
+                    use.price_per_hour);
+  qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
+  if (!topology)
+    return QB_ERROR_NO_MEMORY;
+  status = qb__topology_read(topology);
+  if (!status) {
+    char name[128];
+    read_cpu_name(context, name);
+    qb__cgroup_limits limits;
+    qb__cgroup_read(context, "", &limits);
+    qb_node_info info = QB_NODE_INFO_INIT;
+    info.cpu = name;
+    info.hardware_threads = topology->hardware_threads;
+    info.cores = topology->core_count;
+    info.quota_cores = limits.cpu_cores > 0 && limits.cpu_cores < topology->hardware_threads
+                           ? limits.cpu_cores
+                           : topology->hardware_threads;
+    info.usable_threads = (uint32_t)fmin(info.cores, ceil(info.quota_cores));
+    info.numa_nodes = topology->numa_nodes;
+    info.isa = qb__best_isa();
+    info.l1d_bytes = topology->l1d_bytes;
+    info.l2_bytes = topology->l2_bytes;
+    info.l3_bytes = topology->l3_bytes;
+    info.memory_bytes = limits.memory_bytes && limits.memory_bytes < topology->memory_bytes
+                            ? limits.memory_bytes
+                            : topology->memory_bytes;
+    info.price_per_hour = use.price_per_hour;
+    status = measure(context, topology,
+                     use.measure_budget_ns ? use.measure_budget_ns : DEFAULT_BUDGET_NS, &info, node);
+  }
+  qb__free(context, topology);
+  return status;
+}
+
+qb_status qb_node_get_info(const qb_node *node, qb_node_info *info)
+{
+  if (!node)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "node is NULL");
+  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_node_info");
+  if (!status)
+    qb__struct_out(info, &node->info, sizeof node->info);
+  return status;
+}
+
+qb_status qb_node_compute_flops(const qb_node *node, uint32_t threads, qb_isa isa, double *flops)
+{
+  if (!node || !flops || threads < 1)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s", !node     ? "node is NULL"
+                                                     : !flops ? "flops is NULL"
+                                                              : "threads is 0; pass 1 or more");
+  double found;
+  if (!look_up(node->compute, node->compute_count, isa, threads, &found))
+    return qb__fail(QB_ERROR_NOT_FOUND, "the compute power of '%s' with %s was not measured",
+                    node->info.cpu, qb_isa_name(isa));
+  *flops = found;
+  return QB_OK;
+}
+
+qb_status qb_node_bandwidth(const qb_node *node, uint32_t threads, double *bytes_per_s)
+{
+  if (!node || !bytes_per_s || threads < 1)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s",
+                    !node          ? "node is NULL"
+                    : !bytes_per_s ? "bytes_per_s is NULL"
+                                   : "threads is 0; pass 1 or more");
+  double found;
+  if (!look_up(node->bandwidth, node->bandwidth_count, QB_ISA_BEST, threads, &found))
+    return qb__fail(QB_ERROR_NOT_FOUND, "the memory bandwidth of '%s' was not measured",
+                    node->info.cpu);
+  *bytes_per_s = found;
+  return QB_OK;
+}
+
+qb_node *qb_node_ref(qb_node *node)
+{
+  if (node)
+    qb__refcount_take(&node->references);
+  return node;
+}
+
+void qb_node_unref(qb_node *node)
+{
+  if (!node || !qb__refcount_drop(&node->references))
+    return;
+  qb_context *context = node->context;
+  qb__free(context, node->info.cpu);
+  qb__free(context, node->compute);
+  qb__free(context, node->bandwidth);
+  qb__free(context, node);
+  qb_context_unref(context);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/node_store.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "node/bandwidth.h"
+#include "node/compute_power.h"
+
+#include <string.h>
+
+static const char FORMAT[] = "qosbatch-node";
+enum { VERSION = 1, LARGEST_FILE = 1 << 20 };
+
+/* Beyond what any machine has; what is larger is a mistake. */
+static const double MOST_PER_S = 1e18;
+static const int64_t MOST_BYTES = INT64_C(1) << 52;
+
+static json_t *table_to_json(const qb__sustained *table, size_t count, const char *unit)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; array && i < count; i++) {
+    json_t *entry = table[i].isa == QB_ISA_BEST
+                        ? json_pack("{s:I, s:f}", "threads", (json_int_t)table[i].threads, unit,
+                                    table[i].per_s)
+                        : json_pack("{s:s, s:I, s:f}", "isa", qb_isa_name(table[i].isa), "threads",
+                                    (json_int_t)table[i].threads, unit, table[i].per_s);
+    if (json_array_append_new(array, entry)) {
+      json_decref(array);
+      array = NULL;
+    }
+  }
+  return array;
+}
+
+json_t *qb__node_to_json(const qb_node *node)
+{
+  const qb_node_info *i = &node->info;
+  json_t *compute = table_to_json(node->compute, node->compute_count, "flops");
+  json_t *bandwidth = table_to_json(node->bandwidth, node->bandwidth_count, "bytes_per_s");
+  return json_pack("{s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "cpu",
+                   i->cpu, "isa", qb_isa_name(i->isa), "hardware_threads",
+                   (json_int_t)i->hardware_threads, "cores", (json_int_t)i->cores, "quota_cores",
+                   i->quota_cores, "usable_threads", (json_int_t)i->usable_threads, "numa_nodes",
+                   (json_int_t)i->numa_nodes, "l1d_bytes", (json_int_t)i->l1d_bytes, "l2_bytes",
+                   (json_int_t)i->l2_bytes, "l3_bytes", (json_int_t)i->l3_bytes, "memory_bytes",
+                   (json_int_t)i->memory_bytes, "price_per_hour", i->price_per_hour, "compute",
+                   compute, "bandwidth", bandwidth);
+}
+
+static qb_isa isa_from_json(qb__json *at)
+{
+  const char *name = qb__json_string(at, "isa");
+  for (qb_isa isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++)
+    if (!strcmp(qb_isa_name(isa), name))
+      return isa;
+  qb__json_fail(at, "isa", "'%.32s' is no instruction set; expected generic, sse41, avx, avx2 or "
+                           "avx512",
+                name);
+  return QB_ISA_GENERIC;
+}
+
+/* Reads a table and checks that it is in order, without a place twice. */
+static size_t table_from_json(qb__json *at, const char *key, bool has_isa, const char *unit,
+                              size_t most, qb__sustained *table)
+{
+  qb__json array, entry;
+  const size_t count = qb__json_array(at, key, 0, most, &array);
+  for (size_t i = 0; i < count && !at->file->status; i++) {
+    qb__json_element(&array, i, &entry);
+    table[i].isa = has_isa ? isa_from_json(&entry) : QB_ISA_BEST;
+    table[i].threads = (uint32_t)qb__json_int(&entry, "threads", 1, 65536);
+    table[i].per_s = qb__json_double(&entry, unit, 1, MOST_PER_S);
+    qb__json_end(&entry);
+    if (i && (table[i].isa < table[i - 1].isa ||
+              (table[i].isa == table[i - 1].isa && table[i].threads <= table[i - 1].threads)))
+      qb__json_fail(&entry, "threads", "entries must be in rising order, and none twice");
+  }
+  return count;
+}
+
+qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
+{
+  qb__sustained *tables = qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
+  if (!tables)
+    return at->file->status = QB_ERROR_NO_MEMORY;
+  qb__sustained *compute = tables, *bandwidth = tables + QB__MOST_COMPUTE;
+  qb_node_info info = QB_NODE_INFO_INIT;
+  info.cpu = qb__json_string(at, "cpu");
+  info.isa = isa_from_json(at);
+  info.hardware_threads = (uint32_t)qb__json_int(at, "hardware_threads", 1, 65536);
+  info.cores = (uint32_t)qb__json_int(at, "cores", 1, 65536);
+  info.quota_cores = qb__json_double(at, "quota_cores", 1e-6, 65536);
+  info.usable_threads = (uint32_t)qb__json_int(at, "usable_threads", 1, 65536);
+  info.numa_nodes = (uint32_t)qb__json_int(at, "numa_nodes", 1, 65536);
+  info.l1d_bytes = (uint64_t)qb__json_int(at, "l1d_bytes", 0, MOST_BYTES);
+  info.l2_bytes = (uint64_t)qb__json_int(at, "l2_bytes", 0, MOST_BYTES);
+  info.l3_bytes = (uint64_t)qb__json_int(at, "l3_bytes", 0, MOST_BYTES);
+  info.memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 0, MOST_BYTES);
+  info.price_per_hour = qb__json_double(at, "price_per_hour", 0, 1e12);
+  const size_t compute_count =
+      table_from_json(at, "compute", true, "flops", QB__MOST_COMPUTE, compute);
+  const size_t bandwidth_count =
+      table_from_json(at, "bandwidth", false, "bytes_per_s", QB__MOST_BANDWIDTH, bandwidth);
+  qb__json_end(at);
+  if (!at->file->status)
+    at->file->status =
+        qb__node_new(context, &info, compute, compute_count, bandwidth, bandwidth_count, node);
+  qb__free(context, tables);
+  return at->file->status;
+}
+
+qb_status qb_node_save(const qb_node *node, const char *path)
+{
+  if (!node || !path)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", node ? "path" : "node");
+  json_t *head = json_pack("{s:s, s:i}", "format", FORMAT, "version", VERSION);
+  json_t *body = qb__node_to_json(node);
+  if (!head || !body || json_object_update(head, body)) {
+    json_decref(head);
+    head = NULL;
+  }
+  json_decref(body);
+  return qb__json_save(node->context, path, head);
+}
+
+qb_status qb_node_load(qb_context *context, const char *path, qb_node **node)
+{
+  if (!context || !path || !node)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !context ? "context" : !path ? "path" : "node");
+  qb__json_file file;
+  qb__json root;
+  qb_node *loaded = NULL;
+  qb_status status = qb__json_open(&file, context, path, LARGEST_FILE, FORMAT, VERSION, &root);
+  if (!status)
+    status = qb__node_from_json(context, &root, &loaded);
+  qb__json_close(&file);
+  if (!status)
+    *node = loaded;
+  return status;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node as a JSON object: alone in a file, or inside a profile. Format: docs/formats.md. */
+#ifndef QB_NODE_NODE_STORE_H
+#define QB_NODE_NODE_STORE_H
+
+#include "core/json.h"
+
+#include <qosbatch/node.h>
+
+/* The node's fields as an object; NULL without memory. The caller owns it. */
+json_t *qb__node_to_json(const qb_node *node);
+
+/* Reads the fields that qb__node_to_json() wrote, all of them checked; failures go to at->file. */
+qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node);
+
+#endif
