@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/model_impl.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/structs.h"
+#include "model/builtin.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct {
+  const char *name;
+  const qb__builtin_size *size;
+  void (*build)(qb__graph *, const qb__builtin_size *);
+} builtins[] = {
+    {"alexnet", &qb__alexnet_size, qb__build_alexnet},
+    {"resnet50", &qb__resnet50_size, qb__build_resnet50},
+};
+
+static qb_status new_model(qb_context *context, const char *name, qb_model **model)
+{
+  qb_model *self = qb__calloc(context, 1, sizeof *self);
+  char *copy = self ? qb__strdup(context, name) : NULL;
+  if (!copy) {
+    qb__free(context, self);
+    return QB_ERROR_NO_MEMORY;
+  }
+  qb__refcount_init(&self->references);
+  self->context = qb_context_ref(context);
+  self->info.name = copy;
+  qb__graph_init(&self->graph, context);
+  *model = self;
+  return QB_OK;
+}
+
+qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **model)
+{
+  qb_model *self = NULL;
+  qb_status status = graph->status ? graph->status : qb__graph_optimize(graph);
+  if (!status)
+    status = new_model(graph->context, name, &self);
+  if (status) {
+    qb__graph_clear(graph);
+    return status;
+  }
+  self->graph = *graph;
+  qb__graph_init(graph, self->context);
+
+  const qb__graph *g = &self->graph;
+  self->info.inputs = self->info.outputs = 1;
+  self->info.operators = (uint32_t)g->operator_count;
+  for (size_t i = 0; i < g->operator_count; i++) {
+    const qb__operator *op = &g->operators[i];
+    self->info.flops_per_sample += qb__operator_flops(g, op);
+    self->info.weight_bytes += qb__operator_weight_bytes(g, op);
+    self->bytes_per_sample += (double)qb__operator_activation_bytes(g, op);
+    if (op->kind != QB__OP_FLATTEN)
+      self->info.activation_bytes_per_sample += g->tensors[op->output].elements * sizeof(float);
+  }
+  *model = self;
+  return QB_OK;
+}
+
+qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **model)
+{
+  if (!context || !name || !model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !context ? "context" : !name ? "name" : "model");
+  for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
+    if (!strcmp(builtins[i].name, name)) {
+      qb__graph graph;
+      qb__graph_init(&graph, context);
+      builtins[i].build(&graph, builtins[i].size);
+      return qb__model_from_graph(&graph, name, model);
+    }
+  return qb__fail(QB_ERROR_NOT_FOUND,
+                  "there is no built-in model '%.64s'; there are 'alexnet' and 'resnet50'", name);
+}
+
+qb_status qb_model_from_workload(qb_context *context, const qb_workload *workload,
+                                 qb_model **model)
+{
+  if (!context || !model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", !context ? "context" : "model");
+  qb_workload copy;
+  qb_status status =
+      qb__struct_in(&copy, sizeof copy, sizeof copy, workload, "qb_workload");
+  if (status)
+    return status;
+  if (!copy.name || !*copy.name || !copy.run)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "qb_workload.%s is not set",
+                    copy.run ? "name" : "run");
+  if (!(copy.flops_per_sample >= 0) || !isfinite(copy.flops_per_sample) ||
+      !(copy.bytes_per_sample >= 0) || !isfinite(copy.bytes_per_sample))
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "qb_workload: %g FLOP and %g bytes per sample must be finite and not negative; "
+                    "0 if not known",
+                    copy.flops_per_sample, copy.bytes_per_sample);
+  qb_model *self;
+  status = new_model(context, copy.name, &self);
+  if (status)
+    return status;
+  self->is_workload = true;
+  self->workload = copy;
+  self->workload.name = self->info.name;
+  self->info.flops_per_sample = copy.flops_per_sample;
+  self->info.weight_bytes = copy.weight_bytes;
+  self->bytes_per_sample = copy.bytes_per_sample;
+  *model = self;
+  return QB_OK;
+}
+
+qb_status qb_model_get_info(const qb_model *model, qb_model_info *info)
+{
+  if (!model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
+  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_model_info");
+  if (!status)
+    qb__struct_out(info, &model->info, sizeof model->info);
+  return status;
+}
+
+static qb_status get_tensor(const qb_model *model, const char *what, uint32_t index,
+                            uint32_t count, int32_t tensor, qb_tensor_info *info)
+{
+  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_tensor_info");
+  if (status)
+    return status;
+  if (index >= count)
+    return qb__fail(QB_ERROR_NOT_FOUND, "model '%s' has no %s %u; it has %u", model->info.name,
+                    what, index, count);
+  const qb__tensor *t = &model->graph.tensors[tensor];
+  qb_tensor_info found = QB_TENSOR_INFO_INIT;
+  found.name = t->name;
+  found.rank = t->rank;
+  memcpy(found.dims, t->dims, sizeof found.dims);
+  found.elements_per_sample = t->elements;
+  qb__struct_out(info, &found, sizeof found);
+  return QB_OK;
+}
+
+qb_status qb_model_get_input(const qb_model *model, uint32_t index, qb_tensor_info *info)
+{
+  if (!model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
+  return get_tensor(model, "input", index, model->info.inputs, model->graph.input, info);
+}
+
+qb_status qb_model_get_output(const qb_model *model, uint32_t index, qb_tensor_info *info)
+{
+  if (!model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
+  return get_tensor(model, "output", index, model->info.outputs, model->graph.output, info);
+}
+
+qb_status qb_model_get_operator(const qb_model *model, uint32_t index, qb_operator_info *info)
+{
+  if (!model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
+  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_operator_info");
+  if (status)
+    return status;
+  const qb__graph *g = &model->graph;
+  if (index >= g->operator_count)
+    return qb__fail(QB_ERROR_NOT_FOUND, "model '%s' has no operator %u; it has %zu",
+                    model->info.name, index, g->operator_count);
+  const qb__operator *op = &g->operators[index];
+  const qb_operator_info found = {sizeof found,
+                                  op->name,
+                                  qb__operator_kind_name(op),
+                                  qb__operator_flops(g, op),
+                                  qb__operator_activation_bytes(g, op),
+                                  qb__operator_weight_bytes(g, op)};
+  qb__struct_out(info, &found, sizeof found);
+  return QB_OK;
+}
+
+qb_model *qb_model_ref(qb_model *model)
+{
+  if (model)
+    qb__refcount_take(&model->references);
+  return model;
+}
+
+void qb_model_unref(qb_model *model)
+{
+  if (!model || !qb__refcount_drop(&model->references))
+    return;
+  qb_context *context = model->context;
+  qb__graph_clear(&model->graph);
+  qb__free(context, model->info.name);
+  qb__free(context, model);
+  qb_context_unref(context);
+}

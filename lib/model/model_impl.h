@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of qb_model: a graph, or the host's callbacks. */
+#ifndef QB_MODEL_MODEL_IMPL_H
+#define QB_MODEL_MODEL_IMPL_H
+
+#include "core/refcount.h"
+#include "model/graph.h"
+
+struct qb_model {
+  qb__refcount references;
+  qb_context *context;
+  qb_model_info info;      /* info.name is owned */
+  double bytes_per_sample; /* activations read and written */
+  bool is_workload;
+  qb_workload workload; /* if so; its name is info.name */
+  qb__graph graph;      /* else */
+};
+
+/*
+ * Makes a model of a graph, optimizing it first. Takes the graph over, which is empty after, on
+ * failure too; a failure in graph->status is handed on.
+ */
+qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **model);
+
+#endif
