@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a session asks of whatever computes: a network on oneDNN, or the host's callbacks. */
+#ifndef QB_ENGINE_ENGINE_H
+#define QB_ENGINE_ENGINE_H
+
+#include <qosbatch/model.h>
+
+typedef struct qb__engine qb__engine;
+
+/* Memory an engine holds now. */
+typedef struct qb__engine_memory {
+  uint64_t weight_bytes;   /* once for all instances */
+  uint64_t instance_bytes; /* of all instances together */
+} qb__engine_memory;
+
+typedef struct qb__engine_type {
+  /*
+   * Makes `batch` ready on an instance. Called on the instance's thread, for one instance at a time
+   * from 0 up, while no round is under way.
+   */
+  qb_status (*prepare)(qb__engine *engine, uint32_t instance, uint32_t batch);
+  /* Runs a round of a batch size that is ready. Called on the instance's thread. */
+  qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch,
+                   const void *const *inputs, void *const *outputs);
+  qb__engine_memory (*memory)(const qb__engine *engine);
+  /* Called when the instances' threads have ended. */
+  void (*free)(qb__engine *engine);
+} qb__engine_type;
+
+/* The first member of every engine. */
+struct qb__engine {
+  const qb__engine_type *type;
+};
+
+/* The engine for a model; the model and `configuration` outlive it. */
+qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
+                         qb__engine **engine);
+
+/* The kinds there are. */
+qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
+                           qb__engine **engine);
+qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
+                          qb__engine **engine);
+
+#endif

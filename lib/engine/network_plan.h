@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A graph made ready for one batch size: primitives in the order they run, and where in an arena
+ * their activations lie. Shared by all instances; each brings an arena of its own.
+ */
+#ifndef QB_ENGINE_NETWORK_PLAN_H
+#define QB_ENGINE_NETWORK_PLAN_H
+
+#include "engine/memory_plan.h"
+#include "engine/onednn.h"
+#include "engine/packed_weights.h"
+
+typedef enum qb__slot_kind {
+  QB__SLOT_ARENA,
+  QB__SLOT_INPUT,   /* the caller's, row-major */
+  QB__SLOT_OUTPUT,  /* the caller's, row-major */
+  QB__SLOT_CONSTANT /* packed weights */
+} qb__slot_kind;
+
+/* Something primitives read or write. */
+typedef struct qb__slot {
+  qb__slot_kind kind;
+  qb__dims dims;
+  qb__layout *layout;
+  struct dnnl_memory *constant; /* belongs to the packed weights */
+  int32_t view_of;              /* the same bytes as another slot's, or QB__NONE */
+  qb__region region;            /* in the arena */
+} qb__slot;
+
+typedef struct qb__step {
+  struct dnnl_primitive *primitive;
+  uint32_t op;                  /* index in the graph it serves */
+  int32_t slots[QB__ARG_COUNT]; /* QB__NONE: no such argument */
+  char implementation[64];      /* oneDNN's name for it; "reorder" for a change of layout */
+} qb__step;
+
+typedef struct qb__network_plan {
+  uint32_t batch;
+  size_t slot_count, slot_capacity;
+  qb__slot *slots;
+  size_t step_count, step_capacity;
+  qb__step *steps;
+  size_t arena_bytes;
+} qb__network_plan;
+
+/* Packs weights not packed yet. Failures name the operator. */
+qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__packed *packed,
+                               struct dnnl_engine *engine, struct dnnl_stream *stream,
+                               qb__network_plan **plan);
+void qb__network_plan_free(const qb_context *context, qb__network_plan *plan);
+
+#endif

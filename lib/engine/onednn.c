@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/alloc.h"
+#include "core/error.h"
+#include "engine/onednn_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *qb__onednn_version(void)
+{
+  static _Thread_local char text[32];
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(text, sizeof text, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+  return text;
+}
+
+qb_status qb__onednn_error(dnnl_status_t status, const char *doing)
+{
+  switch (status) {
+  case dnnl_success: return QB_OK;
+  case dnnl_out_of_memory:
+    return qb__fail(QB_ERROR_NO_MEMORY, "oneDNN has no memory for %s; use a smaller batch", doing);
+  case dnnl_unimplemented:
+    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for %s", doing);
+  default:
+    return qb__fail(QB_ERROR_ENGINE, "oneDNN failed with status %d when %s", (int)status, doing);
+  }
+}
+
+dnnl_format_tag_t qb__plain_tag(int count)
+{
+  static const dnnl_format_tag_t tags[QB_MAX_DIMS + 1] = {
+      dnnl_format_tag_undef, dnnl_a,     dnnl_ab,     dnnl_abc,
+      dnnl_abcd,             dnnl_abcde, dnnl_abcdef, dnnl_abcdefg};
+  return count <= QB_MAX_DIMS ? tags[count] : dnnl_format_tag_undef;
+}
+
+void qb__onednn_window_of(const qb__window *window, qb__onednn_window *result)
+{
+  memset(result, 0, sizeof *result);
+  for (int i = 0; i < 2; i++) {
+    result->kernel[i] = window->kernel[i];
+    result->strides[i] = window->strides[i];
+    result->dilations[i] = window->dilations[i] - 1;
+    result->pad_before[i] = window->pad_before[i];
+    result->pad_after[i] = window->pad_after[i];
+  }
+}
+
+qb_status qb__onednn_start(struct dnnl_engine **engine)
+{
+  return qb__onednn_error(dnnl_engine_create(engine, dnnl_cpu, 0), "starting its CPU engine");
+}
+
+void qb__onednn_stop(struct dnnl_engine *engine)
+{
+  if (engine)
+    dnnl_engine_destroy(engine);
+}
+
+qb_status qb__stream_new(struct dnnl_engine *engine, struct dnnl_stream **stream)
+{
+  return qb__onednn_error(dnnl_stream_create(stream, engine, dnnl_stream_default_flags),
+                          "making a stream");
+}
+
+void qb__stream_free(struct dnnl_stream *stream)
+{
+  if (stream)
+    dnnl_stream_destroy(stream);
+}
+
+qb_status qb__layout_plain(const qb_context *context, const qb__dims *dims, qb__layout **layout)
+{
+  return qb__layout_new(context, dims, false, layout);
+}
+
+qb_status qb__layout_copy(const qb_context *context, const qb__layout *layout, qb__layout **copy)
+{
+  return qb__layout_of(context, QB__MD(layout), copy);
+}
+
+qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
+                         struct dnnl_memory **memory)
+{
+  return qb__onednn_error(
+      dnnl_memory_create(memory, QB__MD(layout), engine, data ? data : DNNL_MEMORY_NONE),
+      "making a memory");
+}
+
+qb_status qb__memory_set(struct dnnl_memory *memory, void *data)
+{
+  return qb__onednn_error(dnnl_memory_set_data_handle(memory, data), "setting a memory's address");
+}
+
+void qb__memory_free(struct dnnl_memory *memory)
+{
+  if (memory)
+    dnnl_memory_destroy(memory);
+}
+
+static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)
+{
+  dnnl_post_ops_t post_ops = NULL;
+  dnnl_status_t code = dnnl_primitive_attr_create(attributes);
+  if (code)
+    return code;
+  code = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
+  if (!code)
+    code = dnnl_post_ops_create(&post_ops);
+  const bool fused_sum = op && op->addend != QB__NONE && op->kind != QB__OP_ADD;
+  const bool fused_relu = op && op->activation && op->kind != QB__OP_ACTIVATION;
+  if (!code && fused_sum)
+    code = qb__append_sum(post_ops);
+  if (!code && fused_relu)
+    code = qb__append_relu(post_ops);
+  if (!code)
+    code = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
+  if (post_ops)
+    dnnl_post_ops_destroy(post_ops);
+  return code;
+}
+
+/* The layout oneDNN settled on for one of the tensors. */
+static qb_status query_layout(const qb_context *context, const_dnnl_primitive_desc_t pd,
+                              dnnl_query_t what, qb__layout **layout)
+{
+  const qb__const_md md = dnnl_primitive_desc_query_md(pd, what, 0);
+  return md ? qb__layout_of(context, md, layout)
+            : qb__fail(QB_ERROR_ENGINE, "oneDNN does not tell the layout it chose");
+}
+
+static size_t scratchpad_bytes(const_dnnl_primitive_desc_t pd)
+{
+  const qb__const_md md = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+  return md ? dnnl_memory_desc_get_size(md) : 0;
+}
+
+static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd,
+                        const qb__operator *op, qb__made *made)
+{
+  qb_status status = query_layout(context, pd, dnnl_query_src_md, &made->source);
+  if (!status)
+    status = query_layout(context, pd, dnnl_query_dst_md, &made->destination);
+  if (!status && op->weights != QB__NONE)
+    status = query_layout(context, pd, dnnl_query_weights_md, &made->weights);
+  if (status)
+    return status;
+  made->scratchpad_bytes = scratchpad_bytes(pd);
+  const char *name = "";
+  dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+  strncat(made->implementation, name, sizeof made->implementation - 1);
+  return qb__onednn_error(dnnl_primitive_create(&made->primitive, pd), "making a primitive");
+}
+
+qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engine,
+                            const qb__request *request, qb__made *made)
+{
+  const qb__operator *op = request->op;
+  qb__layouts use = {request->source, request->addend, request->weights, NULL,
+                     request->destination};
+  qb__layout *source = NULL, *weights = NULL, *bias = NULL, *destination = NULL;
+  dnnl_primitive_attr_t attributes = NULL;
+  dnnl_primitive_desc_t pd = NULL;
+  qb__made result;
+  memset(&result, 0, sizeof result);
+  qb_status status = QB_OK;
+  if (!use.source) {
+    status = qb__layout_new(context, &request->source_dims, true, &source);
+    use.source = source;
+  }
+  if (!status && !use.destination) {
+    status = qb__layout_new(context, &request->destination_dims, true, &destination);
+    use.destination = destination;
+  }
+  if (!status && op->weights != QB__NONE && !use.weights) {
+    status = qb__layout_new(context, &request->weights_dims, true, &weights);
+    use.weights = weights;
+  }
+  if (!status && op->bias != QB__NONE) {
+    const qb__dims dims = {1, {request->destination_dims.at[1]}};
+    status = qb__layout_new(context, &dims, false, &bias);
+    use.bias = bias;
+  }
+  if (status)
+    goto done;
+  dnnl_status_t code = new_attributes(op, &attributes);
+  if (!code)
+    code = qb__describe(engine, op, &use, attributes, &pd);
+  if (code) {
+    status = qb__onednn_error(code, "an operator with these shapes and layouts");
+    goto done;
+  }
+  status = finish(context, pd, op, &result);
+  if (status)
+    qb__made_clear(context, &result);
+  else
+    *made = result;
+done:
+  if (pd)
+    dnnl_primitive_desc_destroy(pd);
+  if (attributes)
+    dnnl_primitive_attr_destroy(attributes);
+  qb__layout_free(context, source);
+  qb__layout_free(context, weights);
+  qb__layout_free(context, bias);
+  qb__layout_free(context, destination);
+  return status;
+}
+
+qb_status qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from, const qb__layout *to,
+                          struct dnnl_primitive **primitive, size_t *scratchpad)
+{
+  dnnl_primitive_attr_t attributes = NULL;
+  dnnl_primitive_desc_t pd = NULL;
+  dnnl_status_t code = new_attributes(NULL, &attributes);
+  if (!code)
+    code = dnnl_reorder_primitive_desc_create(&pd, QB__MD(from), engine, QB__MD(to), engine,
+                                              attributes);
+  if (!code) {
+    *scratchpad = scratchpad_bytes(pd);
+    code = dnnl_primitive_create(primitive, pd);
+  }
+  if (pd)
+    dnnl_primitive_desc_destroy(pd);
+  if (attributes)
+    dnnl_primitive_attr_destroy(attributes);
+  return qb__onednn_error(code, "changing a tensor's layout");
+}
+
+void qb__primitive_free(struct dnnl_primitive *primitive)
+{
+  if (primitive)
+    dnnl_primitive_destroy(primitive);
+}
+
+void qb__made_clear(const qb_context *context, qb__made *made)
+{
+  qb__primitive_free(made->primitive);
+  qb__layout_free(context, made->source);
+  qb__layout_free(context, made->weights);
+  qb__layout_free(context, made->destination);
+  memset(made, 0, sizeof *made);
+}
+
+qb_status qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
+                      struct dnnl_memory *const arguments[QB__ARG_COUNT])
+{
+  static const int names[QB__ARG_COUNT] = {DNNL_ARG_SRC_0,   DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,
+                                           DNNL_ARG_BIAS,    DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
+  dnnl_exec_arg_t list[QB__ARG_COUNT];
+  int count = 0;
+  for (int i = 0; i < QB__ARG_COUNT; i++)
+    if (arguments[i]) {
+      list[count].arg = names[i];
+      list[count++].memory = arguments[i];
+    }
+  const dnnl_status_t code = dnnl_primitive_execute(primitive, stream, count, list);
+  return code ? qb__onednn_error(code, "running a primitive") : QB_OK;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of oneDNN that networks need, the same for both of its majors: layouts, memories and
+ * primitives of our operators. onednn.c holds what the majors share, onednn2.c and onednn3.c what
+ * differs; no other file includes oneDNN's headers.
+ */
+#ifndef QB_ENGINE_ONEDNN_H
+#define QB_ENGINE_ONEDNN_H
+
+#include "model/graph.h"
+
+struct dnnl_engine;
+struct dnnl_stream;
+struct dnnl_primitive;
+struct dnnl_memory;
+
+/* How the elements of a tensor lie in memory. Immutable. */
+typedef struct qb__layout qb__layout;
+
+enum { QB__ONEDNN_DIMS = 12 }; /* the room its arrays have */
+
+/* Dimensions as oneDNN counts them: batch first, groups first in weights. */
+typedef struct qb__dims {
+  int count;
+  int64_t at[QB__ONEDNN_DIMS];
+} qb__dims;
+
+/* "oneDNN 2.6.3"; static. */
+const char *qb__onednn_version(void);
+
+qb_status qb__onednn_start(struct dnnl_engine **engine);
+void qb__onednn_stop(struct dnnl_engine *engine);
+qb_status qb__stream_new(struct dnnl_engine *engine, struct dnnl_stream **stream);
+void qb__stream_free(struct dnnl_stream *stream);
+
+/* Row-major. */
+qb_status qb__layout_plain(const qb_context *context, const qb__dims *dims, qb__layout **layout);
+qb_status qb__layout_copy(const qb_context *context, const qb__layout *layout, qb__layout **copy);
+void qb__layout_free(const qb_context *context, qb__layout *layout);
+bool qb__layout_equal(const qb__layout *a, const qb__layout *b);
+size_t qb__layout_bytes(const qb__layout *layout);
+
+/* A memory over bytes of the caller's; NULL data may be given and set later. */
+qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
+                         struct dnnl_memory **memory);
+qb_status qb__memory_set(struct dnnl_memory *memory, void *data);
+void qb__memory_free(struct dnnl_memory *memory);
+
+/* The arguments of a primitive, in the order of qb__execute()'s array. */
+typedef enum qb__argument {
+  QB__ARG_SOURCE,
+  QB__ARG_ADDEND, /* of a QB__OP_ADD; a fused one lies in the destination beforehand */
+  QB__ARG_WEIGHTS,
+  QB__ARG_BIAS,
+  QB__ARG_DESTINATION,
+  QB__ARG_SCRATCHPAD,
+  QB__ARG_COUNT
+} qb__argument;
+
+/*
+ * What to make a primitive for. A layout that is NULL is left to oneDNN's choice. `op` tells the kind,
+ * the window, and what is fused behind it.
+ */
+typedef struct qb__request {
+  const qb__operator *op;
+  qb__dims source_dims, weights_dims, destination_dims;
+  const qb__layout *source, *addend, *weights, *destination;
+} qb__request;
+
+/* What was made. Layouts are owned by whoever asked for it. */
+typedef struct qb__made {
+  struct dnnl_primitive *primitive;
+  qb__layout *source, *weights, *destination; /* weights NULL where there are none */
+  size_t scratchpad_bytes;
+  char implementation[64]; /* oneDNN's name for it: "jit:avx2" */
+} qb__made;
+
+/*
+ * Fails with QB_ERROR_UNSUPPORTED when oneDNN has nothing for these layouts. The primitive keeps the
+ * number of threads the calling thread's team has.
+ */
+qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engine,
+                            const qb__request *request, qb__made *made);
+qb_status qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from, const qb__layout *to,
+                          struct dnnl_primitive **primitive, size_t *scratchpad_bytes);
+void qb__primitive_free(struct dnnl_primitive *primitive);
+void qb__made_clear(const qb_context *context, qb__made *made);
+
+/* Runs a primitive to its end on the calling thread's team. Arguments that are NULL are not passed. */
+qb_status qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
+                      struct dnnl_memory *const arguments[QB__ARG_COUNT]);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What oneDNN 2.x does in its own way: descriptors by value, operations described in two steps. */
+#include "core/alloc.h"
+#include "engine/onednn_impl.h"
+
+qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
+                         qb__layout **layout)
+{
+  qb__layout *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  const dnnl_status_t code = dnnl_memory_desc_init_by_tag(
+      &self->md, dims->count, dims->at, dnnl_f32,
+      any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
+  if (code) {
+    qb__free(context, self);
+    return qb__onednn_error(code, "describing a tensor");
+  }
+  *layout = self;
+  return QB_OK;
+}
+
+qb_status qb__layout_of(const qb_context *context, qb__const_md md, qb__layout **layout)
+{
+  qb__layout *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  self->md = *md;
+  *layout = self;
+  return QB_OK;
+}
+
+void qb__layout_free(const qb_context *context, qb__layout *layout)
+{
+  qb__free(context, layout);
+}
+
+bool qb__layout_equal(const qb__layout *a, const qb__layout *b)
+{
+  return dnnl_memory_desc_equal(&a->md, &b->md);
+}
+
+size_t qb__layout_bytes(const qb__layout *layout)
+{
+  return dnnl_memory_desc_get_size(&layout->md);
+}
+
+dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
+{
+  return dnnl_post_ops_append_sum(post_ops, 1.0f);
+}
+
+dnnl_status_t qb__append_relu(dnnl_post_ops_t post_ops)
+{
+  return dnnl_post_ops_append_eltwise(post_ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+}
+
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *l,
+                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
+{
+  qb__onednn_window w;
+  qb__onednn_window_of(&op->window, &w);
+  const dnnl_memory_desc_t *bias = l->bias ? &l->bias->md : NULL;
+  union {
+    dnnl_convolution_desc_t convolution;
+    dnnl_inner_product_desc_t dense;
+    dnnl_pooling_v2_desc_t pool;
+    dnnl_lrn_desc_t lrn;
+    dnnl_softmax_v2_desc_t softmax;
+    dnnl_eltwise_desc_t activation;
+    dnnl_binary_desc_t add;
+  } d;
+  dnnl_status_t code = dnnl_unimplemented;
+  switch (op->kind) {
+  case QB__OP_CONVOLUTION:
+    code = dnnl_dilated_convolution_forward_desc_init(
+        &d.convolution, dnnl_forward_inference, dnnl_convolution_auto, &l->source->md,
+        &l->weights->md, bias, &l->destination->md, w.strides, w.dilations, w.pad_before,
+        w.pad_after);
+    break;
+  case QB__OP_DENSE:
+    code = dnnl_inner_product_forward_desc_init(&d.dense, dnnl_forward_inference, &l->source->md,
+                                                &l->weights->md, bias, &l->destination->md);
+    break;
+  case QB__OP_MAX_POOL:
+  case QB__OP_AVERAGE_POOL:
+    code = dnnl_pooling_v2_forward_desc_init(
+        &d.pool, dnnl_forward_inference,
+        op->kind == QB__OP_MAX_POOL ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
+        &l->source->md, &l->destination->md, w.strides, w.kernel, w.dilations, w.pad_before,
+        w.pad_after);
+    break;
+  case QB__OP_LRN:
+    code = dnnl_lrn_forward_desc_init(&d.lrn, dnnl_forward_inference, dnnl_lrn_across_channels,
+                                      &l->source->md, op->lrn_size, op->lrn_alpha, op->lrn_beta,
+                                      op->lrn_k);
+    break;
+  case QB__OP_SOFTMAX:
+    code = dnnl_softmax_v2_forward_desc_init(&d.softmax, dnnl_forward_inference,
+                                             dnnl_softmax_accurate, &l->source->md,
+                                             &l->destination->md, 1);
+    break;
+  case QB__OP_ACTIVATION:
+    code = dnnl_eltwise_forward_desc_init(&d.activation, dnnl_forward_inference, dnnl_eltwise_relu,
+                                          &l->source->md, 0.0f, 0.0f);
+    break;
+  case QB__OP_ADD:
+    code = dnnl_binary_desc_init(&d.add, dnnl_binary_add, &l->source->md, &l->addend->md,
+                                 &l->destination->md);
+    break;
+  case QB__OP_BATCH_NORM:
+  case QB__OP_FLATTEN:
+    break;
+  }
+  return code ? code : dnnl_primitive_desc_create(result, &d, attributes, engine, NULL);
+}

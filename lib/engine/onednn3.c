@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What oneDNN 3.x does in its own way: descriptors are handles, operations described in one step. */
+#include "core/alloc.h"
+#include "engine/onednn_impl.h"
+
+qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
+                         qb__layout **layout)
+{
+  qb__layout *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  const dnnl_status_t code = dnnl_memory_desc_create_with_tag(
+      &self->md, dims->count, dims->at, dnnl_f32,
+      any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
+  if (code) {
+    qb__free(context, self);
+    return qb__onednn_error(code, "describing a tensor");
+  }
+  *layout = self;
+  return QB_OK;
+}
+
+qb_status qb__layout_of(const qb_context *context, qb__const_md md, qb__layout **layout)
+{
+  qb__layout *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  const dnnl_status_t code = dnnl_memory_desc_clone(&self->md, md);
+  if (code) {
+    qb__free(context, self);
+    return qb__onednn_error(code, "copying a tensor's description");
+  }
+  *layout = self;
+  return QB_OK;
+}
+
+void qb__layout_free(const qb_context *context, qb__layout *layout)
+{
+  if (layout)
+    dnnl_memory_desc_destroy(layout->md);
+  qb__free(context, layout);
+}
+
+bool qb__layout_equal(const qb__layout *a, const qb__layout *b)
+{
+  return dnnl_memory_desc_equal(a->md, b->md);
+}
+
+size_t qb__layout_bytes(const qb__layout *layout)
+{
+  return dnnl_memory_desc_get_size(layout->md);
+}
+
+dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
+{
+  return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);
+}
+
+dnnl_status_t qb__append_relu(dnnl_post_ops_t post_ops)
+{
+  return dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_relu, 0.0f, 0.0f);
+}
+
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *l,
+                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
+{
+  qb__onednn_window w;
+  qb__onednn_window_of(&op->window, &w);
+  const_dnnl_memory_desc_t bias = l->bias ? l->bias->md : NULL;
+  switch (op->kind) {
+  case QB__OP_CONVOLUTION:
+    return dnnl_convolution_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, dnnl_convolution_auto, l->source->md,
+        l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before,
+        w.pad_after, attributes);
+  case QB__OP_DENSE:
+    return dnnl_inner_product_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, l->source->md, l->weights->md, bias,
+        l->destination->md, attributes);
+  case QB__OP_MAX_POOL:
+  case QB__OP_AVERAGE_POOL:
+    return dnnl_pooling_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference,
+        op->kind == QB__OP_MAX_POOL ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
+        l->source->md, l->destination->md, w.strides, w.kernel, w.dilations, w.pad_before,
+        w.pad_after, attributes);
+  case QB__OP_LRN:
+    return dnnl_lrn_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, dnnl_lrn_across_channels, l->source->md,
+        l->destination->md, op->lrn_size, op->lrn_alpha, op->lrn_beta, op->lrn_k, attributes);
+  case QB__OP_SOFTMAX:
+    return dnnl_softmax_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, dnnl_softmax_accurate, l->source->md,
+        l->destination->md, 1, attributes);
+  case QB__OP_ACTIVATION:
+    return dnnl_eltwise_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, dnnl_eltwise_relu, l->source->md,
+        l->destination->md, 0.0f, 0.0f, attributes);
+  case QB__OP_ADD:
+    return dnnl_binary_primitive_desc_create(result, engine, dnnl_binary_add, l->source->md,
+                                             l->addend->md, l->destination->md, attributes);
+  case QB__OP_BATCH_NORM:
+  case QB__OP_FLATTEN:
+    break;
+  }
+  return dnnl_unimplemented;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between onednn.c and the file of the major in use. */
+#ifndef QB_ENGINE_ONEDNN_IMPL_H
+#define QB_ENGINE_ONEDNN_IMPL_H
+
+#include "engine/onednn.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+#if DNNL_VERSION_MAJOR == 2
+struct qb__layout {
+  dnnl_memory_desc_t md;
+};
+#define QB__MD(layout) (&(layout)->md)
+typedef const dnnl_memory_desc_t *qb__const_md;
+#else
+struct qb__layout {
+  dnnl_memory_desc_t md; /* a handle, owned */
+};
+#define QB__MD(layout) ((layout)->md)
+typedef const_dnnl_memory_desc_t qb__const_md;
+#endif
+
+/* Sets the message for a failed call of oneDNN. */
+qb_status qb__onednn_error(dnnl_status_t status, const char *doing);
+
+_Static_assert(QB__ONEDNN_DIMS == DNNL_MAX_NDIMS, "qb__dims is passed as dnnl_dims_t");
+
+/* Row-major order of `count` dimensions. */
+dnnl_format_tag_t qb__plain_tag(int count);
+
+/* A window in oneDNN's arrays; its dilations begin at 0. */
+typedef struct qb__onednn_window {
+  dnnl_dims_t kernel, strides, dilations, pad_before, pad_after;
+} qb__onednn_window;
+
+void qb__onednn_window_of(const qb__window *window, qb__onednn_window *result);
+
+/* A row-major layout, or one that oneDNN chooses when `any`. */
+qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
+                         qb__layout **layout);
+
+/* A copy of a descriptor that oneDNN owns. */
+qb_status qb__layout_of(const qb_context *context, qb__const_md md, qb__layout **layout);
+
+/* Layouts of a request with none left NULL that the operator needs. */
+typedef struct qb__layouts {
+  const qb__layout *source, *addend, *weights, *bias, *destination;
+} qb__layouts;
+
+/* Makes the descriptor of the operator's primitive; attributes hold what is fused. */
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *layouts,
+                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result);
+
+/* Appends what is fused behind an operator. */
+dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops);
+dnnl_status_t qb__append_relu(dnnl_post_ops_t post_ops);
+
+#endif

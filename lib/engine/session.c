@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/session_impl.h"
+
+#include "core/alloc.h"
+#include "core/context_impl.h"
+#include "core/error.h"
+#include "core/structs.h"
+#include "model/model_impl.h"
+#include "node/topology.h"
+
+static qb_status default_configuration(const qb_context *context, qb_configuration *configuration)
+{
+  qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
+  if (!topology)
+    return QB_ERROR_NO_MEMORY;
+  const qb_status status = qb__topology_read(topology);
+  if (!status)
+    configuration->threads = topology->core_count;
+  qb__free(context, topology);
+  return status;
+}
+
+static void free_session(qb_session *session)
+{
+  qb_context *context = session->context;
+  qb__instances_stop(session->instances);
+  if (session->engine)
+    session->engine->type->free(session->engine);
+  pthread_mutex_destroy(&session->ready_lock);
+  qb__free(context, session->ready);
+  qb_model_unref(session->model);
+  qb__free(context, session);
+  qb_context_unref(context);
+}
+
+qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
+                         qb_session **session)
+{
+  if (!model || !session)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
+  qb_configuration use = QB_CONFIGURATION_INIT;
+  qb_status status =
+      configuration ? qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration")
+                    : default_configuration(model->context, &use);
+  if (status)
+    return status;
+  if (use.instances < 1 || use.instances > QB__MOST_CORES || use.threads < 1 ||
+      use.threads > QB__MOST_CORES)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "%u instances of %u threads: both must be 1..%d", use.instances, use.threads,
+                    QB__MOST_CORES);
+
+  qb_session *self = qb__calloc(model->context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  qb__refcount_init(&self->references);
+  self->context = qb_context_ref(model->context);
+  self->model = qb_model_ref(model);
+  self->configuration = use;
+  pthread_mutex_init(&self->ready_lock, NULL);
+  status = qb__engine_new(model, &self->configuration, &self->engine);
+  if (!status)
+    status = qb__instances_start(self->context, &use, &self->instances, &self->pinned_threads);
+  if (status)
+    free_session(self);
+  else
+    *session = self;
+  return status;
+}
+
+typedef struct round_task {
+  qb_session *session;
+  uint32_t batch;
+  const void *const *inputs;
+  void *const *outputs;
+} round_task;
+
+static qb_status prepare_task(void *argument, uint32_t instance)
+{
+  const round_task *task = argument;
+  qb__engine *engine = task->session->engine;
+  return engine->type->prepare(engine, instance, task->batch);
+}
+
+static qb_status run_task(void *argument, uint32_t instance)
+{
+  const round_task *task = argument;
+  qb__engine *engine = task->session->engine;
+  return engine->type->run(engine, instance, task->batch, task->inputs, task->outputs);
+}
+
+static bool is_ready(qb_session *session, uint32_t batch)
+{
+  pthread_mutex_lock(&session->ready_lock);
+  size_t i = 0;
+  while (i < session->ready_count && session->ready[i] != batch)
+    i++;
+  const bool found = i < session->ready_count;
+  pthread_mutex_unlock(&session->ready_lock);
+  return found;
+}
+
+static qb_status set_ready(qb_session *session, uint32_t batch)
+{
+  pthread_mutex_lock(&session->ready_lock);
+  const bool room = qb__grow(session->context, &session->ready, session->ready_count,
+                             &session->ready_capacity, sizeof *session->ready);
+  bool there = false;
+  for (size_t i = 0; i < session->ready_count; i++)
+    there |= session->ready[i] == batch;
+  if (room && !there)
+    session->ready[session->ready_count++] = batch;
+  pthread_mutex_unlock(&session->ready_lock);
+  return room ? QB_OK : QB_ERROR_NO_MEMORY;
+}
+
+static qb_status check_batch(const qb_session *session, uint32_t batch)
+{
+  if (!session)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "session is NULL");
+  if (batch < 1 || batch > QB_MAX_BATCH)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batch %u is outside 1..%u", batch, QB_MAX_BATCH);
+  return QB_OK;
+}
+
+qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepare_ns)
+{
+  qb_status status = check_batch(session, batch);
+  if (status)
+    return status;
+  int64_t elapsed_ns = 0;
+  if (!is_ready(session, batch)) {
+    const int64_t start_ns = qb__now_ns(session->context);
+    round_task task = {session, batch, NULL, NULL};
+    status = qb__instances_run_all(session->instances, false, prepare_task, &task);
+    if (!status)
+      status = set_ready(session, batch);
+    elapsed_ns = qb__now_ns(session->context) - start_ns;
+  }
+  if (!status && prepare_ns)
+    *prepare_ns = elapsed_ns;
+  return status;
+}
+
+qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
+                         void *const *outputs)
+{
+  qb_status status = check_batch(session, batch);
+  if (status)
+    return status;
+  if (!session->model->is_workload && (!inputs || !inputs[0] || !outputs || !outputs[0]))
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "model '%s' needs memory for its input and its output; pass both",
+                    session->model->info.name);
+  if (!is_ready(session, batch))
+    status = qb_session_prepare(session, batch, NULL);
+  round_task task = {session, batch, inputs, outputs};
+  return status ? status : qb__instances_run(session->instances, run_task, &task);
+}
+
+/* The engine's memory changes in prepare only, which nothing overlaps in here. */
+static qb_status memory_task(void *argument, uint32_t instance)
+{
+  void **arguments = argument;
+  const qb_session *session = arguments[0];
+  if (instance == 0)
+    *(qb__engine_memory *)arguments[1] = session->engine->type->memory(session->engine);
+  return QB_OK;
+}
+
+qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
+{
+  if (!session)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "session is NULL");
+  qb_status status = qb__struct_check_out(info, sizeof *info, "qb_session_info");
+  if (status)
+    return status;
+  qb__engine_memory memory = {0, 0};
+  void *arguments[2] = {session, &memory};
+  status = qb__instances_run_all(session->instances, false, memory_task, arguments);
+  if (status)
+    return status;
+  pthread_mutex_lock(&session->ready_lock);
+  const uint32_t ready = (uint32_t)session->ready_count;
+  pthread_mutex_unlock(&session->ready_lock);
+  const qb_session_info found = {sizeof found,
+                                 session->configuration.instances,
+                                 session->configuration.threads,
+                                 session->pinned_threads,
+                                 ready,
+                                 memory.weight_bytes,
+                                 memory.instance_bytes};
+  qb__struct_out(info, &found, sizeof found);
+  return QB_OK;
+}
+
+qb_session *qb_session_ref(qb_session *session)
+{
+  if (session)
+    qb__refcount_take(&session->references);
+  return session;
+}
+
+void qb_session_unref(qb_session *session)
+{
+  if (session && qb__refcount_drop(&session->references))
+    free_session(session);
+}
