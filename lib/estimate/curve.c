@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/curve.h"
+
+#include <math.h>
+
+/* Another session on the same machine differs by this much, however sure one session was. */
+static const double LEAST_MEASURED = 0.01;
+
+/* What odd sizes cost more or less than their neighbours, which no curve through others shows. */
+static const double LEAST_INTERPOLATED = 0.02;
+
+/* The shape error where there are no three points to see it at. */
+static const double UNKNOWN_SHAPE = 0.10;
+
+/* How much less sure every doubling beyond the measured batches is. */
+static const double PER_OCTAVE = 0.10;
+
+/*
+ * Total time of a point, with noise that contradicts the order taken out: a larger round never takes
+ * less. The mean of the largest before and the smallest behind rises with k, as both do, and is the
+ * measured time itself wherever the points are in order.
+ */
+static double total(const qb_profile_point *points, size_t count, size_t k)
+{
+  int64_t before = 0, behind = INT64_MAX;
+  for (size_t i = 0; i <= k; i++)
+    if (points[i].latency_ns > before)
+      before = points[i].latency_ns;
+  for (size_t i = k; i < count; i++)
+    if (points[i].latency_ns < behind)
+      behind = points[i].latency_ns;
+  return 0.5 * ((double)before + (double)behind);
+}
+
+/* Half-widths of a point's interval as logarithms, below and above the total time that is used. */
+static void own_width(const qb_profile_point *p, double used_ns, double *below, double *above)
+{
+  const double low = fmin((double)p->low_ns, used_ns), high = fmax((double)p->high_ns, used_ns);
+  *below = fmax(log(used_ns / low), LEAST_MEASURED);
+  *above = fmax(log(high / used_ns), LEAST_MEASURED);
+}
+
+/*
+ * log T is linear in log b between points: the time per sample is a power of the batch. Totals that
+ * rise from point to point rise in between, too.
+ */
+static double between(double b0, double t0, double b1, double t1, double b)
+{
+  return t0 * pow(b / b0, log(t1 / t0) / log(b1 / b0));
+}
+
+/* How far off a point its neighbours alone would have put it, as a logarithm; negative if it has
+ * not two. */
+static double shape_error(const qb_profile_point *points, size_t count, size_t k)
+{
+  if (k == 0 || k + 1 >= count)
+    return -1;
+  const double guess =
+      between(points[k - 1].batch, total(points, count, k - 1), points[k + 1].batch,
+              total(points, count, k + 1), points[k].batch);
+  return fabs(log(total(points, count, k) / guess));
+}
+
+static qb__curve_value at_point(const qb_profile_point *points, size_t count, size_t k)
+{
+  const double t = total(points, count, k);
+  double below, above;
+  own_width(&points[k], t, &below, &above);
+  const qb__curve_value value = {
+      .latency_ns = t,
+      .low_ns = t * exp(-below),
+      .high_ns = t * exp(above),
+      .p95_ns = t * ((double)points[k].p95_ns / (double)points[k].latency_ns),
+      .memory_bytes = (double)points[k].memory_bytes,
+      .source = QB_SOURCE_MEASURED};
+  return value;
+}
+
+/*
+ * The interval has three parts, taken as independent: the neighbours' own, the least, and the shape
+ * of the curve. The last is what is known of how far log-log interpolation errs around here, at twice
+ * the spacing: for a smooth curve a quarter of that is left at this spacing, for a kink half, which
+ * is taken; it vanishes at the points. Whatever the shape - a cliff, too - a total lies between
+ * those of its neighbours.
+ */
+static qb__curve_value interpolated(const qb_profile_point *points, size_t count, size_t k,
+                                    uint32_t batch)
+{
+  const qb__curve_value left = at_point(points, count, k), right = at_point(points, count, k + 1);
+  const double b0 = points[k].batch, b1 = points[k + 1].batch;
+  const double u = log(batch / b0) / log(b1 / b0);
+  double shape = fmax(shape_error(points, count, k), shape_error(points, count, k + 1));
+  if (shape < 0)
+    shape = UNKNOWN_SHAPE;
+  shape *= 0.5 * 4 * u * (1 - u);
+  const double below = (1 - u) * log(left.latency_ns / left.low_ns) +
+                       u * log(right.latency_ns / right.low_ns);
+  const double above = (1 - u) * log(left.high_ns / left.latency_ns) +
+                       u * log(right.high_ns / right.latency_ns);
+  const double rest = shape * shape + LEAST_INTERPOLATED * LEAST_INTERPOLATED;
+  qb__curve_value value;
+  value.latency_ns = between(b0, left.latency_ns, b1, right.latency_ns, batch);
+  value.low_ns = fmax(value.latency_ns * exp(-sqrt(below * below + rest)), left.low_ns);
+  value.high_ns = fmin(value.latency_ns * exp(sqrt(above * above + rest)), right.high_ns);
+  value.p95_ns = value.latency_ns * pow(left.p95_ns / left.latency_ns, 1 - u) *
+                 pow(right.p95_ns / right.latency_ns, u);
+  value.memory_bytes = left.memory_bytes +
+                       (right.memory_bytes - left.memory_bytes) * (batch - b0) / (b1 - b0);
+  value.source = QB_SOURCE_INTERPOLATED;
+  return value;
+}
+
+/* Memory grows by a sample's share; that of a single point cannot be told apart and is kept. */
+static double memory_beyond(const qb_profile_point *points, size_t count, uint32_t batch)
+{
+  const qb_profile_point *last = &points[count - 1], *before = count > 1 ? last - 1 : last;
+  const double bytes = (double)last->memory_bytes;
+  return before == last ? bytes
+                        : bytes + (bytes - (double)before->memory_bytes) *
+                                      (batch - (double)last->batch) / (last->batch - before->batch);
+}
+
+static qb__curve_value above_last(const qb_profile_point *points, size_t count, uint32_t batch)
+{
+  const qb__curve_value last = at_point(points, count, count - 1);
+  const double ratio = (double)batch / points[count - 1].batch;
+  const double wider = exp(PER_OCTAVE * log2(ratio));
+  const qb__curve_value value = {.latency_ns = last.latency_ns * ratio,
+                                 .low_ns = fmax(last.low_ns * ratio / wider, last.low_ns),
+                                 .high_ns = last.high_ns * ratio * wider,
+                                 .p95_ns = last.p95_ns * ratio,
+                                 .memory_bytes = memory_beyond(points, count, batch),
+                                 .source = QB_SOURCE_EXTRAPOLATED};
+  return value;
+}
+
+/* Between a proportional share of the first point's time and all of it; the middle on a log scale. */
+static qb__curve_value below_first(const qb_profile_point *points, size_t count, uint32_t batch)
+{
+  const qb__curve_value first = at_point(points, count, 0);
+  const double ratio = (double)batch / points[0].batch, middle = sqrt(ratio);
+  const qb__curve_value value = {.latency_ns = first.latency_ns * middle,
+                                 .low_ns = first.low_ns * ratio,
+                                 .high_ns = first.high_ns,
+                                 .p95_ns = first.p95_ns * middle,
+                                 .memory_bytes = first.memory_bytes,
+                                 .source = QB_SOURCE_EXTRAPOLATED};
+  return value;
+}
+
+qb__curve_value qb__curve_at(const qb_profile_point *points, size_t count, uint32_t batch)
+{
+  if (batch < points[0].batch)
+    return below_first(points, count, batch);
+  if (batch > points[count - 1].batch)
+    return above_last(points, count, batch);
+  size_t k = 0;
+  while (k + 1 < count && points[k + 1].batch <= batch)
+    k++;
+  return points[k].batch == batch ? at_point(points, count, k)
+                                  : interpolated(points, count, k, batch);
+}

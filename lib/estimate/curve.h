@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The time of a round over the batch size, for one configuration, from its measured points. */
+#ifndef QB_ESTIMATE_CURVE_H
+#define QB_ESTIMATE_CURVE_H
+
+#include <qosbatch/estimate.h>
+
+typedef struct qb__curve_value {
+  double latency_ns;
+  double low_ns, high_ns; /* 95 % interval */
+  double p95_ns;
+  double memory_bytes;
+  qb_source source; /* never QB_SOURCE_TRANSFERRED */
+} qb__curve_value;
+
+/* `points` are those of one configuration by rising batch, `count` >= 1; `batch` >= 1. */
+qb__curve_value qb__curve_at(const qb_profile_point *points, size_t count, uint32_t batch);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile/profile_impl.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/structs.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_place(const void *a, const void *b)
+{
+  const qb_profile_point *x = a, *y = b;
+  const uint32_t left[3] = {x->configuration.instances, x->configuration.threads, x->batch};
+  const uint32_t right[3] = {y->configuration.instances, y->configuration.threads, y->batch};
+  for (int i = 0; i < 3; i++)
+    if (left[i] != right[i])
+      return left[i] < right[i] ? -1 : 1;
+  return 0;
+}
+
+static qb_status check_point(const qb_profile_point *p, size_t index)
+{
+  const char *wrong = NULL;
+  if (p->configuration.instances < 1 || p->configuration.threads < 1)
+    wrong = "instances and threads must be at least 1";
+  else if (p->batch < 1 || p->batch > QB_MAX_BATCH)
+    wrong = "batch must be 1..65536";
+  else if (p->latency_ns < 1)
+    wrong = "latency_ns must be positive";
+  else if (p->low_ns < 1 || p->low_ns > p->latency_ns || p->high_ns < p->latency_ns)
+    wrong = "low_ns <= latency_ns <= high_ns must hold, and low_ns be positive";
+  else if (p->p95_ns < p->latency_ns)
+    wrong = "p95_ns must be at least latency_ns";
+  else if (p->prepare_ns < 0)
+    wrong = "prepare_ns must not be negative";
+  return wrong ? qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                          "points[%zu] (%u instances, %u threads, batch %u, %lld ns): %s", index,
+                          p->configuration.instances, p->configuration.threads, p->batch,
+                          (long long)p->latency_ns, wrong)
+               : QB_OK;
+}
+
+static qb_status take_points(qb_profile *self, const qb_profile_point *points, size_t count)
+{
+  if (!count)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "a profile needs at least one measured point");
+  for (size_t i = 0; i < count; i++) {
+    const qb_status status = check_point(&points[i], i);
+    if (status)
+      return status;
+  }
+  self->points = qb__calloc(self->context, count, sizeof *points);
+  if (!self->points)
+    return QB_ERROR_NO_MEMORY;
+  memcpy(self->points, points, count * sizeof *points);
+  self->point_count = count;
+  qsort(self->points, count, sizeof *points, by_place);
+  self->info.points = (uint32_t)count;
+  self->info.configurations = self->info.max_batch = 0;
+  for (size_t i = 0; i < count; i++) {
+    qb_profile_point *p = &self->points[i], *before = i ? p - 1 : NULL;
+    p->size = sizeof *p;
+    p->configuration.size = sizeof p->configuration;
+    if (before && !by_place(before, p))
+      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                      "%u instances of %u threads at batch %u stand twice; keep one of them",
+                      p->configuration.instances, p->configuration.threads, p->batch);
+    self->info.configurations += !before ||
+                                 before->configuration.instances != p->configuration.instances ||
+                                 before->configuration.threads != p->configuration.threads;
+    if (p->batch > self->info.max_batch)
+      self->info.max_batch = p->batch;
+  }
+  return QB_OK;
+}
+
+qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_info *info,
+                          double bytes_per_sample, const qb_profile_point *points,
+                          size_t point_count, qb_profile **profile)
+{
+  qb_profile *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  qb__refcount_init(&self->references);
+  self->context = qb_context_ref(context);
+  self->node = qb_node_ref(node);
+  self->info = *info;
+  self->info.size = sizeof self->info;
+  self->bytes_per_sample = bytes_per_sample;
+  self->info.model = qb__strdup(context, info->model);
+  self->info.engine = qb__strdup(context, info->engine);
+  self->info.library = qb__strdup(context, info->library);
+  qb_status status = self->info.model && self->info.engine && self->info.library
+                         ? take_points(self, points, point_count)
+                         : QB_ERROR_NO_MEMORY;
+  if (status)
+    qb_profile_unref(self);
+  else
+    *profile = self;
+  return status;
+}
+
+const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
+                                          uint32_t threads, size_t *count)
+{
+  const qb_profile_point *p = profile->points, *end = p + profile->point_count;
+  while (p < end && (p->configuration.instances != instances || p->configuration.threads != threads))
+    p++;
+  const qb_profile_point *first = p;
+  while (p < end && p->configuration.instances == instances && p->configuration.threads == threads)
+    p++;
+  *count = (size_t)(p - first);
+  return first;
+}
+
+/* Appends a difference to a list of them. */
+__attribute__((format(printf, 2, 3))) static void note(char list[1024], const char *format, ...)
+{
+  const size_t used = strlen(list);
+  va_list args;
+  va_start(args, format);
+  const int n = used ? snprintf(list + used, 1024 - used, "; ") : 0;
+  vsnprintf(list + used + n, 1024 - used - (size_t)n, format, args);
+  va_end(args);
+}
+
+qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
+{
+  if (!profile || !node)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "node" : "profile");
+  qb_node_info then = QB_NODE_INFO_INIT, now = QB_NODE_INFO_INIT;
+  qb_status status = qb_node_get_info(profile->node, &then);
+  if (!status)
+    status = qb_node_get_info(node, &now);
+  if (status)
+    return status;
+  char list[1024] = "";
+  if (strcmp(then.cpu, now.cpu) != 0)
+    note(list, "processor '%.64s', here '%.64s'", then.cpu, now.cpu);
+  if (then.isa != now.isa)
+    note(list, "instruction set %s, here %s", qb_isa_name(then.isa), qb_isa_name(now.isa));
+  if (then.cores != now.cores)
+    note(list, "%u cores, here %u", then.cores, now.cores);
+  if (fabs(then.quota_cores - now.quota_cores) > 1e-3)
+    note(list, "a quota of %g cores, here %g", then.quota_cores, now.quota_cores);
+  if (then.compute_flops > 0 && now.compute_flops > 0 &&
+      fabs(now.compute_flops / then.compute_flops - 1) > 0.25)
+    note(list, "%.4g GFLOP/s, here %.4g", then.compute_flops / 1e9, now.compute_flops / 1e9);
+  return *list ? qb__fail(QB_ERROR_MISMATCH,
+                          "the profile of '%s' was measured on another node: %s; profile again here",
+                          profile->info.model, list)
+               : QB_OK;
+}
+
+qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info)
+{
+  if (!profile)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
+  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_profile_info");
+  if (!status)
+    qb__struct_out(info, &profile->info, sizeof profile->info);
+  return status;
+}
+
+qb_node *qb_profile_node(const qb_profile *profile)
+{
+  return profile ? profile->node : NULL;
+}
+
+qb_status qb_profile_get_point(const qb_profile *profile, uint32_t index, qb_profile_point *point)
+{
+  if (!profile)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
+  const qb_status status = qb__struct_check_out(point, sizeof *point, "qb_profile_point");
+  if (status)
+    return status;
+  if (index >= profile->point_count)
+    return qb__fail(QB_ERROR_NOT_FOUND, "the profile has no point %u; it has %zu", index,
+                    profile->point_count);
+  qb__struct_out(point, &profile->points[index], sizeof profile->points[index]);
+  return QB_OK;
+}
+
+qb_profile *qb_profile_ref(qb_profile *profile)
+{
+  if (profile)
+    qb__refcount_take(&profile->references);
+  return profile;
+}
+
+void qb_profile_unref(qb_profile *profile)
+{
+  if (!profile || !qb__refcount_drop(&profile->references))
+    return;
+  qb_context *context = profile->context;
+  qb_node_unref(profile->node);
+  qb__free(context, profile->info.model);
+  qb__free(context, profile->info.engine);
+  qb__free(context, profile->info.library);
+  qb__free(context, profile->points);
+  qb__free(context, profile);
+  qb_context_unref(context);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of qb_profile: the points, ordered, with the node and the model they belong to. */
+#ifndef QB_PROFILE_PROFILE_IMPL_H
+#define QB_PROFILE_PROFILE_IMPL_H
+
+#include "core/refcount.h"
+
+#include <qosbatch/profile.h>
+
+struct qb_profile {
+  qb__refcount references;
+  qb_context *context;
+  qb_node *node;
+  qb_profile_info info;      /* its strings are owned */
+  double bytes_per_sample;   /* activations read and written, for the roofline */
+  size_t point_count;
+  qb_profile_point *points;  /* ordered by instances, threads, batch; no two alike */
+};
+
+/*
+ * Makes a profile of copies of the strings and points given, puts the points in order and counts
+ * info.points, .configurations and .max_batch. Fails with QB_ERROR_INVALID_ARGUMENT, naming the
+ * point, when there is none or one is impossible or stands twice.
+ */
+qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_info *info,
+                          double bytes_per_sample, const qb_profile_point *points,
+                          size_t point_count, qb_profile **profile);
+
+/* The points of one configuration, by rising batch: *count of them from the one returned. */
+const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
+                                          uint32_t threads, size_t *count);
+
+#endif

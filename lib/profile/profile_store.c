@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A profile as JSON. Format: docs/formats.md. */
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "node/node_store.h"
+#include "profile/profile_impl.h"
+
+static const char FORMAT[] = "qosbatch-profile";
+enum { VERSION = 1, LARGEST_FILE = 64 << 20, MOST_POINTS = 100000 };
+
+static const int64_t MOST_NS = INT64_C(1) << 56; /* two years */
+static const int64_t MOST_BYTES = INT64_C(1) << 52;
+
+static json_t *point_to_json(const qb_profile_point *p)
+{
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "instances",
+                   (json_int_t)p->configuration.instances, "threads",
+                   (json_int_t)p->configuration.threads, "batch", (json_int_t)p->batch, "visits",
+                   (json_int_t)p->visits, "set_aside", (json_int_t)p->set_aside, "latency_ns",
+                   (json_int_t)p->latency_ns, "low_ns", (json_int_t)p->low_ns, "high_ns",
+                   (json_int_t)p->high_ns, "p95_ns", (json_int_t)p->p95_ns, "prepare_ns",
+                   (json_int_t)p->prepare_ns, "memory_bytes", (json_int_t)p->memory_bytes,
+                   "disturbed", p->disturbed);
+}
+
+qb_status qb_profile_save(const qb_profile *profile, const char *path)
+{
+  if (!profile || !path)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "path" : "profile");
+  const qb_profile_info *i = &profile->info;
+  json_t *points = json_array();
+  for (size_t p = 0; points && p < profile->point_count; p++)
+    if (json_array_append_new(points, point_to_json(&profile->points[p]))) {
+      json_decref(points);
+      points = NULL;
+    }
+  json_t *root = json_pack(
+      "{s:s, s:i, s:s, s:s, s:s, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o}", "format", FORMAT,
+      "version", VERSION, "library", i->library, "engine", i->engine, "model", i->model,
+      "created_unix_s", (json_int_t)i->created_unix_s, "flops_per_sample", i->flops_per_sample,
+      "bytes_per_sample", profile->bytes_per_sample, "weight_bytes", (json_int_t)i->weight_bytes,
+      "measure_ns", (json_int_t)i->measure_ns, "prepare_ns", (json_int_t)i->prepare_ns, "node",
+      qb__node_to_json(profile->node), "points", points);
+  return qb__json_save(profile->context, path, root);
+}
+
+static void point_from_json(qb__json *at, qb_profile_point *p)
+{
+  p->size = sizeof *p;
+  p->configuration.size = sizeof p->configuration;
+  p->configuration.instances = (uint32_t)qb__json_int(at, "instances", 1, 65536);
+  p->configuration.threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
+  p->batch = (uint32_t)qb__json_int(at, "batch", 1, QB_MAX_BATCH);
+  p->visits = (uint32_t)qb__json_int(at, "visits", 0, INT32_MAX);
+  p->set_aside = (uint32_t)qb__json_int(at, "set_aside", 0, INT32_MAX);
+  p->latency_ns = qb__json_int(at, "latency_ns", 1, MOST_NS);
+  p->low_ns = qb__json_int(at, "low_ns", 1, p->latency_ns);
+  p->high_ns = qb__json_int(at, "high_ns", p->latency_ns, MOST_NS);
+  p->p95_ns = qb__json_int(at, "p95_ns", p->latency_ns, MOST_NS);
+  p->prepare_ns = qb__json_int(at, "prepare_ns", 0, MOST_NS);
+  p->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 0, MOST_BYTES);
+  p->disturbed = qb__json_bool(at, "disturbed");
+  qb__json_end(at);
+}
+
+static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profile **profile)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  info.library = qb__json_string(root, "library");
+  info.engine = qb__json_string(root, "engine");
+  info.model = qb__json_string(root, "model");
+  info.created_unix_s = qb__json_int(root, "created_unix_s", 0, INT64_C(1) << 40);
+  info.flops_per_sample = qb__json_double(root, "flops_per_sample", 0, 1e18);
+  const double bytes_per_sample = qb__json_double(root, "bytes_per_sample", 0, 1e18);
+  info.weight_bytes = (uint64_t)qb__json_int(root, "weight_bytes", 0, MOST_BYTES);
+  info.measure_ns = qb__json_int(root, "measure_ns", 0, MOST_NS);
+  info.prepare_ns = qb__json_int(root, "prepare_ns", 0, MOST_NS);
+
+  qb__json at, array;
+  qb_node *node = NULL;
+  qb_profile_point *points = NULL;
+  qb__json_object(root, "node", &at);
+  qb_status status = root->file->status ? root->file->status : qb__node_from_json(context, &at, &node);
+  const size_t count = qb__json_array(root, "points", 1, MOST_POINTS, &array);
+  qb__json_end(root);
+  status = root->file->status;
+  if (status)
+    goto done;
+  points = qb__calloc(context, count, sizeof *points);
+  if (!points) {
+    status = QB_ERROR_NO_MEMORY;
+    goto done;
+  }
+  for (size_t i = 0; i < count && !root->file->status; i++) {
+    qb__json_element(&array, i, &at);
+    point_from_json(&at, &points[i]);
+  }
+  status = root->file->status;
+  if (!status) {
+    status =
+        qb__profile_new(context, node, &info, bytes_per_sample, points, count, profile);
+    if (status == QB_ERROR_INVALID_ARGUMENT)
+      status = qb__fail_within(QB_ERROR_FORMAT, "%s: $.points", root->file->path);
+  }
+done:
+  qb__free(context, points);
+  qb_node_unref(node);
+  return status;
+}
+
+qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **profile)
+{
+  if (!context || !path || !profile)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !context ? "context" : !path ? "path" : "profile");
+  qb__json_file file;
+  qb__json root;
+  qb_status status = qb__json_open(&file, context, path, LARGEST_FILE, FORMAT, VERSION, &root);
+  if (!status)
+    status = profile_from_json(context, &root, profile);
+  qb__json_close(&file);
+  return status;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile/sampler.h"
+
+#include "core/alloc.h"
+#include "core/context_impl.h"
+#include "core/error.h"
+#include "engine/session_impl.h"
+#include "model/builtin.h"
+#include "model/model_impl.h"
+
+#include <stdatomic.h>
+
+/* Long against the clock and an interrupt, short against a round. */
+enum { YARDSTICK_US = 150 };
+
+struct qb__sampler {
+  qb_session *session;
+  uint32_t instances;
+  float *input;   /* read by all instances */
+  float **output; /* by instance */
+  int64_t *round_ns;
+  double *flops; /* by instance */
+};
+
+typedef struct visit_task {
+  qb__sampler *sampler;
+  uint32_t batch, rounds;
+  bool warm_up;
+  pthread_barrier_t start;
+  atomic_uint timed;  /* instances that have been timed */
+  atomic_bool failed; /* one has failed: the others need not wait for it */
+} visit_task;
+
+/* The slowest thread's FLOP/s; 0 when the context's clock is not the machine's and stands still. */
+static double yardstick(const qb__sampler *sampler)
+{
+  const qb_context *context = sampler->session->context;
+  const int64_t before_ns = qb__now_ns(context);
+  const double flops =
+      qb__instance_yardstick(sampler->session->configuration.threads, YARDSTICK_US);
+  return qb__now_ns(context) > before_ns ? flops : 0;
+}
+
+static qb_status run_round(const visit_task *task, uint32_t instance)
+{
+  qb__engine *engine = task->sampler->session->engine;
+  const void *const inputs[1] = {task->sampler->input};
+  void *const outputs[1] = {task->sampler->output[instance]};
+  const bool has_tensors = task->sampler->input != NULL;
+  return engine->type->run(engine, instance, task->batch, has_tensors ? inputs : NULL,
+                           has_tensors ? outputs : NULL);
+}
+
+static qb_status visit_instance(void *argument, uint32_t instance)
+{
+  visit_task *task = argument;
+  qb__sampler *sampler = task->sampler;
+  const qb_context *context = sampler->session->context;
+  int64_t *round_ns = sampler->round_ns + (size_t)instance * task->rounds;
+  qb_status status = task->warm_up ? run_round(task, instance) : QB_OK;
+
+  pthread_barrier_wait(&task->start);
+  double flops = yardstick(sampler);
+  pthread_barrier_wait(&task->start);
+  for (uint32_t i = 0; i < task->rounds && !status; i++) {
+    const int64_t start_ns = qb__now_ns(context);
+    status = run_round(task, instance);
+    round_ns[i] = qb__now_ns(context) - start_ns;
+  }
+  if (status)
+    atomic_store(&task->failed, true);
+  atomic_fetch_add(&task->timed, 1);
+  while (!status && !atomic_load(&task->failed) && atomic_load(&task->timed) < sampler->instances)
+    status = run_round(task, instance);
+  const double after = yardstick(sampler);
+  sampler->flops[instance] = after < flops ? after : flops;
+  return status;
+}
+
+qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds, bool warm_up,
+                            qb__visit *visit)
+{
+  visit_task task = {.sampler = sampler, .batch = batch, .rounds = rounds, .warm_up = warm_up};
+  atomic_init(&task.timed, 0);
+  atomic_init(&task.failed, false);
+  if (pthread_barrier_init(&task.start, NULL, sampler->instances))
+    return qb__fail(QB_ERROR_SYSTEM, "cannot make a barrier for %u threads", sampler->instances);
+  const qb_status status =
+      qb__instances_run_all(sampler->session->instances, true, visit_instance, &task);
+  pthread_barrier_destroy(&task.start);
+  if (status)
+    return status;
+  visit->count = (size_t)rounds * sampler->instances;
+  visit->round_ns = sampler->round_ns;
+  visit->flops = sampler->flops[0];
+  for (uint32_t i = 1; i < sampler->instances; i++)
+    if (sampler->flops[i] < visit->flops)
+      visit->flops = sampler->flops[i];
+  return QB_OK;
+}
+
+static qb_status take_tensors(qb__sampler *sampler, uint32_t largest_batch)
+{
+  const qb_context *context = sampler->session->context;
+  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
+  qb_status status = qb_model_get_input(sampler->session->model, 0, &in);
+  if (!status)
+    status = qb_model_get_output(sampler->session->model, 0, &out);
+  if (status)
+    return status;
+  const size_t count = in.elements_per_sample * largest_batch;
+  sampler->input = qb__calloc(context, count, sizeof(float));
+  if (!sampler->input)
+    return QB_ERROR_NO_MEMORY;
+  qb__fill_values(sampler->input, count, 1, 0, 1);
+  for (uint32_t i = 0; i < sampler->instances; i++) {
+    sampler->output[i] =
+        qb__calloc(context, out.elements_per_sample * largest_batch, sizeof(float));
+    if (!sampler->output[i])
+      return QB_ERROR_NO_MEMORY;
+  }
+  return QB_OK;
+}
+
+qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampler **sampler)
+{
+  const qb_context *context = session->context;
+  qb__sampler *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  self->session = qb_session_ref(session);
+  self->instances = session->configuration.instances;
+  self->output = qb__calloc(context, self->instances, sizeof *self->output);
+  self->flops = qb__calloc(context, self->instances, sizeof *self->flops);
+  self->round_ns =
+      qb__calloc(context, (size_t)self->instances * QB__MOST_ROUNDS, sizeof *self->round_ns);
+  qb_status status =
+      self->output && self->flops && self->round_ns ? QB_OK : QB_ERROR_NO_MEMORY;
+  if (!status && !session->model->is_workload)
+    status = take_tensors(self, largest_batch);
+  if (status)
+    qb__sampler_free(self);
+  else
+    *sampler = self;
+  return status;
+}
+
+void qb__sampler_free(qb__sampler *sampler)
+{
+  if (!sampler)
+    return;
+  qb_session *session = sampler->session;
+  const qb_context *context = session->context;
+  for (uint32_t i = 0; sampler->output && i < sampler->instances; i++)
+    qb__free(context, sampler->output[i]);
+  qb__free(context, sampler->output);
+  qb__free(context, sampler->input);
+  qb__free(context, sampler->flops);
+  qb__free(context, sampler->round_ns);
+  qb__free(context, sampler);
+  qb_session_unref(session);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Times rounds of a session with all its instances running, beside a yardstick. */
+#ifndef QB_PROFILE_SAMPLER_H
+#define QB_PROFILE_SAMPLER_H
+
+#include <qosbatch/session.h>
+
+#include <stdbool.h>
+
+typedef struct qb__sampler qb__sampler;
+
+/* The most rounds an instance is timed for in one visit. */
+enum { QB__MOST_ROUNDS = 32 };
+
+/* What one visit saw. */
+typedef struct qb__visit {
+  size_t count;      /* rounds of all instances */
+  int64_t *round_ns; /* belongs to the sampler, valid until the next visit */
+  double flops;      /* of the slowest thread, by the yardsticks before and after; 0: not known */
+} qb__visit;
+
+/* Takes memory for inputs and outputs of rounds of up to `largest_batch`; keeps the session. */
+qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampler **sampler);
+void qb__sampler_free(qb__sampler *sampler);
+
+/*
+ * Runs `rounds` rounds of a batch size that is ready on every instance at the same time, after one
+ * that is not timed if `warm_up`. No instance is idle before all have been timed.
+ */
+qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds, bool warm_up,
+                            qb__visit *visit);
+
+#endif

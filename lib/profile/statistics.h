@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Order statistics of timings. */
+#ifndef QB_PROFILE_STATISTICS_H
+#define QB_PROFILE_STATISTICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sorts in place, ascending. */
+void qb__sort_ns(int64_t *values, size_t count);
+
+/* Quantile `q` in [0, 1] of ascending values, linear between neighbours; count >= 1. */
+int64_t qb__quantile_ns(const int64_t *sorted, size_t count, double q);
+
+/*
+ * Distribution-free 95 % confidence interval of the median of ascending values: the order
+ * statistics at ranks given by the binomial distribution (Conover, Practical Nonparametric
+ * Statistics, 3rd ed., section 3.2). With fewer than 6 values no such ranks exist and the
+ * extremes are given.
+ */
+void qb__median_interval_ns(const int64_t *sorted, size_t count, int64_t *low, int64_t *high);
+
+#endif
