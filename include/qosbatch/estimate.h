@@ -37,14 +37,14 @@ typedef struct qb_latency_estimate {
   qb_configuration configuration; /**< as asked for */
   uint32_t batch;                 /**< as asked for */
   qb_source source;
-  int64_t latency_ns;             /**< T, the median round */
-  int64_t low_ns;                 /**< 95 % interval of T */
+  int64_t latency_ns; /**< T, the median round */
+  int64_t low_ns;     /**< 95 % interval of T */
   int64_t high_ns;
-  int64_t p95_ns;                 /**< 95th percentile of single rounds */
-  double throughput_per_s;        /**< samples/s of all instances together */
-  double density;                 /**< p, dimensionless; 1/p is the efficiency */
-  double compute_flops;           /**< c: of the threads of one instance, all instances running */
-  uint64_t memory_bytes;          /**< of all instances together, weights included */
+  int64_t p95_ns;          /**< 95th percentile of single rounds */
+  double throughput_per_s; /**< samples/s of all instances together */
+  double density;          /**< p, dimensionless; 1/p is the efficiency */
+  double compute_flops;    /**< c: of the threads of one instance, all instances running */
+  uint64_t memory_bytes;   /**< of all instances together, weights included */
   qb_bound bound;
 } qb_latency_estimate;
 

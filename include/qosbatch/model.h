@@ -40,7 +40,8 @@ typedef struct qb_configuration {
 /**
  * Makes one of the built-in networks:
  * - "alexnet": Krizhevsky, Sutskever and Hinton, NIPS 2012, as published: 227x227 input, two-group
- *   convolutions, local response normalisation, three fully connected layers, softmax. 62 M weights.
+ *   convolutions, local response normalisation, three fully connected layers, softmax. 61 M
+ *   weights.
  * - "resnet50": He et al., CVPR 2016, version 1.5 (the 3x3 convolution has the stride): 224x224
  *   input, 26 M weights, batch normalisation folded into the convolutions.
  *
@@ -62,7 +63,10 @@ typedef struct qb_workload {
   size_t size;      /**< sizeof(qb_workload) */
   const char *name; /**< for profiles; copied */
   void *user;       /**< passed to the callbacks; must outlive the model */
-  /** Makes `batch` ready on an instance (compile, allocate); its time is reported apart. May be NULL. */
+  /**
+   * Makes `batch` ready on an instance (compile, allocate); its time is reported apart. May be
+   * NULL.
+   */
   int (*prepare)(void *user, const qb_configuration *configuration, uint32_t instance,
                  uint32_t batch);
   /**
@@ -71,10 +75,10 @@ typedef struct qb_workload {
    */
   int (*run)(void *user, uint32_t instance, uint32_t batch, const void *const *inputs,
              void *const *outputs);
-  double flops_per_sample;       /**< F; 0 if not known: 1 is taken and p/c stands for s/sample */
-  double bytes_per_sample;       /**< memory traffic that grows with the batch; 0 if not known */
-  uint64_t weight_bytes;         /**< memory traffic once a round; 0 if not known */
-  uint64_t instance_bytes;       /**< memory an instance takes at any batch; 0 if not known */
+  double flops_per_sample;        /**< F; 0 if not known: 1 is taken and p/c stands for s/sample */
+  double bytes_per_sample;        /**< memory traffic that grows with the batch; 0 if not known */
+  uint64_t weight_bytes;          /**< memory traffic once a round; 0 if not known */
+  uint64_t instance_bytes;        /**< memory an instance takes at any batch; 0 if not known */
   uint64_t instance_sample_bytes; /**< memory an instance takes per sample; 0 if not known */
 } qb_workload;
 
@@ -94,14 +98,14 @@ QB_API qb_status qb_model_from_workload(qb_context *context, const qb_workload *
 
 /** What is known of a model. Strings belong to the model. */
 typedef struct qb_model_info {
-  size_t size;                           /**< sizeof(qb_model_info) */
-  const char *name;                      /**< "resnet50" */
-  uint32_t inputs;                       /**< 0 for a workload */
-  uint32_t outputs;                      /**< 0 for a workload */
-  uint32_t operators;                    /**< after fusion; 0 for a workload */
-  double flops_per_sample;               /**< F, 2 per multiply-add */
-  uint64_t weight_bytes;                 /**< all constants as 32-bit floats */
-  uint64_t activation_bytes_per_sample;  /**< sum of all operators' outputs */
+  size_t size;                          /**< sizeof(qb_model_info) */
+  const char *name;                     /**< "resnet50" */
+  uint32_t inputs;                      /**< 0 for a workload */
+  uint32_t outputs;                     /**< 0 for a workload */
+  uint32_t operators;                   /**< after fusion; 0 for a workload */
+  double flops_per_sample;              /**< F, 2 per multiply-add */
+  uint64_t weight_bytes;                /**< all constants as 32-bit floats */
+  uint64_t activation_bytes_per_sample; /**< sum of all operators' outputs */
 } qb_model_info;
 
 #define QB_MODEL_INFO_INIT                                                                         \
@@ -112,13 +116,15 @@ typedef struct qb_model_info {
 /** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */
 QB_API qb_status qb_model_get_info(const qb_model *model, qb_model_info *info);
 
-/** An input or output of a model: 32-bit floats, row-major, the batch as the outermost dimension. */
+/**
+ * An input or output of a model: 32-bit floats, row-major, the batch as the outermost dimension.
+ */
 typedef struct qb_tensor_info {
-  size_t size;                    /**< sizeof(qb_tensor_info) */
-  const char *name;               /**< belongs to the model */
-  uint32_t rank;                  /**< number of dimensions, the batch not counted */
-  int64_t dims[QB_MAX_DIMS];      /**< of one sample: {3, 224, 224} for an image (C, H, W) */
-  uint64_t elements_per_sample;   /**< their product */
+  size_t size;                  /**< sizeof(qb_tensor_info) */
+  const char *name;             /**< belongs to the model */
+  uint32_t rank;                /**< number of dimensions, the batch not counted */
+  int64_t dims[QB_MAX_DIMS];    /**< of one sample: {3, 224, 224} for an image (C, H, W) */
+  uint64_t elements_per_sample; /**< their product */
 } qb_tensor_info;
 
 #define QB_TENSOR_INFO_INIT                                                                        \
@@ -134,10 +140,10 @@ QB_API qb_status qb_model_get_output(const qb_model *model, uint32_t index, qb_t
 
 /** The work of one operator. Strings belong to the model. */
 typedef struct qb_operator_info {
-  size_t size;             /**< sizeof(qb_operator_info) */
-  const char *name;        /**< "conv2_x.0.reduce" */
-  const char *kind;        /**< "convolution", with what is fused behind it: "convolution+relu" */
-  double flops_per_sample; /**< 2 per multiply-add */
+  size_t size;               /**< sizeof(qb_operator_info) */
+  const char *name;          /**< "conv2_x.0.reduce" */
+  const char *kind;          /**< "convolution", with what is fused behind it: "convolution+relu" */
+  double flops_per_sample;   /**< 2 per multiply-add */
   uint64_t bytes_per_sample; /**< activations read and written */
   uint64_t weight_bytes;     /**< read once a round */
 } qb_operator_info;

@@ -18,7 +18,7 @@ typedef struct qb_node qb_node;
 
 /** Instruction sets that the compute power is measured for, each containing the ones before it. */
 typedef enum qb_isa {
-  QB_ISA_BEST = 0,   /**< as a parameter: the best that the node has */
+  QB_ISA_BEST = 0,    /**< as a parameter: the best that the node has */
   QB_ISA_GENERIC = 1, /**< what the compiler makes of C for the base architecture */
   QB_ISA_SSE41 = 2,
   QB_ISA_AVX = 3,

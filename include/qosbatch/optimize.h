@@ -11,9 +11,9 @@
 QB_BEGIN_DECLS
 
 /**
- * What a service needs to decide its rounds.
- * Thread-safety: not safe; one thread at a time (a batcher holds its queue's lock anyway). Different
- * optimizers may share a profile and be used by different threads.
+ * What a service needs to decide its rounds. Thread-safety: not safe; one thread at a time (a
+ * batcher holds its queue's lock anyway). Different optimizers may share a profile and be used by
+ * different threads.
  */
 typedef struct qb_optimizer qb_optimizer;
 
@@ -33,11 +33,11 @@ QB_API void qb_optimizer_free(qb_optimizer *optimizer);
 
 /** What the host sees just before a round. */
 typedef struct qb_round_state {
-  size_t size;              /**< sizeof(qb_round_state) */
-  uint32_t queued;          /**< samples that wait */
-  uint32_t free_instances;  /**< instances that could start now */
-  int64_t oldest_age_ns;    /**< how long the oldest of them has waited */
-  double rate_per_s;        /**< samples that arrive per second as far as known; 0: the plan's */
+  size_t size;             /**< sizeof(qb_round_state) */
+  uint32_t queued;         /**< samples that wait */
+  uint32_t free_instances; /**< instances that could start now */
+  int64_t oldest_age_ns;   /**< how long the oldest of them has waited */
+  double rate_per_s;       /**< samples that arrive per second as far as known; 0: the plan's */
 } qb_round_state;
 
 #define QB_ROUND_STATE_INIT                                                                        \
@@ -47,9 +47,9 @@ typedef struct qb_round_state {
 
 /** What to do. */
 typedef enum qb_action {
-  QB_ACTION_RUN = 1,        /**< run a round of `batch` samples now */
-  QB_ACTION_WAIT = 2,       /**< ask again when a sample arrives, or after max_wait_ns */
-  QB_ACTION_INFEASIBLE = 3  /**< the oldest sample misses its target whatever is done; `batch` says
+  QB_ACTION_RUN = 1,       /**< run a round of `batch` samples now */
+  QB_ACTION_WAIT = 2,      /**< ask again when a sample arrives, or after max_wait_ns */
+  QB_ACTION_INFEASIBLE = 3 /**< the oldest sample misses its target whatever is done; `batch` says
                                  what to run if it is to be answered all the same */
 } qb_action;
 
@@ -57,16 +57,16 @@ typedef enum qb_action {
 QB_API const char *qb_action_name(qb_action action);
 
 typedef struct qb_decision {
-  size_t size;                 /**< sizeof(qb_decision) */
+  size_t size; /**< sizeof(qb_decision) */
   qb_action action;
   qb_reason reason;
-  uint32_t batch;              /**< samples to run; when waiting: to wait for; 0: none */
-  bool refresh_due;            /**< qb_optimizer_refresh() would change decisions */
-  int64_t max_wait_ns;         /**< when waiting: at the longest; 0 with nothing queued: no limit */
-  int64_t latency_ns;          /**< predicted duration of the round */
-  int64_t low_ns;              /**< 95 % interval of that */
+  uint32_t batch;      /**< samples to run; when waiting: to wait for; 0: none */
+  bool refresh_due;    /**< qb_optimizer_refresh() would change decisions */
+  int64_t max_wait_ns; /**< when waiting: at the longest; 0 with nothing queued: no limit */
+  int64_t latency_ns;  /**< predicted duration of the round */
+  int64_t low_ns;      /**< 95 % interval of that */
   int64_t high_ns;
-  int64_t oldest_latency_ns;   /**< predicted time from arrival to answer of the oldest sample */
+  int64_t oldest_latency_ns; /**< predicted time from arrival to answer of the oldest sample */
 } qb_decision;
 
 #define QB_DECISION_INIT                                                                           \

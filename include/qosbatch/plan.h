@@ -25,22 +25,22 @@ typedef struct qb_nearest {
 
 /** How to run a job of `samples` samples that are all there at the start. */
 typedef struct qb_job_plan {
-  size_t size;                    /**< sizeof(qb_job_plan) */
-  bool feasible;                  /**< the demand is met; if not, the plan is the nearest to it */
-  qb_reason reason;               /**< what bound the choice */
-  uint32_t profile;               /**< index of the profile (the node) chosen */
+  size_t size;      /**< sizeof(qb_job_plan) */
+  bool feasible;    /**< the demand is met; if not, the plan is the nearest to it */
+  qb_reason reason; /**< what bound the choice */
+  uint32_t profile; /**< index of the profile (the node) chosen */
   qb_configuration configuration;
-  uint32_t batch;                 /**< samples in a round */
-  uint64_t samples_per_instance;  /**< of the instance that has most; others have this or one less */
-  uint64_t rounds_per_instance;   /**< full rounds of the instance that has most */
-  uint32_t remainder;             /**< samples in the last round after them; 0: none */
-  int64_t total_ns;               /**< end-to-end time; batch sizes are ready before */
-  int64_t low_ns;                 /**< 95 % interval of the end-to-end time */
+  uint32_t batch;                /**< samples in a round */
+  uint64_t samples_per_instance; /**< of the instance that has most; others have this or one less */
+  uint64_t rounds_per_instance;  /**< full rounds of the instance that has most */
+  uint32_t remainder;            /**< samples in the last round after them; 0: none */
+  int64_t total_ns;              /**< end-to-end time; batch sizes are ready before */
+  int64_t low_ns;                /**< 95 % interval of the end-to-end time */
   int64_t high_ns;
-  double throughput_per_s;        /**< samples / total */
-  double cost;                    /**< total at the node's price; 0 if not known */
+  double throughput_per_s; /**< samples / total */
+  double cost;             /**< total at the node's price; 0 if not known */
   uint64_t memory_bytes;
-  qb_nearest nearest;             /**< if not feasible */
+  qb_nearest nearest; /**< if not feasible */
 } qb_job_plan;
 
 #define QB_JOB_PLAN_INIT                                                                           \
@@ -69,23 +69,23 @@ QB_API qb_status qb_plan_job(const qb_profile *const *profiles, size_t profile_c
 
 /** How to run a service. */
 typedef struct qb_service_plan {
-  size_t size;                    /**< sizeof(qb_service_plan) */
-  bool feasible;                  /**< the demand is met; if not, the plan is the nearest to it */
-  qb_reason reason;               /**< what bound the choice */
-  uint32_t profile;               /**< index of the profile (the node) chosen */
+  size_t size;      /**< sizeof(qb_service_plan) */
+  bool feasible;    /**< the demand is met; if not, the plan is the nearest to it */
+  qb_reason reason; /**< what bound the choice */
+  uint32_t profile; /**< index of the profile (the node) chosen */
   qb_configuration configuration;
-  uint32_t batch;                 /**< largest number of samples in a round */
-  int64_t max_wait_ns;            /**< longest time a free instance waits for a batch to fill */
-  int64_t p50_ns;                 /**< predicted time from arrival to answer */
+  uint32_t batch;      /**< largest number of samples in a round */
+  int64_t max_wait_ns; /**< longest time a free instance waits for a batch to fill */
+  int64_t p50_ns;      /**< predicted time from arrival to answer */
   int64_t p95_ns;
   int64_t p99_ns;
-  int64_t latency_ns;             /**< predicted at the percentile asked for */
-  double mean_batch;              /**< predicted samples in a round */
-  double utilisation;             /**< predicted share of time an instance is busy */
-  double max_rate_per_s;          /**< highest rate this plan holds with the latency target */
-  double cost_per_hour;           /**< 0 if not known */
+  int64_t latency_ns;    /**< predicted at the percentile asked for */
+  double mean_batch;     /**< predicted samples in a round */
+  double utilisation;    /**< predicted share of time an instance is busy */
+  double max_rate_per_s; /**< highest rate this plan holds with the latency target */
+  double cost_per_hour;  /**< 0 if not known */
   uint64_t memory_bytes;
-  qb_nearest nearest;             /**< if not feasible */
+  qb_nearest nearest; /**< if not feasible */
 } qb_service_plan;
 
 #define QB_SERVICE_PLAN_INIT                                                                       \

@@ -45,7 +45,7 @@ typedef enum qb_phase {
 } qb_phase;
 
 typedef struct qb_progress {
-  size_t size;                    /**< sizeof(qb_progress), set by the library */
+  size_t size; /**< sizeof(qb_progress), set by the library */
   qb_phase phase;
   double fraction;                /**< of the whole run, 0..1, never falling */
   int64_t elapsed_ns;             /**< since the call began */
@@ -100,18 +100,18 @@ QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node 
 
 /** What is known of a profile. Strings belong to the profile. */
 typedef struct qb_profile_info {
-  size_t size;               /**< sizeof(qb_profile_info) */
-  const char *model;         /**< "resnet50" */
-  const char *engine;        /**< "oneDNN 2.6.3" */
-  const char *library;       /**< version of libqosbatch that measured */
-  int64_t created_unix_s;    /**< when, seconds since 1970-01-01 UTC */
-  double flops_per_sample;   /**< F */
-  uint32_t points;           /**< measured (configuration, batch) pairs */
-  uint32_t configurations;   /**< different configurations */
-  uint32_t max_batch;        /**< largest measured batch */
-  int64_t measure_ns;        /**< time spent timing rounds */
-  int64_t prepare_ns;        /**< time spent making batch sizes ready */
-  uint64_t weight_bytes;     /**< packed weights, held once */
+  size_t size;             /**< sizeof(qb_profile_info) */
+  const char *model;       /**< "resnet50" */
+  const char *engine;      /**< "oneDNN 2.6.3" */
+  const char *library;     /**< version of libqosbatch that measured */
+  int64_t created_unix_s;  /**< when, seconds since 1970-01-01 UTC */
+  double flops_per_sample; /**< F */
+  uint32_t points;         /**< measured (configuration, batch) pairs */
+  uint32_t configurations; /**< different configurations */
+  uint32_t max_batch;      /**< largest measured batch */
+  int64_t measure_ns;      /**< time spent timing rounds */
+  int64_t prepare_ns;      /**< time spent making batch sizes ready */
+  uint64_t weight_bytes;   /**< packed weights, held once */
 } qb_profile_info;
 
 #define QB_PROFILE_INFO_INIT                                                                       \
@@ -127,18 +127,18 @@ QB_API qb_node *qb_profile_node(const qb_profile *profile);
 
 /** A measured point. */
 typedef struct qb_profile_point {
-  size_t size;                    /**< sizeof(qb_profile_point) */
+  size_t size; /**< sizeof(qb_profile_point) */
   qb_configuration configuration;
   uint32_t batch;
-  uint32_t visits;                /**< times it was visited and kept */
-  uint32_t set_aside;             /**< times it was visited and the yardstick was slow */
-  int64_t latency_ns;             /**< median of a round, all instances running */
-  int64_t low_ns;                 /**< distribution-free 95 % interval of that median */
+  uint32_t visits;    /**< times it was visited and kept */
+  uint32_t set_aside; /**< times it was visited and the yardstick was slow */
+  int64_t latency_ns; /**< median of a round, all instances running */
+  int64_t low_ns;     /**< distribution-free 95 % interval of that median */
   int64_t high_ns;
-  int64_t p95_ns;                 /**< 95th percentile of single rounds */
-  int64_t prepare_ns;             /**< time to make this batch size ready */
-  uint64_t memory_bytes;          /**< of all instances together, weights included */
-  bool disturbed;                 /**< no undisturbed visit: latencies are rescaled ones */
+  int64_t p95_ns;        /**< 95th percentile of single rounds */
+  int64_t prepare_ns;    /**< time to make this batch size ready */
+  uint64_t memory_bytes; /**< of all instances together, weights included */
+  bool disturbed;        /**< no undisturbed visit: latencies are rescaled ones */
 } qb_profile_point;
 
 #define QB_PROFILE_POINT_INIT                                                                      \

@@ -51,13 +51,13 @@ QB_API qb_status qb_session_run(qb_session *session, uint32_t batch, const void 
 
 /** What is known of a session. */
 typedef struct qb_session_info {
-  size_t size;               /**< sizeof(qb_session_info) */
-  uint32_t instances;        /**< as asked for */
-  uint32_t threads;          /**< as asked for */
-  uint32_t pinned_threads;   /**< how many of them have a core of their own; 0 if there are too few */
-  uint32_t ready_batches;    /**< batch sizes that are ready */
-  uint64_t weight_bytes;     /**< packed weights, held once */
-  uint64_t arena_bytes;      /**< activations and scratchpads of all instances together */
+  size_t size;             /**< sizeof(qb_session_info) */
+  uint32_t instances;      /**< as asked for */
+  uint32_t threads;        /**< as asked for */
+  uint32_t pinned_threads; /**< how many of them have a core of their own; 0 if there are too few */
+  uint32_t ready_batches;  /**< batch sizes that are ready */
+  uint64_t weight_bytes;   /**< packed weights, held once */
+  uint64_t arena_bytes;    /**< activations and scratchpads of all instances together */
 } qb_session_info;
 
 #define QB_SESSION_INFO_INIT                                                                       \

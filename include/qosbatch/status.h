@@ -49,8 +49,8 @@ QB_API const char *qb_status_remedy(qb_status status);
 
 /**
  * @return what went wrong in the last call that failed *in the calling thread*: the offending
- * value, its place (file, byte, JSON path, operator) and the remedy. Empty before the first failure.
- * Belongs to the library and stays valid until the next call that fails in this thread.
+ * value, its place (file, byte, JSON path, operator) and the remedy. Empty before the first
+ * failure. Belongs to the library and stays valid until the next call that fails in this thread.
  * Thread-safety: safe.
  */
 QB_API const char *qb_error_message(void);

@@ -12,10 +12,12 @@ enum { DEFAULT_ALIGNMENT = 64 };
 
 void *qb__alloc_aligned(const qb_context *context, size_t bytes, size_t alignment)
 {
-  void *memory = context->params.allocate(context->params.allocator_user, bytes ? bytes : 1, alignment);
+  void *memory =
+      context->params.allocate(context->params.allocator_user, bytes ? bytes : 1, alignment);
   if (!memory)
-    (void)qb__fail(QB_ERROR_NO_MEMORY, "the allocator has no %zu bytes; free memory, or ask for "
-                                       "smaller batches or fewer instances",
+    (void)qb__fail(QB_ERROR_NO_MEMORY,
+                   "the allocator has no %zu bytes; free memory, or ask for "
+                   "smaller batches or fewer instances",
                    bytes);
   return memory;
 }

@@ -7,7 +7,9 @@
 
 #include <stdbool.h>
 
-/* `count` zeroed elements of `element_bytes`; a valid pointer even for 0 of them, NULL on failure. */
+/*
+ * `count` zeroed elements of `element_bytes`; a valid pointer even for 0 of them, NULL on failure.
+ */
 void *qb__calloc(const qb_context *context, size_t count, size_t element_bytes);
 
 /* `bytes` bytes, not zeroed, aligned to `alignment`; NULL on failure. */

@@ -13,9 +13,8 @@ struct qb_context {
 };
 
 /* Sends one line to the host's hook; formatted only when there is one. */
-__attribute__((format(printf, 3, 4))) void qb__message(const qb_context *context,
-                                                       qb_severity severity, const char *format,
-                                                       ...);
+__attribute__((format(printf, 3, 4))) void
+qb__message(const qb_context *context, qb_severity severity, const char *format, ...);
 
 static inline int64_t qb__now_ns(const qb_context *context)
 {

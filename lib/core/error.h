@@ -5,7 +5,10 @@
 
 #include <qosbatch/status.h>
 
-/* Sets the calling thread's message and returns `status`, so that `return qb__fail(...)` reads well. */
+/*
+ * Sets the calling thread's message and returns `status`, so that `return qb__fail(...)` reads
+ * well.
+ */
 __attribute__((format(printf, 2, 3))) qb_status qb__fail(qb_status status, const char *format, ...);
 
 /* As qb__fail, with the text put before the message that is already set: "while loading X: ...". */

@@ -23,10 +23,11 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
                           qb__engine **engine)
 {
   (void)configuration, (void)engine;
-  return qb__fail(QB_ERROR_UNSUPPORTED,
-                  "model '%s' cannot be run: this libqosbatch was built without oneDNN; use a build "
-                  "with -Donednn=enabled, or a workload of your own",
-                  model->info.name);
+  return qb__fail(
+      QB_ERROR_UNSUPPORTED,
+      "model '%s' cannot be run: this libqosbatch was built without oneDNN; use a build "
+      "with -Donednn=enabled, or a workload of your own",
+      model->info.name);
 }
 #endif
 

@@ -20,8 +20,8 @@ typedef struct qb__engine_type {
    */
   qb_status (*prepare)(qb__engine *engine, uint32_t instance, uint32_t batch);
   /* Runs a round of a batch size that is ready. Called on the instance's thread. */
-  qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch,
-                   const void *const *inputs, void *const *outputs);
+  qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch, const void *const *inputs,
+                   void *const *outputs);
   qb__engine_memory (*memory)(const qb__engine *engine);
   /* Called when the instances' threads have ended. */
   void (*free)(qb__engine *engine);

@@ -99,7 +99,8 @@ static qb_status grow_arena(const network_engine *self, instance_state *instance
   qb_status status = QB_OK;
   for (size_t i = 0; i < instance->binding_count && !status; i++)
     for (size_t s = 0; s < self->plans[i]->slot_count && !status; s++)
-      status = bind_slot(self, &self->plans[i]->slots[s], arena, &instance->bindings[i].memories[s]);
+      status =
+          bind_slot(self, &self->plans[i]->slots[s], arena, &instance->bindings[i].memories[s]);
   qb__free(self->context, instance->arena);
   instance->arena = arena;
   instance->arena_bytes = bytes;

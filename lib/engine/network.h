@@ -7,7 +7,8 @@
 
 /*
  * Runs a round like qb__engine_type.run and adds the time of each operator to ns_by_operator, which
- * has one element an operator of the graph; changes of layout count for the operator that needs them.
+ * has one element an operator of the graph; changes of layout count for the operator that needs
+ * them.
  */
 qb_status qb__network_run_timed(qb__engine *engine, uint32_t instance, uint32_t batch,
                                 const void *const *inputs, void *const *outputs,

@@ -154,10 +154,10 @@ static bool improve(planner *p, const qb__request *request, bool same_implementa
 }
 
 /*
- * A convolution or dense layer. oneDNN is first asked for what it likes best. Where that is not what
- * is there already - the input's layout, weights packed for another batch size, the addend's layout -
- * the same implementation is tried on what is there, and weights are packed again only when all that
- * is left is plain loops.
+ * A convolution or dense layer. oneDNN is first asked for what it likes best. Where that is not
+ * what is there already - the input's layout, weights packed for another batch size, the addend's
+ * layout - the same implementation is tried on what is there, and weights are packed again only
+ * when all that is left is plain loops.
  */
 static qb_status choose(planner *p, const qb__operator *op, int32_t source, int32_t addend,
                         qb__made *made)
@@ -197,8 +197,8 @@ static qb_status place_result(planner *p, uint32_t index, const qb__made *made, 
   const qb__operator *op = &p->graph->operators[index];
   if (addend != QB__NONE) {
     const qb__slot *there = &p->plan->slots[addend];
-    if (there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE && p->last_use[op->addend] == index &&
-        qb__layout_equal(there->layout, made->destination)) {
+    if (there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
+        p->last_use[op->addend] == index && qb__layout_equal(there->layout, made->destination)) {
       *slot = addend;
       return QB_OK;
     }

@@ -30,8 +30,8 @@ qb_status qb__onednn_error(dnnl_status_t status, const char *doing)
 dnnl_format_tag_t qb__plain_tag(int count)
 {
   static const dnnl_format_tag_t tags[QB_MAX_DIMS + 1] = {
-      dnnl_format_tag_undef, dnnl_a,     dnnl_ab,     dnnl_abc,
-      dnnl_abcd,             dnnl_abcde, dnnl_abcdef, dnnl_abcdefg};
+      dnnl_format_tag_undef, dnnl_a,      dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde,
+      dnnl_abcdef,           dnnl_abcdefg};
   return count <= QB_MAX_DIMS ? tags[count] : dnnl_format_tag_undef;
 }
 
@@ -136,8 +136,8 @@ static size_t scratchpad_bytes(const_dnnl_primitive_desc_t pd)
   return md ? dnnl_memory_desc_get_size(md) : 0;
 }
 
-static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd,
-                        const qb__operator *op, qb__made *made)
+static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd, const qb__operator *op,
+                        qb__made *made)
 {
   qb_status status = query_layout(context, pd, dnnl_query_src_md, &made->source);
   if (!status)
@@ -246,8 +246,8 @@ void qb__made_clear(const qb_context *context, qb__made *made)
 qb_status qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
                       struct dnnl_memory *const arguments[QB__ARG_COUNT])
 {
-  static const int names[QB__ARG_COUNT] = {DNNL_ARG_SRC_0,   DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,
-                                           DNNL_ARG_BIAS,    DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
+  static const int names[QB__ARG_COUNT] = {DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,
+                                           DNNL_ARG_BIAS,  DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
   dnnl_exec_arg_t list[QB__ARG_COUNT];
   int count = 0;
   for (int i = 0; i < QB__ARG_COUNT; i++)

@@ -58,8 +58,8 @@ typedef enum qb__argument {
 } qb__argument;
 
 /*
- * What to make a primitive for. A layout that is NULL is left to oneDNN's choice. `op` tells the kind,
- * the window, and what is fused behind it.
+ * What to make a primitive for. A layout that is NULL is left to oneDNN's choice. `op` tells the
+ * kind, the window, and what is fused behind it.
  */
 typedef struct qb__request {
   const qb__operator *op;
@@ -76,8 +76,8 @@ typedef struct qb__made {
 } qb__made;
 
 /*
- * Fails with QB_ERROR_UNSUPPORTED when oneDNN has nothing for these layouts. The primitive keeps the
- * number of threads the calling thread's team has.
+ * Fails with QB_ERROR_UNSUPPORTED when oneDNN has nothing for these layouts. The primitive keeps
+ * the number of threads the calling thread's team has.
  */
 qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engine,
                             const qb__request *request, qb__made *made);
@@ -86,7 +86,9 @@ qb_status qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from, co
 void qb__primitive_free(struct dnnl_primitive *primitive);
 void qb__made_clear(const qb_context *context, qb__made *made);
 
-/* Runs a primitive to its end on the calling thread's team. Arguments that are NULL are not passed. */
+/*
+ * Runs a primitive to its end on the calling thread's team. Arguments that are NULL are not passed.
+ */
 qb_status qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
                       struct dnnl_memory *const arguments[QB__ARG_COUNT]);
 

@@ -9,9 +9,9 @@ qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool a
   qb__layout *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
-  const dnnl_status_t code = dnnl_memory_desc_init_by_tag(
-      &self->md, dims->count, dims->at, dnnl_f32,
-      any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
+  const dnnl_status_t code =
+      dnnl_memory_desc_init_by_tag(&self->md, dims->count, dims->at, dnnl_f32,
+                                   any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
   if (code) {
     qb__free(context, self);
     return qb__onednn_error(code, "describing a tensor");
@@ -96,9 +96,9 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
                                       op->lrn_k);
     break;
   case QB__OP_SOFTMAX:
-    code = dnnl_softmax_v2_forward_desc_init(&d.softmax, dnnl_forward_inference,
-                                             dnnl_softmax_accurate, &l->source->md,
-                                             &l->destination->md, 1);
+    code =
+        dnnl_softmax_v2_forward_desc_init(&d.softmax, dnnl_forward_inference, dnnl_softmax_accurate,
+                                          &l->source->md, &l->destination->md, 1);
     break;
   case QB__OP_ACTIVATION:
     code = dnnl_eltwise_forward_desc_init(&d.activation, dnnl_forward_inference, dnnl_eltwise_relu,
@@ -109,8 +109,7 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
                                  &l->destination->md);
     break;
   case QB__OP_BATCH_NORM:
-  case QB__OP_FLATTEN:
-    break;
+  case QB__OP_FLATTEN: break;
   }
   return code ? code : dnnl_primitive_desc_create(result, &d, attributes, engine, NULL);
 }

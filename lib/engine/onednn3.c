@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What oneDNN 3.x does in its own way: descriptors are handles, operations described in one step. */
+/*
+ * What oneDNN 3.x does in its own way: descriptors are handles, operations described in one step.
+ */
 #include "core/alloc.h"
 #include "engine/onednn_impl.h"
 
@@ -9,9 +11,9 @@ qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool a
   qb__layout *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
-  const dnnl_status_t code = dnnl_memory_desc_create_with_tag(
-      &self->md, dims->count, dims->at, dnnl_f32,
-      any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
+  const dnnl_status_t code =
+      dnnl_memory_desc_create_with_tag(&self->md, dims->count, dims->at, dnnl_f32,
+                                       any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
   if (code) {
     qb__free(context, self);
     return qb__onednn_error(code, "describing a tensor");
@@ -71,12 +73,12 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
   case QB__OP_CONVOLUTION:
     return dnnl_convolution_forward_primitive_desc_create(
         result, engine, dnnl_forward_inference, dnnl_convolution_auto, l->source->md,
-        l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before,
-        w.pad_after, attributes);
+        l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after,
+        attributes);
   case QB__OP_DENSE:
-    return dnnl_inner_product_forward_primitive_desc_create(
-        result, engine, dnnl_forward_inference, l->source->md, l->weights->md, bias,
-        l->destination->md, attributes);
+    return dnnl_inner_product_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
+                                                            l->source->md, l->weights->md, bias,
+                                                            l->destination->md, attributes);
   case QB__OP_MAX_POOL:
   case QB__OP_AVERAGE_POOL:
     return dnnl_pooling_forward_primitive_desc_create(
@@ -89,19 +91,18 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
         result, engine, dnnl_forward_inference, dnnl_lrn_across_channels, l->source->md,
         l->destination->md, op->lrn_size, op->lrn_alpha, op->lrn_beta, op->lrn_k, attributes);
   case QB__OP_SOFTMAX:
-    return dnnl_softmax_forward_primitive_desc_create(
-        result, engine, dnnl_forward_inference, dnnl_softmax_accurate, l->source->md,
-        l->destination->md, 1, attributes);
+    return dnnl_softmax_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
+                                                      dnnl_softmax_accurate, l->source->md,
+                                                      l->destination->md, 1, attributes);
   case QB__OP_ACTIVATION:
-    return dnnl_eltwise_forward_primitive_desc_create(
-        result, engine, dnnl_forward_inference, dnnl_eltwise_relu, l->source->md,
-        l->destination->md, 0.0f, 0.0f, attributes);
+    return dnnl_eltwise_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
+                                                      dnnl_eltwise_relu, l->source->md,
+                                                      l->destination->md, 0.0f, 0.0f, attributes);
   case QB__OP_ADD:
     return dnnl_binary_primitive_desc_create(result, engine, dnnl_binary_add, l->source->md,
                                              l->addend->md, l->destination->md, attributes);
   case QB__OP_BATCH_NORM:
-  case QB__OP_FLATTEN:
-    break;
+  case QB__OP_FLATTEN: break;
   }
   return dnnl_unimplemented;
 }

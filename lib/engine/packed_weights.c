@@ -84,7 +84,8 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t
                          struct dnnl_memory **memory)
 {
   for (size_t i = 0; i < packed->count; i++)
-    if (packed->entries[i].tensor == tensor && qb__layout_equal(packed->entries[i].layout, layout)) {
+    if (packed->entries[i].tensor == tensor &&
+        qb__layout_equal(packed->entries[i].layout, layout)) {
       *memory = packed->entries[i].memory;
       return QB_OK;
     }

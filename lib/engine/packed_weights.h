@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A network's constants in the layouts its primitives want: one copy for all batches and instances. */
+/*
+ * A network's constants in the layouts its primitives want: one copy for all batches and instances.
+ */
 #ifndef QB_ENGINE_PACKED_WEIGHTS_H
 #define QB_ENGINE_PACKED_WEIGHTS_H
 
@@ -20,8 +22,8 @@ void qb__packed_clear(qb__packed *packed);
 const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor);
 
 /*
- * The memory of a tensor in `layout`, packed now if it is not yet: `values` are row-major in `dims`.
- * The memory belongs to the store.
+ * The memory of a tensor in `layout`, packed now if it is not yet: `values` are row-major in
+ * `dims`. The memory belongs to the store.
  */
 qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t tensor,
                          const float *values, const qb__dims *dims, const qb__layout *layout,

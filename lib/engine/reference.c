@@ -8,7 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-/* One output channel of a convolution of one sample. Sums are doubles: the reference is the truth. */
+/*
+ * One output channel of a convolution of one sample. Sums are doubles: the reference is the truth.
+ */
 static void convolve_channel(const qb__graph *g, const qb__operator *op, const float *x, int64_t o,
                              double *sums, float *y)
 {

@@ -46,9 +46,8 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
     return status;
   if (use.instances < 1 || use.instances > QB__MOST_CORES || use.threads < 1 ||
       use.threads > QB__MOST_CORES)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "%u instances of %u threads: both must be 1..%d", use.instances, use.threads,
-                    QB__MOST_CORES);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..%d",
+                    use.instances, use.threads, QB__MOST_CORES);
 
   qb_session *self = qb__calloc(model->context, 1, sizeof *self);
   if (!self)

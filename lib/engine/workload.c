@@ -16,11 +16,11 @@ static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 {
   workload_engine *self = (workload_engine *)engine;
   const qb_workload *w = &self->model->workload;
-  const int code =
-      w->prepare ? w->prepare(w->user, self->configuration, instance, batch) : 0;
+  const int code = w->prepare ? w->prepare(w->user, self->configuration, instance, batch) : 0;
   if (code)
-    return qb__fail(QB_ERROR_ENGINE, "workload '%s': prepare returned %d for batch %u on instance %u",
-                    w->name, code, batch, instance);
+    return qb__fail(QB_ERROR_ENGINE,
+                    "workload '%s': prepare returned %d for batch %u on instance %u", w->name, code,
+                    batch, instance);
   if (batch > self->largest_batch)
     self->largest_batch = batch;
   return QB_OK;

@@ -16,9 +16,9 @@ static const double UNKNOWN_SHAPE = 0.10;
 static const double PER_OCTAVE = 0.10;
 
 /*
- * Total time of a point, with noise that contradicts the order taken out: a larger round never takes
- * less. The mean of the largest before and the smallest behind rises with k, as both do, and is the
- * measured time itself wherever the points are in order.
+ * Total time of a point, with noise that contradicts the order taken out: a larger round never
+ * takes less. The mean of the largest before and the smallest behind rises with k, as both do, and
+ * is the measured time itself wherever the points are in order.
  */
 static double total(const qb_profile_point *points, size_t count, size_t k)
 {
@@ -55,9 +55,8 @@ static double shape_error(const qb_profile_point *points, size_t count, size_t k
 {
   if (k == 0 || k + 1 >= count)
     return -1;
-  const double guess =
-      between(points[k - 1].batch, total(points, count, k - 1), points[k + 1].batch,
-              total(points, count, k + 1), points[k].batch);
+  const double guess = between(points[k - 1].batch, total(points, count, k - 1),
+                               points[k + 1].batch, total(points, count, k + 1), points[k].batch);
   return fabs(log(total(points, count, k) / guess));
 }
 
@@ -66,22 +65,22 @@ static qb__curve_value at_point(const qb_profile_point *points, size_t count, si
   const double t = total(points, count, k);
   double below, above;
   own_width(&points[k], t, &below, &above);
-  const qb__curve_value value = {
-      .latency_ns = t,
-      .low_ns = t * exp(-below),
-      .high_ns = t * exp(above),
-      .p95_ns = t * ((double)points[k].p95_ns / (double)points[k].latency_ns),
-      .memory_bytes = (double)points[k].memory_bytes,
-      .source = QB_SOURCE_MEASURED};
+  const qb__curve_value value = {.latency_ns = t,
+                                 .low_ns = t * exp(-below),
+                                 .high_ns = t * exp(above),
+                                 .p95_ns =
+                                     t * ((double)points[k].p95_ns / (double)points[k].latency_ns),
+                                 .memory_bytes = (double)points[k].memory_bytes,
+                                 .source = QB_SOURCE_MEASURED};
   return value;
 }
 
 /*
  * The interval has three parts, taken as independent: the neighbours' own, the least, and the shape
- * of the curve. The last is what is known of how far log-log interpolation errs around here, at twice
- * the spacing: for a smooth curve a quarter of that is left at this spacing, for a kink half, which
- * is taken; it vanishes at the points. Whatever the shape - a cliff, too - a total lies between
- * those of its neighbours.
+ * of the curve. The last is what is known of how far log-log interpolation errs around here, at
+ * twice the spacing: for a smooth curve a quarter of that is left at this spacing, for a kink half,
+ * which is taken; it vanishes at the points. Whatever the shape - a cliff, too - a total lies
+ * between those of its neighbours.
  */
 static qb__curve_value interpolated(const qb_profile_point *points, size_t count, size_t k,
                                     uint32_t batch)
@@ -93,10 +92,10 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   if (shape < 0)
     shape = UNKNOWN_SHAPE;
   shape *= 0.5 * 4 * u * (1 - u);
-  const double below = (1 - u) * log(left.latency_ns / left.low_ns) +
-                       u * log(right.latency_ns / right.low_ns);
-  const double above = (1 - u) * log(left.high_ns / left.latency_ns) +
-                       u * log(right.high_ns / right.latency_ns);
+  const double below =
+      (1 - u) * log(left.latency_ns / left.low_ns) + u * log(right.latency_ns / right.low_ns);
+  const double above =
+      (1 - u) * log(left.high_ns / left.latency_ns) + u * log(right.high_ns / right.latency_ns);
   const double rest = shape * shape + LEAST_INTERPOLATED * LEAST_INTERPOLATED;
   qb__curve_value value;
   value.latency_ns = between(b0, left.latency_ns, b1, right.latency_ns, batch);
@@ -104,8 +103,8 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   value.high_ns = fmin(value.latency_ns * exp(sqrt(above * above + rest)), right.high_ns);
   value.p95_ns = value.latency_ns * pow(left.p95_ns / left.latency_ns, 1 - u) *
                  pow(right.p95_ns / right.latency_ns, u);
-  value.memory_bytes = left.memory_bytes +
-                       (right.memory_bytes - left.memory_bytes) * (batch - b0) / (b1 - b0);
+  value.memory_bytes =
+      left.memory_bytes + (right.memory_bytes - left.memory_bytes) * (batch - b0) / (b1 - b0);
   value.source = QB_SOURCE_INTERPOLATED;
   return value;
 }
@@ -134,7 +133,9 @@ static qb__curve_value above_last(const qb_profile_point *points, size_t count, 
   return value;
 }
 
-/* Between a proportional share of the first point's time and all of it; the middle on a log scale. */
+/*
+ * Between a proportional share of the first point's time and all of it; the middle on a log scale.
+ */
 static qb__curve_value below_first(const qb_profile_point *points, size_t count, uint32_t batch)
 {
   const qb__curve_value first = at_point(points, count, 0);

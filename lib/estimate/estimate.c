@@ -9,7 +9,6 @@
 
 #include <math.h>
 
-
 /* 95 % half-width of a time carried over from another configuration, as a logarithm. */
 static const double TRANSFERRED = 0.25;
 
@@ -132,8 +131,8 @@ qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configu
   if (batch < 1 || batch > QB_MAX_BATCH)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batch %u is outside 1..%u", batch, QB_MAX_BATCH);
   if (k.instances < 1 || k.instances > 65536 || k.threads < 1 || k.threads > 65536)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "%u instances of %u threads: both must be 1..65536", k.instances, k.threads);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..65536",
+                    k.instances, k.threads);
 
   double flops, bytes_per_s;
   instance_share(profile->node, &k, &flops, &bytes_per_s);
@@ -155,20 +154,20 @@ qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configu
     value.source = QB_SOURCE_TRANSFERRED;
   }
   const double work = profile->info.flops_per_sample > 0 ? profile->info.flops_per_sample : 1;
-  const qb_latency_estimate found = {
-      .size = sizeof found,
-      .configuration = k,
-      .batch = batch,
-      .source = value.source,
-      .latency_ns = qb__clamp_i64(value.latency_ns),
-      .low_ns = qb__clamp_i64(value.low_ns),
-      .high_ns = qb__clamp_i64(value.high_ns),
-      .p95_ns = qb__clamp_i64(value.p95_ns),
-      .throughput_per_s = (double)k.instances * batch / value.latency_ns * 1e9,
-      .density = value.latency_ns * 1e-9 * flops / (batch * work),
-      .compute_flops = flops,
-      .memory_bytes = (uint64_t)fmax(value.memory_bytes, 0),
-      .bound = find_bound(profile, batch, flops, bytes_per_s)};
+  const qb_latency_estimate found = {.size = sizeof found,
+                                     .configuration = k,
+                                     .batch = batch,
+                                     .source = value.source,
+                                     .latency_ns = qb__clamp_i64(value.latency_ns),
+                                     .low_ns = qb__clamp_i64(value.low_ns),
+                                     .high_ns = qb__clamp_i64(value.high_ns),
+                                     .p95_ns = qb__clamp_i64(value.p95_ns),
+                                     .throughput_per_s =
+                                         (double)k.instances * batch / value.latency_ns * 1e9,
+                                     .density = value.latency_ns * 1e-9 * flops / (batch * work),
+                                     .compute_flops = flops,
+                                     .memory_bytes = (uint64_t)fmax(value.memory_bytes, 0),
+                                     .bound = find_bound(profile, batch, flops, bytes_per_s)};
   qb__struct_out(estimate, &found, sizeof found);
   return QB_OK;
 }

@@ -37,8 +37,10 @@ static int32_t convolution(builder *b, const char *name, int32_t x, int64_t chan
   if (b->graph->status)
     return QB__NONE;
   const int64_t dims[4] = {channels, b->graph->tensors[x].dims[0] / groups, kernel, kernel};
-  const qb__window window = {
-      .strides = {stride, stride}, .dilations = {1, 1}, .pad_before = {pad, pad}, .pad_after = {pad, pad}};
+  const qb__window window = {.strides = {stride, stride},
+                             .dilations = {1, 1},
+                             .pad_before = {pad, pad},
+                             .pad_after = {pad, pad}};
   const int32_t w = weights(b, name, "weights", 4, dims, mean_square);
   const int32_t bias = weights(b, name, "bias", 1, dims, 1);
   x = qb__graph_convolution(b->graph, name, x, w, bias, &window, groups);
@@ -73,7 +75,9 @@ void qb__build_alexnet(qb__graph *graph, const qb__builtin_size *size)
   const int64_t d = size->divisor;
   const int64_t image[3] = {3, size->image, size->image};
   int32_t x = qb__graph_input(graph, "image", 3, image);
-  /* The numbers at the end: a normalisation divides by 2^0.75, a 3x3 pool keeps the largest of 9. */
+  /*
+   * The numbers at the end: a normalisation divides by 2^0.75, a 3x3 pool keeps the largest of 9.
+   */
   x = convolution(&b, "conv1", x, 96 / d, 11, 4, 0, 1, 1);
   x = normalisation(&b, "norm1", x);
   x = pool(&b, "pool1", x);

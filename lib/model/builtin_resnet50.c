@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, table 1, 50
- * layers; version 1.5: a stage's stride is in the 3x3 convolution of its first block, not in the 1x1
- * before it.
+ * layers; version 1.5: a stage's stride is in the 3x3 convolution of its first block, not in the
+ * 1x1 before it.
  */
 #include "model/builtin.h"
 
@@ -37,8 +37,10 @@ static int32_t convolution(builder *b, const char *name, int32_t x, int64_t chan
     return QB__NONE;
   const int64_t dims[4] = {channels, b->graph->tensors[x].dims[0], kernel, kernel};
   const int64_t pad = kernel / 2;
-  const qb__window window = {
-      .strides = {stride, stride}, .dilations = {1, 1}, .pad_before = {pad, pad}, .pad_after = {pad, pad}};
+  const qb__window window = {.strides = {stride, stride},
+                             .dilations = {1, 1},
+                             .pad_before = {pad, pad},
+                             .pad_after = {pad, pad}};
   const float deviation = sqrtf(1.0f / (float)(dims[1] * kernel * kernel));
   const int32_t weights = constant(b, name, "weights", 4, dims, 0, deviation);
   const int32_t scale = constant(b, name, "scale", 1, dims, gain, 0.05f * gain);
@@ -91,15 +93,14 @@ void qb__build_resnet50(qb__graph *graph, const qb__builtin_size *size)
   if (graph->status)
     return;
   const int64_t *dims = graph->tensors[x].dims;
-  const qb__window all = {
-      .kernel = {dims[1], dims[2]}, .strides = {1, 1}, .dilations = {1, 1}};
+  const qb__window all = {.kernel = {dims[1], dims[2]}, .strides = {1, 1}, .dilations = {1, 1}};
   x = qb__graph_pool(graph, "global_pool", QB__OP_AVERAGE_POOL, x, &all);
   x = qb__graph_flatten(graph, "flatten", x);
   if (graph->status)
     return;
   const int64_t classifier[2] = {size->classes, (int64_t)graph->tensors[x].elements};
-  const int32_t weights = constant(&b, "classifier", "weights", 2, classifier, 0,
-                                   sqrtf(1.0f / (float)classifier[1]));
+  const int32_t weights =
+      constant(&b, "classifier", "weights", 2, classifier, 0, sqrtf(1.0f / (float)classifier[1]));
   const int32_t bias = constant(&b, "classifier", "bias", 1, classifier, 0, 0.05f);
   x = qb__graph_dense(graph, "classifier", x, weights, bias);
   qb__graph_output(graph, qb__graph_softmax(graph, "probabilities", x));

@@ -22,8 +22,7 @@ double qb__operator_flops(const qb__graph *graph, const qb__operator *op)
   case QB__OP_ACTIVATION:
   case QB__OP_ADD: return out + (op->kind == QB__OP_ADD && op->activation ? out : 0);
   case QB__OP_MAX_POOL:
-  case QB__OP_AVERAGE_POOL:
-    return out * (double)(op->window.kernel[0] * op->window.kernel[1]);
+  case QB__OP_AVERAGE_POOL: return out * (double)(op->window.kernel[0] * op->window.kernel[1]);
   case QB__OP_LRN: return out * (2.0 * (double)op->lrn_size + 3); /* squares, sum, power, scale */
   case QB__OP_SOFTMAX: return 4 * out; /* maximum, exponential, sum, division */
   case QB__OP_FLATTEN: return 0;
@@ -62,8 +61,9 @@ const char *qb__operator_kind_name(const qb__operator *op)
   const bool add = op->addend != QB__NONE, relu = op->activation == QB__ACTIVATION_RELU;
   switch (op->kind) {
   case QB__OP_CONVOLUTION:
-    return add ? relu ? "convolution+add+relu" : "convolution+add"
-               : relu ? "convolution+relu" : "convolution";
+    return add    ? relu ? "convolution+add+relu" : "convolution+add"
+           : relu ? "convolution+relu"
+                  : "convolution";
   case QB__OP_DENSE:
     return add ? relu ? "dense+add+relu" : "dense+add" : relu ? "dense+relu" : "dense";
   case QB__OP_ADD: return relu ? "add+relu" : "add";

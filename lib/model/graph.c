@@ -126,8 +126,9 @@ static int32_t wrong_shape(qb__graph *graph, const char *name, const char *what,
 {
   char shape[128];
   const qb__tensor *t = &graph->tensors[found];
-  return fail(graph, qb__fail(QB_ERROR_INVALID_ARGUMENT, "operator '%s': %s '%s' is %s, expected %s",
-                              name, what, t->name, write_shape(t->rank, t->dims, shape), expected));
+  return fail(graph,
+              qb__fail(QB_ERROR_INVALID_ARGUMENT, "operator '%s': %s '%s' is %s, expected %s", name,
+                       what, t->name, write_shape(t->rank, t->dims, shape), expected));
 }
 
 /* Output size of a window along one axis; 0 when the window does not fit. */

@@ -48,17 +48,17 @@ typedef struct qb__window {
 typedef struct qb__operator {
   qb__op_kind kind;
   char *name;
-  int32_t input;              /* activation read */
-  int32_t weights;            /* constant; convolution, dense: O, I/groups, H, W; batch norm: scale */
-  int32_t bias;               /* constant of O elements, or QB__NONE; batch norm: shift */
-  int32_t mean, variance;     /* constants of a batch norm */
-  int32_t addend;             /* second input of an add; fused: added before the activation */
-  int32_t output;             /* activation written */
-  qb__activation activation;  /* of an activation; fused: applied last */
-  qb__window window;          /* convolution, pools */
-  int64_t groups;             /* convolution */
-  float epsilon;              /* batch norm */
-  int64_t lrn_size;           /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
+  int32_t input;          /* activation read */
+  int32_t weights;        /* constant; convolution, dense: O, I/groups, H, W; batch norm: scale */
+  int32_t bias;           /* constant of O elements, or QB__NONE; batch norm: shift */
+  int32_t mean, variance; /* constants of a batch norm */
+  int32_t addend;         /* second input of an add; fused: added before the activation */
+  int32_t output;         /* activation written */
+  qb__activation activation; /* of an activation; fused: applied last */
+  qb__window window;         /* convolution, pools */
+  int64_t groups;            /* convolution */
+  float epsilon;             /* batch norm */
+  int64_t lrn_size;          /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
   float lrn_alpha, lrn_beta, lrn_k;
 } qb__operator;
 
@@ -76,9 +76,9 @@ void qb__graph_init(qb__graph *graph, qb_context *context);
 void qb__graph_clear(qb__graph *graph);
 
 /*
- * Building. Each function adds an operator behind those there are, works out the shape of its output
- * and returns the output's tensor; after a failure graph->status is set and QB__NONE is returned and
- * accepted as input.
+ * Building. Each function adds an operator behind those there are, works out the shape of its
+ * output and returns the output's tensor; after a failure graph->status is set and QB__NONE is
+ * returned and accepted as input.
  */
 int32_t qb__graph_input(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims);
 

@@ -66,7 +66,9 @@ qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **mod
 {
   if (!context || !name || !model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                    !context ? "context" : !name ? "name" : "model");
+                    !context ? "context"
+                    : !name  ? "name"
+                             : "model");
   for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
     if (!strcmp(builtins[i].name, name)) {
       qb__graph graph;
@@ -78,14 +80,12 @@ qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **mod
                   "there is no built-in model '%.64s'; there are 'alexnet' and 'resnet50'", name);
 }
 
-qb_status qb_model_from_workload(qb_context *context, const qb_workload *workload,
-                                 qb_model **model)
+qb_status qb_model_from_workload(qb_context *context, const qb_workload *workload, qb_model **model)
 {
   if (!context || !model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", !context ? "context" : "model");
   qb_workload copy;
-  qb_status status =
-      qb__struct_in(&copy, sizeof copy, sizeof copy, workload, "qb_workload");
+  qb_status status = qb__struct_in(&copy, sizeof copy, sizeof copy, workload, "qb_workload");
   if (status)
     return status;
   if (!copy.name || !*copy.name || !copy.run)
@@ -121,8 +121,8 @@ qb_status qb_model_get_info(const qb_model *model, qb_model_info *info)
   return status;
 }
 
-static qb_status get_tensor(const qb_model *model, const char *what, uint32_t index,
-                            uint32_t count, int32_t tensor, qb_tensor_info *info)
+static qb_status get_tensor(const qb_model *model, const char *what, uint32_t index, uint32_t count,
+                            int32_t tensor, qb_tensor_info *info)
 {
   const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_tensor_info");
   if (status)

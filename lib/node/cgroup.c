@@ -22,7 +22,9 @@ static char *read_text(const qb_context *context, const char *root, const char *
   return text;
 }
 
-/* A number of bytes or microseconds at the beginning of a file; false for "max", -1 and nonsense. */
+/*
+ * A number of bytes or microseconds at the beginning of a file; false for "max", -1 and nonsense.
+ */
 static bool read_number(const qb_context *context, const char *root, const char *folder,
                         const char *name, double *first, double *second)
 {
@@ -117,13 +119,12 @@ static bool find_mount(const char *mountinfo, controller which, char mount[PATH_
       end = line + strlen(line);
     char type[32], options[1024];
     const char *dash = strstr(line, " - ");
-    if (dash && dash < end &&
-        sscanf(line, "%*s %*s %*s %4095s %4095s", mounted, mount) == 2 &&
+    if (dash && dash < end && sscanf(line, "%*s %*s %*s %4095s %4095s", mounted, mount) == 2 &&
         sscanf(dash, " - %31s %*s %1023s", type, options) == 2) {
       const char *last = options + strlen(options);
-      if (which == UNIFIED ? !strcmp(type, "cgroup2")
-                           : !strcmp(type, "cgroup") &&
-                                 has_word(options, last, which == CPU ? "cpu" : "memory"))
+      if (which == UNIFIED
+              ? !strcmp(type, "cgroup2")
+              : !strcmp(type, "cgroup") && has_word(options, last, which == CPU ? "cpu" : "memory"))
         return true;
     }
     line = *end ? end + 1 : NULL;

@@ -17,8 +17,8 @@ static double work(void *argument, uint32_t index, uint32_t threads)
   clock_gettime(CLOCK_MONOTONIC, &before);
   const double per_s = qb__yardstick(*(const qb_isa *)argument, PIECE_US);
   clock_gettime(CLOCK_MONOTONIC, &after);
-  return per_s * ((double)(after.tv_sec - before.tv_sec) +
-                  1e-9 * (double)(after.tv_nsec - before.tv_nsec));
+  return per_s *
+         ((double)(after.tv_sec - before.tv_sec) + 1e-9 * (double)(after.tv_nsec - before.tv_nsec));
 }
 
 /* Keeps the order of the measured table: by instruction set, then by threads. */
@@ -47,8 +47,8 @@ qb_status qb__measure_compute(const qb_context *context, const qb__topology *top
       break;
     for (size_t i = 0; i < entries; i++) {
       double per_s;
-      const qb_status status = qb__measure_together(context, topology, table[i].threads, work,
-                                                    &table[i].isa, &per_s);
+      const qb_status status =
+          qb__measure_together(context, topology, table[i].threads, work, &table[i].isa, &per_s);
       if (status)
         return status;
       if (per_s > table[i].per_s)

@@ -110,8 +110,10 @@ size_t qb__thread_counts(uint32_t most, uint32_t counts[QB__MOST_THREAD_COUNTS])
 {
   size_t count = 0;
   /* 1, 2, then 3, 4, 6, 8, 12, ...: two to an octave. */
-  for (uint32_t n = 1; n < most && count < QB__MOST_THREAD_COUNTS - 1;
-       n = n < 2 ? n + 1 : (n & (n - 1)) ? n / 3 * 4 : n / 2 * 3)
+  for (uint32_t n = 1; n < most && count < QB__MOST_THREAD_COUNTS - 1; n = n < 2 ? n + 1
+                                                                           : (n & (n - 1))
+                                                                               ? n / 3 * 4
+                                                                               : n / 2 * 3)
     counts[count++] = n;
   counts[count++] = most;
   return count;

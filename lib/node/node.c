@@ -54,8 +54,8 @@ static bool look_up(const qb__sustained *table, size_t count, qb_isa isa, uint32
 }
 
 qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__sustained *compute,
-                       size_t compute_count, const qb__sustained *bandwidth,
-                       size_t bandwidth_count, qb_node **node)
+                       size_t compute_count, const qb__sustained *bandwidth, size_t bandwidth_count,
+                       qb_node **node)
 {
   qb_node *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
@@ -110,7 +110,8 @@ static void read_cpu_name(const qb_context *context, char name[128])
 static qb_status measure(qb_context *context, const qb__topology *topology, int64_t budget_ns,
                          const qb_node_info *info, qb_node **node)
 {
-  qb__sustained *tables = qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
+  qb__sustained *tables =
+      qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
   if (!tables)
     return QB_ERROR_NO_MEMORY;
   qb__sustained *compute = tables, *bandwidth = tables + QB__MOST_COMPUTE;
@@ -169,8 +170,9 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
                             ? limits.memory_bytes
                             : topology->memory_bytes;
     info.price_per_hour = use.price_per_hour;
-    status = measure(context, topology,
-                     use.measure_budget_ns ? use.measure_budget_ns : DEFAULT_BUDGET_NS, &info, node);
+    status =
+        measure(context, topology,
+                use.measure_budget_ns ? use.measure_budget_ns : DEFAULT_BUDGET_NS, &info, node);
   }
   qb__free(context, topology);
   return status;
@@ -189,9 +191,10 @@ qb_status qb_node_get_info(const qb_node *node, qb_node_info *info)
 qb_status qb_node_compute_flops(const qb_node *node, uint32_t threads, qb_isa isa, double *flops)
 {
   if (!node || !flops || threads < 1)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s", !node     ? "node is NULL"
-                                                     : !flops ? "flops is NULL"
-                                                              : "threads is 0; pass 1 or more");
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s",
+                    !node    ? "node is NULL"
+                    : !flops ? "flops is NULL"
+                             : "threads is 0; pass 1 or more");
   double found;
   if (!look_up(node->compute, node->compute_count, isa, threads, &found))
     return qb__fail(QB_ERROR_NOT_FOUND, "the compute power of '%s' with %s was not measured",

@@ -29,7 +29,7 @@ struct qb_node {
  * info.memory_bytes_per_s are worked out from them.
  */
 qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__sustained *compute,
-                       size_t compute_count, const qb__sustained *bandwidth,
-                       size_t bandwidth_count, qb_node **node);
+                       size_t compute_count, const qb__sustained *bandwidth, size_t bandwidth_count,
+                       qb_node **node);
 
 #endif

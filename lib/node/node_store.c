@@ -19,11 +19,11 @@ static json_t *table_to_json(const qb__sustained *table, size_t count, const cha
 {
   json_t *array = json_array();
   for (size_t i = 0; array && i < count; i++) {
-    json_t *entry = table[i].isa == QB_ISA_BEST
-                        ? json_pack("{s:I, s:f}", "threads", (json_int_t)table[i].threads, unit,
-                                    table[i].per_s)
-                        : json_pack("{s:s, s:I, s:f}", "isa", qb_isa_name(table[i].isa), "threads",
-                                    (json_int_t)table[i].threads, unit, table[i].per_s);
+    json_t *entry =
+        table[i].isa == QB_ISA_BEST
+            ? json_pack("{s:I, s:f}", "threads", (json_int_t)table[i].threads, unit, table[i].per_s)
+            : json_pack("{s:s, s:I, s:f}", "isa", qb_isa_name(table[i].isa), "threads",
+                        (json_int_t)table[i].threads, unit, table[i].per_s);
     if (json_array_append_new(array, entry)) {
       json_decref(array);
       array = NULL;
@@ -53,8 +53,9 @@ static qb_isa isa_from_json(qb__json *at)
   for (qb_isa isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++)
     if (!strcmp(qb_isa_name(isa), name))
       return isa;
-  qb__json_fail(at, "isa", "'%.32s' is no instruction set; expected generic, sse41, avx, avx2 or "
-                           "avx512",
+  qb__json_fail(at, "isa",
+                "'%.32s' is no instruction set; expected generic, sse41, avx, avx2 or "
+                "avx512",
                 name);
   return QB_ISA_GENERIC;
 }
@@ -80,7 +81,8 @@ static size_t table_from_json(qb__json *at, const char *key, bool has_isa, const
 
 qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
 {
-  qb__sustained *tables = qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
+  qb__sustained *tables =
+      qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
   if (!tables)
     return at->file->status = QB_ERROR_NO_MEMORY;
   qb__sustained *compute = tables, *bandwidth = tables + QB__MOST_COMPUTE;
@@ -127,7 +129,9 @@ qb_status qb_node_load(qb_context *context, const char *path, qb_node **node)
 {
   if (!context || !path || !node)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                    !context ? "context" : !path ? "path" : "node");
+                    !context ? "context"
+                    : !path  ? "path"
+                             : "node");
   qb__json_file file;
   qb__json root;
   qb_node *loaded = NULL;

@@ -11,9 +11,9 @@ struct hwloc_bitmap_s;
 enum { QB__MOST_CORES = 1024 };
 
 typedef struct qb__topology {
-  char cpu[128];             /* model name, "unknown" if the system tells none */
-  uint32_t hardware_threads; /* in the process's affinity mask */
-  uint32_t core_count;       /* physical cores among them, at most QB__MOST_CORES */
+  char cpu[128];                 /* model name, "unknown" if the system tells none */
+  uint32_t hardware_threads;     /* in the process's affinity mask */
+  uint32_t core_count;           /* physical cores among them, at most QB__MOST_CORES */
   uint16_t cpus[QB__MOST_CORES]; /* one operating-system CPU number of each core, neighbours in
                                     cache and NUMA node side by side */
   uint16_t last_caches[QB__MOST_CORES]; /* last-level caches that the cores up to each have */

@@ -102,8 +102,7 @@ static const struct {
     [QB_ISA_GENERIC] = {loop_generic, CHAINS * 4 * 2},
 #if defined(__x86_64__)
     [QB_ISA_SSE41] = {loop_generic, CHAINS * 4 * 2}, /* x86-64's base is SSE2: the same loop */
-    [QB_ISA_AVX] = {loop_avx, CHAINS * 8 * 2},
-    [QB_ISA_AVX2] = {loop_avx2, CHAINS * 8 * 2},
+    [QB_ISA_AVX] = {loop_avx, CHAINS * 8 * 2},         [QB_ISA_AVX2] = {loop_avx2, CHAINS * 8 * 2},
     [QB_ISA_AVX512] = {loop_avx512, CHAINS * 16 * 2},
 #endif
 };

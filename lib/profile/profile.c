@@ -108,7 +108,8 @@ const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t in
                                           uint32_t threads, size_t *count)
 {
   const qb_profile_point *p = profile->points, *end = p + profile->point_count;
-  while (p < end && (p->configuration.instances != instances || p->configuration.threads != threads))
+  while (p < end &&
+         (p->configuration.instances != instances || p->configuration.threads != threads))
     p++;
   const qb_profile_point *first = p;
   while (p < end && p->configuration.instances == instances && p->configuration.threads == threads)
@@ -150,10 +151,11 @@ qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
   if (then.compute_flops > 0 && now.compute_flops > 0 &&
       fabs(now.compute_flops / then.compute_flops - 1) > 0.25)
     note(list, "%.4g GFLOP/s, here %.4g", then.compute_flops / 1e9, now.compute_flops / 1e9);
-  return *list ? qb__fail(QB_ERROR_MISMATCH,
-                          "the profile of '%s' was measured on another node: %s; profile again here",
-                          profile->info.model, list)
-               : QB_OK;
+  return *list
+             ? qb__fail(QB_ERROR_MISMATCH,
+                        "the profile of '%s' was measured on another node: %s; profile again here",
+                        profile->info.model, list)
+             : QB_OK;
 }
 
 qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info)

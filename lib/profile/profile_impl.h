@@ -11,10 +11,10 @@ struct qb_profile {
   qb__refcount references;
   qb_context *context;
   qb_node *node;
-  qb_profile_info info;      /* its strings are owned */
-  double bytes_per_sample;   /* activations read and written, for the roofline */
+  qb_profile_info info;    /* its strings are owned */
+  double bytes_per_sample; /* activations read and written, for the roofline */
   size_t point_count;
-  qb_profile_point *points;  /* ordered by instances, threads, batch; no two alike */
+  qb_profile_point *points; /* ordered by instances, threads, batch; no two alike */
 };
 
 /*

@@ -81,7 +81,8 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   qb_node *node = NULL;
   qb_profile_point *points = NULL;
   qb__json_object(root, "node", &at);
-  qb_status status = root->file->status ? root->file->status : qb__node_from_json(context, &at, &node);
+  qb_status status =
+      root->file->status ? root->file->status : qb__node_from_json(context, &at, &node);
   const size_t count = qb__json_array(root, "points", 1, MOST_POINTS, &array);
   qb__json_end(root);
   status = root->file->status;
@@ -98,8 +99,7 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   }
   status = root->file->status;
   if (!status) {
-    status =
-        qb__profile_new(context, node, &info, bytes_per_sample, points, count, profile);
+    status = qb__profile_new(context, node, &info, bytes_per_sample, points, count, profile);
     if (status == QB_ERROR_INVALID_ARGUMENT)
       status = qb__fail_within(QB_ERROR_FORMAT, "%s: $.points", root->file->path);
   }
@@ -113,7 +113,9 @@ qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **pr
 {
   if (!context || !path || !profile)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                    !context ? "context" : !path ? "path" : "profile");
+                    !context ? "context"
+                    : !path  ? "path"
+                             : "profile");
   qb__json_file file;
   qb__json root;
   qb_status status = qb__json_open(&file, context, path, LARGEST_FILE, FORMAT, VERSION, &root);

@@ -46,9 +46,8 @@ static bool undisturbed(double flops, double full_flops)
 
 static int64_t rescaled(int64_t latency_ns, double flops, double full_flops)
 {
-  return flops == 0 || flops >= full_flops
-             ? latency_ns
-             : llround((double)latency_ns * flops / full_flops);
+  return flops == 0 || flops >= full_flops ? latency_ns
+                                           : llround((double)latency_ns * flops / full_flops);
 }
 
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops)

@@ -134,8 +134,7 @@ qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampl
   self->flops = qb__calloc(context, self->instances, sizeof *self->flops);
   self->round_ns =
       qb__calloc(context, (size_t)self->instances * QB__MOST_ROUNDS, sizeof *self->round_ns);
-  qb_status status =
-      self->output && self->flops && self->round_ns ? QB_OK : QB_ERROR_NO_MEMORY;
+  qb_status status = self->output && self->flops && self->round_ns ? QB_OK : QB_ERROR_NO_MEMORY;
   if (!status && !session->model->is_workload)
     status = take_tensors(self, largest_batch);
   if (status)

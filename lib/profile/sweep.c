@@ -145,9 +145,8 @@ static qb_status set_up(sweep *s, const qb_profile_params *params)
   if (status)
     return status;
   s->goal = params->goal > 0 ? params->goal : 0.01;
-  s->budget_ns = params->time_budget_ns
-                     ? params->time_budget_ns / (int64_t)s->configuration_count
-                     : DEFAULT_BUDGET_NS;
+  s->budget_ns = params->time_budget_ns ? params->time_budget_ns / (int64_t)s->configuration_count
+                                        : DEFAULT_BUDGET_NS;
   s->records = qb__calloc(s->context, s->configuration_count * s->batch_count, sizeof *s->records);
   if (!s->records)
     return QB_ERROR_NO_MEMORY;
@@ -186,8 +185,8 @@ static qb_status prepare_all(sweep *s, qb_session *session, qb__record *records)
   for (size_t b = 0; b < s->batch_count; b++) {
     qb_profile_point *point = &records[b].point;
     int64_t elapsed_ns;
-    qb_status status = tell(s, QB_PHASE_PREPARE, point,
-                            PREPARATION * (double)b / (double)s->batch_count);
+    qb_status status =
+        tell(s, QB_PHASE_PREPARE, point, PREPARATION * (double)b / (double)s->batch_count);
     if (!status)
       status = qb_session_prepare(session, point->batch, &elapsed_ns);
     if (status)
@@ -320,7 +319,9 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
 {
   if (!model || !node || !profile)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                    !model ? "model" : !node ? "node" : "profile");
+                    !model  ? "model"
+                    : !node ? "node"
+                            : "profile");
   qb_profile_params use = QB_PROFILE_PARAMS_INIT;
   qb_status status = QB_OK;
   if (params)

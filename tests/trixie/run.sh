@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds and tests against oneDNN 3.x in a Debian 13 root: run.sh FOLDER. The root is made once with
+# debootstrap and kept in FOLDER; the source is copied in, so that nothing has to be mounted.
+set -eu
+folder=$1
+root=$folder/root
+source=$(cd "$(dirname "$0")/../.." && pwd)
+
+[ "$(id -u)" = 0 ] || {
+	echo "trixie: making a root needs root; run this as root" >&2
+	exit 1
+}
+command -v debootstrap >/dev/null || {
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get install -y --no-install-recommends debootstrap >/dev/null 2>&1 ||
+		{ apt-get update >/dev/null && apt-get install -y --no-install-recommends debootstrap >/dev/null; }
+}
+
+packages=gcc,g++,libc6-dev,meson,ninja-build,pkg-config,python3
+packages=$packages,libdnnl-dev,libcmocka-dev,libjansson-dev,libhwloc-dev
+if [ ! -f "$root/ready" ]; then
+	rm -rf "$root"
+	mkdir -p "$folder"
+	debootstrap --variant=minbase --include="$packages" trixie "$root" >"$folder/debootstrap.log" 2>&1 || {
+		tail -n 20 "$folder/debootstrap.log" >&2
+		exit 1
+	}
+	touch "$root/ready"
+fi
+
+rm -rf "$root/source"
+mkdir "$root/source"
+(cd "$source" && git ls-files -z --cached --others --exclude-standard |
+	xargs -0 tar -cf -) | tar -xf - -C "$root/source"
+mounted=
+trap 'for m in $mounted; do umount "$m"; done' EXIT
+if [ ! -e "$root/proc/self" ]; then
+	mount -t proc proc "$root/proc"
+	mounted="$root/proc"
+fi
+if [ ! -e "$root/sys/devices" ]; then
+	mount -t sysfs sysfs "$root/sys"
+	mounted="$mounted $root/sys"
+fi
+chroot "$root" sh -c '
+	cd /source && export LC_ALL=C.UTF-8
+	[ -f /build/build.ninja ] || meson setup /build --werror >/build.log 2>&1 || { cat /build.log; exit 1; }
+	ninja -C /build --quiet || exit 1
+	/build/tools/qosbatch/qosbatch --version
+	meson test -C /build --print-errorlogs --no-suite slow --no-suite lint --no-suite install
+'
