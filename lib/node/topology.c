@@ -4,127 +4,113 @@
 #include "core/error.h"
 
 #include <hwloc.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
-static hwloc_obj_t last_cache(hwloc_obj_t pu)
+/* What any thread of the process may run on; where the system does not tell, every CPU. */
+static void read_affinity(hwloc_topology_t hwloc, hwloc_bitmap_t allowed)
 {
-  hwloc_obj_t found = NULL;
-  for (hwloc_obj_t o = pu->parent; o; o = o->parent)
-    if (hwloc_obj_type_is_dcache(o->type))
-      found = o;
-  return found;
+  hwloc_bitmap_t bound = hwloc_bitmap_alloc();
+  hwloc_bitmap_copy(allowed, hwloc_topology_get_allowed_cpuset(hwloc));
+  if (bound && !hwloc_get_cpubind(hwloc, bound, HWLOC_CPUBIND_PROCESS))
+    hwloc_bitmap_and(allowed, allowed, bound);
+  hwloc_bitmap_free(bound);
 }
 
-static void read_caches(hwloc_obj_t pu, qb__topology *topology)
+/* Size of the cache of a level above a hardware thread; 0 if there is none or it is not told. */
+static uint64_t cache_bytes(hwloc_obj_t thread, hwloc_obj_type_t type)
 {
-  uint64_t *const sizes[] = {&topology->l1d_bytes, &topology->l2_bytes, &topology->l3_bytes};
-  for (hwloc_obj_t o = pu->parent; o; o = o->parent)
-    if (hwloc_obj_type_is_dcache(o->type) && o->attr->cache.depth <= 3)
-      *sizes[o->attr->cache.depth - 1] = o->attr->cache.size;
+  for (hwloc_obj_t o = thread; o; o = o->parent)
+    if (o->type == type)
+      return o->attr->cache.size;
+  return 0;
 }
 
-/* Some systems name the processor of each package, others that of the machine. */
-static void read_name(hwloc_obj_t pu, qb__topology *topology)
+/* Adds the first usable hardware thread of each core, in hwloc's logical order: neighbours first. */
+static void add_cores(hwloc_topology_t hwloc, hwloc_const_bitmap_t allowed, qb__topology *topology)
 {
-  const char *name = NULL;
-  for (hwloc_obj_t o = pu->parent; o && !name; o = o->parent)
-    name = hwloc_obj_get_info_by_name(o, "CPUModel");
-  if (!name || !*name)
-    name = "unknown";
-  strncat(topology->cpu, name, sizeof topology->cpu - 1);
-}
-
-static void add_core(hwloc_obj_t pu, hwloc_obj_t *cache, qb__topology *topology)
-{
-  if (topology->core_count == QB__MOST_CORES || pu->os_index > UINT16_MAX)
-    return;
-  const uint32_t i = topology->core_count++;
-  topology->cpus[i] = (uint16_t)pu->os_index;
-  topology->last_caches[i] = i ? topology->last_caches[i - 1] : 0;
-  const hwloc_obj_t mine = last_cache(pu);
-  if (mine && mine != *cache)
-    topology->last_caches[i]++;
-  *cache = mine;
-  if (i == 0) {
-    read_caches(pu, topology);
-    read_name(pu, topology);
+  /* Without cores in the topology (some virtual machines) every hardware thread counts as one. */
+  const hwloc_obj_type_t type =
+      hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
+  hwloc_bitmap_t usable = hwloc_bitmap_alloc();
+  hwloc_bitmap_t nodes = hwloc_bitmap_alloc();
+  hwloc_obj_t core = NULL;
+  while (usable && nodes && topology->core_count < QB__MOST_CORES &&
+         (core = hwloc_get_next_obj_by_type(hwloc, type, core))) {
+    hwloc_bitmap_and(usable, core->cpuset, allowed);
+    const int cpu = hwloc_bitmap_first(usable);
+    if (cpu < 0 || cpu > UINT16_MAX)
+      continue;
+    if (!topology->core_count) {
+      const hwloc_obj_t first = hwloc_get_pu_obj_by_os_index(hwloc, (unsigned)cpu);
+      topology->l1d_bytes = cache_bytes(first, HWLOC_OBJ_L1CACHE);
+      topology->l2_bytes = cache_bytes(first, HWLOC_OBJ_L2CACHE);
+      topology->l3_bytes = cache_bytes(first, HWLOC_OBJ_L3CACHE);
+    }
+    topology->cpus[topology->core_count++] = (uint16_t)cpu;
+    hwloc_bitmap_or(nodes, nodes, core->nodeset);
   }
+  const int count = nodes ? hwloc_bitmap_weight(nodes) : 1;
+  topology->numa_nodes = count > 0 ? (uint32_t)count : 1;
+  hwloc_bitmap_free(usable);
+  hwloc_bitmap_free(nodes);
 }
 
-static uint32_t count_numa_nodes(hwloc_topology_t machine, hwloc_const_cpuset_t usable)
+static uint64_t installed_bytes(void)
 {
-  uint32_t count = 0;
-  for (hwloc_obj_t o = NULL; (o = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_NUMANODE, o));)
-    count += hwloc_bitmap_intersects(o->cpuset, usable) ? 1 : 0;
-  return count ? count : 1;
-}
-
-static uint64_t installed_memory(hwloc_topology_t machine)
-{
-  const uint64_t bytes = hwloc_get_root_obj(machine)->total_memory;
-  if (bytes)
-    return bytes;
   const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
   return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
 }
 
-qb_status qb__topology_from_hwloc(struct hwloc_topology *machine,
-                                  const struct hwloc_bitmap_s *usable, qb__topology *topology)
+/* Where /sys is not mounted, hwloc would complain on standard error and know no more than this. */
+static void read_without_sysfs(qb__topology *topology)
 {
-  qb__topology made = {.numa_nodes = count_numa_nodes(machine, usable),
-                       .memory_bytes = installed_memory(machine)};
-  /* Where the system tells no cores, each hardware thread counts as one. */
-  const bool has_cores = hwloc_get_nbobjs_by_type(machine, HWLOC_OBJ_CORE) > 0;
-  hwloc_obj_t core = NULL, cache = NULL;
-  for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(machine, HWLOC_OBJ_PU, pu));) {
-    if (!hwloc_bitmap_isset(usable, pu->os_index))
-      continue;
-    made.hardware_threads++;
-    const hwloc_obj_t mine =
-        has_cores ? hwloc_get_ancestor_obj_by_type(machine, HWLOC_OBJ_CORE, pu) : pu;
-    if (!mine || mine != core)
-      add_core(pu, &cache, &made);
-    core = mine;
-  }
-  if (!made.core_count)
-    return qb__fail(QB_ERROR_SYSTEM, "no core of this machine is in the process's CPU affinity; "
-                                     "widen it, or check the cpuset of the container");
-  *topology = made;
-  return QB_OK;
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask))
+    return;
+  for (int cpu = 0; cpu < CPU_SETSIZE && topology->core_count < QB__MOST_CORES; cpu++)
+    if (CPU_ISSET(cpu, &mask))
+      topology->cpus[topology->core_count++] = (uint16_t)cpu;
+  topology->hardware_threads = topology->core_count;
+  topology->numa_nodes = 1;
 }
 
-/* False when the system does not tell; then any core may be used. */
-static bool read_affinity(hwloc_topology_t machine, hwloc_bitmap_t usable)
+static qb_status read_hwloc(qb__topology *topology)
 {
-  return !hwloc_get_cpubind(machine, usable, HWLOC_CPUBIND_PROCESS) ||
-         !hwloc_get_cpubind(machine, usable, HWLOC_CPUBIND_THREAD);
+  hwloc_topology_t hwloc;
+  if (hwloc_topology_init(&hwloc))
+    return qb__fail(QB_ERROR_NO_MEMORY, "hwloc has no memory to read the machine's topology");
+  hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
+  qb_status status = QB_OK;
+  /* The x86 back end binds the calling thread to every core in turn; Linux tells all we need. */
+  (void)hwloc_topology_set_components(hwloc, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
+  if (!allowed || hwloc_topology_load(hwloc)) {
+    status = qb__fail(QB_ERROR_SYSTEM, "hwloc cannot read the machine's topology; check that /sys "
+                                       "and /proc are mounted");
+    goto done;
+  }
+  read_affinity(hwloc, allowed);
+  const int threads = hwloc_bitmap_weight(allowed);
+  topology->hardware_threads = threads > 0 ? (uint32_t)threads : 0;
+  add_cores(hwloc, allowed, topology);
+done:
+  hwloc_bitmap_free(allowed);
+  hwloc_topology_destroy(hwloc);
+  return status;
 }
 
 qb_status qb__topology_read(qb__topology *topology)
 {
-  qb_status status;
-  hwloc_topology_t machine = NULL;
-  hwloc_bitmap_t usable = hwloc_bitmap_alloc();
-  if (!usable || hwloc_topology_init(&machine)) {
-    machine = NULL;
-    status = qb__fail(QB_ERROR_NO_MEMORY, "hwloc has no memory to read the topology");
-    goto done;
-  }
-  /* The x86 component binds the calling thread to each CPU in turn to ask it. */
-  hwloc_topology_set_components(machine, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86");
-  if (hwloc_topology_load(machine)) {
-    status = qb__fail(QB_ERROR_SYSTEM, "hwloc cannot read the topology of this machine; check that "
-                                       "/sys and /proc are mounted");
-    goto done;
-  }
-  if (!read_affinity(machine, usable))
-    hwloc_bitmap_fill(usable);
-  status = qb__topology_from_hwloc(machine, usable, topology);
-done:
-  if (machine)
-    hwloc_topology_destroy(machine);
-  hwloc_bitmap_free(usable);
+  memset(topology, 0, sizeof *topology);
+  topology->memory_bytes = installed_bytes();
+  qb_status status = QB_OK;
+  if (access("/sys/devices/system/cpu", R_OK))
+    read_without_sysfs(topology);
+  else
+    status = read_hwloc(topology);
+  if (!status && !topology->core_count)
+    status = qb__fail(QB_ERROR_SYSTEM, "no core may be used: the affinity mask of the process and "
+                                       "the CPUs that are online have none in common");
   return status;
 }

@@ -5,31 +5,22 @@
 
 #include <qosbatch/node.h>
 
-struct hwloc_topology;
-struct hwloc_bitmap_s;
-
 enum { QB__MOST_CORES = 1024 };
 
 typedef struct qb__topology {
-  char cpu[128];                 /* model name, "unknown" if the system tells none */
   uint32_t hardware_threads;     /* in the process's affinity mask */
   uint32_t core_count;           /* physical cores among them, at most QB__MOST_CORES */
   uint16_t cpus[QB__MOST_CORES]; /* one operating-system CPU number of each core, neighbours in
                                     cache and NUMA node side by side */
-  uint16_t last_caches[QB__MOST_CORES]; /* last-level caches that the cores up to each have */
   uint32_t numa_nodes;
-  uint64_t l1d_bytes, l2_bytes, l3_bytes; /* as in qb_node_info; 0 if the system tells none */
+  uint64_t l1d_bytes, l2_bytes, l3_bytes; /* as in qb_node_info */
   uint64_t memory_bytes;                  /* installed */
 } qb__topology;
 
 /*
- * Reads the topology through hwloc, restricted to the affinity mask of the calling process: what
- * any of its threads may run on. Binds nothing.
+ * Reads the topology through hwloc, restricted to what any thread of the process may run on. Binds
+ * nothing.
  */
 qb_status qb__topology_read(qb__topology *topology);
-
-/* The same of a topology that hwloc has loaded and the CPUs that may be used of it. */
-qb_status qb__topology_from_hwloc(struct hwloc_topology *machine,
-                                  const struct hwloc_bitmap_s *usable, qb__topology *topology);
 
 #endif
