@@ -65,8 +65,8 @@ typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
  * Every batch size is made ready first. Then the points are visited in interleaved passes, so that
  * a neighbour's burst touches many points a little and not one point wholly. Beside each visit a
  * fixed yardstick of fused multiply-adds tells how fast the cores were just then; visits during
- * which they were slowed are set aside, or rescaled when no others are left. All instances of a
- * configuration run together: the latency of a point is that of a round among its neighbours.
+ * which they were slowed are set aside. All instances of a configuration run together: the latency
+ * of a point is that of a round among its neighbours.
  *
  * @param node from qb_node_detect() in this process, with c measured
  * @param params or NULL for the defaults
@@ -138,7 +138,7 @@ typedef struct qb_profile_point {
   int64_t p95_ns;        /**< 95th percentile of single rounds */
   int64_t prepare_ns;    /**< time to make this batch size ready */
   uint64_t memory_bytes; /**< of all instances together, weights included */
-  bool disturbed;        /**< no undisturbed visit: latencies are rescaled ones */
+  bool disturbed;        /**< too few undisturbed visits: the fastest quarter of all is given */
 } qb_profile_point;
 
 #define QB_PROFILE_POINT_INIT                                                                      \

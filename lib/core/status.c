@@ -69,9 +69,9 @@ qb_status qb__fail_within(qb_status status, const char *format, ...)
   memcpy(inner, message, sizeof inner);
   va_list args;
   va_start(args, format);
-  const int n = vsnprintf(message, sizeof message, format, args);
+  vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  if (n >= 0 && (size_t)n < sizeof message)
-    snprintf(message + n, sizeof message - (size_t)n, ": %s", inner);
+  strncat(message, ": ", sizeof message - strlen(message) - 1);
+  strncat(message, inner, sizeof message - strlen(message) - 1);
   return status;
 }

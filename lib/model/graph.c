@@ -234,6 +234,14 @@ int32_t qb__graph_pool(qb__graph *graph, const char *name, qb__op_kind kind, int
                                 "operator '%s': kernel and strides must be at least 1, pads not "
                                 "negative",
                                 name));
+  for (int i = 0; i < 2; i++) {
+    const int64_t extent = (window->kernel[i] - 1) * window->dilations[i] + 1;
+    if (window->pad_before[i] >= extent || window->pad_after[i] >= extent)
+      return fail(graph, qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                                  "operator '%s': pads must be smaller than the window, or it "
+                                  "covers nothing but padding",
+                                  name));
+  }
   const int64_t dims[3] = {in->dims[0], slide(in->dims[1], window, 0),
                            slide(in->dims[2], window, 1)};
   return add_operator(graph, name, op, 3, dims);
@@ -246,6 +254,11 @@ int32_t qb__graph_lrn(qb__graph *graph, const char *name, int32_t x, int64_t siz
     return QB__NONE;
   if (graph->tensors[x].rank != 3)
     return wrong_shape(graph, name, "input", x, "CxHxW");
+  if (size < 1 || size % 2 == 0)
+    return fail(graph, qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                                "operator '%s': size %lld must be odd and positive: as many "
+                                "channels on either side",
+                                name, (long long)size));
   qb__operator op = blank(QB__OP_LRN, x);
   op.lrn_size = size;
   op.lrn_alpha = alpha;

@@ -4,12 +4,10 @@
 #include "core/alloc.h"
 #include "profile/statistics.h"
 
-#include <math.h>
-
 /* A visit is undisturbed when its yardstick reached this share of the full speed. */
 static const double UNDISTURBED = 0.95;
 
-/* Fewer undisturbed visits than these say less than all of them rescaled. */
+/* With fewer undisturbed visits than these, the yardstick says less than the visits themselves. */
 enum { FEWEST_VISITS = 3 };
 
 void qb__record_clear(const qb_context *context, qb__record *record)
@@ -44,10 +42,25 @@ static bool undisturbed(double flops, double full_flops)
   return flops == 0 || flops >= UNDISTURBED * full_flops;
 }
 
-static int64_t rescaled(int64_t latency_ns, double flops, double full_flops)
+/*
+ * The quantile of all visits that is taken for a disturbed point. A disturbance only ever makes a
+ * round longer, so the fast visits are those it touched least. (Tried: dividing by the yardstick. It
+ * lasts far shorter than a round, so it overstates what it happens to see.)
+ */
+static const double FAST = 0.25;
+
+static size_t take(const qb__record *record, double full_flops, bool all, bool rounds,
+                   int64_t *values)
 {
-  return flops == 0 || flops >= full_flops ? latency_ns
-                                           : llround((double)latency_ns * flops / full_flops);
+  size_t count = 0;
+  const size_t most = rounds ? record->round_count : record->visit_count;
+  for (size_t i = 0; i < most; i++) {
+    const double flops = rounds ? record->rounds[i].flops : record->visits[i].flops;
+    if (all || undisturbed(flops, full_flops))
+      values[count++] = rounds ? record->rounds[i].latency_ns : record->visits[i].median_ns;
+  }
+  qb__sort_ns(values, count);
+  return count;
 }
 
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops)
@@ -58,34 +71,18 @@ qb_status qb__record_finish(const qb_context *context, qb__record *record, doubl
   int64_t *values = qb__calloc(context, room, sizeof *values);
   if (!values)
     return QB_ERROR_NO_MEMORY;
-  size_t good = 0;
-  for (size_t i = 0; i < record->visit_count; i++)
-    good += undisturbed(record->visits[i].flops, full_flops);
-  const size_t enough =
-      record->visit_count < FEWEST_VISITS ? record->visit_count : (size_t)FEWEST_VISITS;
-  point->disturbed = good < enough;
-  point->visits = (uint32_t)(point->disturbed ? record->visit_count : good);
-  point->set_aside = (uint32_t)(record->visit_count - good);
-
-  size_t count = 0;
-  for (size_t i = 0; i < record->visit_count; i++) {
-    const qb__visit_note *v = &record->visits[i];
-    if (point->disturbed || undisturbed(v->flops, full_flops))
-      values[count++] =
-          point->disturbed ? rescaled(v->median_ns, v->flops, full_flops) : v->median_ns;
-  }
-  qb__sort_ns(values, count);
-  point->latency_ns = qb__quantile_ns(values, count, 0.5);
+  size_t count = take(record, full_flops, false, false, values);
+  point->set_aside = (uint32_t)(record->visit_count - count);
+  point->disturbed = point->set_aside > 0 && count < FEWEST_VISITS;
+  if (point->disturbed)
+    count = take(record, full_flops, true, false, values);
+  point->visits = (uint32_t)count;
+  point->latency_ns = qb__quantile_ns(values, count, point->disturbed ? FAST : 0.5);
   qb__median_interval_ns(values, count, &point->low_ns, &point->high_ns);
+  if (point->low_ns > point->latency_ns)
+    point->low_ns = point->latency_ns;
 
-  count = 0;
-  for (size_t i = 0; i < record->round_count; i++) {
-    const qb__round_note *r = &record->rounds[i];
-    if (point->disturbed || undisturbed(r->flops, full_flops))
-      values[count++] =
-          point->disturbed ? rescaled(r->latency_ns, r->flops, full_flops) : r->latency_ns;
-  }
-  qb__sort_ns(values, count);
+  count = take(record, full_flops, point->disturbed, true, values);
   point->p95_ns = qb__quantile_ns(values, count, 0.95);
   if (point->p95_ns < point->latency_ns)
     point->p95_ns = point->latency_ns;

@@ -31,8 +31,8 @@ qb_status qb__record_add(const qb_context *context, qb__record *record, const qb
 
 /*
  * Works out point.latency_ns and what goes with it. `full_flops` is what an undisturbed thread
- * sustains: visits whose yardstick was more than 5 % slower are set aside; when fewer than 3 are
- * left, all visits are rescaled by their yardstick and the point is marked as disturbed.
+ * sustains: visits whose yardstick was more than 5 % slower are set aside. When fewer than 3 are
+ * left, the fastest quarter of all visits stands for the point, which is marked as disturbed.
  */
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops);
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decisions in words. */
+#include <qosbatch/optimize.h>
+
+#include <stdio.h>
+
+/* Longer than any sentence below with any figures. */
+enum { LONGEST_TEXT = 512 };
+
+const char *qb_action_name(qb_action action)
+{
+  switch (action) {
+  case QB_ACTION_RUN: return "run";
+  case QB_ACTION_WAIT: return "wait";
+  case QB_ACTION_INFEASIBLE: return "infeasible";
+  }
+  return "unknown";
+}
+
+const char *qb_reason_name(qb_reason reason)
+{
+  switch (reason) {
+  case QB_REASON_NONE: return "none";
+  case QB_REASON_SLO: return "slo";
+  case QB_REASON_FILL: return "fill";
+  case QB_REASON_THROUGHPUT: return "throughput";
+  case QB_REASON_CAPACITY: return "capacity";
+  case QB_REASON_MEMORY: return "memory";
+  case QB_REASON_BUDGET: return "budget";
+  case QB_REASON_DEADLINE: return "deadline";
+  case QB_REASON_LATE: return "late";
+  }
+  return "unknown";
+}
+
+static double ms(int64_t ns)
+{
+  return (double)ns * 1e-6;
+}
+
+static const char *plural(uint32_t count)
+{
+  return count == 1 ? "" : "s";
+}
+
+static void explain_run(const qb_decision *d, char *text)
+{
+  const char *why;
+  switch (d->reason) {
+  case QB_REASON_SLO: why = "A larger round or a longer wait could break the latency target"; break;
+  case QB_REASON_FILL: why = "The time for filling the batch is used up"; break;
+  case QB_REASON_THROUGHPUT:
+    why = "This round answers the samples that wait with the least mean delay";
+    break;
+  default: why = "It was decided elsewhere"; break;
+  }
+  snprintf(text, LONGEST_TEXT,
+           "Run %u sample%s now: the round takes %.3f ms (%.3f to %.3f ms) and the oldest is "
+           "answered %.3f ms after its arrival. %s.",
+           d->batch, plural(d->batch), ms(d->latency_ns), ms(d->low_ns), ms(d->high_ns),
+           ms(d->oldest_latency_ns), why);
+}
+
+static void explain_wait(const qb_decision *d, char *text)
+{
+  if (d->reason == QB_REASON_NONE)
+    snprintf(text, LONGEST_TEXT,
+             "Wait: no samples are queued or no instance is free, so there is nothing to decide.");
+  else
+    snprintf(text, LONGEST_TEXT,
+             "Wait for a batch of %u sample%s, %.3f ms at the longest: the oldest is then answered "
+             "%.3f ms after its arrival. %s.",
+             d->batch, plural(d->batch), ms(d->max_wait_ns), ms(d->oldest_latency_ns),
+             d->reason == QB_REASON_SLO ? "A longer wait could break its latency target"
+                                        : "Filling the batch gains more than this wait costs");
+}
+
+static void explain_infeasible(const qb_decision *d, char *text)
+{
+  snprintf(text, LONGEST_TEXT,
+           "The oldest sample misses its latency target whatever is done: it is answered %.3f ms "
+           "after its arrival if %u sample%s run%s now, in %.3f ms (%.3f to %.3f ms).",
+           ms(d->oldest_latency_ns), d->batch, plural(d->batch), d->batch == 1 ? "s" : "",
+           ms(d->latency_ns), ms(d->low_ns), ms(d->high_ns));
+}
+
+size_t qb_explain(const qb_decision *decision, char *text, size_t text_bytes)
+{
+  char ours[LONGEST_TEXT];
+  if (!decision)
+    snprintf(ours, sizeof ours, "There is no decision.");
+  else if (decision->action == QB_ACTION_RUN)
+    explain_run(decision, ours);
+  else if (decision->action == QB_ACTION_WAIT)
+    explain_wait(decision, ours);
+  else if (decision->action == QB_ACTION_INFEASIBLE)
+    explain_infeasible(decision, ours);
+  else
+    snprintf(ours, sizeof ours, "The decision has the unknown action %d.", (int)decision->action);
+  return (size_t)snprintf(text, text_bytes, "%s", ours) + 1;
+}

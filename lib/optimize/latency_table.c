@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "optimize/latency_table.h"
+
+#include "core/alloc.h"
+#include "profile/profile_impl.h"
+
+qb_status qb__latency_table_init(const qb_profile *profile, const qb_configuration *configuration,
+                                 uint32_t max_batch, qb__latency_table *table)
+{
+  const size_t count = (size_t)max_batch + 1;
+  int64_t *times = qb__calloc(profile->context, 5 * count, sizeof *times);
+  if (!times)
+    return QB_ERROR_NO_MEMORY;
+  qb__latency_table ours = {.configuration = *configuration,
+                            .max_batch = max_batch,
+                            .latency_ns = times,
+                            .low_ns = times + count,
+                            .high_ns = times + 2 * count,
+                            .p95_ns = times + 3 * count,
+                            .memory_bytes = (uint64_t *)(times + 4 * count)};
+  for (uint32_t n = 1; n <= max_batch; n++) {
+    qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
+    const qb_status status = qb_estimate(profile, configuration, n, &estimate);
+    if (status) {
+      qb__free(profile->context, times);
+      return status;
+    }
+    ours.latency_ns[n] = estimate.latency_ns;
+    ours.low_ns[n] = estimate.low_ns;
+    ours.high_ns[n] = estimate.high_ns;
+    ours.p95_ns[n] = estimate.p95_ns;
+    ours.memory_bytes[n] = estimate.memory_bytes;
+  }
+  *table = ours;
+  return QB_OK;
+}
+
+void qb__latency_table_free(const qb_profile *profile, qb__latency_table *table)
+{
+  qb__free(profile->context, table->latency_ns);
+  *table = (qb__latency_table){0};
+}

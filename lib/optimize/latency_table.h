@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rounds of one configuration, estimated once, so that a search over them only looks up. */
+#ifndef QB_OPTIMIZE_LATENCY_TABLE_H
+#define QB_OPTIMIZE_LATENCY_TABLE_H
+
+#include <qosbatch/estimate.h>
+
+/* Arrays are indexed by samples in the round, 0..max_batch; a round of 0 takes no time. */
+typedef struct qb__latency_table {
+  qb_configuration configuration;
+  uint32_t max_batch;
+  int64_t *latency_ns;
+  int64_t *low_ns;
+  int64_t *high_ns;
+  int64_t *p95_ns;
+  uint64_t *memory_bytes;
+} qb__latency_table;
+
+/* Estimates the rounds of 1..max_batch samples; memory comes from the profile's context. */
+qb_status qb__latency_table_init(const qb_profile *profile, const qb_configuration *configuration,
+                                 uint32_t max_batch, qb__latency_table *table);
+
+/* A table of zeros is allowed. */
+void qb__latency_table_free(const qb_profile *profile, qb__latency_table *table);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small graphs of every operator, with values drawn anew, for property tests. */
+#ifndef QB_SUPPORT_RANDOM_GRAPH_H
+#define QB_SUPPORT_RANDOM_GRAPH_H
+
+#include "model/builtin.h"
+#include "support/random.h"
+
+/* A constant of up to four dimensions; those that are 0 are left out. */
+static inline int32_t random_constant(test_random *random, qb__graph *graph, int64_t a, int64_t b,
+                                      int64_t c, int64_t d, float mean, float deviation)
+{
+  const int64_t dims[4] = {a, b, c, d};
+  const int32_t made =
+      qb__graph_constant(graph, "constant", d ? 4 : c ? 3 : b ? 2 : 1, dims);
+  qb__fill(graph, made, random_bits(random), mean, deviation);
+  return made;
+}
+
+static inline qb__window random_window(test_random *random, int64_t size)
+{
+  qb__window w;
+  for (int i = 0; i < 2; i++) {
+    w.kernel[i] = random_int(random, 1, size < 4 ? size : 4);
+    w.strides[i] = random_int(random, 1, 3);
+    w.dilations[i] = 1;
+    w.pad_before[i] = random_int(random, 0, w.kernel[i] / 2);
+    w.pad_after[i] = random_int(random, 0, w.kernel[i] / 2);
+  }
+  return w;
+}
+
+/* A convolution that keeps or, with a window of its own, shrinks the image. */
+static inline int32_t random_convolution(test_random *random, qb__graph *graph, int32_t x,
+                                         int64_t channels, const qb__window *window)
+{
+  const int64_t in = graph->tensors[x].dims[0];
+  const int64_t groups = in % 2 == 0 && channels % 2 == 0 ? random_int(random, 1, 2) : 1;
+  const int64_t *k = window->kernel;
+  const float deviation = sqrtf(1.0f / (float)(in / groups * k[0] * k[1]));
+  const int32_t weights =
+      random_constant(random, graph, channels, in / groups, k[0], k[1], 0, deviation);
+  const int32_t bias = random_int(random, 0, 1)
+                           ? random_constant(random, graph, channels, 0, 0, 0, 0, 0.1f)
+                           : QB__NONE;
+  return qb__graph_convolution(graph, "conv", x, weights, bias, window, groups);
+}
+
+static inline int32_t random_batch_norm(test_random *random, qb__graph *graph, int32_t x)
+{
+  const int64_t c = graph->tensors[x].dims[0];
+  const int32_t scale = random_constant(random, graph, c, 0, 0, 0, 1, 0.2f);
+  const int32_t shift = random_constant(random, graph, c, 0, 0, 0, 0, 0.2f);
+  const int32_t mean = random_constant(random, graph, c, 0, 0, 0, 0, 0.2f);
+  const int32_t variance = random_constant(random, graph, c, 0, 0, 0, 1, 0.2f);
+  return qb__graph_batch_norm(graph, "norm", x, scale, shift, mean, variance, 1e-5f);
+}
+
+/* Both layers behind each other read all of what is there. */
+static inline int32_t random_head(test_random *random, qb__graph *graph, int32_t x)
+{
+  x = qb__graph_flatten(graph, "flatten", x);
+  const int64_t in = (int64_t)graph->tensors[x].elements;
+  const int64_t outputs = random_int(random, 2, 20);
+  const int32_t weights =
+      random_constant(random, graph, outputs, in, 0, 0, 0, sqrtf(1.0f / (float)in));
+  x = qb__graph_dense(graph, "dense", x, weights,
+                      random_constant(random, graph, outputs, 0, 0, 0, 0, 0.1f));
+  return random_int(random, 0, 1) ? qb__graph_softmax(graph, "softmax", x) : x;
+}
+
+/*
+ * An operator behind `x` or another tensor of its shape: `latest` and `earlier` are of one shape, and
+ * the result is of it too. Batch norms only where `with_norms`.
+ */
+static inline int32_t random_operator(test_random *random, qb__graph *graph, int32_t latest,
+                                      int32_t earlier, bool with_norms)
+{
+  const int32_t x = random_int(random, 0, 3) ? latest : earlier;
+  const int64_t d = random_int(random, 1, 2);
+  const qb__window same = {.kernel = {3, 3},
+                           .strides = {1, 1},
+                           .dilations = {d, d},
+                           .pad_before = {d, d},
+                           .pad_after = {d, d}};
+  const qb__window point = {.kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}};
+  switch (random_int(random, with_norms ? 0 : 1, 7)) {
+  case 0: return random_batch_norm(random, graph, x);
+  case 1: return qb__graph_activation(graph, "relu", x, QB__ACTIVATION_RELU);
+  case 2:
+  case 3: return qb__graph_add(graph, "add", latest, earlier);
+  case 4:
+    return random_convolution(random, graph, x, graph->tensors[x].dims[0], &point);
+  case 5: return qb__graph_lrn(graph, "lrn", x, 5, 0.1f, 0.75f, 2);
+  default: return random_convolution(random, graph, x, graph->tensors[x].dims[0], &same);
+  }
+}
+
+/* A network of one input of 2..9 channels and about `operators` operators. */
+static inline void random_network(test_random *random, qb__graph *graph, int operators,
+                                  bool with_norms)
+{
+  const int64_t dims[3] = {random_int(random, 1, 9), random_int(random, 5, 12),
+                           random_int(random, 5, 12)};
+  int32_t latest = qb__graph_input(graph, "image", 3, dims), earlier = latest;
+  for (int i = 0; i < operators && !graph->status; i++) {
+    if (random_int(random, 0, 9) == 0) { /* another shape: nothing behind adds across it */
+      const int64_t *at = graph->tensors[latest].dims;
+      const qb__window w = random_window(random, at[1] < at[2] ? at[1] : at[2]);
+      const qb__op_kind pool = random_int(random, 0, 1) ? QB__OP_MAX_POOL : QB__OP_AVERAGE_POOL;
+      latest = random_int(random, 0, 1)
+                   ? random_convolution(random, graph, latest, random_int(random, 1, 12), &w)
+                   : qb__graph_pool(graph, "pool", pool, latest, &w);
+      earlier = latest;
+      continue;
+    }
+    const int32_t made = random_operator(random, graph, latest, earlier, with_norms);
+    if (random_int(random, 0, 2))
+      earlier = latest;
+    latest = made;
+  }
+  if (!graph->status)
+    qb__graph_output(graph, random_int(random, 0, 1) ? random_head(random, graph, latest) : latest);
+}
+
+/* The largest difference of two outputs, as a share of the largest value of the expected one. */
+static inline double relative_error(const float *found, const float *expected, size_t count)
+{
+  double largest = 1e-30, worst = 0;
+  for (size_t i = 0; i < count; i++) {
+    largest = fmax(largest, fabs(expected[i]));
+    const double off = fabs((double)found[i] - (double)expected[i]);
+    worst = off <= worst ? worst : off; /* keeps a NaN */
+  }
+  return worst / largest;
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queue analysis against a simulation of the same queue, event by event. */
+#include "optimize/batch_queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLES = 250000, MAX_BATCH = 64 };
+
+static uint64_t seed = 20260911;
+
+static double random_unit(void)
+{
+  seed ^= seed << 13;
+  seed ^= seed >> 7;
+  seed ^= seed << 17;
+  return (double)((seed >> 11) + 1) / 9007199254740993.0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+  const double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+/*
+ * The round that answers the oldest sample starts when an instance is free and `batch` samples wait
+ * or the oldest has waited; it takes all that have arrived by then, up to `batch`.
+ */
+static void simulate(const qb__batch_queue *queue, double quantiles_ns[3], double *mean_batch)
+{
+  static double arrival[SAMPLES], latency[SAMPLES];
+  double free_ns[8] = {0}, now = 0;
+  for (size_t i = 0; i < SAMPLES; i++)
+    arrival[i] = now += -log(random_unit()) / queue->rate_per_s * 1e9;
+  size_t head = 0, rounds = 0;
+  while (head < SAMPLES) {
+    size_t instance = 0;
+    for (size_t i = 1; i < queue->instances; i++)
+      if (free_ns[i] < free_ns[instance])
+        instance = i;
+    const size_t fills = head + queue->batch - 1;
+    double start = arrival[head] + (double)queue->max_wait_ns;
+    if (fills < SAMPLES && arrival[fills] < start)
+      start = arrival[fills];
+    if (start < free_ns[instance])
+      start = free_ns[instance];
+    uint32_t n = 0;
+    while (n < queue->batch && head + n < SAMPLES && arrival[head + n] <= start)
+      n++;
+    free_ns[instance] = start + (double)queue->latency_ns[n];
+    for (uint32_t i = 0; i < n; i++)
+      latency[head + i] = free_ns[instance] - arrival[head + i];
+    head += n;
+    rounds++;
+  }
+  const size_t warm_up = SAMPLES / 50, kept = SAMPLES - warm_up;
+  qsort(latency + warm_up, kept, sizeof *latency, ascending);
+  quantiles_ns[0] = latency[warm_up + kept / 2];
+  quantiles_ns[1] = latency[warm_up + kept * 95 / 100];
+  quantiles_ns[2] = latency[warm_up + kept * 99 / 100];
+  *mean_batch = (double)SAMPLES / (double)rounds;
+}
+
+/* Rounds of 0..MAX_BATCH samples, 10 ms for one: nearly linear, strongly batching, and a cliff. */
+static void fill_times(int shape, int64_t *latency_ns)
+{
+  latency_ns[0] = 0;
+  for (int n = 1; n <= MAX_BATCH; n++) {
+    const double per_round = shape == 0 ? 1e6 : 8e6;
+    double time = per_round + (10e6 - per_round) * n;
+    if (shape == 2 && n > 8)
+      time += 0.2 * (10e6 - per_round) * n;
+    latency_ns[n] = (int64_t)time;
+  }
+}
+
+static double worst_error(uint32_t least_instances, uint32_t most_instances,
+                          const double *waits_ms, size_t wait_count, bool verbose)
+{
+  static const uint32_t batches[] = {1, 4, 16, 64};
+  static const double utilisations[] = {0.15, 0.4, 0.65, 0.85};
+  double worst = 0;
+  int64_t times[MAX_BATCH + 1];
+  for (int shape = 0; shape < 3; shape++)
+    for (uint32_t i = least_instances; i <= most_instances; i++)
+      for (size_t b = 0; b < 4; b++)
+        for (size_t u = 0; u < 4; u++)
+          for (size_t w = 0; w < wait_count; w++) {
+            fill_times(shape, times);
+            qb__batch_queue queue = {.instances = i,
+                                     .batch = batches[b],
+                                     .max_wait_ns = (int64_t)(waits_ms[w] * 1e6),
+                                     .latency_ns = times,
+                                     .percentile = 99};
+            queue.rate_per_s =
+                utilisations[u] * i * batches[b] / ((double)times[batches[b]] * 1e-9);
+            qb_context *context;
+            assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+            qb__queue_report report;
+            assert_int_equal(qb__batch_queue_analyse(context, &queue, &report), QB_OK);
+            qb_context_unref(context);
+            assert_false(report.saturated);
+            double simulated[3], mean_batch;
+            simulate(&queue, simulated, &mean_batch);
+            const int64_t predicted[3] = {report.p50_ns, report.p95_ns, report.p99_ns};
+            double error = 0;
+            for (int k = 0; k < 3; k++)
+              error = fmax(error, fabs((double)predicted[k] / simulated[k] - 1));
+            if (verbose)
+              printf("shape %d i %u b %2u load %.2f w %5.1f: %.2f/%.2f %.2f/%.2f %.2f/%.2f mb %.2f/%.2f "
+                     "util %.3f err %.1f%%\n", shape, i, batches[b], utilisations[u], waits_ms[w],
+                     predicted[0] * 1e-6, simulated[0] * 1e-6, predicted[1] * 1e-6,
+                     simulated[1] * 1e-6, predicted[2] * 1e-6, simulated[2] * 1e-6,
+                     report.mean_batch, mean_batch, report.utilisation, error * 100);
+            worst = fmax(worst, error);
+          }
+  return worst;
+}
+int main(int c, char**v){ (void)c; double w0[]={0}, w[]={2,8,30,100}; 
+ if(v[1][0]=='0') printf("i=1 w=0 %.3f\n", worst_error(1,1,w0,1,true));
+ if(v[1][0]=='1') printf("w>0 %.3f\n", worst_error(1,1,w,4,true));
+ if(v[1][0]=='2') printf("i>1 %.3f\n", worst_error(2,4,w0,1,true));
+ if(v[1][0]=='3') printf("i>1 w %.3f\n", worst_error(2,4,w,4,true));
+ return 0;}

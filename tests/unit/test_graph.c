@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/graph.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "support/failing_allocator.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static int set_up(void **state)
+{
+  static qb__graph graph;
+  qb_context *context;
+  if (qb_context_new(NULL, &context))
+    return -1;
+  qb__graph_init(&graph, context);
+  *state = &graph;
+  return 0;
+}
+
+static int tear_down(void **state)
+{
+  qb__graph *graph = *state;
+  qb_context *context = graph->context;
+  qb__graph_clear(graph);
+  qb_context_unref(context);
+  return 0;
+}
+
+static const qb__window unit = {
+    .kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}, .pad_before = {0, 0}};
+
+static int32_t input(qb__graph *graph, int64_t c, int64_t h, int64_t w)
+{
+  const int64_t dims[3] = {c, h, w};
+  return qb__graph_input(graph, "image", 3, dims);
+}
+
+/* A constant of 1 to 4 dimensions; the first that is 0 ends them. */
+static int32_t constant(qb__graph *graph, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+  const int64_t dims[4] = {a, b, c, d};
+  uint32_t rank = 1;
+  while (rank < 4 && dims[rank])
+    rank++;
+  return qb__graph_constant(graph, "constant", rank, dims);
+}
+
+static void check_shape(const qb__graph *graph, int32_t tensor, uint32_t rank, int64_t a, int64_t b,
+                        int64_t c)
+{
+  const int64_t dims[3] = {a, b, c};
+  assert_int_equal(graph->status, QB_OK);
+  assert_int_equal(graph->tensors[tensor].rank, rank);
+  size_t elements = 1;
+  for (uint32_t i = 0; i < rank; i++) {
+    assert_int_equal(graph->tensors[tensor].dims[i], dims[i]);
+    elements *= (size_t)dims[i];
+  }
+  assert_int_equal(graph->tensors[tensor].elements, elements);
+}
+
+static void test_convolution_shapes(void **state)
+{
+  qb__graph *g = *state;
+  int32_t x = input(g, 4, 227, 30);
+  qb__window w = unit;
+  w.strides[0] = 4;
+  w.strides[1] = 3;
+  w.pad_before[0] = 1;
+  w.pad_after[0] = 2;
+  w.pad_after[1] = 5;
+  /* (227 + 3 - 11) / 4 + 1 and (30 + 5 - 7) / 3 + 1 */
+  x = qb__graph_convolution(g, "a", x, constant(g, 6, 2, 11, 7), constant(g, 6, 0, 0, 0), &w, 2);
+  check_shape(g, x, 3, 6, 55, 10);
+  w = unit;
+  w.dilations[0] = 3;
+  w.dilations[1] = 2;
+  /* A kernel of 3x4 spread over 7x7. */
+  x = qb__graph_convolution(g, "b", x, constant(g, 5, 6, 3, 4), QB__NONE, &w, 1);
+  check_shape(g, x, 3, 5, 49, 4);
+  assert_int_equal(g->operators[1].window.kernel[0], 3);
+  assert_int_equal(g->operators[1].window.kernel[1], 4);
+  x = qb__graph_convolution(g, "depthwise", x, constant(g, 5, 1, 49, 4), QB__NONE, &unit, 5);
+  check_shape(g, x, 3, 5, 1, 1);
+}
+
+static void test_other_shapes(void **state)
+{
+  qb__graph *g = *state;
+  int32_t x = input(g, 5, 13, 12);
+  qb__window w = unit;
+  w.kernel[0] = w.kernel[1] = 3;
+  w.strides[0] = w.strides[1] = 2;
+  x = qb__graph_pool(g, "max", QB__OP_MAX_POOL, x, &w);
+  check_shape(g, x, 3, 5, 6, 5);
+  w.pad_before[0] = w.pad_after[1] = 1;
+  x = qb__graph_pool(g, "average", QB__OP_AVERAGE_POOL, x, &w);
+  check_shape(g, x, 3, 5, 3, 2);
+  x = qb__graph_lrn(g, "lrn", x, 5, 1e-4f, 0.75f, 1);
+  check_shape(g, x, 3, 5, 3, 2);
+  const int32_t five = constant(g, 5, 0, 0, 0);
+  x = qb__graph_batch_norm(g, "norm", x, five, five, five, five, 1e-5f);
+  check_shape(g, x, 3, 5, 3, 2);
+  x = qb__graph_add(g, "add", x, qb__graph_activation(g, "relu", x, QB__ACTIVATION_RELU));
+  check_shape(g, x, 3, 5, 3, 2);
+  check_shape(g, qb__graph_flatten(g, "flatten", x), 1, 30, 0, 0);
+  x = qb__graph_dense(g, "dense", x, constant(g, 7, 30, 0, 0), constant(g, 7, 0, 0, 0));
+  check_shape(g, x, 1, 7, 0, 0);
+  check_shape(g, qb__graph_softmax(g, "softmax", x), 1, 7, 0, 0);
+}
+
+/*
+ * One wrong operator, always named "wrong", behind an input of 4x8x8. Returns what the building
+ * function returned.
+ */
+typedef int32_t (*wrong_operator)(qb__graph *graph, int32_t x);
+
+static int32_t flat_convolution(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", qb__graph_flatten(g, "flatten", x),
+                               constant(g, 2, 256, 1, 1), QB__NONE, &unit, 1);
+}
+
+static int32_t flat_weights(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 0, 0), QB__NONE, &unit, 1);
+}
+
+static int32_t other_channels(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 3, 1, 1), QB__NONE, &unit, 1);
+}
+
+static int32_t no_groups(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 1, 1), QB__NONE, &unit, 0);
+}
+
+static int32_t uneven_groups(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", x, constant(g, 3, 2, 1, 1), QB__NONE, &unit, 2);
+}
+
+static int32_t short_bias(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 1, 1), constant(g, 3, 0, 0, 0),
+                               &unit, 1);
+}
+
+static int32_t no_stride(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.strides[1] = 0;
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 1, 1), QB__NONE, &w, 1);
+}
+
+static int32_t negative_pad(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.pad_after[0] = -1;
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 1, 1), QB__NONE, &w, 1);
+}
+
+static int32_t endless_pad(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.pad_before[0] = w.pad_after[0] = INT64_MAX;
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 1, 1), QB__NONE, &w, 1);
+}
+
+static int32_t endless_dilation(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.dilations[1] = INT64_MAX;
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 3, 3), QB__NONE, &w, 1);
+}
+
+static int32_t large_kernel(qb__graph *g, int32_t x)
+{
+  return qb__graph_convolution(g, "wrong", x, constant(g, 2, 4, 9, 1), QB__NONE, &unit, 1);
+}
+
+static int32_t norm_constant(qb__graph *g, int32_t x)
+{
+  const int32_t four = constant(g, 4, 0, 0, 0), five = constant(g, 5, 0, 0, 0);
+  return qb__graph_batch_norm(g, "wrong", x, four, four, four, five, 1e-5f);
+}
+
+static int32_t add_shape(qb__graph *g, int32_t x)
+{
+  const qb__window w = {.kernel = {2, 1}, .strides = {1, 1}, .dilations = {1, 1}};
+  return qb__graph_add(g, "wrong", x, qb__graph_pool(g, "pool", QB__OP_MAX_POOL, x, &w));
+}
+
+static int32_t add_rank(qb__graph *g, int32_t x)
+{
+  return qb__graph_add(g, "wrong", x, qb__graph_flatten(g, "flatten", x));
+}
+
+static int32_t flat_pool(qb__graph *g, int32_t x)
+{
+  return qb__graph_pool(g, "wrong", QB__OP_MAX_POOL, qb__graph_flatten(g, "flatten", x), &unit);
+}
+
+static int32_t no_kernel(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.kernel[0] = 0;
+  return qb__graph_pool(g, "wrong", QB__OP_AVERAGE_POOL, x, &w);
+}
+
+/* The first window would cover no element: an average of nothing. */
+static int32_t pool_of_padding(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.pad_before[1] = 1;
+  return qb__graph_pool(g, "wrong", QB__OP_AVERAGE_POOL, x, &w);
+}
+
+static int32_t large_pool(qb__graph *g, int32_t x)
+{
+  qb__window w = unit;
+  w.kernel[1] = 9;
+  return qb__graph_pool(g, "wrong", QB__OP_MAX_POOL, x, &w);
+}
+
+static int32_t flat_lrn(qb__graph *g, int32_t x)
+{
+  return qb__graph_lrn(g, "wrong", qb__graph_flatten(g, "flatten", x), 5, 1e-4f, 0.75f, 1);
+}
+
+static int32_t lrn_of_nothing(qb__graph *g, int32_t x)
+{
+  return qb__graph_lrn(g, "wrong", x, 0, 1e-4f, 0.75f, 1);
+}
+
+static int32_t lopsided_lrn(qb__graph *g, int32_t x)
+{
+  return qb__graph_lrn(g, "wrong", x, 4, 1e-4f, 0.75f, 1);
+}
+
+static int32_t dense_weights(qb__graph *g, int32_t x)
+{
+  return qb__graph_dense(g, "wrong", x, constant(g, 7, 255, 0, 0), QB__NONE);
+}
+
+static int32_t dense_rank(qb__graph *g, int32_t x)
+{
+  return qb__graph_dense(g, "wrong", x, constant(g, 7, 4, 8, 8), QB__NONE);
+}
+
+static int32_t dense_bias(qb__graph *g, int32_t x)
+{
+  return qb__graph_dense(g, "wrong", x, constant(g, 7, 256, 0, 0), constant(g, 8, 0, 0, 0));
+}
+
+static void test_wrong_shapes_are_refused_by_name(void **state)
+{
+  static const struct {
+    wrong_operator build;
+    const char *named; /* in the message, beside the operator */
+  } wrong[] = {
+      {flat_convolution, "is 256, expected CxHxW"},
+      {flat_weights, "is 2x4, expected OxIxHxW"},
+      {other_channels, "is 2x3x1x1, expected"},
+      {no_groups, "weights"},
+      {uneven_groups, "weights"},
+      {short_bias, "bias 'constant' is 3"},
+      {no_stride, "strides"},
+      {negative_pad, "pads"},
+      {endless_pad, "pads"},
+      {endless_dilation, "dilations"},
+      {large_kernel, "2x0x8"},
+      {norm_constant, "is 5, expected one value a channel"},
+      {add_shape, "is 4x7x8, expected the shape of the other input"},
+      {add_rank, "is 256, expected the shape of the other input"},
+      {flat_pool, "expected CxHxW"},
+      {no_kernel, "kernel"},
+      {pool_of_padding, "pads"},
+      {large_pool, "4x8x0"},
+      {flat_lrn, "expected CxHxW"},
+      {lrn_of_nothing, "size 0"},
+      {lopsided_lrn, "size 4"},
+      {dense_weights, "is 7x255, expected OxI"},
+      {dense_rank, "is 7x4x8x8, expected OxI"},
+      {dense_bias, "bias 'constant' is 8"},
+  };
+  qb__graph *g = *state;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    const int32_t result = wrong[i].build(g, input(g, 4, 8, 8));
+    if (result != QB__NONE || !strstr(qb_error_message(), "'wrong'") ||
+        !strstr(qb_error_message(), wrong[i].named))
+      fail_msg("case %zu (%s): %s", i, wrong[i].named, qb_error_message());
+    assert_true(g->status == QB_ERROR_INVALID_ARGUMENT || g->status == QB_ERROR_OVERFLOW);
+    qb__graph_clear(g);
+  }
+}
+
+static void test_shapes_that_overflow(void **state)
+{
+  static const int64_t shapes[][3] = {{1 << 20, 1 << 20, 2},
+                                      {INT64_MAX, INT64_MAX, INT64_MAX},
+                                      {INT64_C(1) << 32, INT64_C(1) << 32, 1},
+                                      {3, 0, 224},
+                                      {3, 224, -1}};
+  qb__graph *g = *state;
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    assert_int_equal(qb__graph_input(g, "huge", 3, shapes[i]), QB__NONE);
+    assert_int_equal(g->status, QB_ERROR_OVERFLOW);
+    assert_non_null(strstr(qb_error_message(), "'huge'"));
+    qb__graph_clear(g);
+  }
+  static const int64_t largest[3] = {1 << 20, 1 << 20, 1};
+  check_shape(g, qb__graph_input(g, "large", 3, largest), 3, 1 << 20, 1 << 20, 1);
+  static const int64_t ones[QB_MAX_DIMS + 1] = {1, 1, 1, 1, 1, 1, 1, 1};
+  assert_int_equal(qb__graph_input(g, "deep", QB_MAX_DIMS + 1, ones), QB__NONE);
+  assert_int_equal(g->status, QB_ERROR_OVERFLOW);
+}
+
+static void test_nothing_is_built_after_a_failure(void **state)
+{
+  qb__graph *g = *state;
+  int32_t x = qb__graph_softmax(g, "softmax", input(g, 1, 2, 3));
+  const size_t tensors = g->tensor_count;
+  x = qb__graph_dense(g, "first", x, constant(g, 2, 7, 0, 0), QB__NONE);
+  assert_int_equal(x, QB__NONE);
+  x = qb__graph_convolution(g, "later", x, constant(g, 2, 4, 1, 1), QB__NONE, &unit, 1);
+  x = qb__graph_batch_norm(g, "later", x, x, x, x, x, 0);
+  x = qb__graph_activation(g, "later", x, QB__ACTIVATION_RELU);
+  x = qb__graph_add(g, "later", x, x);
+  x = qb__graph_pool(g, "later", QB__OP_MAX_POOL, x, &unit);
+  x = qb__graph_lrn(g, "later", x, 5, 1, 1, 1);
+  x = qb__graph_dense(g, "later", x, x, x);
+  x = qb__graph_flatten(g, "later", x);
+  x = qb__graph_softmax(g, "later", x);
+  assert_int_equal(x, QB__NONE);
+  assert_int_equal(g->status, QB_ERROR_INVALID_ARGUMENT);
+  assert_non_null(strstr(qb_error_message(), "'first'"));
+  assert_int_equal(g->tensor_count, tensors + 1); /* the constant before the failure */
+  assert_int_equal(g->operator_count, 1);
+}
+
+static qb_status build(qb_context *context, void *user)
+{
+  (void)user;
+  qb__graph g;
+  qb__graph_init(&g, context);
+  int32_t x = input(&g, 4, 8, 8);
+  for (int i = 0; i < 12; i++)
+    x = qb__graph_convolution(&g, "conv", x, constant(&g, 4, 4, 1, 1), QB__NONE, &unit, 1);
+  const qb_status status = g.status;
+  qb__graph_clear(&g);
+  return status;
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  assert_true(check_every_allocation_failure(build, NULL) > 12 * 4);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_convolution_shapes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_other_shapes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_wrong_shapes_are_refused_by_name, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_shapes_that_overflow, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_nothing_is_built_after_a_failure, set_up, tear_down),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

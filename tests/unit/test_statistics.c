@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile/statistics.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "support/random.h"
+
+static void test_sorts(void **state)
+{
+  (void)state;
+  int64_t values[] = {3, INT64_MIN, 7, -1, INT64_MAX, 3};
+  static const int64_t sorted[] = {INT64_MIN, -1, 3, 3, 7, INT64_MAX};
+  qb__sort_ns(values, 6);
+  assert_memory_equal(values, sorted, sizeof sorted);
+  qb__sort_ns(values, 0);
+}
+
+static void test_quantiles(void **state)
+{
+  (void)state;
+  static const int64_t values[] = {10, 20, 40, 80};
+  assert_int_equal(qb__quantile_ns(values, 4, 0), 10);
+  assert_int_equal(qb__quantile_ns(values, 4, 0.5), 30);
+  assert_int_equal(qb__quantile_ns(values, 4, 0.95), 74); /* 40 + 0.85 * 40 */
+  assert_int_equal(qb__quantile_ns(values, 4, 1), 80);
+  assert_int_equal(qb__quantile_ns(values, 3, 0.5), 20);
+  assert_int_equal(qb__quantile_ns(values, 1, 0.25), 10);
+}
+
+/* Ranks from tables of the sign test: 2.5 % on each side at most. */
+static void test_ranks_of_the_interval(void **state)
+{
+  (void)state;
+  static const struct {
+    size_t count, rank;
+  } table[] = {{1, 1}, {5, 1}, {6, 1}, {8, 1}, {9, 2}, {10, 2}, {20, 6}, {50, 18}, {100, 40}};
+  int64_t values[100], low, high;
+  for (size_t i = 0; i < 100; i++)
+    values[i] = (int64_t)i + 1;
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    qb__median_interval_ns(values, table[i].count, &low, &high);
+    assert_int_equal(low, table[i].rank);
+    assert_int_equal(high, table[i].count + 1 - table[i].rank);
+  }
+}
+
+static double normal(test_random *random)
+{
+  return 1e6 + 1e4 * random_normal(random); /* median 1e6 */
+}
+
+static double lognormal(test_random *random)
+{
+  return 1e6 * exp(random_normal(random));
+}
+
+/* Quick rounds, and slow ones now and then; half of all values are below 1e6. */
+static double two_modes(test_random *random)
+{
+  return random_unit(random) < 0.5 ? 1e6 - 1e5 * random_unit(random)
+                                   : 1e6 + 5e6 * random_unit(random);
+}
+
+static void test_interval_covers_the_median(void **state)
+{
+  (void)state;
+  enum { SAMPLES = 10000 };
+  static const size_t sizes[] = {6, 7, 12, 25, 64};
+  static double (*const distributions[])(test_random *) = {normal, lognormal, two_modes};
+  test_random random = random_start();
+  for (size_t d = 0; d < 3; d++)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+      int covered = 0;
+      for (int i = 0; i < SAMPLES; i++) {
+        int64_t values[64], low, high;
+        for (size_t v = 0; v < sizes[s]; v++)
+          values[v] = (int64_t)distributions[d](&random);
+        qb__sort_ns(values, sizes[s]);
+        qb__median_interval_ns(values, sizes[s], &low, &high);
+        covered += low <= 1000000 && 1000000 <= high;
+      }
+      if (covered < 0.94 * SAMPLES)
+        fail_msg("distribution %zu, %zu values: covered %d of %d", d, sizes[s], covered, SAMPLES);
+    }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_sorts),
+      cmocka_unit_test(test_quantiles),
+      cmocka_unit_test(test_ranks_of_the_interval),
+      cmocka_unit_test(test_interval_covers_the_median),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

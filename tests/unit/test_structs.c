@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/structs.h"
+
+#include "support/expect.h"
+
+/* The struct of three versions of a header; the first version ends behind `first`. */
+typedef struct old_params {
+  size_t size;
+  int64_t first;
+} old_params;
+
+typedef struct our_params {
+  size_t size;
+  int64_t first, second;
+} our_params;
+
+typedef struct new_params {
+  size_t size;
+  int64_t first, second, third;
+} new_params;
+
+static qb_status take(our_params *ours, const void *theirs)
+{
+  return qb__struct_in(ours, sizeof *ours, sizeof(old_params), theirs, "our_params");
+}
+
+static void struct_of_the_same_version_is_copied(void **state)
+{
+  (void)state;
+  const our_params theirs = {sizeof theirs, 1, 2};
+  our_params ours;
+  assert_ok(take(&ours, &theirs));
+  assert_memory_equal(&ours, &theirs, sizeof ours);
+}
+
+static void fields_that_an_older_struct_lacks_are_zero(void **state)
+{
+  (void)state;
+  /* The host's memory behind the struct must not be read. */
+  const our_params theirs = {sizeof(old_params), 1, 99};
+  our_params ours = {7, 7, 7};
+  assert_ok(take(&ours, &theirs));
+  assert_int_equal(ours.size, sizeof ours);
+  assert_int_equal(ours.first, 1);
+  assert_int_equal(ours.second, 0);
+}
+
+static void newer_struct_with_unknown_fields_zero_is_accepted(void **state)
+{
+  (void)state;
+  const new_params theirs = {sizeof theirs, 1, 2, 0};
+  our_params ours;
+  assert_ok(take(&ours, &theirs));
+  assert_int_equal(ours.size, sizeof ours);
+  assert_int_equal(ours.second, 2);
+}
+
+static void newer_struct_that_sets_an_unknown_field_is_refused(void **state)
+{
+  (void)state;
+  new_params theirs = {sizeof theirs, 1, 2, 0};
+  unsigned char *bytes = (unsigned char *)&theirs;
+  for (size_t i = sizeof(our_params); i < sizeof theirs; i++) {
+    our_params ours = {7, 7, 7};
+    const our_params before = ours;
+    bytes[i] = 1;
+    assert_status(take(&ours, &theirs), QB_ERROR_INVALID_ARGUMENT);
+    assert_message("our_params sets a field");
+    assert_memory_equal(&ours, &before, sizeof ours);
+    bytes[i] = 0;
+  }
+}
+
+static void wrong_sizes_and_null_are_refused(void **state)
+{
+  (void)state;
+  const size_t wrong[] = {0, 1, sizeof(old_params) - 1, 100000, SIZE_MAX};
+  our_params ours = {7, 7, 7};
+  const our_params before = ours;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    const our_params theirs = {wrong[i], 1, 2};
+    assert_status(take(&ours, &theirs), QB_ERROR_INVALID_ARGUMENT);
+    assert_message("our_params.size");
+    assert_message("_INIT");
+    assert_status(qb__struct_check_out(&theirs, sizeof(old_params), "info"),
+                  QB_ERROR_INVALID_ARGUMENT);
+    assert_message("info.size");
+  }
+  assert_status(take(&ours, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_message("our_params is NULL");
+  assert_status(qb__struct_check_out(NULL, sizeof(old_params), "info"), QB_ERROR_INVALID_ARGUMENT);
+  assert_memory_equal(&ours, &before, sizeof ours);
+}
+
+static void filling_stays_within_the_callers_struct(void **state)
+{
+  (void)state;
+  const our_params ours = {sizeof ours, 1, 2};
+
+  our_params older = {sizeof(old_params), 7, 7};
+  assert_ok(qb__struct_check_out(&older, sizeof(old_params), "info"));
+  qb__struct_out(&older, &ours, sizeof ours);
+  assert_int_equal(older.size, sizeof(old_params));
+  assert_int_equal(older.first, 1);
+  assert_int_equal(older.second, 7); /* behind the end of what the caller has */
+
+  new_params newer = {sizeof newer, 7, 7, 7};
+  assert_ok(qb__struct_check_out(&newer, sizeof(old_params), "info"));
+  qb__struct_out(&newer, &ours, sizeof ours);
+  assert_int_equal(newer.size, sizeof newer);
+  assert_int_equal(newer.second, 2);
+  assert_int_equal(newer.third, 0);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(struct_of_the_same_version_is_copied),
+      cmocka_unit_test(fields_that_an_older_struct_lacks_are_zero),
+      cmocka_unit_test(newer_struct_with_unknown_fields_zero_is_accepted),
+      cmocka_unit_test(newer_struct_that_sets_an_unknown_field_is_refused),
+      cmocka_unit_test(wrong_sizes_and_null_are_refused),
+      cmocka_unit_test(filling_stays_within_the_callers_struct),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configurations.h"
+#include "diagnose.h"
+#include "load.h"
+#include "options.h"
+#include "view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_as_json(const qb_profile_info *info, const qb_latency_estimate *estimates,
+                          size_t count)
+{
+  json_t *root = object_new();
+  add_text(root, "model", info->model);
+  json_t *array = add_array(root, "estimates");
+  for (size_t i = 0; i < count; i++) {
+    const qb_latency_estimate *e = &estimates[i];
+    json_t *entry = append_object(array);
+    add_integer(entry, "batch", e->batch);
+    add_integer(entry, "instances", e->configuration.instances);
+    add_integer(entry, "threads", e->configuration.threads);
+    add_integer(entry, "latency_ns", e->latency_ns);
+    add_integer(entry, "low_ns", e->low_ns);
+    add_integer(entry, "high_ns", e->high_ns);
+    add_integer(entry, "p95_ns", e->p95_ns);
+    add_text(entry, "source", qb_source_name(e->source));
+    add_number(entry, "density", e->density);
+    add_text(entry, "bound", qb_bound_name(e->bound));
+    add_number(entry, "throughput_per_s", e->throughput_per_s);
+    add_integer(entry, "memory_bytes", (int64_t)e->memory_bytes);
+  }
+  print_json(root);
+}
+
+static void print_as_text(const qb_profile *profile, const qb_profile_info *info,
+                          const qb_latency_estimate *estimates, size_t count)
+{
+  static const char *const titles[] = {
+      "batch",     "latency [ms]", "low [ms]", "high [ms]",    "p95 [ms]", "ms/sample",
+      "samples/s", "density",      "<bound",   "memory [MiB]", "<source",
+  };
+  qb_node_info node = QB_NODE_INFO_INIT;
+  qb_node_get_info(qb_profile_node(profile), &node);
+  const qb_configuration *c = &estimates[0].configuration;
+  printf("%s, %s, on %s\n\n", info->model, human_configuration(c->instances, c->threads).s,
+         node_name(&node));
+  table *t = table_new(titles, sizeof titles / sizeof *titles);
+  for (size_t i = 0; i < count; i++) {
+    const qb_latency_estimate *e = &estimates[i];
+    table_cell(t, "%u", e->batch);
+    table_cell(t, "%s", digits(milliseconds(e->latency_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(e->low_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(e->high_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(e->p95_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(e->latency_ns) / e->batch).s);
+    table_cell(t, "%s", digits(e->throughput_per_s).s);
+    table_cell(t, "%s", digits(e->density).s);
+    table_cell(t, "%s", qb_bound_name(e->bound));
+    table_cell(t, "%.0f", mebibytes((double)e->memory_bytes));
+    table_cell(t, "%s", qb_source_name(e->source));
+  }
+  table_print(t);
+}
+
+static int run(const command *self, int argc, char **argv)
+{
+  integer_list batches = {NULL, 0};
+  uint64_t instances = 0, threads = 0;
+  bool as_json = false;
+  const option options[] = {
+      OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH, "batch sizes, 1,3,24 or 1-8 (required)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time (see above)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (see above)"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  if (!batches.count)
+    fail_usage("expected --batch L, the batch sizes to estimate");
+
+  qb_context *context = NULL;
+  qb_profile *profile = NULL;
+  qb_latency_estimate *estimates = allocate(batches.count, sizeof *estimates);
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_configuration configuration;
+  int result;
+  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
+      (result = check(qb_profile_get_info(profile, &info))) ||
+      (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
+                                         &configuration)))
+    goto done;
+  for (size_t i = 0; i < batches.count; i++) {
+    estimates[i] = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
+    if ((result = check(qb_estimate(profile, &configuration, batches.values[i], &estimates[i]))))
+      goto done;
+  }
+  if (as_json)
+    print_as_json(&info, estimates, batches.count);
+  else
+    print_as_text(profile, &info, estimates, batches.count);
+done:
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  free(estimates);
+  free(batches.values);
+  return result;
+}
+
+const command command_estimate = {
+    .name = "estimate",
+    .operand = "PROFILE",
+    .synopsis = "--batch L [options]",
+    .summary = "Estimate how long rounds take, at batch sizes measured or not",
+    .details = "Without --instances and --threads: the configuration with the highest throughput\n"
+               "that was measured; with one of them: the best measured one that has it. Both name\n"
+               "any configuration, measured or not.",
+    .run = run,
+};

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configurations.h"
+#include "diagnose.h"
+#include "load.h"
+#include "measure.h"
+#include "options.h"
+#include "output.h"
+
+#include <qosbatch/estimate.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_BATCHES = 8 };
+
+/* A point that was measured again, next to what the profile says of it. */
+typedef struct comparison {
+  qb_latency_estimate estimated;
+  int64_t measured_ns;
+  double error_pct;
+  bool covered; /* measured within the estimate's 95 % interval */
+} comparison;
+
+typedef struct evaluation {
+  comparison *points; /* free(points) */
+  size_t count;
+  double mean_pct, max_pct; /* of the absolute errors */
+  double coverage95;        /* 0..1 */
+} evaluation;
+
+/* Keeps `sorted` ascending and without doubles. */
+static void insert(uint32_t *sorted, size_t *count, uint32_t value)
+{
+  size_t at = *count;
+  while (at > 0 && sorted[at - 1] > value)
+    at--;
+  if (at > 0 && sorted[at - 1] == value)
+    return;
+  memmove(&sorted[at + 1], &sorted[at], (*count - at) * sizeof *sorted);
+  sorted[at] = value;
+  (*count)++;
+}
+
+/*
+ * Chooses batch sizes that were not probed, where estimates have to reach farthest: each halves the
+ * widest gap, as a ratio, between those probed or chosen so far. Returns how many there are.
+ */
+static size_t choose_batches(const qb_profile *profile, uint32_t point_count,
+                             uint32_t chosen[DEFAULT_BATCHES])
+{
+  uint32_t *known = allocate((size_t)point_count + DEFAULT_BATCHES, sizeof *known);
+  size_t known_count = 0, chosen_count = 0;
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++)
+    insert(known, &known_count, point.batch);
+  while (chosen_count < DEFAULT_BATCHES) {
+    double widest = 1;
+    uint32_t middle = 0;
+    for (size_t i = 0; i + 1 < known_count; i++) {
+      const double low = known[i], high = known[i + 1];
+      if (high - low >= 2 && high / low > widest) {
+        widest = high / low;
+        middle = (uint32_t)lround(sqrt(low * high));
+      }
+    }
+    if (!middle)
+      break;
+    insert(known, &known_count, middle);
+    insert(chosen, &chosen_count, middle);
+  }
+  free(known);
+  return chosen_count;
+}
+
+static int compare(const qb_profile *profile, const qb_profile *measured, uint32_t count,
+                   evaluation *e)
+{
+  e->points = allocate(count, sizeof *e->points);
+  e->count = count;
+  size_t covered = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    comparison *c = &e->points[i];
+    c->estimated = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
+    qb_profile_point point = QB_PROFILE_POINT_INIT;
+    if (check(qb_profile_get_point(measured, i, &point)) ||
+        check(qb_estimate(profile, &point.configuration, point.batch, &c->estimated)))
+      return EXIT_FAILED;
+    c->measured_ns = point.latency_ns;
+    c->error_pct =
+        100.0 * (double)(c->estimated.latency_ns - point.latency_ns) / (double)point.latency_ns;
+    c->covered =
+        point.latency_ns >= c->estimated.low_ns && point.latency_ns <= c->estimated.high_ns;
+    covered += c->covered;
+    e->mean_pct += fabs(c->error_pct) / count;
+    e->max_pct = fmax(e->max_pct, fabs(c->error_pct));
+  }
+  e->coverage95 = (double)covered / count;
+  return EXIT_DONE;
+}
+
+static void print_as_json(const char *model, const evaluation *e)
+{
+  json_t *root = object_new();
+  add_text(root, "model", model);
+  add_number(root, "mean_abs_pct_error", e->mean_pct);
+  add_number(root, "max_abs_pct_error", e->max_pct);
+  add_number(root, "coverage95", e->coverage95);
+  json_t *array = add_array(root, "points");
+  for (size_t i = 0; i < e->count; i++) {
+    const comparison *c = &e->points[i];
+    json_t *entry = append_object(array);
+    add_integer(entry, "batch", c->estimated.batch);
+    add_integer(entry, "instances", c->estimated.configuration.instances);
+    add_integer(entry, "threads", c->estimated.configuration.threads);
+    add_integer(entry, "estimated_ns", c->estimated.latency_ns);
+    add_integer(entry, "low_ns", c->estimated.low_ns);
+    add_integer(entry, "high_ns", c->estimated.high_ns);
+    add_integer(entry, "measured_ns", c->measured_ns);
+    add_number(entry, "error_pct", c->error_pct);
+    add_text(entry, "source", qb_source_name(c->estimated.source));
+    add_bool(entry, "covered", c->covered);
+  }
+  print_json(root);
+}
+
+static void print_as_text(const char *model, const evaluation *e)
+{
+  static const char *const titles[] = {
+      "instances", "threads",       "batch",     "estimated [ms]", "low [ms]",
+      "high [ms]", "measured [ms]", "error [%]", "<covered",       "<source",
+  };
+  printf("%s, estimated against measured\n\n", model);
+  table *t = table_new(titles, sizeof titles / sizeof *titles);
+  for (size_t i = 0; i < e->count; i++) {
+    const comparison *c = &e->points[i];
+    table_cell(t, "%u", c->estimated.configuration.instances);
+    table_cell(t, "%u", c->estimated.configuration.threads);
+    table_cell(t, "%u", c->estimated.batch);
+    table_cell(t, "%s", digits(milliseconds(c->estimated.latency_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(c->estimated.low_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(c->estimated.high_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(c->measured_ns)).s);
+    table_cell(t, "%+.1f", c->error_pct);
+    table_cell(t, "%s", c->covered ? "yes" : "no");
+    table_cell(t, "%s", qb_source_name(c->estimated.source));
+  }
+  table_print(t);
+  printf("\nmean error %.1f %%, worst %.1f %%; %.0f %% of the measurements lie in the 95 %% "
+         "interval\n",
+         e->mean_pct, e->max_pct, 100 * e->coverage95);
+}
+
+static int run(const command *self, int argc, char **argv)
+{
+  integer_list batches = {NULL, 0};
+  uint64_t instances = 0, threads = 0;
+  double budget_s = 0;
+  bool any_node = false, as_json = false;
+  const option options[] = {
+      OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
+                  "batch sizes (up to 8 between those of the profile)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "only with I instances (all)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "only with T threads each (all)"),
+      OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
+                    "seconds to measure in all (20 a configuration)"),
+      OPTION_FLAG("any-node", &any_node, "compare even if the profile is of another node"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+
+  qb_context *context = NULL;
+  qb_profile *profile = NULL, *measured = NULL;
+  qb_model *model = NULL;
+  qb_node *node = NULL;
+  configuration_list configurations = {NULL, 0};
+  evaluation e = {NULL, 0, 0, 0, 0};
+  uint32_t chosen[DEFAULT_BATCHES];
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  qb_profile_info info = QB_PROFILE_INFO_INIT, measured_info = QB_PROFILE_INFO_INIT;
+  int result;
+  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
+      (result = check(qb_profile_get_info(profile, &info))) ||
+      (result = configurations_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
+                                          &configurations)))
+    goto done;
+  params.batches = batches.count ? batches.values : chosen;
+  params.batch_count = batches.count ? batches.count : choose_batches(profile, info.points, chosen);
+  if (!params.batch_count) {
+    result = fail("%s: no batch size lies between those it measured; give --batch", path);
+    goto done;
+  }
+  params.configurations = configurations.items;
+  params.configuration_count = configurations.count;
+  if ((result = check(qb_model_builtin(context, info.model, &model))) ||
+      (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
+    goto done;
+  if (!any_node && qb_profile_check_node(profile, node)) {
+    result = fail("%s: %s; --any-node compares all the same", path, qb_error_message());
+    goto done;
+  }
+  if (strcmp(info.engine, qb_engine_version()))
+    note("warning: the profile was measured with %s, this is %s", info.engine, qb_engine_version());
+  if ((result = measure_profile(model, node, &params, false, &measured)) ||
+      (result = check(qb_profile_get_info(measured, &measured_info))) ||
+      (result = compare(profile, measured, measured_info.points, &e)))
+    goto done;
+  if (as_json)
+    print_as_json(info.model, &e);
+  else
+    print_as_text(info.model, &e);
+done:
+  free(e.points);
+  free(configurations.items);
+  free(batches.values);
+  qb_profile_unref(measured);
+  qb_node_unref(node);
+  qb_model_unref(model);
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  return result;
+}
+
+const command command_evaluate = {
+    .name = "evaluate",
+    .operand = "PROFILE",
+    .synopsis = "[options]",
+    .summary = "Compare a profile's estimates with rounds measured now",
+    .details =
+        "Measures on this node, which must be the one that was profiled. Errors are those of\n"
+        "the estimate against the measurement.",
+    .run = run,
+};

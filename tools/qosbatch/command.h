@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of the tool. A command computes first and prints last: a failure prints nothing. */
+#ifndef TOOL_COMMAND_H
+#define TOOL_COMMAND_H
+
+typedef struct command {
+  const char *name;
+  const char *operand;  /* "MODEL", or NULL where the command takes none */
+  const char *synopsis; /* what follows the operand */
+  const char *summary;  /* one line for the list of commands */
+  const char *details;  /* more lines for its own help, or NULL */
+  int (*run)(const struct command *self, int argc, char **argv); /* returns the exit status */
+} command;
+
+extern const command command_node;
+extern const command command_profile;
+extern const command command_estimate;
+extern const command command_evaluate;
+extern const command command_optimize;
+extern const command command_show;
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configurations.h"
+
+#include "diagnose.h"
+#include "output.h"
+
+#include <stdlib.h>
+
+static void append(configuration_list *list, uint32_t instances, uint32_t threads)
+{
+  qb_configuration *added = &list->items[list->count++];
+  *added = (qb_configuration)QB_CONFIGURATION_INIT;
+  added->instances = instances;
+  added->threads = threads;
+}
+
+int configurations_to_measure(uint32_t usable, const integer_list *instances,
+                              const integer_list *threads, bool quiet, configuration_list *list)
+{
+  *list = (configuration_list){NULL, 0};
+  if (!instances->count && !threads->count)
+    return EXIT_DONE;
+  const size_t rows = instances->count ? instances->count : 1;
+  const size_t columns = threads->count ? threads->count : 1;
+  list->items = allocate(rows * columns, sizeof *list->items);
+  for (size_t row = 0; row < rows; row++) {
+    for (size_t column = 0; column < columns; column++) {
+      const uint32_t i = instances->count ? instances->values[row] : 1;
+      const uint32_t share = usable / i ? usable / i : 1;
+      const uint32_t t = threads->count ? threads->values[column] : share;
+      if ((uint64_t)i * t <= usable)
+        append(list, i, t);
+      else if (!quiet)
+        note("left out %s: %u thread%s usable here", human_configuration(i, t).s, usable,
+             usable == 1 ? " is" : "s are");
+    }
+  }
+  if (list->count)
+    return EXIT_DONE;
+  free(list->items);
+  list->items = NULL;
+  return fail("no configuration asked for fits into the %u usable thread%s of this node", usable,
+              plural(usable));
+}
+
+/* Finds the next point, from *index on, of this configuration, 0 standing for any. */
+static bool next_point(const qb_profile *profile, uint32_t instances, uint32_t threads,
+                       uint32_t *index, qb_profile_point *point)
+{
+  while (!qb_profile_get_point(profile, (*index)++, point)) {
+    const qb_configuration *c = &point->configuration;
+    if ((!instances || c->instances == instances) && (!threads || c->threads == threads))
+      return true;
+  }
+  return false;
+}
+
+static int none_found(uint32_t instances, uint32_t threads)
+{
+  const bool by_instances = instances != 0;
+  return fail("nothing was measured with %u %s%s; give --%s too",
+              by_instances ? instances : threads, by_instances ? "instance" : "thread",
+              plural(instances | threads), by_instances ? "threads" : "instances");
+}
+
+int configurations_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
+                              configuration_list *list)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  *list = (configuration_list){allocate(info.points + 1, sizeof *list->items), 0};
+  if (instances && threads) {
+    append(list, instances, threads);
+    return EXIT_DONE;
+  }
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t index = 0; next_point(profile, instances, threads, &index, &point);) {
+    /* Points are ordered by configuration, so a new one differs from the last. */
+    const qb_configuration *c = &point.configuration;
+    const qb_configuration *last = list->count ? &list->items[list->count - 1] : NULL;
+    if (!last || last->instances != c->instances || last->threads != c->threads)
+      append(list, c->instances, c->threads);
+  }
+  if (list->count)
+    return EXIT_DONE;
+  free(list->items);
+  list->items = NULL;
+  return none_found(instances, threads);
+}
+
+int configuration_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
+                             qb_configuration *configuration)
+{
+  *configuration = (qb_configuration)QB_CONFIGURATION_INIT;
+  configuration->instances = instances;
+  configuration->threads = threads;
+  if (instances && threads)
+    return EXIT_DONE;
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  double best_per_ns = 0;
+  for (uint32_t index = 0; next_point(profile, instances, threads, &index, &point);) {
+    const double per_ns =
+        (double)point.configuration.instances * point.batch / (double)point.latency_ns;
+    if (per_ns > best_per_ns) {
+      best_per_ns = per_ns;
+      configuration->instances = point.configuration.instances;
+      configuration->threads = point.configuration.threads;
+    }
+  }
+  return best_per_ns > 0 ? EXIT_DONE : none_found(instances, threads);
+}

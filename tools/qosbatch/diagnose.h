@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes to stderr, as "qosbatch COMMAND: message", and the exit status that goes with it. */
+#ifndef TOOL_DIAGNOSE_H
+#define TOOL_DIAGNOSE_H
+
+#include <qosbatch/status.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* The command that messages speak for; before this call they speak for the tool. */
+void diagnose_as(const char *command);
+
+/* Returns EXIT_FAILED. */
+__attribute__((format(printf, 1, 2))) int fail(const char *format, ...);
+
+/* Returns EXIT_DONE for QB_OK, or EXIT_FAILED after the library's message. */
+int check(qb_status status);
+
+/* Points to --help and ends the process with EXIT_USAGE. */
+__attribute__((format(printf, 1, 2))) _Noreturn void fail_usage(const char *format, ...);
+
+/* Says something that changes no result. */
+__attribute__((format(printf, 1, 2))) void note(const char *format, ...);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "load.h"
+
+#include "diagnose.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void print_warning(void *user, qb_severity severity, const char *text)
+{
+  (void)user;
+  if (severity == QB_SEVERITY_WARNING)
+    note("warning: %s", text);
+}
+
+int load_context(qb_context **context)
+{
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.message = print_warning;
+  return check(qb_context_new(&params, context));
+}
+
+int load_model(qb_context *context, const char *name, qb_model **model)
+{
+  const size_t length = strlen(name);
+  if (length > 5 && !strcmp(name + length - 5, ".onnx"))
+    return fail("'%s': this version does not read ONNX files; use alexnet or resnet50", name);
+  const qb_status status = qb_model_builtin(context, name, model);
+  if (status == QB_ERROR_NOT_FOUND)
+    fail_usage("%s", qb_error_message());
+  return check(status);
+}
+
+int load_profile(qb_context *context, const char *path, qb_profile **profile)
+{
+  const qb_status status = qb_profile_load(context, path, profile);
+  if (status && access(path, F_OK))
+    return fail("%s; make a profile with 'qosbatch profile MODEL -o FILE'", qb_error_message());
+  return check(status);
+}
+
+int check_output(const char *path)
+{
+  struct stat info;
+  if (!stat(path, &info)) {
+    if (S_ISDIR(info.st_mode))
+      errno = EISDIR;
+    else if (!access(path, W_OK))
+      return EXIT_DONE;
+  } else if (errno == ENOENT) {
+    char *copy = strdup(path);
+    const bool good = copy && !access(dirname(copy), W_OK | X_OK);
+    const int reason = errno;
+    free(copy);
+    if (good)
+      return EXIT_DONE;
+    errno = reason;
+  }
+  return fail("cannot write '%s': %s", path, strerror(errno));
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What commands work on. Each returns EXIT_DONE, or EXIT_FAILED after a message on stderr. */
+#ifndef TOOL_LOAD_H
+#define TOOL_LOAD_H
+
+#include <qosbatch/qosbatch.h>
+
+/* Warnings of the library go to stderr. */
+int load_context(qb_context **context);
+
+/* Ends the process with EXIT_USAGE when there is no model of that name. */
+int load_model(qb_context *context, const char *name, qb_model **model);
+
+int load_profile(qb_context *context, const char *path, qb_profile **profile);
+
+/* Finds out early that a result could not be saved, before a minute of measuring. */
+int check_output(const char *path);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command.h"
+#include "diagnose.h"
+#include "output.h"
+
+#include <qosbatch/version.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static const command *const commands[] = {
+    &command_node,     &command_profile,  &command_estimate,
+    &command_evaluate, &command_optimize, &command_show,
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static int print_help(void)
+{
+  printf("usage: qosbatch COMMAND ...\n"
+         "\n"
+         "Decides which batch of neural-network inference to run next, from measurements.\n"
+         "\n"
+         "commands:\n");
+  for (size_t i = 0; i < COMMANDS; i++)
+    printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  printf("\n"
+         "'qosbatch COMMAND --help' explains a command, 'qosbatch --version' prints the version.\n"
+         "Exit status: 0 done, 1 failed, 2 bad usage.\n");
+  return output_finish();
+}
+
+static int print_version(void)
+{
+  printf("qosbatch %s, engine %s\n", qb_version(), qb_engine_version());
+  return output_finish();
+}
+
+int main(int argc, char **argv)
+{
+  if (argc < 2)
+    fail_usage("expected a command");
+  if (!strcmp(argv[1], "--help"))
+    return print_help();
+  if (!strcmp(argv[1], "--version"))
+    return print_version();
+  for (size_t i = 0; i < COMMANDS; i++) {
+    if (strcmp(argv[1], commands[i]->name))
+      continue;
+    diagnose_as(argv[1]);
+    const int result = commands[i]->run(commands[i], argc - 2, argv + 2);
+    return result ? result : output_finish();
+  }
+  fail_usage("unknown command '%s'", argv[1]);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "measure.h"
+
+#include "diagnose.h"
+#include "progress.h"
+
+#include <time.h>
+
+static int64_t now_ns(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int measure_node(qb_context *context, double price_per_hour, double budget_s, qb_node **node,
+                 int64_t *left_ns)
+{
+  /* Longer than the library's own time would gain nothing. */
+  const int64_t longest_ns = 1500000000;
+  const int64_t budget_ns = (int64_t)(budget_s * 1e9);
+  qb_node_params params = QB_NODE_PARAMS_INIT;
+  params.price_per_hour = price_per_hour;
+  params.measure_budget_ns = budget_ns / 4 < longest_ns ? budget_ns / 4 : longest_ns;
+  const int64_t start_ns = now_ns();
+  if (check(qb_node_detect(context, &params, node)))
+    return EXIT_FAILED;
+  const int64_t rest_ns = budget_ns - (now_ns() - start_ns);
+  *left_ns = rest_ns > budget_ns / 2 ? rest_ns : budget_ns / 2;
+  return EXIT_DONE;
+}
+
+int measure_profile(qb_model *model, qb_node *node, const qb_profile_params *params, bool quiet,
+                    qb_profile **profile)
+{
+  const qb_status status =
+      qb_profile_run(model, node, params, quiet ? NULL : progress_show, NULL, profile);
+  progress_clear();
+  return check(status);
+}

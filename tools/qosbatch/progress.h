@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A progress bar on stderr, if that is a terminal. */
+#ifndef TOOL_PROGRESS_H
+#define TOOL_PROGRESS_H
+
+#include <qosbatch/profile.h>
+
+/* A qb_progress_callback; `user` is not used. */
+bool progress_show(void *user, const qb_progress *progress);
+
+/* Takes the bar away, if there is one. */
+void progress_clear(void);
+
+#endif

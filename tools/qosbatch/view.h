@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes and profiles as JSON and as text, the same in every command that shows them. */
+#ifndef TOOL_VIEW_H
+#define TOOL_VIEW_H
+
+#include "output.h"
+
+#include <qosbatch/profile.h>
+
+void node_to_json(const qb_node *node, json_t *object);
+void node_print(const qb_node *node);
+
+void profile_to_json(const qb_profile *profile, json_t *object);
+void profile_print(const qb_profile *profile);
+
+/* The processor, or "an unnamed processor". */
+const char *node_name(const qb_node_info *info);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view.h"
+
+#include <qosbatch/estimate.h>
+
+#include <math.h>
+#include <stdio.h>
+
+/* Half the width of the 95 % interval of a point, in percent. */
+static double spread_pct(const qb_profile_point *point)
+{
+  return 50.0 * (double)(point->high_ns - point->low_ns) / (double)point->latency_ns;
+}
+
+static double samples_per_s(const qb_profile_point *point)
+{
+  return 1e9 * point->configuration.instances * point->batch / (double)point->latency_ns;
+}
+
+/* p of T = b * F * p / c; NAN where the library cannot tell. */
+static double density(const qb_profile *profile, const qb_profile_point *point)
+{
+  qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
+  return qb_estimate(profile, &point->configuration, point->batch, &estimate) ? NAN
+                                                                              : estimate.density;
+}
+
+void profile_to_json(const qb_profile *profile, json_t *object)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  add_text(object, "model", info.model);
+  add_text(object, "engine", info.engine);
+  add_text(object, "library", info.library);
+  add_integer(object, "created_unix_s", info.created_unix_s);
+  add_number(object, "flops_per_sample", info.flops_per_sample);
+  add_integer(object, "weight_bytes", (int64_t)info.weight_bytes);
+  add_integer(object, "configurations", info.configurations);
+  add_integer(object, "max_batch", info.max_batch);
+  add_integer(object, "measure_ns", info.measure_ns);
+  add_integer(object, "prepare_ns", info.prepare_ns);
+  node_to_json(qb_profile_node(profile), add_object(object, "node"));
+
+  json_t *points = add_array(object, "points");
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
+    const double p = density(profile, &point);
+    json_t *entry = append_object(points);
+    add_integer(entry, "instances", point.configuration.instances);
+    add_integer(entry, "threads", point.configuration.threads);
+    add_integer(entry, "batch", point.batch);
+    add_integer(entry, "visits", point.visits);
+    add_integer(entry, "set_aside", point.set_aside);
+    add_integer(entry, "latency_ns", point.latency_ns);
+    add_integer(entry, "low_ns", point.low_ns);
+    add_integer(entry, "high_ns", point.high_ns);
+    add_integer(entry, "p95_ns", point.p95_ns);
+    add_integer(entry, "prepare_ns", point.prepare_ns);
+    add_integer(entry, "memory_bytes", (int64_t)point.memory_bytes);
+    add_bool(entry, "disturbed", point.disturbed);
+    add_number(entry, "throughput_per_s", samples_per_s(&point));
+    add_number(entry, "density", p);
+    add_number(entry, "peak_fraction", 1 / p);
+  }
+}
+
+static void print_points(const qb_profile *profile)
+{
+  static const char *const titles[] = {
+      "instances", "threads", "batch",       "latency [ms]", "+- [%]", "p95 [ms]",
+      "samples/s", "density", "of peak [%]", "memory [MiB]", "visits",
+  };
+  bool disturbed = false;
+  table *t = table_new(titles, sizeof titles / sizeof *titles);
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
+    const double p = density(profile, &point);
+    table_cell(t, "%u", point.configuration.instances);
+    table_cell(t, "%u", point.configuration.threads);
+    table_cell(t, "%u", point.batch);
+    table_cell(t, "%s", digits(milliseconds(point.latency_ns)).s);
+    table_cell(t, "%.1f", spread_pct(&point));
+    table_cell(t, "%s", digits(milliseconds(point.p95_ns)).s);
+    table_cell(t, "%s", digits(samples_per_s(&point)).s);
+    table_cell(t, "%s", digits(p).s);
+    table_cell(t, "%.1f", 100 / p);
+    table_cell(t, "%.0f", mebibytes((double)point.memory_bytes));
+    table_cell(t, "%u%s", point.visits, point.disturbed ? "*" : " ");
+    disturbed = disturbed || point.disturbed;
+  }
+  table_print(t);
+  if (disturbed)
+    printf("* the cores were slowed during nearly every visit; the fastest quarter is shown\n");
+}
+
+void profile_print(const qb_profile *profile)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  uint64_t visits = 0, set_aside = 0;
+  double worst_spread_pct = 0;
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
+    visits += point.visits;
+    set_aside += point.set_aside;
+    worst_spread_pct = fmax(worst_spread_pct, spread_pct(&point));
+  }
+  printf("network    %s, %s per sample, weights %s\n", info.model,
+         human_amount(info.flops_per_sample, "FLOP").s, human_bytes((double)info.weight_bytes).s);
+  printf("measured   %s by libqosbatch %s on %s\n", human_date(info.created_unix_s).s, info.library,
+         info.engine);
+  printf("samples    %llu visits kept, %llu set aside; %s of rounds, %s to make batches ready\n",
+         (unsigned long long)visits, (unsigned long long)set_aside, human_time(info.measure_ns).s,
+         human_time(info.prepare_ns).s);
+  printf("spread     95 %% intervals within +-%.1f %%\n", worst_spread_pct);
+  node_print(qb_profile_node(profile));
+  printf("\n");
+  print_points(profile);
+}
