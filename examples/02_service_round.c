@@ -45,7 +45,7 @@ static int64_t now_ns(void)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void run_round(uint32_t batch)
+static int64_t run_round(uint32_t batch)
 {
   const void *const inputs[] = {images}; /* a real service copies the requests' images there */
   void *const outputs[] = {answers};
@@ -56,8 +56,7 @@ static void run_round(uint32_t batch)
   const int64_t end_ns = now_ns();
   result.latency_ns = end_ns - start_ns;
   CHECK(qb_observe(optimizer, &result)); /* estimates follow what rounds really take */
-  for (uint32_t i = 0; i < batch; i++, first++)
-    times_ns[first] = end_ns - times_ns[first];
+  return end_ns;
 }
 
 static void *serve(void *unused)
@@ -78,10 +77,12 @@ static void *serve(void *unused)
       pthread_cond_wait(&changed, &lock);
     } else { /* to run, or infeasible: an answer that comes late is better than none */
       pthread_mutex_unlock(&lock);
-      run_round(decision.batch);
+      const int64_t end_ns = run_round(decision.batch);
       if (decision.refresh_due)
         CHECK(qb_optimizer_refresh(optimizer));
       pthread_mutex_lock(&lock);
+      for (uint32_t i = 0; i < decision.batch; i++, first++)
+        times_ns[first] = end_ns - times_ns[first];
     }
   }
   pthread_mutex_unlock(&lock);
@@ -110,4 +111,84 @@ static size_t produce(size_t count, double rate_per_s)
   pthread_cond_signal(&changed);
   pthread_mutex_unlock(&lock);
   return refused;
+}
+
+/* Profiles the model on all cores, plans for the rate, and makes the optimizer and the session. */
+static qb_service_plan set_up(const char *name, const qb_qos *qos, double rate_per_s,
+                              double seconds)
+{
+  qb_context *context;
+  qb_model *model;
+  qb_node *node;
+  qb_profile *profile;
+  CHECK(qb_context_new(NULL, &context));
+  CHECK(qb_model_builtin(context, name, &model));
+  CHECK(qb_node_detect(context, NULL, &node));
+  qb_node_info info = QB_NODE_INFO_INIT;
+  CHECK(qb_node_get_info(node, &info));
+  qb_configuration all = QB_CONFIGURATION_INIT;
+  all.threads = info.usable_threads;
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = 8;
+  params.configurations = &all;
+  params.configuration_count = 1;
+  params.time_budget_ns = (int64_t)(seconds * 1e9);
+  CHECK(qb_profile_run(model, node, &params, NULL, NULL, &profile));
+
+  qb_load load = QB_LOAD_INIT;
+  load.rate_per_s = rate_per_s;
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  CHECK(qb_plan_service((const qb_profile *const *)&profile, 1, &load, qos, &plan));
+  CHECK(qb_optimizer_new(profile, &plan, qos, &optimizer));
+  CHECK(qb_session_new(model, &plan.configuration, &session));
+  for (uint32_t n = 1; n <= plan.batch; n++) /* or the first round of a size is late */
+    CHECK(qb_session_prepare(session, n, NULL));
+  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
+  CHECK(qb_model_get_input(model, 0, &in));
+  CHECK(qb_model_get_output(model, 0, &out));
+  images = calloc(in.elements_per_sample * plan.batch, sizeof *images);
+  answers = calloc(out.elements_per_sample * plan.batch, sizeof *answers);
+  REQUIRE(images && answers);
+  qb_profile_unref(profile); /* what needs them keeps a reference of its own */
+  qb_node_unref(node);
+  qb_model_unref(model);
+  qb_context_unref(context);
+  return plan;
+}
+
+static int ascending(const void *a, const void *b)
+{
+  const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+int main(int argc, char **argv)
+{
+  const size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+  const double rate_per_s = argc > 3 ? strtod(argv[3], NULL) : 30;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = (argc > 4 ? strtoll(argv[4], NULL, 10) : 250) * 1000000;
+  const qb_service_plan plan = set_up(argc > 1 ? argv[1] : "alexnet", &qos, rate_per_s,
+                                      argc > 5 ? strtod(argv[5], NULL) : 10);
+  pthread_condattr_t monotonic; /* timed waits by the clock that ages are measured with */
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&changed, &monotonic);
+  times_ns = calloc(count + 1, sizeof *times_ns);
+  pthread_t batcher;
+  REQUIRE(times_ns && count && !pthread_create(&batcher, NULL, serve, NULL));
+  const size_t refused = produce(count, rate_per_s);
+  pthread_join(batcher, NULL);
+  qsort(times_ns, end, sizeof *times_ns, ascending);
+  printf("%zu answered, %zu refused; batches up to %u\n", end, refused, plan.batch);
+  printf("p50 %.1f ms (predicted %.1f), p99 %.1f ms (predicted %.1f, promised %.1f)\n",
+         1e-6 * (double)times_ns[end / 2], 1e-6 * (double)plan.p50_ns,
+         1e-6 * (double)times_ns[end * 99 / 100], 1e-6 * (double)plan.p99_ns,
+         1e-6 * (double)qos.latency_ns);
+  qb_session_unref(session);
+  qb_optimizer_free(optimizer);
+  free(times_ns);
+  free(images);
+  free(answers);
+  return EXIT_SUCCESS;
 }

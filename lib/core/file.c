@@ -85,6 +85,18 @@ done:
   return status;
 }
 
+qb_status qb__file_read_optional(const qb_context *context, const char *path, size_t limit,
+                                 char **data)
+{
+  *data = NULL;
+  /* Asked first because what is no failure must not set the message of one. */
+  if (access(path, R_OK))
+    return QB_OK;
+  size_t bytes;
+  const qb_status status = qb__file_read(context, path, limit, data, &bytes);
+  return status == QB_ERROR_NO_MEMORY ? status : QB_OK;
+}
+
 static qb_status write_all(int fd, const char *data, size_t bytes, const char *path)
 {
   for (size_t done = 0; done < bytes;) {

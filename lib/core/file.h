@@ -12,6 +12,10 @@
 qb_status qb__file_read(const qb_context *context, const char *path, size_t limit, char **data,
                         size_t *bytes);
 
+/* The same of a file that need not be there: *data is NULL where it cannot be read. */
+qb_status qb__file_read_optional(const qb_context *context, const char *path, size_t limit,
+                                 char **data);
+
 /*
  * Replaces a file by writing a temporary one beside it, flushing it to disk and renaming it, then
  * flushing the folder. On failure the old file is untouched and the temporary one removed.

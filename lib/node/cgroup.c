@@ -10,31 +10,35 @@
 
 enum { LARGEST_FILE = 1 << 20, PATH_BYTES = 4096 };
 
+typedef struct source {
+  const qb_context *context;
+  const char *root;
+  qb_status status; /* QB_ERROR_NO_MEMORY once it ran out; nothing else is a failure */
+} source;
+
 /* The text of a file, or NULL. */
-static char *read_text(const qb_context *context, const char *root, const char *path)
+static char *read_text(source *from, const char *path)
 {
   char full[PATH_BYTES];
-  char *text;
-  size_t bytes;
-  if (snprintf(full, sizeof full, "%s%s", root, path) >= (int)sizeof full ||
-      qb__file_read(context, full, LARGEST_FILE, &text, &bytes))
-    return NULL;
+  char *text = NULL;
+  if (!from->status && snprintf(full, sizeof full, "%s%s", from->root, path) < (int)sizeof full)
+    from->status = qb__file_read_optional(from->context, full, LARGEST_FILE, &text);
   return text;
 }
 
 /*
  * A number of bytes or microseconds at the beginning of a file; false for "max", -1 and nonsense.
  */
-static bool read_number(const qb_context *context, const char *root, const char *folder,
-                        const char *name, double *first, double *second)
+static bool read_number(source *from, const char *folder, const char *name, double *first,
+                        double *second)
 {
   char path[PATH_BYTES];
   if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
     return false;
-  char *text = read_text(context, root, path);
+  char *text = read_text(from, path);
   long long a = 0, b = 0;
   const int found = text ? sscanf(text, "%lld %lld", &a, &b) : 0;
-  qb__free(context, text);
+  qb__free(from->context, text);
   *first = (double)a;
   if (second)
     *second = (double)b;
@@ -57,24 +61,24 @@ static void lower_memory(qb__cgroup_limits *limits, double bytes)
 
 typedef enum controller { UNIFIED, CPU, MEMORY } controller;
 
-static void read_group(const qb_context *context, const char *root, controller which,
-                       const char *folder, qb__cgroup_limits *limits)
+static void read_group(source *from, controller which, const char *folder,
+                       qb__cgroup_limits *limits)
 {
   double a, b;
-  if (which == UNIFIED && read_number(context, root, folder, "cpu.max", &a, &b))
+  if (which == UNIFIED && read_number(from, folder, "cpu.max", &a, &b))
     lower_cores(limits, a, b);
-  if (which == UNIFIED && read_number(context, root, folder, "memory.max", &a, NULL))
+  if (which == UNIFIED && read_number(from, folder, "memory.max", &a, NULL))
     lower_memory(limits, a);
-  if (which == CPU && read_number(context, root, folder, "cpu.cfs_quota_us", &a, NULL) &&
-      read_number(context, root, folder, "cpu.cfs_period_us", &b, NULL))
+  if (which == CPU && read_number(from, folder, "cpu.cfs_quota_us", &a, NULL) &&
+      read_number(from, folder, "cpu.cfs_period_us", &b, NULL))
     lower_cores(limits, a, b);
-  if (which == MEMORY && read_number(context, root, folder, "memory.limit_in_bytes", &a, NULL))
+  if (which == MEMORY && read_number(from, folder, "memory.limit_in_bytes", &a, NULL))
     lower_memory(limits, a);
 }
 
 /* Reads a group below a mount and all above it. */
-static void walk_up(const qb_context *context, const char *root, controller which,
-                    const char *mount, const char *group, qb__cgroup_limits *limits)
+static void walk_up(source *from, controller which, const char *mount, const char *group,
+                    qb__cgroup_limits *limits)
 {
   char folder[PATH_BYTES];
   if (snprintf(folder, sizeof folder, "%s%s", mount, group) >= (int)sizeof folder)
@@ -84,7 +88,7 @@ static void walk_up(const qb_context *context, const char *root, controller whic
     size_t length = strlen(folder);
     while (length > shortest && folder[length - 1] == '/')
       folder[--length] = 0;
-    read_group(context, root, which, folder, limits);
+    read_group(from, which, folder, limits);
     char *slash = length > shortest ? strrchr(folder + shortest, '/') : NULL;
     if (!slash)
       return;
@@ -132,8 +136,14 @@ static bool find_mount(const char *mountinfo, controller which, char mount[PATH_
   return false;
 }
 
-static void read_hierarchy(const qb_context *context, const char *root, controller which,
-                           const char *mountinfo, const char *group, qb__cgroup_limits *limits)
+/* "/a/b" is below "/a" and "/a/b", but not below "/a/bc". */
+static bool is_below(const char *group, const char *above, size_t length)
+{
+  return !strncmp(group, above, length) && (group[length] == '/' || group[length] == 0);
+}
+
+static void read_hierarchy(source *from, controller which, const char *mountinfo, const char *group,
+                           qb__cgroup_limits *limits)
 {
   static const char *const usual[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu",
                                       "/sys/fs/cgroup/memory"};
@@ -145,16 +155,16 @@ static void read_hierarchy(const qb_context *context, const char *root, controll
   /* In a container the mount may show a subtree: the group's path below it counts. */
   const size_t length = strlen(mounted);
   if (length > 1)
-    group = !strncmp(group, mounted, length) ? group + length : "";
-  walk_up(context, root, which, mount, group, limits);
+    group = is_below(group, mounted, length) ? group + length : "";
+  walk_up(from, which, mount, group, limits);
 }
 
-void qb__cgroup_read(const qb_context *context, const char *root, qb__cgroup_limits *limits)
+qb_status qb__cgroup_read(const qb_context *context, const char *root, qb__cgroup_limits *limits)
 {
-  limits->cpu_cores = 0;
-  limits->memory_bytes = 0;
-  char *mountinfo = read_text(context, root, "/proc/self/mountinfo");
-  char *groups = read_text(context, root, "/proc/self/cgroup");
+  source from = {context, root, QB_OK};
+  qb__cgroup_limits found = {0, 0};
+  char *mountinfo = read_text(&from, "/proc/self/mountinfo");
+  char *groups = read_text(&from, "/proc/self/cgroup");
   /* Lines are "id:controllers:path"; the unified hierarchy has no controllers (cgroups(7)). */
   for (char *line = groups; line && *line;) {
     char *end = strchr(line, '\n');
@@ -164,14 +174,17 @@ void qb__cgroup_read(const qb_context *context, const char *root, qb__cgroup_lim
     if (path) {
       list++;
       if (list == path)
-        read_hierarchy(context, root, UNIFIED, mountinfo, path + 1, limits);
+        read_hierarchy(&from, UNIFIED, mountinfo, path + 1, &found);
       if (has_word(list, path, "cpu"))
-        read_hierarchy(context, root, CPU, mountinfo, path + 1, limits);
+        read_hierarchy(&from, CPU, mountinfo, path + 1, &found);
       if (has_word(list, path, "memory"))
-        read_hierarchy(context, root, MEMORY, mountinfo, path + 1, limits);
+        read_hierarchy(&from, MEMORY, mountinfo, path + 1, &found);
     }
     line = end ? end + 1 : NULL;
   }
   qb__free(context, groups);
   qb__free(context, mountinfo);
+  if (!from.status)
+    *limits = found;
+  return from.status;
 }

@@ -13,8 +13,8 @@ typedef struct qb__cgroup_limits {
 /*
  * Reads the limits that bind the calling process, cgroup v1, v2 or both: the smallest on the way
  * from its groups up to the roots. What cannot be read or understood is no limit. `root` is put
- * before every path: "" but in tests.
+ * before every path: "" but in tests. Fails with QB_ERROR_NO_MEMORY only.
  */
-void qb__cgroup_read(const qb_context *context, const char *root, qb__cgroup_limits *limits);
+qb_status qb__cgroup_read(const qb_context *context, const char *root, qb__cgroup_limits *limits);
 
 #endif

@@ -87,14 +87,12 @@ qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__
 }
 
 /* The processor's name as Linux gives it, in `name`; "unknown" where it gives none. */
-static void read_cpu_name(const qb_context *context, char name[128])
+static qb_status read_cpu_name(const qb_context *context, char name[128])
 {
   strcpy(name, "unknown");
   char *text;
-  size_t bytes;
-  if (qb__file_read(context, "/proc/cpuinfo", 1 << 24, &text, &bytes))
-    return;
-  const char *line = strstr(text, "model name");
+  const qb_status status = qb__file_read_optional(context, "/proc/cpuinfo", 1 << 24, &text);
+  const char *line = text ? strstr(text, "model name") : NULL;
   const char *colon = line ? strchr(line, ':') : NULL;
   if (colon) {
     colon += 1 + strspn(colon + 1, " \t");
@@ -105,6 +103,7 @@ static void read_cpu_name(const qb_context *context, char name[128])
     }
   }
   qb__free(context, text);
+  return status;
 }
 
 static qb_status measure(qb_context *context, const qb__topology *topology, int64_t budget_ns,
@@ -147,12 +146,14 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
   qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
   if (!topology)
     return QB_ERROR_NO_MEMORY;
+  char name[128];
+  qb__cgroup_limits limits;
   status = qb__topology_read(topology);
+  if (!status)
+    status = read_cpu_name(context, name);
+  if (!status)
+    status = qb__cgroup_read(context, "", &limits);
   if (!status) {
-    char name[128];
-    read_cpu_name(context, name);
-    qb__cgroup_limits limits;
-    qb__cgroup_read(context, "", &limits);
     qb_node_info info = QB_NODE_INFO_INIT;
     info.cpu = name;
     info.hardware_threads = topology->hardware_threads;

@@ -27,7 +27,9 @@ static uint64_t cache_bytes(hwloc_obj_t thread, hwloc_obj_type_t type)
   return 0;
 }
 
-/* Adds the first usable hardware thread of each core, in hwloc's logical order: neighbours first. */
+/*
+ * Adds the first usable hardware thread of each core, in hwloc's logical order: neighbours first.
+ */
 static void add_cores(hwloc_topology_t hwloc, hwloc_const_bitmap_t allowed, qb__topology *topology)
 {
   /* Without cores in the topology (some virtual machines) every hardware thread counts as one. */

@@ -44,8 +44,8 @@ static bool undisturbed(double flops, double full_flops)
 
 /*
  * The quantile of all visits that is taken for a disturbed point. A disturbance only ever makes a
- * round longer, so the fast visits are those it touched least. (Tried: dividing by the yardstick. It
- * lasts far shorter than a round, so it overstates what it happens to see.)
+ * round longer, so the fast visits are those it touched least. (Tried: dividing by the yardstick.
+ * It lasts far shorter than a round, so it overstates what it happens to see.)
  */
 static const double FAST = 0.25;
 

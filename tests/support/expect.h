@@ -5,13 +5,10 @@
 
 #include <qosbatch/status.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "support/unit.h"
 
 static inline void check_status(qb_status got, qb_status expected, const char *expression,
                                 const char *file, int line)
@@ -19,7 +16,7 @@ static inline void check_status(qb_status got, qb_status expected, const char *e
   if (got == expected)
     return;
   print_error("%s: %s instead of %s: %s\n", expression, qb_status_name(got),
-                 qb_status_name(expected), qb_error_message());
+              qb_status_name(expected), qb_error_message());
   _fail(file, line);
 }
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/failing_allocator.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "support/unit.h"
 
 static void *allocate(void *user, size_t bytes, size_t alignment)
 {

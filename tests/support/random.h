@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random numbers for property tests; a run is repeated with QB_TEST_SEED set to the seed it printed. */
+/*
+ * Random numbers for property tests; a run is repeated with QB_TEST_SEED set to the seed it
+ * printed.
+ */
 #ifndef QB_SUPPORT_RANDOM_H
 #define QB_SUPPORT_RANDOM_H
 
@@ -14,7 +17,9 @@ typedef struct test_random {
   uint64_t state;
 } test_random;
 
-/* Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003, with a multiplication. */
+/*
+ * Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8(14), 2003, with a multiplication.
+ */
 static inline uint64_t random_bits(test_random *random)
 {
   random->state ^= random->state >> 12;

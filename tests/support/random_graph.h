@@ -11,8 +11,7 @@ static inline int32_t random_constant(test_random *random, qb__graph *graph, int
                                       int64_t c, int64_t d, float mean, float deviation)
 {
   const int64_t dims[4] = {a, b, c, d};
-  const int32_t made =
-      qb__graph_constant(graph, "constant", d ? 4 : c ? 3 : b ? 2 : 1, dims);
+  const int32_t made = qb__graph_constant(graph, "constant", d ? 4 : c ? 3 : b ? 2 : 1, dims);
   qb__fill(graph, made, random_bits(random), mean, deviation);
   return made;
 }
@@ -70,8 +69,8 @@ static inline int32_t random_head(test_random *random, qb__graph *graph, int32_t
 }
 
 /*
- * An operator behind `x` or another tensor of its shape: `latest` and `earlier` are of one shape, and
- * the result is of it too. Batch norms only where `with_norms`.
+ * An operator behind `x` or another tensor of its shape: `latest` and `earlier` are of one shape,
+ * and the result is of it too. Batch norms only where `with_norms`.
  */
 static inline int32_t random_operator(test_random *random, qb__graph *graph, int32_t latest,
                                       int32_t earlier, bool with_norms)
@@ -89,8 +88,7 @@ static inline int32_t random_operator(test_random *random, qb__graph *graph, int
   case 1: return qb__graph_activation(graph, "relu", x, QB__ACTIVATION_RELU);
   case 2:
   case 3: return qb__graph_add(graph, "add", latest, earlier);
-  case 4:
-    return random_convolution(random, graph, x, graph->tensors[x].dims[0], &point);
+  case 4: return random_convolution(random, graph, x, graph->tensors[x].dims[0], &point);
   case 5: return qb__graph_lrn(graph, "lrn", x, 5, 0.1f, 0.75f, 2);
   default: return random_convolution(random, graph, x, graph->tensors[x].dims[0], &same);
   }

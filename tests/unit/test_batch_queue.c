@@ -2,19 +2,18 @@
 /* The queue analysis against a simulation of the same queue, event by event. */
 #include "optimize/batch_queue.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "support/unit.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 250000, MAX_BATCH = 64 };
+enum { SAMPLES = 100000, MAX_BATCH = 64 };
 
+#define FIRST_SEED 20260911u
 static uint64_t seed = 20260911;
+static qb_context *context;
 
 static double random_unit(void)
 {
@@ -82,8 +81,8 @@ static void fill_times(int shape, int64_t *latency_ns)
   }
 }
 
-static double worst_error(uint32_t least_instances, uint32_t most_instances,
-                          const double *waits_ms, size_t wait_count, bool verbose)
+static double worst_error(uint32_t least_instances, uint32_t most_instances, const double *waits,
+                          size_t wait_count)
 {
   static const uint32_t batches[] = {1, 4, 16, 64};
   static const double utilisations[] = {0.15, 0.4, 0.65, 0.85};
@@ -97,16 +96,13 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances,
             fill_times(shape, times);
             qb__batch_queue queue = {.instances = i,
                                      .batch = batches[b],
-                                     .max_wait_ns = (int64_t)(waits_ms[w] * 1e6),
+                                     .max_wait_ns = (int64_t)(waits[w] * 1e6),
                                      .latency_ns = times,
                                      .percentile = 99};
             queue.rate_per_s =
                 utilisations[u] * i * batches[b] / ((double)times[batches[b]] * 1e-9);
-            qb_context *context;
-            assert_int_equal(qb_context_new(NULL, &context), QB_OK);
             qb__queue_report report;
             assert_int_equal(qb__batch_queue_analyse(context, &queue, &report), QB_OK);
-            qb_context_unref(context);
             assert_false(report.saturated);
             double simulated[3], mean_batch;
             simulate(&queue, simulated, &mean_batch);
@@ -114,19 +110,69 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances,
             double error = 0;
             for (int k = 0; k < 3; k++)
               error = fmax(error, fabs((double)predicted[k] / simulated[k] - 1));
-            if (verbose)
-              printf("shape %d i %u b %2u load %.2f w %5.1f: %.2f/%.2f %.2f/%.2f %.2f/%.2f mb %.2f/%.2f "
-                     "util %.3f err %.1f%%\n", shape, i, batches[b], utilisations[u], waits_ms[w],
-                     predicted[0] * 1e-6, simulated[0] * 1e-6, predicted[1] * 1e-6,
-                     simulated[1] * 1e-6, predicted[2] * 1e-6, simulated[2] * 1e-6,
-                     report.mean_batch, mean_batch, report.utilisation, error * 100);
             worst = fmax(worst, error);
           }
   return worst;
 }
-int main(int c, char**v){ (void)c; double w0[]={0}, w[]={2,8,30,100}; 
- if(v[1][0]=='0') printf("i=1 w=0 %.3f\n", worst_error(1,1,w0,1,true));
- if(v[1][0]=='1') printf("w>0 %.3f\n", worst_error(1,1,w,4,true));
- if(v[1][0]=='2') printf("i>1 %.3f\n", worst_error(2,4,w0,1,true));
- if(v[1][0]=='3') printf("i>1 w %.3f\n", worst_error(2,4,w,4,true));
- return 0;}
+static const double none[] = {0}, waits_ms[] = {2, 8, 30, 100};
+
+static void test_one_instance(void **state)
+{
+  (void)state;
+  const double worst = worst_error(1, 1, none, 1);
+  print_message("seed %llu, one instance, no wait: worst error %.1f %%\n",
+                (unsigned long long)FIRST_SEED, worst * 100);
+  assert_true(worst < 0.08);
+}
+
+static void test_one_instance_that_waits(void **state)
+{
+  (void)state;
+  const double worst = worst_error(1, 1, waits_ms, 4);
+  print_message("one instance, waits: worst error %.1f %%\n", worst * 100);
+  assert_true(worst < 0.20);
+}
+
+/* One fast server stands for several; batch_queue.h says when that is good. */
+static void test_several_instances(void **state)
+{
+  (void)state;
+  const double worst = worst_error(2, 4, none, 1);
+  print_message("2..4 instances, no wait: worst error %.1f %%\n", worst * 100);
+  assert_true(worst < 0.40);
+}
+
+static void test_saturation_is_declared(void **state)
+{
+  (void)state;
+  int64_t latency_ns[MAX_BATCH + 1];
+  fill_times(0, latency_ns);
+  qb__batch_queue queue = {.instances = 2,
+                           .batch = 8,
+                           .latency_ns = latency_ns,
+                           .percentile = 99,
+                           .rate_per_s = 1.01 * 2 * 8e9 / (double)latency_ns[8]};
+  qb__queue_report report;
+  assert_int_equal(qb__batch_queue_analyse(context, &queue, &report), QB_OK);
+  assert_true(report.saturated);
+  queue.rate_per_s *= 0.9;
+  assert_int_equal(qb__batch_queue_analyse(context, &queue, &report), QB_OK);
+  assert_false(report.saturated);
+  assert_true(report.p50_ns <= report.p95_ns && report.p95_ns <= report.p99_ns);
+  assert_true(report.utilisation < 1 && report.mean_batch <= 8);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_one_instance),
+      cmocka_unit_test(test_one_instance_that_waits),
+      cmocka_unit_test(test_several_instances),
+      cmocka_unit_test(test_saturation_is_declared),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}

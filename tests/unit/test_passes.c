@@ -3,11 +3,7 @@
 #include "engine/reference.h"
 #include "model/graph.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "support/unit.h"
 
 #include "support/failing_allocator.h"
 #include "support/random_graph.h"

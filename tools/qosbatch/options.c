@@ -85,18 +85,10 @@ static void set_list(const option *o, const char *text)
 static void set(const option *o, const char *text)
 {
   switch (o->kind) {
-  case OPTION_KIND_FLAG:
-    *o->target.flag = true;
-    break;
-  case OPTION_KIND_INTEGER:
-    set_integer(o, text);
-    break;
-  case OPTION_KIND_NUMBER:
-    set_number(o, text);
-    break;
-  case OPTION_KIND_LIST:
-    set_list(o, text);
-    break;
+  case OPTION_KIND_FLAG: *o->target.flag = true; break;
+  case OPTION_KIND_INTEGER: set_integer(o, text); break;
+  case OPTION_KIND_NUMBER: set_number(o, text); break;
+  case OPTION_KIND_LIST: set_list(o, text); break;
   case OPTION_KIND_STRING:
     if (!*text)
       fail_usage("--%s '': expected a value, %s", o->name, o->value);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support/random_profile.h"
+
+#include "node/node_impl.h"
+#include "profile/profile_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+uint64_t random_bits(uint64_t *seed)
+{
+  *seed ^= *seed >> 12;
+  *seed ^= *seed << 25;
+  *seed ^= *seed >> 27;
+  return *seed * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+uint64_t random_int(uint64_t *seed, uint64_t least, uint64_t most)
+{
+  return least + random_bits(seed) % (most - least + 1);
+}
+
+double random_unit(uint64_t *seed)
+{
+  return (double)(random_bits(seed) >> 11) / 9007199254740992.0;
+}
+
+/* Milliseconds of a round: a part once a round, a part a sample, and perhaps a cliff and noise. */
+static double round_ms(uint64_t *seed, uint32_t batch, double once, double each, uint32_t cliff)
+{
+  double ms = once + each * batch;
+  if (batch > cliff)
+    ms *= 1.2;
+  return ms * (1 + 0.04 * (random_unit(seed) - 0.5));
+}
+
+static size_t add_curve(uint64_t *seed, uint32_t instances, uint32_t threads, uint32_t max_batch,
+                        qb_profile_point *points)
+{
+  const double once = 20 * random_unit(seed), each = (1 + 9 * random_unit(seed)) / threads;
+  const uint32_t cliff = (uint32_t)random_int(seed, 1, 2 * max_batch);
+  const uint64_t bytes = random_int(seed, 0, 1000000);
+  size_t count = 0;
+  for (uint32_t b = 1; b <= max_batch; b++) {
+    if (b > 1 && b < max_batch && random_int(seed, 0, 2))
+      continue;
+    const int64_t ns = (int64_t)(1e6 * round_ms(seed, b, once, each, cliff));
+    const qb_profile_point point = {
+        .size = sizeof point,
+        .configuration = {sizeof point.configuration, instances, threads},
+        .batch = b,
+        .visits = 7,
+        .latency_ns = ns,
+        .low_ns = (int64_t)((double)ns * (1 - 0.05 * random_unit(seed))),
+        .high_ns = (int64_t)((double)ns * (1 + 0.05 * random_unit(seed))),
+        .p95_ns = (int64_t)((double)ns * 1.05),
+        .memory_bytes = 100000 + instances * b * bytes};
+    points[count++] = point;
+  }
+  return count;
+}
+
+qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_batch)
+{
+  static const qb_configuration kinds[] = {{sizeof *kinds, 1, 1},
+                                           {sizeof *kinds, 1, 4},
+                                           {sizeof *kinds, 2, 2},
+                                           {sizeof *kinds, 4, 1},
+                                           {sizeof *kinds, 3, 1}};
+  const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 4, 4e11}};
+  qb_node_info node_info = QB_NODE_INFO_INIT;
+  node_info.cpu = "random";
+  node_info.isa = QB_ISA_AVX2;
+  node_info.usable_threads = 4;
+  node_info.price_per_hour = random_int(seed, 0, 1) ? random_unit(seed) : 0;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  info.model = "random";
+  info.engine = "none";
+  info.library = "test";
+  info.flops_per_sample = 1e9;
+  qb_profile_point *points = calloc(3 * max_batch, sizeof *points);
+  size_t count = 0;
+  const uint64_t first = random_int(seed, 0, 4);
+  for (uint64_t k = 0, all = random_int(seed, 1, 3); points && k < all; k++) {
+    const qb_configuration *c = &kinds[(first + k) % 5];
+    const uint32_t most = (uint32_t)random_int(seed, 1, max_batch);
+    count += add_curve(seed, c->instances, c->threads, most, points + count);
+  }
+  qb_node *node = NULL;
+  qb_profile *profile = NULL;
+  if (!points || qb__node_new(context, &node_info, compute, 2, NULL, 0, &node) ||
+      qb__profile_new(context, node, &info, 1e6, points, count, &profile))
+    abort();
+  qb_node_unref(node);
+  free(points);
+  return profile;
+}
