@@ -74,13 +74,6 @@ typedef struct round_task {
   void *const *outputs;
 } round_task;
 
-static qb_status prepare_task(void *argument, uint32_t instance)
-{
-  const round_task *task = argument;
-  qb__engine *engine = task->session->engine;
-  return engine->type->prepare(engine, instance, task->batch);
-}
-
 static qb_status run_task(void *argument, uint32_t instance)
 {
   const round_task *task = argument;
@@ -104,13 +97,24 @@ static qb_status set_ready(qb_session *session, uint32_t batch)
   pthread_mutex_lock(&session->ready_lock);
   const bool room = qb__grow(session->context, &session->ready, session->ready_count,
                              &session->ready_capacity, sizeof *session->ready);
-  bool there = false;
-  for (size_t i = 0; i < session->ready_count; i++)
-    there |= session->ready[i] == batch;
-  if (room && !there)
+  if (room)
     session->ready[session->ready_count++] = batch;
   pthread_mutex_unlock(&session->ready_lock);
   return room ? QB_OK : QB_ERROR_NO_MEMORY;
+}
+
+/* Runs on one instance after the other, so the last one makes the batch size ready. */
+static qb_status prepare_task(void *argument, uint32_t instance)
+{
+  const round_task *task = argument;
+  qb_session *session = task->session;
+  if (is_ready(session, task->batch)) /* another caller was first */
+    return QB_OK;
+  const qb_status status =
+      session->engine->type->prepare(session->engine, instance, task->batch);
+  return !status && instance + 1 == session->configuration.instances
+             ? set_ready(session, task->batch)
+             : status;
 }
 
 static qb_status check_batch(const qb_session *session, uint32_t batch)
@@ -132,8 +136,6 @@ qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepa
     const int64_t start_ns = qb__now_ns(session->context);
     round_task task = {session, batch, NULL, NULL};
     status = qb__instances_run_all(session->instances, false, prepare_task, &task);
-    if (!status)
-      status = set_ready(session, batch);
     elapsed_ns = qb__now_ns(session->context) - start_ns;
   }
   if (!status && prepare_ns)

@@ -62,11 +62,11 @@ static int32_t add_tensor(qb__graph *graph, const char *name, uint32_t rank, con
                          "'%s': shape %s is empty or too large; every dimension must be positive "
                          "and their product at most 2^40",
                          name, write_shape(rank <= QB_MAX_DIMS ? rank : QB_MAX_DIMS, dims, shape)));
+  qb__tensor tensor = {.rank = rank, .elements = (size_t)elements};
+  memcpy(tensor.dims, dims, rank * sizeof *dims); /* before growing: they may be another tensor's */
   if (!qb__grow(graph->context, &graph->tensors, graph->tensor_count, &graph->tensor_capacity,
                 sizeof *graph->tensors))
     return fail(graph, QB_ERROR_NO_MEMORY);
-  qb__tensor tensor = {.rank = rank, .elements = (size_t)elements};
-  memcpy(tensor.dims, dims, rank * sizeof *dims);
   tensor.name = qb__strdup(graph->context, name);
   if (tensor.name && constant)
     tensor.constant = qb__alloc_aligned(graph->context, tensor.elements * sizeof(float), 64);

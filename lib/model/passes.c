@@ -25,6 +25,18 @@ static int32_t producer(const qb__graph *graph, int32_t tensor)
   return QB__NONE;
 }
 
+/* How many operators have a tensor among their constants. */
+static uint32_t users(const qb__graph *graph, int32_t constant)
+{
+  uint32_t count = 0;
+  for (size_t i = 0; i < graph->operator_count; i++) {
+    const qb__operator *op = &graph->operators[i];
+    count += op->weights == constant || op->bias == constant || op->mean == constant ||
+             op->variance == constant;
+  }
+  return count;
+}
+
 static void remove_operator(qb__graph *graph, size_t index)
 {
   qb__free(graph->context, graph->operators[index].name);
@@ -43,7 +55,9 @@ static bool fold_batch_norm(qb__graph *graph, size_t index)
   const int32_t before = producer(graph, norm.input);
   if (before == QB__NONE || graph->operators[before].kind != QB__OP_CONVOLUTION ||
       graph->operators[before].activation || graph->operators[before].addend != QB__NONE ||
-      readers(graph, norm.input) != 1)
+      readers(graph, norm.input) != 1 || users(graph, graph->operators[before].weights) != 1 ||
+      (graph->operators[before].bias != QB__NONE &&
+       users(graph, graph->operators[before].bias) != 1))
     return false;
   if (graph->operators[before].bias == QB__NONE) {
     const int64_t channels = graph->tensors[norm.output].dims[0];
@@ -130,14 +144,7 @@ static void drop_unread(qb__graph *graph)
 static void drop_constants(qb__graph *graph)
 {
   for (size_t t = 0; t < graph->tensor_count; t++) {
-    bool used = false;
-    for (size_t i = 0; i < graph->operator_count && !used; i++) {
-      const qb__operator *op = &graph->operators[i];
-      const int32_t tensor = (int32_t)t;
-      used = op->weights == tensor || op->bias == tensor || op->mean == tensor ||
-             op->variance == tensor;
-    }
-    if (!used) {
+    if (!users(graph, (int32_t)t)) {
       qb__free(graph->context, graph->tensors[t].constant);
       graph->tensors[t].constant = NULL;
     }

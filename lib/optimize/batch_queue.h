@@ -10,9 +10,10 @@
  * distribution gives the arrivals of every round and with them the time each of them spends.
  *
  * Several instances are one server that begins a round every latency_ns[n] / instances, each of
- * which still takes latency_ns[n]. That is good when instances are mostly busy and so out of step
- * with each other; at low utilisation it predicts waiting and batching where a free instance would
- * have taken the sample at once.
+ * which still takes latency_ns[n]. That is good when instances are mostly busy and out of step with
+ * each other, and rough otherwise: quantiles are within 7 % of a simulation for one instance
+ * without a wait, 18 % with one, and 63 % for 2..4 instances at loads from 0.4
+ * (tests/unit/test_batch_queue.c prints them).
  */
 #ifndef QB_OPTIMIZE_BATCH_QUEUE_H
 #define QB_OPTIMIZE_BATCH_QUEUE_H

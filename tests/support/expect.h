@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmocka with its includes, and assertions on statuses and their messages. */
+/* Assertions on statuses and their messages. */
 #ifndef QB_SUPPORT_EXPECT_H
 #define QB_SUPPORT_EXPECT_H
 

@@ -47,6 +47,8 @@ static inline int32_t random_convolution(test_random *random, qb__graph *graph, 
 
 static inline int32_t random_batch_norm(test_random *random, qb__graph *graph, int32_t x)
 {
+  if (graph->status)
+    return QB__NONE;
   const int64_t c = graph->tensors[x].dims[0];
   const int32_t scale = random_constant(random, graph, c, 0, 0, 0, 1, 0.2f);
   const int32_t shift = random_constant(random, graph, c, 0, 0, 0, 0, 0.2f);
@@ -55,7 +57,7 @@ static inline int32_t random_batch_norm(test_random *random, qb__graph *graph, i
   return qb__graph_batch_norm(graph, "norm", x, scale, shift, mean, variance, 1e-5f);
 }
 
-/* Both layers behind each other read all of what is there. */
+/* A dense layer over all that is there, and sometimes a softmax. */
 static inline int32_t random_head(test_random *random, qb__graph *graph, int32_t x)
 {
   x = qb__graph_flatten(graph, "flatten", x);
@@ -94,7 +96,7 @@ static inline int32_t random_operator(test_random *random, qb__graph *graph, int
   }
 }
 
-/* A network of one input of 2..9 channels and about `operators` operators. */
+/* A network of one input of 1..9 channels and about `operators` operators. */
 static inline void random_network(test_random *random, qb__graph *graph, int operators,
                                   bool with_norms)
 {

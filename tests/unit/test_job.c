@@ -11,7 +11,9 @@ enum { PROFILES = 10000, MAX_BATCH = 12 };
 
 static qb_context *context;
 
-/* Simulates the job round by round: instance j has its even share, in rounds of b and what is left. */
+/*
+ * Simulates the job round by round: instance j has its even share, in rounds of b and what is left.
+ */
 static int64_t simulate(const qb_profile *profile, const qb_configuration *k, uint64_t samples,
                         uint32_t batch, int which, int64_t *longest_high_ns)
 {

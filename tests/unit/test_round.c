@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decision before a round against what docs/decision.md says of it, evaluated from scratch. */
+#include "support/random_profile.h"
+#include "support/unit.h"
+
+#include <qosbatch/optimize.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { PROFILES = 10000, STATES = 10, MAX_BATCH = 10 };
+
+static qb_context *context;
+static size_t allocations;
+
+static void *counting_allocate(void *user, size_t bytes, size_t alignment)
+{
+  (void)user;
+  allocations++;
+  void *memory;
+  return posix_memalign(&memory, alignment < 16 ? 16 : alignment, bytes) ? NULL : memory;
+}
+
+static void counting_release(void *user, void *memory)
+{
+  (void)user;
+  free(memory);
+}
+
+typedef struct times {
+  double latency_ns[MAX_BATCH + 1];
+  int64_t high_ns[MAX_BATCH + 1];
+  uint32_t batch;
+} times;
+
+static times read_times(const qb_profile *profile, const qb_service_plan *plan)
+{
+  times t = {.batch = plan->batch};
+  for (uint32_t n = 1; n <= plan->batch; n++) {
+    qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+    assert_int_equal(qb_estimate(profile, &plan->configuration, n, &e), QB_OK);
+    t.latency_ns[n] = (double)e.latency_ns;
+    t.high_ns[n] = e.high_ns > t.high_ns[n - 1] ? e.high_ns : t.high_ns[n - 1];
+  }
+  return t;
+}
+
+/*
+ * The least sum of completion times over every way to split n samples, and the largest first round.
+ */
+static double least_sum(const times *t, uint32_t n, double elapsed_ns, uint32_t *first)
+{
+  if (!n)
+    return 0;
+  double least = INFINITY;
+  for (uint32_t r = n; r >= 1; r--) {
+    uint32_t ignored;
+    const double done_ns = elapsed_ns + t->latency_ns[r];
+    const double sum = r * done_ns + least_sum(t, n - r, done_ns, &ignored);
+    if (sum < least * (1 - 1e-12)) {
+      least = sum;
+      *first = r;
+    }
+  }
+  return least;
+}
+
+static qb_service_plan random_plan(const qb_profile *profile, uint64_t *seed, int64_t target_ns)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_int_equal(qb_profile_get_info(profile, &info), QB_OK);
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  assert_int_equal(
+      qb_profile_get_point(profile, (uint32_t)random_int(seed, 0, info.points - 1), &p), QB_OK);
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  plan.configuration = p.configuration;
+  plan.batch = p.batch;
+  plan.max_wait_ns = random_int(seed, 0, 1) ? 0 : (int64_t)(random_unit(seed) * (double)target_ns);
+  return plan;
+}
+
+/* Checks a decision by its meaning. */
+static void check(const times *t, const qb_service_plan *plan, int64_t target_ns,
+                  const qb_round_state *state, const qb_decision *d, uint32_t best)
+{
+  const int64_t age = state->oldest_age_ns, left = target_ns ? target_ns - age : INT64_MAX;
+  const uint32_t at_hand = state->queued < t->batch ? state->queued : t->batch;
+  if (!state->queued || !state->free_instances) {
+    assert_int_equal(d->action, QB_ACTION_WAIT);
+    assert_int_equal(d->reason, QB_REASON_NONE);
+    assert_int_equal(d->max_wait_ns, 0);
+    return;
+  }
+  if (t->high_ns[1] > left) {
+    assert_int_equal(d->action, QB_ACTION_INFEASIBLE);
+    assert_int_equal(d->batch, best);
+    return;
+  }
+  /* Waiting may go on while the plan allows and a round of one more would still be in time. */
+  int64_t wait = at_hand < t->batch ? plan->max_wait_ns - age : 0;
+  if (wait > 0 && left - t->high_ns[at_hand + 1] < wait)
+    wait = left - t->high_ns[at_hand + 1];
+  if (wait > 0) {
+    assert_int_equal(d->action, QB_ACTION_WAIT);
+    assert_int_equal(d->max_wait_ns, wait);
+    assert_true(wait + t->high_ns[at_hand] <= left); /* never waits past the target */
+    return;
+  }
+  uint32_t run = best;
+  while (t->high_ns[run] > left)
+    run--;
+  assert_int_equal(d->action, QB_ACTION_RUN);
+  assert_int_equal(d->batch, run);
+  assert_true(d->reason == QB_REASON_SLO || d->reason == QB_REASON_FILL ||
+              d->reason == QB_REASON_THROUGHPUT);
+  if (run < best)
+    assert_int_equal(d->reason, QB_REASON_SLO);
+  assert_int_equal(d->oldest_latency_ns, age + d->latency_ns);
+}
+
+static void test_random(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261124;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  size_t during = 0;
+  for (int i = 0; i < PROFILES; i++) {
+    qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+    qb_qos qos = QB_QOS_INIT;
+    qos.latency_ns = random_int(&seed, 0, 3) ? (int64_t)random_int(&seed, 1000000, 200000000) : 0;
+    const qb_service_plan plan = random_plan(profile, &seed, qos.latency_ns);
+    const times t = read_times(profile, &plan);
+    uint32_t best[MAX_BATCH + 1] = {0};
+    for (uint32_t n = 1; n <= (t.batch < 8 ? t.batch : 8); n++)
+      (void)least_sum(&t, n, 0, &best[n]);
+    qb_optimizer *optimizer;
+    assert_int_equal(qb_optimizer_new(profile, &plan, &qos, &optimizer), QB_OK);
+    for (int s = 0; s < STATES; s++) {
+      qb_round_state now = QB_ROUND_STATE_INIT;
+      now.queued = (uint32_t)random_int(&seed, 0, 8);
+      now.free_instances = (uint32_t)random_int(&seed, 0, 4) > 0;
+      now.oldest_age_ns = (int64_t)random_int(&seed, 0, 250000000);
+      if (now.queued >= t.batch && t.batch > 8)
+        continue;
+      qb_decision d = QB_DECISION_INIT;
+      const size_t before = allocations;
+      assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+      during += allocations - before;
+      check(&t, &plan, qos.latency_ns, &now, &d, best[now.queued < t.batch ? now.queued : t.batch]);
+    }
+    qb_optimizer_free(optimizer);
+    qb_profile_unref(profile);
+  }
+  print_message("%d profiles, %d states each, %zu allocations in decisions\n", PROFILES, STATES,
+                during);
+  assert_int_equal(during, 0);
+}
+
+/* A node that became slower: seen, asked to be refreshed, and predicted right after that. */
+static void test_drift(void **state)
+{
+  (void)state;
+  uint64_t seed = 11;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  const qb_service_plan plan = random_plan(profile, &seed, 0);
+  qb_optimizer *optimizer;
+  assert_int_equal(qb_optimizer_new(profile, &plan, NULL, &optimizer), QB_OK);
+  qb_round_state now = QB_ROUND_STATE_INIT;
+  now.queued = plan.batch;
+  qb_decision d = QB_DECISION_INIT;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_false(d.refresh_due);
+  const int64_t usual_ns = d.latency_ns;
+  qb_round_result result = QB_ROUND_RESULT_INIT;
+  result.batch = d.batch;
+  result.latency_ns = usual_ns * 10; /* one round that was interrupted is no drift */
+  assert_int_equal(qb_observe(optimizer, &result), QB_OK);
+  result.latency_ns = usual_ns;
+  for (int i = 0; i < 40; i++)
+    assert_int_equal(qb_observe(optimizer, &result), QB_OK);
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_false(d.refresh_due);
+  result.latency_ns = usual_ns * 3 / 2;
+  for (int i = 0; i < 200; i++)
+    assert_int_equal(qb_observe(optimizer, &result), QB_OK);
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_true(d.refresh_due);
+  assert_int_equal(qb_optimizer_refresh(optimizer), QB_OK);
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_false(d.refresh_due);
+  assert_true(fabs((double)d.latency_ns / (1.5 * (double)usual_ns) - 1) < 0.02);
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
+}
+
+static void test_arguments(void **state)
+{
+  (void)state;
+  uint64_t seed = 11;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  qb_service_plan plan = random_plan(profile, &seed, 0);
+  qb_optimizer *optimizer = NULL;
+  assert_int_equal(qb_optimizer_new(NULL, &plan, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  qb_service_plan wrong = plan;
+  wrong.batch = 0;
+  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  wrong = plan;
+  wrong.max_wait_ns = -1;
+  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  assert_null(optimizer);
+  assert_int_equal(qb_optimizer_new(profile, &plan, NULL, &optimizer), QB_OK);
+  qb_round_state now = QB_ROUND_STATE_INIT;
+  qb_decision d = QB_DECISION_INIT;
+  d.batch = 77;
+  now.oldest_age_ns = -1;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_ERROR_INVALID_ARGUMENT);
+  now.oldest_age_ns = 0;
+  now.rate_per_s = NAN;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_ERROR_INVALID_ARGUMENT);
+  now.rate_per_s = 0;
+  d.size = 1;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(d.batch, 77);
+  qb_round_result result = QB_ROUND_RESULT_INIT;
+  assert_int_equal(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
+  result.batch = 1;
+  assert_int_equal(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_random),
+      cmocka_unit_test(test_drift),
+      cmocka_unit_test(test_arguments),
+  };
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.allocate = counting_allocate;
+  params.release = counting_release;
+  if (qb_context_new(&params, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}

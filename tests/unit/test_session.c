@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <qosbatch/session.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "support/failing_allocator.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+enum { MOST_INSTANCES = 3, MOST_BATCH = 16, CALLERS = 8, ROUNDS = 200 };
+
+/* The host's engine, which notes what the session promises not to do. */
+typedef struct script {
+  atomic_int in_round[MOST_INSTANCES];
+  atomic_int rounds, rounds_under_way, most_under_way, overlaps, broken_promises;
+  atomic_int prepared[MOST_INSTANCES][MOST_BATCH + 1];
+  uint32_t fail_prepare_on; /* instance + 1; 0: none */
+  uint32_t fail_run_at;     /* batch; 0: none */
+} script;
+
+static int prepare(void *user, const qb_configuration *configuration, uint32_t instance,
+                   uint32_t batch)
+{
+  script *s = user;
+  if (s->fail_prepare_on == instance + 1)
+    return 7;
+  if (atomic_load(&s->rounds_under_way) || instance >= configuration->instances)
+    atomic_fetch_add(&s->broken_promises, 1);
+  atomic_fetch_add(&s->prepared[instance][batch], 1);
+  return 0;
+}
+
+static int run(void *user, uint32_t instance, uint32_t batch, const void *const *inputs,
+               void *const *outputs)
+{
+  script *s = user;
+  const int under_way = atomic_fetch_add(&s->rounds_under_way, 1) + 1;
+  int most = atomic_load(&s->most_under_way);
+  while (under_way > most && !atomic_compare_exchange_weak(&s->most_under_way, &most, under_way))
+    ;
+  if (atomic_fetch_add(&s->in_round[instance], 1))
+    atomic_fetch_add(&s->overlaps, 1);
+  if (!atomic_load(&s->prepared[instance][batch]))
+    atomic_fetch_add(&s->broken_promises, 1);
+  sched_yield();
+  if (inputs && outputs)
+    *(int *)outputs[0] = *(const int *)inputs[0] + 1;
+  atomic_fetch_sub(&s->in_round[instance], 1);
+  atomic_fetch_sub(&s->rounds_under_way, 1);
+  atomic_fetch_add(&s->rounds, 1);
+  return batch == s->fail_run_at ? (int)batch : 0;
+}
+
+static qb_model *new_model(qb_context *context, script *s)
+{
+  qb_workload workload = QB_WORKLOAD_INIT;
+  workload.name = "script";
+  workload.user = s;
+  workload.prepare = prepare;
+  workload.run = run;
+  workload.weight_bytes = 1000;
+  workload.instance_bytes = 100;
+  workload.instance_sample_bytes = 10;
+  qb_model *model;
+  assert_int_equal(qb_model_from_workload(context, &workload, &model), QB_OK);
+  return model;
+}
+
+static qb_session *new_session(script *s, uint32_t instances)
+{
+  qb_context *context;
+  assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+  qb_model *model = new_model(context, s);
+  const qb_configuration configuration = {sizeof configuration, instances, 1};
+  qb_session *session;
+  assert_int_equal(qb_session_new(model, &configuration, &session), QB_OK);
+  qb_model_unref(model); /* the session keeps both */
+  qb_context_unref(context);
+  return session;
+}
+
+typedef struct caller {
+  pthread_t thread;
+  qb_session *session;
+  uint32_t fail_at;
+  int index, wrong;
+} caller;
+
+static void *call(void *argument)
+{
+  caller *c = argument;
+  for (int i = 0; i < ROUNDS; i++) {
+    const uint32_t batch = 1 + (uint32_t)(i + c->index) % MOST_BATCH;
+    const int input = c->index * ROUNDS + i;
+    int output = 0;
+    const void *const inputs[1] = {&input};
+    void *const outputs[1] = {&output};
+    const qb_status status = qb_session_run(c->session, batch, inputs, outputs);
+    const qb_status expected = batch == c->fail_at ? QB_ERROR_ENGINE : QB_OK;
+    c->wrong += status != expected || output != input + 1;
+    if (status && !strstr(qb_error_message(), "run returned 5 for batch 5"))
+      c->wrong++;
+  }
+  return NULL;
+}
+
+static void check_concurrent_calls(uint32_t instances, uint32_t fail_at)
+{
+  script s = {.fail_run_at = fail_at};
+  qb_session *session = new_session(&s, instances);
+  caller callers[CALLERS];
+  for (int i = 0; i < CALLERS; i++) {
+    callers[i] = (caller){.session = session, .index = i, .fail_at = fail_at};
+    assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+  }
+  for (int i = 0; i < CALLERS; i++) {
+    pthread_join(callers[i].thread, NULL);
+    assert_int_equal(callers[i].wrong, 0);
+  }
+  assert_int_equal(s.rounds, CALLERS * ROUNDS);
+  assert_int_equal(s.overlaps, 0);
+  assert_int_equal(s.broken_promises, 0);
+  assert_true(s.most_under_way <= (int)instances);
+  for (uint32_t i = 0; i < instances; i++)
+    for (uint32_t b = 1; b <= MOST_BATCH; b++)
+      assert_int_equal(s.prepared[i][b], 1);
+  qb_session_unref(session);
+}
+
+static void test_many_callers(void **state)
+{
+  (void)state;
+  for (uint32_t instances = 1; instances <= MOST_INSTANCES; instances++)
+    check_concurrent_calls(instances, 0);
+}
+
+static void test_failed_rounds_reach_their_callers(void **state)
+{
+  (void)state;
+  check_concurrent_calls(MOST_INSTANCES, 5);
+}
+
+static void test_failed_prepare(void **state)
+{
+  (void)state;
+  script s = {.fail_prepare_on = 2};
+  qb_session *session = new_session(&s, 3);
+  int64_t prepare_ns = -1;
+  assert_int_equal(qb_session_prepare(session, 4, &prepare_ns), QB_ERROR_ENGINE);
+  assert_non_null(strstr(qb_error_message(), "'script': prepare returned 7 for batch 4 on"));
+  assert_int_equal(prepare_ns, -1);
+  assert_int_equal(s.prepared[2][4], 0); /* not called after the failure */
+  assert_int_equal(qb_session_run(session, 4, NULL, NULL), QB_ERROR_ENGINE);
+  assert_int_equal(s.rounds, 0);
+  s.fail_prepare_on = 0; /* no round or preparation is under way */
+  assert_int_equal(qb_session_run(session, 4, NULL, NULL), QB_OK);
+  assert_int_equal(qb_session_prepare(session, 4, &prepare_ns), QB_OK);
+  assert_int_equal(prepare_ns, 0);
+  qb_session_unref(session);
+}
+
+static void test_info(void **state)
+{
+  (void)state;
+  script s = {0};
+  qb_session *session = new_session(&s, 2);
+  assert_int_equal(qb_session_prepare(session, 8, NULL), QB_OK);
+  assert_int_equal(qb_session_prepare(session, 3, NULL), QB_OK);
+  qb_session_info info = QB_SESSION_INFO_INIT;
+  assert_int_equal(qb_session_get_info(session, &info), QB_OK);
+  assert_int_equal(info.instances, 2);
+  assert_int_equal(info.threads, 1);
+  assert_int_equal(info.ready_batches, 2);
+  assert_int_equal(info.weight_bytes, 1000);
+  assert_int_equal(info.arena_bytes, 2 * (100 + 8 * 10));
+  qb_session *same = qb_session_ref(session);
+  qb_session_unref(session);
+  assert_int_equal(qb_session_run(same, 3, NULL, NULL), QB_OK);
+  qb_session_unref(same);
+  qb_session_unref(NULL);
+}
+
+static void test_wrong_arguments(void **state)
+{
+  (void)state;
+  qb_context *context;
+  assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+  script s = {0};
+  qb_model *model = new_model(context, &s);
+  qb_session *session = NULL;
+  qb_configuration c = QB_CONFIGURATION_INIT;
+  assert_int_equal(qb_session_new(NULL, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_session_new(model, &c, NULL), QB_ERROR_INVALID_ARGUMENT);
+  static const uint32_t wrong[][2] = {{0, 1}, {1, 0}, {100000, 1}, {1, 100000}};
+  for (int i = 0; i < 4; i++) {
+    c.instances = wrong[i][0];
+    c.threads = wrong[i][1];
+    assert_int_equal(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  }
+  c.size = 1;
+  assert_int_equal(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_null(session);
+  c = (qb_configuration)QB_CONFIGURATION_INIT;
+  assert_int_equal(qb_session_new(model, &c, &session), QB_OK);
+  assert_int_equal(qb_session_run(session, 0, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_session_run(session, QB_MAX_BATCH + 1, NULL, NULL),
+                   QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_session_prepare(session, 0, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_session_run(NULL, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_session_get_info(session, NULL), QB_ERROR_INVALID_ARGUMENT);
+  qb_session_unref(session);
+  qb_model_unref(model);
+  qb_context_unref(context);
+}
+
+static void test_host_thread_is_left_alone(void **state)
+{
+  (void)state;
+  cpu_set_t before, after;
+  assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+#ifdef _OPENMP
+  const int threads = omp_get_max_threads(), dynamic = omp_get_dynamic();
+#endif
+  script s = {0};
+  qb_session *session = new_session(&s, 2);
+  assert_int_equal(qb_session_run(session, 1, NULL, NULL), QB_OK);
+  qb_session_unref(session);
+  assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+  assert_true(CPU_EQUAL(&before, &after));
+#ifdef _OPENMP
+  assert_int_equal(omp_get_max_threads(), threads);
+  assert_int_equal(omp_get_dynamic(), dynamic);
+#endif
+}
+
+static qb_status live_once(qb_context *context, void *user)
+{
+  script s = {0};
+  qb_workload workload = QB_WORKLOAD_INIT;
+  workload.name = "script";
+  workload.user = &s;
+  workload.prepare = prepare;
+  workload.run = run;
+  (void)user;
+  qb_model *model = NULL;
+  qb_session *session = NULL;
+  const qb_configuration configuration = {sizeof configuration, 2, 1};
+  qb_status status = qb_model_from_workload(context, &workload, &model);
+  if (!status)
+    status = qb_session_new(model, &configuration, &session);
+  if (!status)
+    status = qb_session_run(session, 2, NULL, NULL);
+  qb_session_unref(session);
+  qb_model_unref(model);
+  return status;
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  check_every_allocation_failure(live_once, NULL);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_many_callers),
+      cmocka_unit_test(test_failed_rounds_reach_their_callers),
+      cmocka_unit_test(test_failed_prepare),
+      cmocka_unit_test(test_info),
+      cmocka_unit_test(test_wrong_arguments),
+      cmocka_unit_test(test_host_thread_is_left_alone),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
