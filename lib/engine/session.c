@@ -110,8 +110,7 @@ static qb_status prepare_task(void *argument, uint32_t instance)
   qb_session *session = task->session;
   if (is_ready(session, task->batch)) /* another caller was first */
     return QB_OK;
-  const qb_status status =
-      session->engine->type->prepare(session->engine, instance, task->batch);
+  const qb_status status = session->engine->type->prepare(session->engine, instance, task->batch);
   return !status && instance + 1 == session->configuration.instances
              ? set_ready(session, task->batch)
              : status;

@@ -7,7 +7,7 @@
 #include "support/random.h"
 
 /* A constant of up to four dimensions; those that are 0 are left out. */
-static inline int32_t random_constant(test_random *random, qb__graph *graph, int64_t a, int64_t b,
+static inline int32_t random_constant(uint64_t *random, qb__graph *graph, int64_t a, int64_t b,
                                       int64_t c, int64_t d, float mean, float deviation)
 {
   const int64_t dims[4] = {a, b, c, d};
@@ -16,36 +16,36 @@ static inline int32_t random_constant(test_random *random, qb__graph *graph, int
   return made;
 }
 
-static inline qb__window random_window(test_random *random, int64_t size)
+static inline qb__window random_window(uint64_t *random, int64_t size)
 {
   qb__window w;
   for (int i = 0; i < 2; i++) {
-    w.kernel[i] = random_int(random, 1, size < 4 ? size : 4);
-    w.strides[i] = random_int(random, 1, 3);
+    w.kernel[i] = (int64_t)random_int(random, 1, size < 4 ? (uint64_t)size : 4);
+    w.strides[i] = (int64_t)random_int(random, 1, 3);
     w.dilations[i] = 1;
-    w.pad_before[i] = random_int(random, 0, w.kernel[i] / 2);
-    w.pad_after[i] = random_int(random, 0, w.kernel[i] / 2);
+    w.pad_before[i] = (int64_t)random_int(random, 0, (uint64_t)w.kernel[i] / 2);
+    w.pad_after[i] = (int64_t)random_int(random, 0, (uint64_t)w.kernel[i] / 2);
   }
   return w;
 }
 
 /* A convolution that keeps or, with a window of its own, shrinks the image. */
-static inline int32_t random_convolution(test_random *random, qb__graph *graph, int32_t x,
+static inline int32_t random_convolution(uint64_t *random, qb__graph *graph, int32_t x,
                                          int64_t channels, const qb__window *window)
 {
   const int64_t in = graph->tensors[x].dims[0];
-  const int64_t groups = in % 2 == 0 && channels % 2 == 0 ? random_int(random, 1, 2) : 1;
+  const int64_t groups = in % 2 == 0 && channels % 2 == 0 ? (int64_t)random_int(random, 1, 2) : 1;
   const int64_t *k = window->kernel;
   const float deviation = sqrtf(1.0f / (float)(in / groups * k[0] * k[1]));
   const int32_t weights =
       random_constant(random, graph, channels, in / groups, k[0], k[1], 0, deviation);
-  const int32_t bias = random_int(random, 0, 1)
+  const int32_t bias = (int64_t)random_int(random, 0, 1)
                            ? random_constant(random, graph, channels, 0, 0, 0, 0, 0.1f)
                            : QB__NONE;
   return qb__graph_convolution(graph, "conv", x, weights, bias, window, groups);
 }
 
-static inline int32_t random_batch_norm(test_random *random, qb__graph *graph, int32_t x)
+static inline int32_t random_batch_norm(uint64_t *random, qb__graph *graph, int32_t x)
 {
   if (graph->status)
     return QB__NONE;
@@ -58,11 +58,11 @@ static inline int32_t random_batch_norm(test_random *random, qb__graph *graph, i
 }
 
 /* A dense layer over all that is there, and sometimes a softmax. */
-static inline int32_t random_head(test_random *random, qb__graph *graph, int32_t x)
+static inline int32_t random_head(uint64_t *random, qb__graph *graph, int32_t x)
 {
   x = qb__graph_flatten(graph, "flatten", x);
   const int64_t in = (int64_t)graph->tensors[x].elements;
-  const int64_t outputs = random_int(random, 2, 20);
+  const int64_t outputs = (int64_t)random_int(random, 2, 20);
   const int32_t weights =
       random_constant(random, graph, outputs, in, 0, 0, 0, sqrtf(1.0f / (float)in));
   x = qb__graph_dense(graph, "dense", x, weights,
@@ -74,11 +74,11 @@ static inline int32_t random_head(test_random *random, qb__graph *graph, int32_t
  * An operator behind `x` or another tensor of its shape: `latest` and `earlier` are of one shape,
  * and the result is of it too. Batch norms only where `with_norms`.
  */
-static inline int32_t random_operator(test_random *random, qb__graph *graph, int32_t latest,
+static inline int32_t random_operator(uint64_t *random, qb__graph *graph, int32_t latest,
                                       int32_t earlier, bool with_norms)
 {
-  const int32_t x = random_int(random, 0, 3) ? latest : earlier;
-  const int64_t d = random_int(random, 1, 2);
+  const int32_t x = (int64_t)random_int(random, 0, 3) ? latest : earlier;
+  const int64_t d = (int64_t)random_int(random, 1, 2);
   const qb__window same = {.kernel = {3, 3},
                            .strides = {1, 1},
                            .dilations = {d, d},
@@ -97,20 +97,22 @@ static inline int32_t random_operator(test_random *random, qb__graph *graph, int
 }
 
 /* A network of one input of 1..9 channels and about `operators` operators. */
-static inline void random_network(test_random *random, qb__graph *graph, int operators,
+static inline void random_network(uint64_t *random, qb__graph *graph, int operators,
                                   bool with_norms)
 {
-  const int64_t dims[3] = {random_int(random, 1, 9), random_int(random, 5, 12),
-                           random_int(random, 5, 12)};
+  const int64_t dims[3] = {(int64_t)random_int(random, 1, 9), (int64_t)random_int(random, 5, 12),
+                           (int64_t)random_int(random, 5, 12)};
   int32_t latest = qb__graph_input(graph, "image", 3, dims), earlier = latest;
   for (int i = 0; i < operators && !graph->status; i++) {
     if (random_int(random, 0, 9) == 0) { /* another shape: nothing behind adds across it */
       const int64_t *at = graph->tensors[latest].dims;
       const qb__window w = random_window(random, at[1] < at[2] ? at[1] : at[2]);
-      const qb__op_kind pool = random_int(random, 0, 1) ? QB__OP_MAX_POOL : QB__OP_AVERAGE_POOL;
-      latest = random_int(random, 0, 1)
-                   ? random_convolution(random, graph, latest, random_int(random, 1, 12), &w)
-                   : qb__graph_pool(graph, "pool", pool, latest, &w);
+      const qb__op_kind pool =
+          (int64_t)random_int(random, 0, 1) ? QB__OP_MAX_POOL : QB__OP_AVERAGE_POOL;
+      latest =
+          (int64_t)random_int(random, 0, 1)
+              ? random_convolution(random, graph, latest, (int64_t)random_int(random, 1, 12), &w)
+              : qb__graph_pool(graph, "pool", pool, latest, &w);
       earlier = latest;
       continue;
     }

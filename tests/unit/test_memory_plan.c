@@ -48,13 +48,13 @@ static void check_plan(const qb__region *regions, size_t count, size_t arena_byt
   assert_true(arena_bytes <= sum);
 }
 
-static void test_random_regions(void **state)
+static void uint64_t_regions(void **state)
 {
   (void)state;
   failing_allocator allocator = {0};
   qb_context *context = failing_allocator_context(&allocator);
   const long before = allocator.live;
-  test_random random = random_start();
+  uint64_t random = random_start();
   double ratios = 0;
   enum { PLANS = 2000 };
   for (int plan = 0; plan < PLANS; plan++) {
@@ -125,7 +125,7 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random_regions),
+      cmocka_unit_test(uint64_t_regions),
       cmocka_unit_test(test_chain_needs_two_at_a_time),
       cmocka_unit_test(test_overflow),
       cmocka_unit_test(test_allocation_failures),

@@ -60,10 +60,10 @@ static void check_same_result(qb__graph *g)
   qb__free(g->context, after);
 }
 
-static void test_random_graphs_compute_the_same(void **state)
+static void uint64_t_graphs_compute_the_same(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   for (int i = 0; i < 300; i++) {
     random_network(&random, g, (int)random_int(&random, 1, 15), true);
     if (!g->status) /* a window may not fit what earlier ones left */
@@ -80,7 +80,7 @@ static int32_t image(qb__graph *g)
 
 static const qb__window point = {.kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}};
 
-static int32_t convolution(test_random *random, qb__graph *g, int32_t x)
+static int32_t convolution(uint64_t *random, qb__graph *g, int32_t x)
 {
   const int32_t weights = random_constant(random, g, 4, 4, 1, 1, 0, 0.5f);
   return qb__graph_convolution(g, "conv", x, weights, QB__NONE, &point, 1);
@@ -95,7 +95,7 @@ static int32_t relu(qb__graph *g, int32_t x)
 static void test_residual_block_becomes_two_operators(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   const int32_t x = convolution(&random, g, image(g));
   int32_t y = relu(g, random_batch_norm(&random, g, convolution(&random, g, x)));
   y = random_batch_norm(&random, g, convolution(&random, g, y));
@@ -115,7 +115,7 @@ static void test_residual_block_becomes_two_operators(void **state)
 static void test_dense_layer_takes_its_activation(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   const int32_t x = qb__graph_flatten(g, "flatten", image(g));
   const int32_t weights = random_constant(&random, g, 9, 144, 0, 0, 0, 0.1f);
   qb__graph_output(g, relu(g, qb__graph_dense(g, "dense", x, weights, QB__NONE)));
@@ -127,7 +127,7 @@ static void test_dense_layer_takes_its_activation(void **state)
 static void test_tensor_read_twice_is_kept(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   const int32_t x = convolution(&random, g, image(g));
   const int32_t normed = random_batch_norm(&random, g, x);
   qb__graph_output(g, qb__graph_add(g, "add", x, relu(g, normed)));
@@ -140,7 +140,7 @@ static void test_tensor_read_twice_is_kept(void **state)
 static void test_output_read_by_the_caller_is_kept(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   const int32_t x = convolution(&random, g, image(g));
   relu(g, x);
   qb__graph_output(g, x);
@@ -153,7 +153,7 @@ static void test_output_read_by_the_caller_is_kept(void **state)
 static void test_tensor_added_to_itself(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   const int32_t x = convolution(&random, g, image(g));
   qb__graph_output(g, relu(g, qb__graph_add(g, "add", x, x)));
   check_same_result(g);
@@ -165,7 +165,7 @@ static void test_tensor_added_to_itself(void **state)
 static void test_weights_shared_by_two_convolutions(void **state)
 {
   qb__graph *g = *state;
-  test_random random = random_start();
+  uint64_t random = random_start();
   int32_t x = image(g);
   const int32_t weights = random_constant(&random, g, 4, 4, 1, 1, 0, 0.5f);
   const int32_t bias = random_constant(&random, g, 4, 0, 0, 0, 0, 0.5f);
@@ -180,7 +180,7 @@ static void test_weights_shared_by_two_convolutions(void **state)
 static qb_status optimize(qb_context *context, void *user)
 {
   (void)user;
-  test_random random = {1};
+  uint64_t random = 1;
   qb__graph g;
   qb__graph_init(&g, context);
   const int32_t x = image(&g);
@@ -199,7 +199,7 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_random_graphs_compute_the_same, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(uint64_t_graphs_compute_the_same, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_residual_block_becomes_two_operators, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_dense_layer_takes_its_activation, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_tensor_read_twice_is_kept, set_up, tear_down),

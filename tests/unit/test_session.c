@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <qosbatch/session.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "support/failing_allocator.h"
+#include "support/unit.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -44,18 +44,18 @@ static void test_ranks_of_the_interval(void **state)
   }
 }
 
-static double normal(test_random *random)
+static double normal(uint64_t *random)
 {
   return 1e6 + 1e4 * random_normal(random); /* median 1e6 */
 }
 
-static double lognormal(test_random *random)
+static double lognormal(uint64_t *random)
 {
   return 1e6 * exp(random_normal(random));
 }
 
 /* Quick rounds, and slow ones now and then; half of all values are below 1e6. */
-static double two_modes(test_random *random)
+static double two_modes(uint64_t *random)
 {
   return random_unit(random) < 0.5 ? 1e6 - 1e5 * random_unit(random)
                                    : 1e6 + 5e6 * random_unit(random);
@@ -66,8 +66,8 @@ static void test_interval_covers_the_median(void **state)
   (void)state;
   enum { SAMPLES = 10000 };
   static const size_t sizes[] = {6, 7, 12, 25, 64};
-  static double (*const distributions[])(test_random *) = {normal, lognormal, two_modes};
-  test_random random = random_start();
+  static double (*const distributions[])(uint64_t *) = {normal, lognormal, two_modes};
+  uint64_t random = random_start();
   for (size_t d = 0; d < 3; d++)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
       int covered = 0;

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions of networks against the reference. */
+#include "support/failing_allocator.h"
+#include "support/network_check.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static const qb__builtin_size small_alexnet = {67, 8, 16}, small_resnet50 = {64, 8, 16};
+
+static qb_context *new_context(void)
+{
+  qb_context *context;
+  assert_ok(qb_context_new(NULL, &context));
+  return context;
+}
+
+static network_check make_builtin(qb_context *context,
+                                  void (*build)(qb__graph *, const qb__builtin_size *),
+                                  const qb__builtin_size *size, uint32_t most_batch)
+{
+  qb__graph graph;
+  qb__graph_init(&graph, context);
+  build(&graph, size);
+  return network_check_make(&graph, most_batch, NULL);
+}
+
+static void test_small_alexnet(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  network_check c = make_builtin(context, qb__build_alexnet, &small_alexnet, 3);
+  network_check_configurations(&c);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static void test_small_resnet50(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  network_check c = make_builtin(context, qb__build_resnet50, &small_resnet50, 3);
+  network_check_configurations(&c);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static void test_random_networks(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  uint64_t random = random_start();
+  for (int i = 0; i < 150; i++) {
+    qb__graph graph;
+    qb__graph_init(&graph, context);
+    random_network(&random, &graph, (int)random_int(&random, 1, 8), false);
+    if (graph.status) { /* a window may not fit what earlier ones left */
+      qb__graph_clear(&graph);
+      continue;
+    }
+    network_check c = network_check_make(&graph, 3, NULL);
+    qb_session *session = network_check_session(&c, 1, (uint32_t)random_int(&random, 1, 2));
+    const uint32_t first = (uint32_t)random_int(&random, 1, 3);
+    network_check_expect(&c, session, 0, first);
+    network_check_expect(&c, session, 0, 4 - first);
+    network_check_expect(&c, session, 0, first);
+    qb_session_unref(session);
+    network_check_free(&c);
+  }
+  qb_context_unref(context);
+}
+
+/* Strides, uneven pads, dilations and groups of one convolution, which networks draw seldom. */
+static void test_convolutions(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  uint64_t random = random_start();
+  for (int i = 0; i < 60; i++) {
+    qb__graph graph;
+    qb__graph_init(&graph, context);
+    const int64_t groups = (int64_t)random_int(&random, 1, 4);
+    const int64_t in = groups * (int64_t)random_int(&random, 1, 8);
+    const int64_t out = groups * (int64_t)random_int(&random, 1, 8);
+    const int64_t dims[3] = {in, (int64_t)random_int(&random, 7, 15),
+                             (int64_t)random_int(&random, 7, 15)};
+    qb__window w;
+    for (int a = 0; a < 2; a++) {
+      w.kernel[a] = (int64_t)random_int(&random, 1, 4);
+      w.strides[a] = (int64_t)random_int(&random, 1, 3);
+      w.dilations[a] = (int64_t)random_int(&random, 1, 2);
+      w.pad_before[a] = (int64_t)random_int(&random, 0, 2);
+      w.pad_after[a] = (int64_t)random_int(&random, 0, 2);
+    }
+    int32_t x = qb__graph_input(&graph, "image", 3, dims);
+    const int32_t weights =
+        random_constant(&random, &graph, out, in / groups, w.kernel[0], w.kernel[1], 0, 0.3f);
+    const int32_t bias = random_constant(&random, &graph, out, 0, 0, 0, 0, 0.3f);
+    x = qb__graph_convolution(&graph, "conv", x, weights,
+                              random_int(&random, 0, 1) ? bias : QB__NONE, &w, groups);
+    qb__graph_output(&graph, x);
+    network_check c = network_check_make(&graph, 2, NULL);
+    qb_session *session = network_check_session(&c, 1, 1);
+    network_check_expect(&c, session, 0, 2);
+    qb_session_unref(session);
+    network_check_free(&c);
+  }
+  qb_context_unref(context);
+}
+
+typedef struct caller {
+  pthread_t thread;
+  const network_check *check;
+  qb_session *session;
+  uint32_t batch;
+  double worst;
+} caller;
+
+static void *call(void *argument)
+{
+  caller *c = argument;
+  for (uint32_t i = 0; i < 40; i++) {
+    const uint32_t first = i % (c->check->most_batch - c->batch + 1);
+    const double error = network_check_round(c->check, c->session, first, c->batch);
+    c->worst = error >= 0 && error <= c->worst ? c->worst : error < 0 ? INFINITY : error;
+  }
+  return NULL;
+}
+
+static void test_different_batches_at_the_same_time(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  network_check check = make_builtin(context, qb__build_alexnet, &small_alexnet, 4);
+  qb_session *session = network_check_session(&check, 2, 1);
+  caller callers[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    callers[i] = (caller){.check = &check, .session = session, .batch = i + 1};
+    assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+  }
+  for (int i = 0; i < 3; i++) {
+    pthread_join(callers[i].thread, NULL);
+    assert_true(callers[i].worst <= 1e-4);
+  }
+  qb_session_unref(session);
+  network_check_free(&check);
+  qb_context_unref(context);
+}
+
+static void test_later_batches_disturb_no_earlier_ones(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  network_check c = make_builtin(context, qb__build_resnet50, &small_resnet50, 6);
+  qb_session *session = network_check_session(&c, 1, 1);
+  uint64_t weight_bytes = 0;
+  static const uint32_t batches[] = {2, 6, 1, 4}; /* larger ones move the arena */
+  for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+    assert_ok(qb_session_prepare(session, batches[i], NULL));
+    for (size_t j = 0; j <= i; j++)
+      network_check_expect(&c, session, 0, batches[j]);
+    qb_session_info info = QB_SESSION_INFO_INIT;
+    assert_ok(qb_session_get_info(session, &info));
+    weight_bytes = weight_bytes ? weight_bytes : info.weight_bytes;
+    assert_int_equal(info.weight_bytes, weight_bytes);
+    assert_int_equal(info.ready_batches, i + 1);
+  }
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static void test_missing_tensors(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  network_check c = make_builtin(context, qb__build_alexnet, &small_alexnet, 1);
+  qb_session *session = network_check_session(&c, 1, 1);
+  const void *const inputs[1] = {NULL};
+  void *const outputs[1] = {c.expected};
+  assert_status(qb_session_run(session, 1, NULL, outputs), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, 1, inputs, outputs), QB_ERROR_INVALID_ARGUMENT);
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static qb_status run_once(qb_context *context, void *user)
+{
+  (void)user;
+  uint64_t random = 3;
+  static const int64_t dims[3] = {3, 8, 8};
+  const qb__window w = {.kernel = {3, 3}, .strides = {2, 2}, .dilations = {1, 1}};
+  static float input[2 * 3 * 8 * 8], output[2 * 64];
+  const void *const inputs[1] = {input};
+  void *const outputs[1] = {output};
+  qb__graph g;
+  qb__graph_init(&g, context);
+  int32_t x = qb__graph_input(&g, "image", 3, dims);
+  const int32_t weights = random_constant(&random, &g, 8, 3, 3, 3, 0, 1);
+  x = qb__graph_convolution(&g, "conv", x, weights, QB__NONE, &w, 1);
+  qb__graph_output(&g, qb__graph_softmax(&g, "softmax", qb__graph_flatten(&g, "flatten", x)));
+  qb_model *model = NULL;
+  qb_session *session = NULL;
+  const qb_configuration configuration = {sizeof configuration, 2, 1};
+  qb_status status = qb__model_from_graph(&g, "small", &model);
+  if (!status)
+    status = qb_session_new(model, &configuration, &session);
+  if (!status)
+    status = qb_session_run(session, 1, inputs, outputs);
+  qb_session_unref(session);
+  qb_model_unref(model);
+  return status;
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  check_every_allocation_failure(run_once, NULL);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_small_alexnet),
+      cmocka_unit_test(test_small_resnet50),
+      cmocka_unit_test(test_random_networks),
+      cmocka_unit_test(test_convolutions),
+      cmocka_unit_test(test_different_batches_at_the_same_time),
+      cmocka_unit_test(test_later_batches_disturb_no_earlier_ones),
+      cmocka_unit_test(test_missing_tensors),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
