@@ -171,12 +171,13 @@ int main(int argc, char **argv)
   const qb_service_plan plan = set_up(argc > 1 ? argv[1] : "alexnet", &qos, rate_per_s,
                                       argc > 5 ? strtod(argv[5], NULL) : 10);
   pthread_condattr_t monotonic; /* timed waits by the clock that ages are measured with */
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&changed, &monotonic);
+  REQUIRE(!pthread_condattr_init(&monotonic));
+  REQUIRE(!pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC));
+  REQUIRE(!pthread_cond_init(&changed, &monotonic));
   times_ns = calloc(count + 1, sizeof *times_ns);
   pthread_t batcher;
-  REQUIRE(times_ns && count && !pthread_create(&batcher, NULL, serve, NULL));
+  REQUIRE(times_ns && count);
+  REQUIRE(!pthread_create(&batcher, NULL, serve, NULL));
   const size_t refused = produce(count, rate_per_s);
   pthread_join(batcher, NULL);
   qsort(times_ns, end, sizeof *times_ns, ascending);

@@ -187,18 +187,29 @@ static qb_status choose(planner *p, const qb__operator *op, int32_t source, int3
   return QB_OK;
 }
 
+/* Whether two slots have the same bytes. */
+static bool overlap(const planner *p, int32_t a, int32_t b)
+{
+  while (p->plan->slots[a].view_of != QB__NONE)
+    a = p->plan->slots[a].view_of;
+  while (p->plan->slots[b].view_of != QB__NONE)
+    b = p->plan->slots[b].view_of;
+  return a == b;
+}
+
 /*
  * The slot a result goes to. An addend is summed in place: it has to lie there beforehand, in the
- * result's layout, and to be needed no more.
+ * result's layout, and to be needed no more, by this operator's own window neither.
  */
-static qb_status place_result(planner *p, uint32_t index, const qb__made *made, int32_t addend,
-                              int32_t *slot)
+static qb_status place_result(planner *p, uint32_t index, const qb__made *made, int32_t source,
+                              int32_t addend, int32_t *slot)
 {
   const qb__operator *op = &p->graph->operators[index];
   if (addend != QB__NONE) {
     const qb__slot *there = &p->plan->slots[addend];
     if (there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
-        p->last_use[op->addend] == index && qb__layout_equal(there->layout, made->destination)) {
+        !overlap(p, source, addend) && p->last_use[op->addend] == index &&
+        qb__layout_equal(there->layout, made->destination)) {
       *slot = addend;
       return QB_OK;
     }
@@ -259,7 +270,8 @@ static qb_status add_operator(planner *p, uint32_t index)
   }
   if (!weighted)
     slots[QB__ARG_ADDEND] = addend;
-  status = place_result(p, index, &made, weighted ? addend : QB__NONE, &slots[QB__ARG_DESTINATION]);
+  status = place_result(p, index, &made, source, weighted ? addend : QB__NONE,
+                        &slots[QB__ARG_DESTINATION]);
   if (status)
     goto done;
   p->slot_of[op->output] = slots[QB__ARG_DESTINATION];

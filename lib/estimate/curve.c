@@ -10,7 +10,7 @@ static const double LEAST_MEASURED = 0.01;
 static const double LEAST_INTERPOLATED = 0.02;
 
 /* The shape error where there are no three points to see it at. */
-static const double UNKNOWN_SHAPE = 0.10;
+static const double UNKNOWN_SHAPE = 0.05;
 
 /* How much less sure every doubling beyond the measured batches is. */
 static const double PER_OCTAVE = 0.10;
@@ -78,9 +78,10 @@ static qb__curve_value at_point(const qb_profile_point *points, size_t count, si
 /*
  * The interval has three parts, taken as independent: the neighbours' own, the least, and the shape
  * of the curve. The last is what is known of how far log-log interpolation errs around here, at
- * twice the spacing: for a smooth curve a quarter of that is left at this spacing, for a kink half,
- * which is taken; it vanishes at the points. Whatever the shape - a cliff, too - a total lies
- * between those of its neighbours.
+ * twice the spacing. For a smooth curve a quarter of that is left at this spacing, but a cliff of
+ * log-height J between two points shows as J / 2 there and may put a total off by J u or J (1 - u),
+ * as it lies at either end; that is allowed for. Whatever the shape, a total lies between those of
+ * its neighbours.
  */
 static qb__curve_value interpolated(const qb_profile_point *points, size_t count, size_t k,
                                     uint32_t batch)
@@ -91,7 +92,7 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   double shape = fmax(shape_error(points, count, k), shape_error(points, count, k + 1));
   if (shape < 0)
     shape = UNKNOWN_SHAPE;
-  shape *= 0.5 * 4 * u * (1 - u);
+  shape *= 2 * fmax(u, 1 - u);
   const double below =
       (1 - u) * log(left.latency_ns / left.low_ns) + u * log(right.latency_ns / right.low_ns);
   const double above =

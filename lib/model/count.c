@@ -20,7 +20,7 @@ double qb__operator_flops(const qb__graph *graph, const qb__operator *op)
   case QB__OP_DENSE: flops = 2 * (double)graph->tensors[op->weights].elements; break;
   case QB__OP_BATCH_NORM: return 2 * out;
   case QB__OP_ACTIVATION:
-  case QB__OP_ADD: return out + (op->kind == QB__OP_ADD && op->activation ? out : 0);
+  case QB__OP_ADD: return out;
   case QB__OP_MAX_POOL:
   case QB__OP_AVERAGE_POOL: return out * (double)(op->window.kernel[0] * op->window.kernel[1]);
   case QB__OP_LRN: return out * (2.0 * (double)op->lrn_size + 3); /* squares, sum, power, scale */
@@ -66,7 +66,7 @@ const char *qb__operator_kind_name(const qb__operator *op)
                   : "convolution";
   case QB__OP_DENSE:
     return add ? relu ? "dense+add+relu" : "dense+add" : relu ? "dense+relu" : "dense";
-  case QB__OP_ADD: return relu ? "add+relu" : "add";
+  case QB__OP_ADD: return "add";
   case QB__OP_BATCH_NORM: return "batch_norm";
   case QB__OP_ACTIVATION: return "relu";
   case QB__OP_MAX_POOL: return "max_pool";

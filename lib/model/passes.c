@@ -104,12 +104,15 @@ static bool fuse_add(qb__graph *graph, size_t index)
       op->addend != QB__NONE)
     return false;
   op->addend = addend;
-  op->activation = add.activation;
   op->output = add.output;
   remove_operator(graph, index);
   return true;
 }
 
+/*
+ * An addition keeps its activation as an operator of its own: with a ReLU behind it, that of oneDNN
+ * 2.6 is wrong where channels lie in blocks of four.
+ */
 static bool fuse_activation(qb__graph *graph, size_t index)
 {
   const qb__operator activation = graph->operators[index];
@@ -117,8 +120,7 @@ static bool fuse_activation(qb__graph *graph, size_t index)
   if (before == QB__NONE || readers(graph, activation.input) != 1)
     return false;
   qb__operator *op = &graph->operators[before];
-  if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DENSE && op->kind != QB__OP_ADD) ||
-      op->activation)
+  if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DENSE) || op->activation)
     return false;
   op->activation = activation.activation;
   op->output = activation.output;

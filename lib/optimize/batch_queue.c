@@ -11,8 +11,17 @@
 #define SATURATED 0.995
 /* Probability that is left out where a distribution is cut off. */
 #define CUT 1e-8
-/* Mass of a distribution that is treated as one value: parts of 1 / PARTS. */
-enum { PARTS = 8, AGE_PASSES = 3, MAX_OUTCOMES = 2 * PARTS + 4 };
+/*
+ * How unevenly several instances become free, from 0 (evenly) to 1 (independently); fitted to
+ * simulated queues, those of tests/unit/test_batch_queue.c.
+ */
+#define SPREAD 0.6
+/*
+ * A distribution is treated as so many values of about equal probability: PARTS where it is looked
+ * at once, less where it meets others.
+ */
+enum { PARTS = 8, SLOT_PARTS = 6, SPANS = 3, AGES = 4 };
+enum { MAX_STARTS = SPANS * AGES, MAX_OUTCOMES = 4 * PARTS, PASSES = 2 };
 
 /* Poisson probabilities, from `first` on. */
 typedef struct poisson {
@@ -22,28 +31,50 @@ typedef struct poisson {
   const double *probability;
 } poisson;
 
-/* What may happen between the end of a round and the start of the next. */
+/* Slots of one length that led to a queue length, and their share of all that did. */
+typedef struct span {
+  double share;
+  double slot_s;
+} span;
+
+/* The queue as an instance becomes free: how old the oldest sample is, and may still wait. */
+typedef struct start {
+  double share;
+  double age_s;
+  double left_s;
+} start;
+
+/* What may happen between the end of a slot and the start of the next round. */
 typedef struct outcome {
-  double probability;
-  double wait_s;   /* of the samples that were there */
+  double share;
+  double wait_s;
   double round_s;  /* the round that starts then */
   double arrivals; /* during the wait, mean */
+  bool full;       /* the last of them filled the batch and does not wait */
 } outcome;
 
+/*
+ * A slot lasts from the start of a round to when the next instance is free. With one instance that
+ * is the round itself; with more it is random, and each of its `parts` values for rounds of n has
+ * an entry n * parts + j in `arrivals` and `slot_s`.
+ */
 typedef struct analysis {
   const qb_context *context;
   const qb__batch_queue *queue;
-  uint32_t states;    /* queue lengths 0..states - 1 */
-  uint32_t width;     /* of a row of `chain` */
-  poisson *arrivals;  /* while rounds of 0..batch samples are under way, until the next starts */
+  uint32_t parts;
+  uint32_t states;   /* queue lengths 0..states - 1 */
+  uint32_t width;    /* of a row of `chain` */
+  poisson *arrivals; /* during a slot */
+  poisson *mixed;    /* during any slot of a round of n */
+  double *slot_s;
   double *round_s;    /* a round of n */
-  double *slot_s;     /* from its start to when the next may start */
+  double typical_s;   /* the round that rounds tend to */
   double *chain;      /* row q: probabilities of queue lengths from base(q) on */
-  double *stationary; /* of queue lengths at the ends of rounds */
-  double *age_s;      /* mean age of the oldest, by queue length */
-  double *mix;        /* of round sizes that start with nothing left over, a share of all rounds */
+  double *stationary; /* of queue lengths at the ends of slots */
+  span *spans;        /* SPANS for each of the queue lengths 0..batch */
+  double *mix;        /* of round sizes that start with nothing left over, a share of all slots */
   double *begin;      /* scratch: round sizes that one queue length leads to */
-  double *row;        /* scratch, of `states` */
+  double idle_rounds; /* that start from an empty queue until all instances are busy, mean */
   double *pool;       /* holds the Poisson probabilities */
 } analysis;
 
@@ -100,15 +131,15 @@ static uint32_t count_states(const analysis *a)
   const double rate = a->queue->rate_per_s;
   uint32_t longest = 1;
   for (;;) {
-    const double mean = rate * a->slot_s[longest];
-    const uint32_t next = poisson_first(mean) + poisson_count(mean);
+    const double most = rate * a->slot_s[longest * a->parts + a->parts - 1];
+    const uint32_t next = poisson_first(most) + poisson_count(most);
     if (next <= longest)
       return longest + 1;
     if (next > batch)
       break;
     longest = next;
   }
-  const double mean = rate * a->slot_s[batch];
+  const double mean = rate * a->round_s[batch] / a->queue->instances;
   double y = fmin(2 * (batch - mean) / mean, 30);
   for (int i = 0; i < 50; i++) {
     const double step = (mean * expm1(y) - batch * y) / (mean * exp(y) - batch);
@@ -119,80 +150,166 @@ static uint32_t count_states(const analysis *a)
   return batch + 2 + (uint32_t)ceil(-log(CUT) / y);
 }
 
-static qb_status prepare(analysis *a)
+/*
+ * Part j of the slot of a round of n. The other instances are somewhere in their rounds; if
+ * anywhere with equal probability, the next is free after x with a probability of
+ * 1 - (1 - x / T)^others. Instances that serve a burst together stay in step and become free more
+ * evenly (SPREAD), and those that run nothing but full batches quite so.
+ */
+static double slot_part_s(const analysis *a, uint32_t n, uint32_t j)
 {
-  const uint32_t batch = a->queue->batch;
-  a->round_s = qb__calloc(a->context, 4 * ((size_t)batch + 1), sizeof *a->round_s);
-  a->arrivals = qb__calloc(a->context, (size_t)batch + 1, sizeof *a->arrivals);
-  if (!a->round_s || !a->arrivals)
-    return QB_ERROR_NO_MEMORY;
-  a->slot_s = a->round_s + batch + 1;
-  a->mix = a->slot_s + batch + 1;
-  a->begin = a->mix + batch + 1;
-  size_t pool = 0;
-  for (uint32_t n = 0; n <= batch; n++) {
-    a->round_s[n] = (double)a->queue->latency_ns[n] * 1e-9;
-    a->slot_s[n] = a->round_s[n] / a->queue->instances;
-    poisson *arrivals = &a->arrivals[n];
-    arrivals->mean = a->queue->rate_per_s * a->slot_s[n];
+  const double instances = a->queue->instances, mean_s = a->round_s[n] / instances;
+  if (a->parts == 1 || n == a->queue->batch)
+    return mean_s;
+  const double power = instances / (instances - 1);
+  const double from = 1 - (double)j / a->parts, to = 1 - (j + 1.0) / a->parts;
+  const double part = 1 - a->parts * (pow(from, power) - pow(to, power)) / power;
+  return mean_s + SPREAD * fmin(a->round_s[n], a->typical_s) * (part - 1 / instances);
+}
+
+/* The round whose arrivals until the next one fill just that. */
+static double typical_round_s(const analysis *a)
+{
+  const double samples_per_round_s = a->queue->rate_per_s / a->queue->instances;
+  uint32_t n = 1;
+  while (n < a->queue->batch && samples_per_round_s * a->round_s[n] > n)
+    n++;
+  return a->round_s[n];
+}
+
+/* Plans a round's slots: their lengths and the ranges of their arrivals, still without memory. */
+static size_t plan_slots(analysis *a, uint32_t n)
+{
+  poisson *mixed = &a->mixed[n];
+  uint32_t end = 0;
+  size_t count = 0;
+  mixed->first = UINT32_MAX;
+  for (uint32_t j = 0; j < a->parts; j++) {
+    const size_t kind = (size_t)n * a->parts + j;
+    poisson *arrivals = &a->arrivals[kind];
+    a->slot_s[kind] = slot_part_s(a, n, j);
+    arrivals->mean = a->queue->rate_per_s * a->slot_s[kind];
     arrivals->first = poisson_first(arrivals->mean);
     arrivals->count = poisson_count(arrivals->mean);
-    pool += arrivals->count;
-    const uint32_t width = arrivals->first + arrivals->count;
-    if (width > a->width)
-      a->width = width;
+    mixed->first = min_u32(mixed->first, arrivals->first);
+    if (arrivals->first + arrivals->count > end)
+      end = arrivals->first + arrivals->count;
+    count += arrivals->count;
   }
-  a->states = count_states(a);
-  a->width = min_u32(a->width, a->states);
-  if (a->width < a->queue->batch + 1)
-    a->width = min_u32(a->queue->batch + 1, a->states);
-  a->pool = qb__calloc(a->context, pool, sizeof *a->pool);
-  a->chain = qb__calloc(a->context, (size_t)a->states * a->width, sizeof *a->chain);
-  a->stationary = qb__calloc(a->context, 3 * (size_t)a->states, sizeof *a->stationary);
-  if (!a->pool || !a->chain || !a->stationary)
-    return QB_ERROR_NO_MEMORY;
-  a->age_s = a->stationary + a->states;
-  a->row = a->age_s + a->states;
-  double *probability = a->pool;
-  for (uint32_t n = 0; n <= batch; n++) {
-    poisson *arrivals = &a->arrivals[n];
+  mixed->count = end - mixed->first;
+  if (end > a->width)
+    a->width = end;
+  return count + mixed->count;
+}
+
+/* Fills the probabilities of a round's slots; returns where the next round's go. */
+static double *fill_slots(analysis *a, uint32_t n, double *probability)
+{
+  poisson *mixed = &a->mixed[n];
+  double *mix = probability;
+  mixed->probability = mix;
+  probability += mixed->count;
+  for (uint32_t j = 0; j < a->parts; j++) {
+    poisson *arrivals = &a->arrivals[(size_t)n * a->parts + j];
     poisson_fill(arrivals->mean, arrivals->first, arrivals->count, probability);
+    for (uint32_t k = 0; k < arrivals->count; k++)
+      mix[arrivals->first - mixed->first + k] += probability[k] / a->parts;
     arrivals->probability = probability;
     probability += arrivals->count;
   }
+  return probability;
+}
+
+static qb_status prepare(analysis *a)
+{
+  const uint32_t batch = a->queue->batch;
+  const size_t sizes = (size_t)batch + 1, kinds = sizes * a->parts;
+  a->arrivals = qb__calloc(a->context, kinds + sizes, sizeof *a->arrivals);
+  a->slot_s = qb__calloc(a->context, kinds + 3 * sizes, sizeof *a->slot_s);
+  a->spans = qb__calloc(a->context, sizes * SPANS, sizeof *a->spans);
+  if (!a->arrivals || !a->slot_s || !a->spans)
+    return QB_ERROR_NO_MEMORY;
+  a->mixed = a->arrivals + kinds;
+  a->round_s = a->slot_s + kinds;
+  a->mix = a->round_s + sizes;
+  a->begin = a->mix + sizes;
+  for (uint32_t n = 0; n <= batch; n++) {
+    a->round_s[n] = (double)a->queue->latency_ns[n] * 1e-9;
+    a->spans[(size_t)n * SPANS] = (span){1, a->round_s[n] / a->queue->instances};
+  }
+  a->typical_s = typical_round_s(a);
+  size_t pool = 0;
+  for (uint32_t n = 0; n <= batch; n++)
+    pool += plan_slots(a, n);
+  a->states = count_states(a);
+  a->width = min_u32(a->width > batch ? a->width : batch + 1, a->states);
+  a->pool = qb__calloc(a->context, pool, sizeof *a->pool);
+  a->chain = qb__calloc(a->context, (size_t)a->states * a->width, sizeof *a->chain);
+  a->stationary = qb__calloc(a->context, a->states, sizeof *a->stationary);
+  if (!a->pool || !a->chain || !a->stationary)
+    return QB_ERROR_NO_MEMORY;
+  double *probability = a->pool;
+  for (uint32_t n = 0; n <= batch; n++)
+    probability = fill_slots(a, n, probability);
   return QB_OK;
 }
 
-static double wait_left_s(const analysis *a, uint32_t q, double age_s)
+/*
+ * Lists how old the oldest of q samples (0: of the one that will come) may be. The oldest of q that
+ * arrived during a slot is a share u of it old with a probability density of q u^(q-1).
+ */
+static size_t list_starts(const analysis *a, uint32_t q, start *starts)
 {
-  const double left_s = (double)a->queue->max_wait_ns * 1e-9 - age_s;
-  return q < a->queue->batch && left_s > 0 ? left_s : 0;
+  const double max_wait_s = (double)a->queue->max_wait_ns * 1e-9;
+  if (q == 0 || q >= a->queue->batch || max_wait_s <= 0) {
+    starts[0] = (start){1, 0, q < a->queue->batch ? max_wait_s : 0};
+    return 1;
+  }
+  size_t count = 0;
+  for (uint32_t i = 0; i < SPANS; i++) {
+    const span *s = &a->spans[(size_t)q * SPANS + i];
+    for (uint32_t j = 0; j < AGES && s->share > 0; j++) {
+      const double age_s = s->slot_s * pow((j + 0.5) / AGES, 1.0 / q);
+      starts[count++] = (start){s->share / AGES, age_s, fmax(0, max_wait_s - age_s)};
+    }
+  }
+  return count;
 }
 
-/* Probabilities of the round sizes that q waiting samples (1..batch) lead to. */
-static void fill_begin(analysis *a, uint32_t q, double left_s, double *begin)
+/* Adds the probabilities of the round sizes that q waiting samples (1..batch) lead to. */
+static void add_begin(const analysis *a, uint32_t q, const start *s, double *begin)
 {
   const uint32_t batch = a->queue->batch;
-  const double mean = a->queue->rate_per_s * left_s;
-  double term = exp(-mean), full = 1;
-  for (uint32_t n = q; n < batch; n++) {
-    begin[n] = term;
+  const double mean = a->queue->rate_per_s * s->left_s;
+  double term = s->share * exp(-mean), full = s->share;
+  for (uint32_t n = q; n < batch && full > 0; n++) {
+    begin[n] += term;
     full -= term;
     term *= mean / (double)(n - q + 1);
   }
-  begin[batch] = q == batch ? 1 : fmax(full, 0);
+  begin[batch] += fmax(full, 0);
+}
+
+/* The same for all that may be at the end of a slot that leaves a queue of q (0..batch). */
+static void fill_begin(analysis *a, uint32_t q)
+{
+  start starts[MAX_STARTS];
+  const size_t count = list_starts(a, q, starts);
+  for (uint32_t n = 0; n <= a->queue->batch; n++)
+    a->begin[n] = 0;
+  for (size_t i = 0; i < count; i++)
+    add_begin(a, q ? q : 1, &starts[i], a->begin);
 }
 
 /* Adds `share` of a round of n that leaves some over to a row, which begins at left_over. */
 static void add_arrivals(const analysis *a, uint32_t n, uint32_t left_over, double share,
                          double *row)
 {
-  const poisson *arrivals = &a->arrivals[n];
-  const uint32_t last = a->states - 1;
+  const poisson *arrivals = &a->mixed[n];
+  const uint32_t last = a->states - 1 - left_over;
   row[0] += share * CUT * CUT; /* what was cut off: every state can lead to shorter queues */
   for (uint32_t k = 0; k < arrivals->count; k++)
-    row[min_u32(left_over + arrivals->first + k, last) - left_over] +=
-        share * arrivals->probability[k];
+    row[min_u32(arrivals->first + k, last)] += share * arrivals->probability[k];
 }
 
 static void fill_chain(analysis *a)
@@ -202,14 +319,12 @@ static void fill_chain(analysis *a)
     a->chain[i] = 0;
   for (uint32_t q = 0; q < a->states; q++) {
     double *row = a->chain + (size_t)q * a->width;
-    const uint32_t waiting = q ? q : 1;
-    const double left_s = wait_left_s(a, waiting, q ? a->age_s[q] : 0);
-    if (q >= batch || left_s <= 0) {
-      add_arrivals(a, min_u32(waiting, batch), base(a, q), 1, row);
+    if (q >= batch) {
+      add_arrivals(a, batch, q - batch, 1, row);
       continue;
     }
-    fill_begin(a, waiting, left_s, a->begin);
-    for (uint32_t n = waiting; n <= batch; n++)
+    fill_begin(a, q);
+    for (uint32_t n = 1; n <= batch; n++)
       if (a->begin[n] > CUT)
         add_arrivals(a, n, 0, a->begin[n], row);
   }
@@ -259,109 +374,114 @@ static void solve_chain(analysis *a)
     a->stationary[n] /= total;
 }
 
-/* The shares of rounds that start with 1..batch samples and leave none over. */
+/* The shares of slots whose rounds have 1..batch samples and leave none over. */
 static void fill_mix(analysis *a)
 {
   const uint32_t batch = a->queue->batch;
   for (uint32_t n = 0; n <= batch; n++)
     a->mix[n] = 0;
   for (uint32_t q = 0; q <= batch && q < a->states; q++) {
-    const uint32_t waiting = q ? q : 1;
-    const double left_s = wait_left_s(a, waiting, q ? a->age_s[q] : 0);
-    if (left_s <= 0) {
-      a->mix[waiting] += a->stationary[q];
-      continue;
-    }
-    fill_begin(a, waiting, left_s, a->begin);
-    for (uint32_t n = waiting; n <= batch; n++)
+    fill_begin(a, q);
+    for (uint32_t n = 1; n <= batch; n++)
       a->mix[n] += a->stationary[q] * a->begin[n];
   }
 }
 
-/*
- * The oldest of k samples that arrived during a slot is k / (k + 1) of it old on average; the slot
- * is the mean one that leads to k. The oldest of those left over by a full round is a slot older
- * than its share of the queue was.
- */
-static void fill_ages(analysis *a)
+/* The probability that a slot, one of all, has that many arrivals and leaves nothing over. */
+static double share_of(const analysis *a, size_t kind, uint32_t k)
 {
-  const uint32_t batch = a->queue->batch;
-  for (uint32_t q = 0; q < a->states; q++)
-    a->row[q] = 0; /* probability; age_s becomes probability times age */
-  double *const age_s = a->age_s;
-  for (uint32_t q = 0; q < a->states; q++)
-    age_s[q] = 0;
-  for (uint32_t n = 1; n <= batch; n++)
-    for (uint32_t k = 0; k < a->arrivals[n].count; k++) {
-      const uint32_t q = min_u32(a->arrivals[n].first + k, a->states - 1);
-      const double share = a->mix[n] * a->arrivals[n].probability[k];
-      a->row[q] += share;
-      age_s[q] += share * a->slot_s[n] * q / (q + 1);
-    }
-  for (uint32_t from = batch + 1; from < a->states; from++)
-    for (uint32_t k = 0; k < a->arrivals[batch].count; k++) {
-      const uint32_t q = from - batch + a->arrivals[batch].first + k;
-      if (q >= batch)
-        break; /* a full queue does not wait, whatever its age */
-      const double share = a->stationary[from] * a->arrivals[batch].probability[k];
-      a->row[q] += share;
-      age_s[q] += share * a->slot_s[batch] * (1 + (double)(from - batch) / from);
-    }
-  for (uint32_t q = 0; q < a->states; q++)
-    age_s[q] = a->row[q] > 0 ? age_s[q] / a->row[q] : a->slot_s[min_u32(q, batch)];
+  const poisson *arrivals = &a->arrivals[kind];
+  return k - arrivals->first < arrivals->count /* wraps round below first */
+             ? a->mix[kind / a->parts] / a->parts * arrivals->probability[k - arrivals->first]
+             : 0;
+}
+
+/*
+ * Sorts the slots that leave q samples behind, and nothing over, into at most `most` spans of about
+ * equal share; returns their share of all slots.
+ */
+static double fill_spans(const analysis *a, uint32_t q, uint32_t most, span *spans)
+{
+  const size_t kinds = ((size_t)a->queue->batch + 1) * a->parts;
+  double total = 0;
+  for (size_t kind = a->parts; kind < kinds; kind++)
+    total += share_of(a, kind, q);
+  for (uint32_t i = 0; i < most; i++)
+    spans[i] = (span){0};
+  if (total <= 0) {
+    spans[0] = (span){1, a->slot_s[(size_t)q * a->parts]};
+    return 0;
+  }
+  double below = 0;
+  for (size_t kind = a->parts; kind < kinds; kind++) {
+    const double share = share_of(a, kind, q) / total;
+    const uint32_t at = (uint32_t)((below + 0.5 * share) * most);
+    span *into = &spans[min_u32(at, most - 1)];
+    into->share += share;
+    into->slot_s += share * a->slot_s[kind];
+    below += share;
+  }
+  for (uint32_t i = 0; i < most; i++)
+    if (spans[i].share > 0)
+      spans[i].slot_s /= spans[i].share;
+  return total;
 }
 
 static void solve(analysis *a)
 {
-  for (uint32_t q = 0; q < a->states; q++)
-    a->age_s[q] = a->slot_s[min_u32(q, a->queue->batch)] * q / (q + 1);
-  const int passes = a->queue->max_wait_ns > 0 ? AGE_PASSES : 1;
+  const int passes = a->queue->max_wait_ns > 0 ? PASSES : 1;
   for (int pass = 0; pass < passes; pass++) {
-    if (pass)
-      fill_ages(a);
+    for (uint32_t q = 1; pass && q < a->queue->batch; q++)
+      (void)fill_spans(a, q, SPANS, &a->spans[(size_t)q * SPANS]);
     fill_chain(a);
     solve_chain(a);
     fill_mix(a);
   }
 }
 
-/* Lists what q waiting samples (1..batch) lead to; likely outcomes that are alike become one. */
-static size_t list_outcomes(analysis *a, uint32_t q, double left_s, outcome *outcomes)
+/* Lists what q waiting samples (1..batch) lead to; outcomes that are alike become one. */
+static size_t list_outcomes(const analysis *a, uint32_t q, const start *s, outcome *outcomes)
 {
   const uint32_t batch = a->queue->batch;
-  const double rate = a->queue->rate_per_s;
-  if (left_s <= 0) {
-    outcomes[0] = (outcome){.probability = 1, .round_s = a->round_s[q]};
+  const double rate = a->queue->rate_per_s, mean = rate * s->left_s;
+  if (s->left_s <= 0 || q == batch) {
+    outcomes[0] = (outcome){.share = s->share, .round_s = a->round_s[q]};
     return 1;
   }
+  /* The wait is used up with n samples. */
   size_t count = 0;
-  fill_begin(a, q, left_s, a->begin);
-  /* The wait is used up. */
-  double share = 0, round_s = 0, arrivals = 0;
+  double term = exp(-mean), full = 1;
+  outcome part = {.wait_s = s->left_s};
   for (uint32_t n = q; n < batch; n++) {
-    share += a->begin[n];
-    round_s += a->begin[n] * a->round_s[n];
-    arrivals += a->begin[n] * (n - q);
-    if (share >= 1.0 / PARTS || (n + 1 == batch && share > 0)) {
-      outcomes[count++] = (outcome){share, left_s, round_s / share, arrivals / share};
-      share = round_s = arrivals = 0;
+    part.share += term;
+    part.round_s += term * a->round_s[n];
+    part.arrivals += term * (n - q);
+    /* Parts become smaller towards the tail, which high percentiles lie in. */
+    const double enough = fmax(1e-3, fmin(1.0 / PARTS, (full - term) / 3));
+    full -= term;
+    term *= mean / (double)(n - q + 1);
+    if (part.share >= enough || (n + 1 == batch && part.share > CUT)) {
+      part.round_s /= part.share;
+      part.arrivals /= part.share;
+      part.share *= s->share;
+      outcomes[count++] = part;
+      part = (outcome){.wait_s = s->left_s};
     }
   }
-  /* The batch is full before: the time of its last arrival has an Erlang distribution. */
-  const double full = a->begin[batch];
   if (full < CUT)
     return count;
+  /* The batch is full before: the time of its last arrival has an Erlang distribution. */
   const double needed = (double)(batch - q), mean_s = needed / rate;
   const double spread_s = 4 * sqrt(needed) / rate;
-  const double from_s = fmax(0, fmin(mean_s - spread_s, left_s / 2));
-  const double to_s = fmin(mean_s + 2 * spread_s, left_s);
+  const double from_s = fmax(0, fmin(mean_s - spread_s, s->left_s / 2));
+  const double to_s = fmin(mean_s + 2 * spread_s, s->left_s);
   double below = 0;
   for (int i = 1; i <= PARTS; i++) {
     const double end_s = from_s + (to_s - from_s) * i / PARTS;
     double upto = full;
     if (i < PARTS) {
-      double term = exp(-rate * end_s);
       upto = 1;
+      term = exp(-rate * end_s);
       for (uint32_t k = 0; k < batch - q; k++) {
         upto -= term;
         term *= rate * end_s / (k + 1);
@@ -369,97 +489,134 @@ static size_t list_outcomes(analysis *a, uint32_t q, double left_s, outcome *out
       upto = fmin(fmax(upto, below), full);
     }
     if (upto > below)
-      outcomes[count++] =
-          (outcome){upto - below, end_s - (to_s - from_s) / (2 * PARTS), a->round_s[batch], needed};
+      outcomes[count++] = (outcome){.share = s->share * (upto - below),
+                                    .wait_s = end_s - (to_s - from_s) / (2 * PARTS),
+                                    .round_s = a->round_s[batch],
+                                    .arrivals = needed,
+                                    .full = true};
     below = upto;
   }
   return count;
 }
 
-/* Samples that arrive while an instance waits for its batch to fill, and the one that ends idling.
- */
-static void add_waiting(const outcome *outcomes, size_t count, double share, bool idle,
-                        qb__time_histogram *histogram)
+/* Samples that arrive while an instance waits for its batch to fill. */
+static void add_waiting(const outcome *o, double share, qb__time_histogram *histogram)
 {
+  const double spread = o->arrivals - o->full;
+  if (spread > 0)
+    qb__time_histogram_add(histogram, o->round_s, o->round_s + o->wait_s, share * spread);
+  if (o->full)
+    qb__time_histogram_add(histogram, o->round_s, o->round_s, share);
+}
+
+/* The queue is empty: the sample that ends that, and those that come while it waits. */
+static void add_idle(analysis *a, qb__time_histogram *histogram)
+{
+  start s;
+  outcome outcomes[MAX_OUTCOMES];
+  (void)list_starts(a, 0, &s);
+  const size_t count = list_outcomes(a, 1, &s, outcomes);
+  double wait_s = 0, round_s = 0;
+  for (size_t i = 0; i < count; i++) {
+    wait_s += outcomes[i].share * outcomes[i].wait_s;
+    round_s += outcomes[i].share * outcomes[i].round_s;
+  }
+  /*
+   * All but one instance are busy when the queue runs empty. Rounds end and start until all are:
+   * a step up from j busy ones takes x(j) = 1 + x(j - 1) j (time between starts) / (round).
+   */
+  const double ratio = (1 / a->queue->rate_per_s + wait_s) / round_s;
+  a->idle_rounds = 1;
+  for (uint32_t j = 1; j < a->queue->instances; j++)
+    a->idle_rounds = 1 + j * ratio * a->idle_rounds;
+  const double share = a->stationary[0] * a->idle_rounds;
   for (size_t i = 0; i < count; i++) {
     const outcome *o = &outcomes[i];
-    const double weight = share * o->probability;
-    if (o->arrivals > 0)
-      qb__time_histogram_add(histogram, o->round_s, o->round_s + o->wait_s, weight * o->arrivals);
-    if (idle)
-      qb__time_histogram_add(histogram, o->wait_s + o->round_s, o->wait_s + o->round_s, weight);
+    const double latency_s = o->wait_s + o->round_s;
+    qb__time_histogram_add(histogram, latency_s, latency_s, share * o->share);
+    add_waiting(o, share * o->share, histogram);
   }
 }
 
-/* Samples that arrive during a round and find place in the next one: q of them end up waiting. */
-static void add_residual(const analysis *a, uint32_t q, const outcome *outcomes, size_t count,
-                         qb__time_histogram *histogram)
+/* Slots that leave 1..batch samples behind, which all find place in the next round. */
+static void add_residual(const analysis *a, uint32_t q, qb__time_histogram *histogram)
 {
-  double total = 0;
-  for (uint32_t n = 1; n <= a->queue->batch; n++)
-    if (q - a->arrivals[n].first < a->arrivals[n].count) /* wraps round below first */
-      total += a->mix[n] * a->arrivals[n].probability[q - a->arrivals[n].first];
-  if (total * q < CUT)
+  if (q == a->queue->batch || a->queue->max_wait_ns == 0) {
+    span spans[PARTS];
+    const double share = fill_spans(a, q, PARTS, spans) * q;
+    for (uint32_t i = 0; i < PARTS && share > CUT; i++)
+      if (spans[i].share > 0)
+        qb__time_histogram_add(histogram, a->round_s[q], a->round_s[q] + spans[i].slot_s,
+                               share * spans[i].share);
     return;
-  double share = 0, slot_s = 0;
-  for (uint32_t n = 1; n <= a->queue->batch; n++) {
-    if (q - a->arrivals[n].first < a->arrivals[n].count) {
-      const double p = a->mix[n] * a->arrivals[n].probability[q - a->arrivals[n].first];
-      share += p;
-      slot_s += p * a->slot_s[n];
-    }
-    if (share < total / PARTS && (n < a->queue->batch || share <= 0))
-      continue;
+  }
+  if (a->stationary[q] * q < CUT)
+    return;
+  start starts[MAX_STARTS];
+  const size_t start_count = list_starts(a, q, starts);
+  for (size_t j = 0; j < start_count; j++) {
+    outcome outcomes[MAX_OUTCOMES];
+    const size_t count = list_outcomes(a, q, &starts[j], outcomes);
     for (size_t i = 0; i < count; i++) {
+      const double share = a->stationary[q] * outcomes[i].share;
       const double least_s = outcomes[i].wait_s + outcomes[i].round_s;
-      qb__time_histogram_add(histogram, least_s, least_s + slot_s / share,
-                             share * outcomes[i].probability * q);
+      const double most_s = least_s + starts[j].age_s;
+      qb__time_histogram_add(histogram, most_s, most_s, share); /* the oldest */
+      if (q > 1)
+        qb__time_histogram_add(histogram, least_s, most_s, share * (q - 1));
+      add_waiting(&outcomes[i], share, histogram);
     }
-    share = slot_s = 0;
   }
 }
 
 /*
- * `arrivals` samples arrive during the slot of a round of n that left some over, and more than a
- * batch wait in the end. They are served in order: each full round ahead takes a slot, and the last
- * round has those behind as well.
+ * `arrivals` samples arrive during a slot that left some over, and more than a batch wait in the
+ * end. They are served in order: each full round ahead takes a slot, and the last round has those
+ * behind as well. The k-th of them came after a share of the slot with a beta distribution; those
+ * of one round are taken to have come evenly around their mean with their variance.
  */
-static void add_overflow(const analysis *a, uint32_t n, double left_over, double arrivals,
+static void add_overflow(const analysis *a, double slot_s, double left_over, double arrivals,
                          double share, qb__time_histogram *histogram)
 {
   const uint32_t batch = a->queue->batch;
-  const double slot_s = a->slot_s[n], end = left_over + arrivals;
+  const double end = left_over + arrivals;
   double from = left_over;
   for (uint32_t ahead = (uint32_t)(left_over / batch); from < end; ahead++) {
-    const double to = fmin(end, (double)(ahead + 1) * batch);
-    const double wait_s = ahead * a->slot_s[batch];
+    const double to = fmin(end, (ahead + 1.0) * batch), count = to - from;
+    const double middle = (from + to - 1) / 2 - left_over + 1; /* mean rank, from 1 */
+    const double mean = middle / (arrivals + 1);
+    const double square =
+        (middle * middle + (count * count - 1) / 12 + middle) / ((arrivals + 1) * (arrivals + 2));
+    const double half = sqrt(3 * fmax(0, square - mean * mean));
+    const double wait_s = ahead * a->round_s[batch] / a->queue->instances;
     const double there = end - (double)ahead * batch + a->queue->rate_per_s * wait_s;
     const uint32_t last = there < batch ? (uint32_t)(there + 0.5) : batch;
     const double after_s = wait_s + a->round_s[last ? last : 1];
-    qb__time_histogram_add(histogram, after_s + slot_s * (end - to) / arrivals,
-                           after_s + slot_s * (end - from) / arrivals, share * (to - from));
+    qb__time_histogram_add(histogram, after_s + slot_s * fmax(0, 1 - mean - half),
+                           after_s + slot_s * fmin(1, 1 - mean + half), share * count);
     from = to;
   }
 }
 
-/* Adds all arrivals of rounds of n that leave `left_over` behind and end with more than a batch. */
-static void add_overflows(const analysis *a, uint32_t n, uint32_t left_over, double share,
+/* Adds all arrivals of slots that leave `left_over` behind and end with more than a batch. */
+static void add_overflows(const analysis *a, size_t kind, uint32_t left_over, double share,
                           qb__time_histogram *histogram)
 {
-  const poisson *arrivals = &a->arrivals[n];
+  const poisson *arrivals = &a->arrivals[kind];
   if (share < CUT)
     return;
   double part = 0, mean = 0;
   for (uint32_t i = 0; i < arrivals->count; i++) {
     const uint32_t k = arrivals->first + i;
-    if (left_over + k > a->queue->batch || left_over) {
+    if (left_over || k > a->queue->batch) {
       part += arrivals->probability[i];
       mean += arrivals->probability[i] * k;
     }
-    if (part < 1.0 / PARTS && (i + 1 < arrivals->count || part * share < CUT))
+    /* Few arrivals differ much from each other: one and two are kept apart. */
+    if (part < 1.0 / PARTS && mean > 4 * part && (i + 1 < arrivals->count || part * share < CUT))
       continue;
     if (mean > 0)
-      add_overflow(a, n, left_over, mean / part, share * part, histogram);
+      add_overflow(a, a->slot_s[kind], left_over, mean / part, share * part, histogram);
     part = mean = 0;
   }
 }
@@ -467,26 +624,21 @@ static void add_overflows(const analysis *a, uint32_t n, uint32_t left_over, dou
 static void fill_histogram(analysis *a, qb__time_histogram *histogram)
 {
   const uint32_t batch = a->queue->batch;
-  for (uint32_t q = 0; q <= batch && q < a->states; q++) {
-    outcome outcomes[MAX_OUTCOMES];
-    const uint32_t waiting = q ? q : 1;
-    const double left_s = wait_left_s(a, waiting, q ? a->age_s[q] : 0);
-    const size_t count = list_outcomes(a, waiting, left_s, outcomes);
-    add_waiting(outcomes, count, a->stationary[q], q == 0, histogram);
-    if (q)
-      add_residual(a, q, outcomes, count, histogram);
-  }
-  for (uint32_t n = 1; n <= batch; n++)
-    add_overflows(a, n, 0, a->mix[n], histogram);
+  add_idle(a, histogram);
+  for (uint32_t q = 1; q <= batch && q < a->states; q++)
+    add_residual(a, q, histogram);
+  for (size_t kind = a->parts; kind < ((size_t)batch + 1) * a->parts; kind++)
+    add_overflows(a, kind, 0, a->mix[kind / a->parts] / a->parts, histogram);
   for (uint32_t q = batch + 1; q < a->states; q++)
-    add_overflows(a, batch, q - batch, a->stationary[q], histogram);
+    for (uint32_t j = 0; j < a->parts; j++)
+      add_overflows(a, (size_t)batch * a->parts + j, q - batch, a->stationary[q] / a->parts,
+                    histogram);
 }
 
-static void fill_report(const analysis *a, const qb__time_histogram *histogram,
-                        qb__queue_report *report)
+static void fill_report(analysis *a, const qb__time_histogram *histogram, qb__queue_report *report)
 {
   const uint32_t batch = a->queue->batch;
-  double full = 1, samples = 0, round_s = 0;
+  double full = 1, rounds = 1, samples = 0, round_s = 0;
   for (uint32_t n = 1; n <= batch; n++) {
     full -= a->mix[n];
     samples += a->mix[n] * n;
@@ -494,7 +646,15 @@ static void fill_report(const analysis *a, const qb__time_histogram *histogram,
   }
   samples += fmax(full, 0) * batch;
   round_s += fmax(full, 0) * a->round_s[batch];
-  report->mean_batch = samples;
+  /* The rounds that start before all instances are busy have no slot of their own. */
+  const double more = a->stationary[0] * (a->idle_rounds - 1);
+  fill_begin(a, 0);
+  for (uint32_t n = 1; n <= batch; n++) {
+    rounds += more * a->begin[n];
+    samples += more * a->begin[n] * n;
+    round_s += more * a->begin[n] * a->round_s[n];
+  }
+  report->mean_batch = samples / rounds;
   report->utilisation = fmin(1, a->queue->rate_per_s * round_s / samples / a->queue->instances);
   report->p50_ns = qb__clamp_i64(qb__time_histogram_quantile(histogram, 0.50) * 1e9);
   report->p95_ns = qb__clamp_i64(qb__time_histogram_quantile(histogram, 0.95) * 1e9);
@@ -514,7 +674,7 @@ qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_que
     *report = ours;
     return QB_OK;
   }
-  analysis a = {.context = context, .queue = queue};
+  analysis a = {.context = context, .queue = queue, .parts = queue->instances > 1 ? SLOT_PARTS : 1};
   qb__time_histogram *histogram = qb__calloc(context, 1, sizeof *histogram);
   qb_status status = histogram ? prepare(&a) : QB_ERROR_NO_MEMORY;
   if (!status) {
@@ -526,7 +686,8 @@ qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_que
     *report = ours;
   }
   qb__free(context, histogram);
-  qb__free(context, a.round_s);
+  qb__free(context, a.slot_s);
+  qb__free(context, a.spans);
   qb__free(context, a.arrivals);
   qb__free(context, a.pool);
   qb__free(context, a.chain);

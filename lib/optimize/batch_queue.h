@@ -9,11 +9,13 @@
  * class of bulk queues with Poisson input", Ann. Math. Statist. 38, 1967). Its stationary
  * distribution gives the arrivals of every round and with them the time each of them spends.
  *
- * Several instances are one server that begins a round every latency_ns[n] / instances, each of
- * which still takes latency_ns[n]. That is good when instances are mostly busy and out of step with
- * each other, and rough otherwise: quantiles are within 7 % of a simulation for one instance
- * without a wait, 18 % with one, and 63 % for 2..4 instances at loads from 0.4
- * (tests/unit/test_batch_queue.c prints them).
+ * Several instances are one server that begins a round every latency_ns[n] / instances on average,
+ * each of which still takes latency_ns[n]; how unevenly is modelled. While fewer instances are busy
+ * than there are, rounds start from an empty queue at once. That is good at low loads and for
+ * batches that mostly fill; near saturation with batches that gain little it predicts too long
+ * waits. Against simulations (tests/unit/test_batch_queue.c) quantiles are within 7 % for one
+ * instance without a wait, and within 12 % with one; for 2..4 instances 9 of 10 cases are within
+ * 15 % and all within 40 %.
  */
 #ifndef QB_OPTIMIZE_BATCH_QUEUE_H
 #define QB_OPTIMIZE_BATCH_QUEUE_H

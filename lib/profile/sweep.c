@@ -266,7 +266,7 @@ static qb_status measure(sweep *s, qb__sampler *sampler, qb__record *records, bo
     more &= elapsed_ns < budget_ns;
   }
   s->measure_ns += elapsed_ns;
-  return QB_OK;
+  return tell(s, QB_PHASE_MEASURE, &records[s->batch_count - 1].point, 1);
 }
 
 static qb_status run_session(sweep *s, size_t configuration, bool first)

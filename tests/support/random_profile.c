@@ -71,7 +71,9 @@ qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_bat
   qb_node_info node_info = QB_NODE_INFO_INIT;
   node_info.cpu = "random";
   node_info.isa = QB_ISA_AVX2;
-  node_info.usable_threads = 4;
+  node_info.hardware_threads = node_info.cores = node_info.usable_threads = 4;
+  node_info.quota_cores = 4;
+  node_info.numa_nodes = 1;
   node_info.price_per_hour = random_int(seed, 0, 1) ? random_unit(seed) : 0;
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   info.model = "random";

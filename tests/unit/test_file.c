@@ -2,6 +2,7 @@
 #include "core/file.h"
 
 #include "core/alloc.h"
+#include "core/error.h"
 
 #include "support/expect.h"
 #include "support/failing_allocator.h"
@@ -128,6 +129,23 @@ static void what_cannot_be_read_is_an_io_error(void **state)
   assert_read_fails(f, missing.text, 100, QB_ERROR_IO, "No such file");
   assert_read_fails(f, f->folder.path, 100, QB_ERROR_IO, "Is a directory");
   assert_read_fails(f, "", 100, QB_ERROR_IO, "No such file");
+}
+
+static void optional_file_may_be_missing(void **state)
+{
+  const fixture *f = *state;
+  char *data = NULL;
+  const scratch_path path = scratch_folder_write_text(&f->folder, "file", "there");
+  assert_ok(qb__file_read_optional(f->context, path.text, 100, &data));
+  assert_string_equal(data, "there");
+  qb__free(f->context, data);
+  (void)qb__fail(QB_ERROR_IO, "the host's last failure");
+  const scratch_path missing = scratch_folder_path(&f->folder, "missing");
+  assert_ok(qb__file_read_optional(f->context, missing.text, 100, &data));
+  assert_null(data);
+  assert_string_equal(qb_error_message(), "the host's last failure");
+  assert_ok(qb__file_read_optional(f->context, f->folder.path, 100, &data));
+  assert_null(data);
 }
 
 static void what_cannot_be_written_is_an_io_error(void **state)
@@ -267,6 +285,14 @@ static qb_status read_it(qb_context *context, void *path)
   return status;
 }
 
+static qb_status read_it_if_there(qb_context *context, void *path)
+{
+  char *data;
+  const qb_status status = qb__file_read_optional(context, path, 1 << 20, &data);
+  qb__free(context, data);
+  return status;
+}
+
 static qb_status write_it(qb_context *context, void *path)
 {
   return qb__file_write(context, path, "new", 3);
@@ -280,6 +306,7 @@ static void every_failed_allocation_is_reported(void **state)
   char growing[] = "/proc/self/smaps";
   assert_true(check_every_allocation_failure(read_it, growing) >= 2);
   assert_int_equal(check_every_allocation_failure(read_it, path.text), 1);
+  assert_int_equal(check_every_allocation_failure(read_it_if_there, path.text), 1);
   assert_int_equal(check_every_allocation_failure(write_it, path.text), 1);
   assert_file_has(f, path.text, "new");
   assert_int_equal(scratch_folder_count(&f->folder), 1);
@@ -294,6 +321,7 @@ int main(void)
       TEST(limit_is_the_last_size_that_is_read),
       TEST(files_without_a_size_are_read_to_the_end),
       TEST(what_cannot_be_read_is_an_io_error),
+      TEST(optional_file_may_be_missing),
       TEST(what_cannot_be_written_is_an_io_error),
       TEST(full_disk_is_an_io_error),
       TEST(failure_half_way_keeps_the_old_file_and_leaves_nothing),

@@ -85,7 +85,7 @@ static void assert_refused(fixture *f, const char *text, qb_status expected, con
   assert_null(node);
 }
 
-/* The saved node as JSON, for the test to change; and its text, which the caller frees. */
+/* The saved node as JSON, for the test to change. */
 static json_t *saved_json(const fixture *f)
 {
   json_t *root = json_loads(f->text, 0, NULL);

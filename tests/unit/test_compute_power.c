@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The measured c, the threads that measure it, and the yardstick that they run. */
+#include "node/compute_power.h"
+
+#include "node/measuring.h"
+#include "node/yardstick.h"
+
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+static qb__topology topology;
+
+static int read_topology(void **state)
+{
+  (void)state;
+  return qb__topology_read(&topology) ? -1 : 0;
+}
+
+/* True once the best figure of one is half that of the other; a busy machine needs more tries. */
+static bool reaches_half_of(qb_isa isa, qb_isa other)
+{
+  double best = 0, best_of_other = 0;
+  for (int i = 0; i < 100; i++) {
+    best = fmax(best, qb__yardstick(isa, 2000));
+    best_of_other = fmax(best_of_other, qb__yardstick(other, 2000));
+    if (i >= 4 && best >= 0.5 * best_of_other)
+      return true;
+  }
+  return false;
+}
+
+static void yardstick_measures_every_isa(void **state)
+{
+  (void)state;
+  for (qb_isa isa = QB_ISA_GENERIC; isa <= qb__best_isa(); isa++) {
+    const double flops = qb__yardstick(isa, 2000);
+    assert_true(isfinite(flops) && flops > 1e7);
+    assert_true(reaches_half_of(isa, QB_ISA_GENERIC));
+  }
+  assert_true(reaches_half_of(QB_ISA_BEST, qb__best_isa()));
+}
+
+static void yardstick_takes_at_least_its_time(void **state)
+{
+  (void)state;
+  struct timespec before, after;
+  clock_gettime(CLOCK_MONOTONIC, &before);
+  (void)qb__yardstick(QB_ISA_BEST, 5000);
+  clock_gettime(CLOCK_MONOTONIC, &after);
+  assert_true((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec >=
+              5000000);
+  /* And ends though it was given none. */
+  assert_true(qb__yardstick(QB_ISA_BEST, 0) > 0);
+}
+
+static void thread_counts_rise_to_the_most(void **state)
+{
+  (void)state;
+  const uint32_t expected[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 100};
+  uint32_t counts[QB__MOST_THREAD_COUNTS];
+  assert_int_equal(qb__thread_counts(100, counts), sizeof expected / sizeof *expected);
+  assert_memory_equal(counts, expected, sizeof expected);
+  const uint32_t most[] = {1, 2, 3, 5, 64, 1024, 65536, UINT32_MAX};
+  for (size_t m = 0; m < sizeof most / sizeof *most; m++) {
+    const size_t count = qb__thread_counts(most[m], counts);
+    assert_in_range(count, 1, QB__MOST_THREAD_COUNTS);
+    assert_int_equal(counts[0], 1);
+    assert_int_equal(counts[count - 1], most[m]);
+    for (size_t i = 1; i < count; i++)
+      assert_true(counts[i] > counts[i - 1]);
+  }
+}
+
+typedef struct gathering {
+  atomic_uint indices; /* a bit for each index seen */
+  atomic_int unpinned, wrong_threads;
+} gathering;
+
+static double gather(void *argument, uint32_t index, uint32_t threads)
+{
+  gathering *seen = argument;
+  cpu_set_t set;
+  atomic_fetch_or(&seen->indices, 1u << index);
+  if (threads != 3)
+    atomic_fetch_add(&seen->wrong_threads, 1);
+  if (sched_getaffinity(0, sizeof set, &set) || CPU_COUNT(&set) != 1 ||
+      !CPU_ISSET(topology.cpus[index % topology.core_count], &set))
+    atomic_fetch_add(&seen->unpinned, 1);
+  return 1;
+}
+
+static void threads_measure_together_on_a_core_each(void **state)
+{
+  (void)state;
+  qb_context *context = NULL;
+  assert_ok(qb_context_new(NULL, &context));
+  gathering seen = {0};
+  double per_s = -1;
+  assert_ok(qb__measure_together(context, &topology, 3, gather, &seen, &per_s));
+  assert_int_equal(atomic_load(&seen.indices), 7);
+  assert_int_equal(atomic_load(&seen.wrong_threads), 0);
+  assert_int_equal(atomic_load(&seen.unpinned), 0);
+  assert_true(per_s > 0);
+  qb_context_unref(context);
+}
+
+static double never(void *argument, uint32_t index, uint32_t threads)
+{
+  (void)index, (void)threads;
+  *(bool *)argument = true;
+  return 1;
+}
+
+/* No machine has the memory for stacks of this size. */
+static void threads_that_are_refused_are_a_system_error(void **state)
+{
+  (void)state;
+  qb_context *context = NULL;
+  assert_ok(qb_context_new(NULL, &context));
+  pthread_attr_t before, huge;
+  assert_int_equal(pthread_getattr_default_np(&before), 0);
+  pthread_attr_init(&huge);
+  assert_int_equal(pthread_attr_setstacksize(&huge, (size_t)1 << 50), 0);
+  assert_int_equal(pthread_setattr_default_np(&huge), 0);
+  bool worked = false;
+  double per_s = -1;
+  const qb_status status = qb__measure_together(context, &topology, 2, never, &worked, &per_s);
+  pthread_setattr_default_np(&before);
+  pthread_attr_destroy(&huge);
+  pthread_attr_destroy(&before);
+  assert_status(status, QB_ERROR_SYSTEM);
+  assert_message("thread 1 of 2");
+  assert_false(worked);
+  assert_true(per_s == -1);
+  qb_context_unref(context);
+}
+
+static void table_is_in_order_and_plausible(void **state)
+{
+  (void)state;
+  qb_context *context = NULL;
+  assert_ok(qb_context_new(NULL, &context));
+  qb__sustained table[QB__MOST_COMPUTE];
+  size_t count = 0;
+  assert_ok(qb__measure_compute(context, &topology, 2, 1, table, &count));
+  assert_int_equal(count, 2 * (size_t)qb__best_isa());
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(table[i].isa, QB_ISA_GENERIC + i / 2);
+    assert_int_equal(table[i].threads, 1 + i % 2);
+    assert_true(isfinite(table[i].per_s) && table[i].per_s > 1e7);
+    /* Each instruction set contains the ones before it. */
+    if (i >= 2)
+      assert_true(table[i].per_s >= table[i - 2].per_s);
+  }
+  qb_context_unref(context);
+}
+
+/* Two threads do not fall behind one; tried again where others keep the cores busy. */
+static void more_threads_are_not_slower(void **state)
+{
+  (void)state;
+  qb_context *context = NULL;
+  assert_ok(qb_context_new(NULL, &context));
+  bool held = false;
+  for (int attempt = 0; attempt < 12 && !held; attempt++) {
+    qb__sustained table[QB__MOST_COMPUTE];
+    size_t count = 0;
+    assert_ok(qb__measure_compute(context, &topology, 2, 1, table, &count));
+    held = true;
+    for (size_t i = 1; i < count; i += 2)
+      held = held && table[i].per_s >= 0.5 * table[i - 1].per_s;
+  }
+  assert_true(held);
+  qb_context_unref(context);
+}
+
+static int64_t stopped(void *user)
+{
+  (void)user;
+  return 0;
+}
+
+/* A host that simulates time must not make us measure for ever. */
+static void measuring_ends_though_the_clock_stands(void **state)
+{
+  (void)state;
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.now_ns = stopped;
+  qb_context *context = NULL;
+  assert_ok(qb_context_new(&params, &context));
+  qb__sustained table[QB__MOST_COMPUTE];
+  size_t count = 0;
+  assert_ok(qb__measure_compute(context, &topology, 1, INT64_MAX, table, &count));
+  assert_int_equal(count, qb__best_isa());
+  qb_context_unref(context);
+}
+
+static qb_status measure(qb_context *context, void *user)
+{
+  (void)user;
+  double per_s;
+  bool worked;
+  return qb__measure_together(context, &topology, 1, never, &worked, &per_s);
+}
+
+static void every_failed_allocation_is_reported(void **state)
+{
+  (void)state;
+  assert_int_equal(check_every_allocation_failure(measure, NULL), 1);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(yardstick_measures_every_isa),
+      cmocka_unit_test(yardstick_takes_at_least_its_time),
+      cmocka_unit_test(thread_counts_rise_to_the_most),
+      cmocka_unit_test(threads_measure_together_on_a_core_each),
+      cmocka_unit_test(threads_that_are_refused_are_a_system_error),
+      cmocka_unit_test(table_is_in_order_and_plausible),
+      cmocka_unit_test(more_threads_are_not_slower),
+      cmocka_unit_test(measuring_ends_though_the_clock_stands),
+      cmocka_unit_test(every_failed_allocation_is_reported),
+  };
+  return cmocka_run_group_tests(tests, read_topology, NULL);
+}

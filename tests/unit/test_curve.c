@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/curve.h"
+#include "profile/profile_impl.h"
+#include "support/random_profile.h"
+#include "support/unit.h"
+
+#include <math.h>
+
+enum { PROFILES = 2000, MAX_BATCH = 48 };
+
+static qb_context *context;
+
+/* Whatever the noise: totals never fall, intervals hold their estimate. */
+static void test_properties(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261124;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  for (int i = 0; i < PROFILES; i++) {
+    qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+    const qb_configuration *k = &profile->points[0].configuration;
+    size_t count;
+    const qb_profile_point *points = qb__profile_curve(profile, k->instances, k->threads, &count);
+    double last = 0;
+    size_t p = 0;
+    for (uint32_t b = 1; b <= 2 * MAX_BATCH; b++) {
+      const qb__curve_value v = qb__curve_at(points, count, b);
+      assert_true(v.latency_ns >= last * (1 - 1e-9));
+      assert_true(v.low_ns > 0 && v.low_ns <= v.latency_ns && v.latency_ns <= v.high_ns);
+      assert_true(v.p95_ns >= v.latency_ns * (1 - 1e-9));
+      last = v.latency_ns;
+      while (p < count && points[p].batch < b)
+        p++;
+      const bool measured = p < count && points[p].batch == b;
+      assert_int_equal(v.source, measured                      ? QB_SOURCE_MEASURED
+                                 : b > points[count - 1].batch ? QB_SOURCE_EXTRAPOLATED
+                                                               : QB_SOURCE_INTERPOLATED);
+    }
+    qb_profile_unref(profile);
+  }
+}
+
+static qb_profile_point point(uint32_t batch, double latency_ns)
+{
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  p.batch = batch;
+  p.latency_ns = p.low_ns = p.high_ns = p.p95_ns = (int64_t)latency_ns;
+  return p;
+}
+
+/* Points in order are given back as they are, with at least 1 % on either side. */
+static void test_measured_points(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(1, 10e6), point(2, 15e6), point(4, 30e6)};
+  for (int i = 0; i < 3; i++) {
+    const qb__curve_value v = qb__curve_at(points, 3, points[i].batch);
+    assert_true(v.latency_ns == (double)points[i].latency_ns);
+    assert_true(v.low_ns < v.latency_ns * 0.991 && v.high_ns > v.latency_ns * 1.009);
+  }
+}
+
+/* Time a + n b^k, seen at powers of two: within 3 % in between, and inside the interval. */
+static void test_smooth_curves(void **state)
+{
+  (void)state;
+  uint64_t seed = 99;
+  for (int i = 0; i < 1000; i++) {
+    const double once = 20e6 * random_unit(&seed), each = 1e6 + 9e6 * random_unit(&seed);
+    const double power = 0.9 + 0.2 * random_unit(&seed);
+    qb_profile_point points[7];
+    for (int p = 0; p < 7; p++)
+      points[p] = point(1u << p, once + each * pow(1u << p, power));
+    for (uint32_t b = 1; b <= 64; b++) {
+      const double truth = once + each * pow(b, power);
+      const qb__curve_value v = qb__curve_at(points, 7, b);
+      assert_true(fabs(v.latency_ns / truth - 1) < 0.03);
+      assert_true(v.low_ns <= truth && truth <= v.high_ns);
+    }
+  }
+}
+
+/* A jump anywhere between two points lies in the interval. */
+static void test_cliffs(void **state)
+{
+  (void)state;
+  for (uint32_t cliff = 8; cliff < 16; cliff++) {
+    qb_profile_point points[7];
+    for (int p = 0; p < 7; p++)
+      points[p] = point(1u << p, 5e6 * (1u << p) * ((1u << p) > cliff ? 1.3 : 1));
+    for (uint32_t b = 9; b < 16; b++) {
+      const double truth = 5e6 * b * (b > cliff ? 1.3 : 1);
+      const qb__curve_value v = qb__curve_at(points, 7, b);
+      assert_true(v.low_ns <= truth * 1.02 && truth * 0.98 <= v.high_ns);
+    }
+  }
+}
+
+static void test_beyond_the_points(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(4, 40e6), point(8, 60e6)};
+  const qb__curve_value twice = qb__curve_at(points, 2, 16), more = qb__curve_at(points, 2, 64);
+  assert_true(fabs(twice.latency_ns - 120e6) < 1);
+  assert_true(more.high_ns / more.latency_ns > twice.high_ns / twice.latency_ns);
+  const qb__curve_value below = qb__curve_at(points, 2, 1);
+  assert_int_equal(below.source, QB_SOURCE_EXTRAPOLATED);
+  assert_true(below.low_ns <= 10e6 && below.high_ns >= 40e6);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_properties),        cmocka_unit_test(test_measured_points),
+      cmocka_unit_test(test_smooth_curves),     cmocka_unit_test(test_cliffs),
+      cmocka_unit_test(test_beyond_the_points),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/estimate.h"
+#include "profile/profile_impl.h"
+#include "support/random_profile.h"
+#include "support/unit.h"
+
+#include <math.h>
+#include <string.h>
+
+static qb_context *context;
+
+/* T = b F p / c, with c what one instance has while all run. */
+static void test_formula(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261124;
+  for (int i = 0; i < 500; i++) {
+    qb_profile *profile = random_profile(context, &seed, 20);
+    const size_t count = qb__configuration_count(profile);
+    for (size_t c = 0; c < count; c++) {
+      qb_configuration k;
+      uint32_t max_batch;
+      qb__configuration_at(profile, c, &k, &max_batch);
+      double all_flops;
+      assert_int_equal(qb_node_compute_flops(qb_profile_node(profile), k.instances * k.threads,
+                                             QB_ISA_BEST, &all_flops),
+                       QB_OK);
+      for (uint32_t b = 1; b <= max_batch; b++) {
+        qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+        assert_int_equal(qb_estimate(profile, &k, b, &e), QB_OK);
+        assert_true(fabs(e.compute_flops * k.instances / all_flops - 1) < 1e-9);
+        const double t = b * profile->info.flops_per_sample * e.density / e.compute_flops;
+        assert_true(fabs(t * 1e9 / (double)e.latency_ns - 1) < 1e-6);
+        assert_true(fabs(e.throughput_per_s * (double)e.latency_ns * 1e-9 / (k.instances * b) - 1) <
+                    1e-6);
+      }
+    }
+    qb_profile_unref(profile);
+  }
+}
+
+/* Without a configuration: the one whose best point gives the most samples per second. */
+static void test_best_configuration(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  for (int i = 0; i < 200; i++) {
+    qb_profile *profile = random_profile(context, &seed, 20);
+    double most = 0;
+    qb_configuration best = QB_CONFIGURATION_INIT;
+    qb_profile_point p = QB_PROFILE_POINT_INIT;
+    for (uint32_t j = 0; !qb_profile_get_point(profile, j, &p); j++) {
+      const double per_s = (double)p.configuration.instances * p.batch / (double)p.latency_ns;
+      if (per_s > most) {
+        most = per_s;
+        best = p.configuration;
+      }
+    }
+    qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+    assert_int_equal(qb_estimate(profile, NULL, 1, &e), QB_OK);
+    assert_memory_equal(&e.configuration, &best, sizeof best);
+    qb_profile_unref(profile);
+  }
+}
+
+/* A configuration that was not measured: the density stays, the compute power is its own. */
+static void test_transfer(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  qb_configuration k = QB_CONFIGURATION_INIT, measured;
+  uint32_t max_batch;
+  qb__configuration_at(profile, 0, &measured, &max_batch);
+  k.instances = 1;
+  k.threads = 2;
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_OK);
+  assert_int_equal(e.source, QB_SOURCE_TRANSFERRED);
+  assert_true((double)e.high_ns / (double)e.latency_ns > 1.25);
+  assert_true((double)e.low_ns / (double)e.latency_ns < 0.8);
+  bool same_density = false;
+  for (size_t c = 0; c < qb__configuration_count(profile); c++) {
+    qb__configuration_at(profile, c, &measured, &max_batch);
+    qb_latency_estimate from = QB_LATENCY_ESTIMATE_INIT;
+    assert_int_equal(qb_estimate(profile, &measured, 1, &from), QB_OK);
+    same_density |= fabs(from.density / e.density - 1) < 1e-6;
+  }
+  assert_true(same_density);
+  qb_profile_unref(profile);
+}
+
+static void test_arguments(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  e.batch = 77;
+  qb_configuration k = QB_CONFIGURATION_INIT;
+  assert_int_equal(qb_estimate(profile, NULL, 0, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(profile, NULL, QB_MAX_BATCH + 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(NULL, NULL, 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  k.threads = 0;
+  assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  e.size = 3;
+  assert_int_equal(qb_estimate(profile, NULL, 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(e.batch, 77);
+  assert_string_equal(qb_source_name(QB_SOURCE_MEASURED), "measured");
+  assert_string_equal(qb_source_name((qb_source)99), "unknown");
+  assert_string_equal(qb_bound_name(QB_BOUND_MEMORY), "memory");
+  qb_profile_unref(profile);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_formula),
+      cmocka_unit_test(test_best_configuration),
+      cmocka_unit_test(test_transfer),
+      cmocka_unit_test(test_arguments),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}

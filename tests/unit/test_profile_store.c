@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Profiles saved and loaded: nothing lost, nothing wrong accepted. */
+#include "support/failing_allocator.h"
+#include "support/random_profile.h"
+#include "support/scratch_folder.h"
+#include "support/unit.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static qb_context *context;
+static scratch_folder folder;
+static char path[SCRATCH_PATH_BYTES];
+
+static void test_round_trip(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261124;
+  for (int i = 0; i < 50; i++) {
+    qb_profile *saved = random_profile(context, &seed, 40), *loaded = NULL;
+    assert_int_equal(qb_profile_save(saved, path), QB_OK);
+    assert_int_equal(qb_profile_load(context, path, &loaded), QB_OK);
+    qb_profile_info a = QB_PROFILE_INFO_INIT, b = QB_PROFILE_INFO_INIT;
+    assert_int_equal(qb_profile_get_info(saved, &a), QB_OK);
+    assert_int_equal(qb_profile_get_info(loaded, &b), QB_OK);
+    assert_string_equal(a.model, b.model);
+    assert_string_equal(a.engine, b.engine);
+    assert_int_equal(a.points, b.points);
+    assert_true(a.flops_per_sample == b.flops_per_sample);
+    for (uint32_t p = 0; p < a.points; p++) {
+      qb_profile_point x = QB_PROFILE_POINT_INIT, y = QB_PROFILE_POINT_INIT;
+      assert_int_equal(qb_profile_get_point(saved, p, &x), QB_OK);
+      assert_int_equal(qb_profile_get_point(loaded, p, &y), QB_OK);
+      assert_int_equal(x.batch, y.batch);
+      assert_int_equal(x.latency_ns, y.latency_ns);
+      assert_int_equal(x.low_ns, y.low_ns);
+      assert_int_equal(x.high_ns, y.high_ns);
+      assert_int_equal(x.p95_ns, y.p95_ns);
+      assert_int_equal(x.memory_bytes, y.memory_bytes);
+    }
+    assert_int_equal(qb_profile_check_node(loaded, qb_profile_node(saved)), QB_OK);
+    qb_profile_unref(saved);
+    qb_profile_unref(loaded);
+  }
+}
+
+static void write_text(const char *text, size_t bytes)
+{
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  assert_int_equal(fwrite(text, 1, bytes, file), bytes);
+  assert_int_equal(fclose(file), 0);
+}
+
+static json_t *valid(void)
+{
+  uint64_t seed = 4;
+  qb_profile *profile = random_profile(context, &seed, 8);
+  assert_int_equal(qb_profile_save(profile, path), QB_OK);
+  qb_profile_unref(profile);
+  json_t *root = json_load_file(path, 0, NULL);
+  assert_non_null(root);
+  return root;
+}
+
+/* Writes `root` and expects that it cannot be loaded, with a message that names file and place. */
+static void refuse(json_t *root, qb_status expected, const char *place)
+{
+  assert_int_equal(json_dump_file(root, path, 0), 0);
+  qb_profile *profile = (qb_profile *)&context;
+  const qb_status status = qb_profile_load(context, path, &profile);
+  if (status != expected || !strstr(qb_error_message(), place))
+    print_message("expected %s at %s, got %s: %s\n", qb_status_name(expected), place,
+                  qb_status_name(status), qb_error_message());
+  assert_int_equal(status, expected);
+  assert_ptr_equal(profile, &context);
+  assert_non_null(strstr(qb_error_message(), path));
+  assert_non_null(strstr(qb_error_message(), place));
+}
+
+/* Every field of an object missing, and of a wrong type. */
+static void refuse_fields(json_t *root, json_t *object, const char *prefix)
+{
+  /* A copy to go by, as fields that are put back come last. */
+  json_t *copy = json_copy(object), *value;
+  const char *key;
+  json_object_foreach(copy, key, value)
+  {
+    char place[64];
+    snprintf(place, sizeof place, "%s.%s", prefix, key);
+    json_object_del(object, key);
+    refuse(root, QB_ERROR_FORMAT, place);
+    json_object_set_new(object, key, json_null());
+    refuse(root, QB_ERROR_FORMAT, place);
+    json_object_set(object, key, value);
+  }
+  json_decref(copy);
+  json_object_set_new(object, "colour", json_integer(1));
+  char place[64];
+  snprintf(place, sizeof place, "%s.colour", prefix);
+  refuse(root, QB_ERROR_FORMAT, place);
+  json_object_del(object, "colour");
+}
+
+static void test_every_field_is_checked(void **state)
+{
+  (void)state;
+  json_t *root = valid();
+  json_t *points = json_object_get(root, "points");
+  refuse_fields(root, root, "$");
+  refuse_fields(root, json_object_get(root, "node"), "$.node");
+  refuse_fields(root, json_array_get(points, 1), "$.points[1]");
+  json_decref(root);
+}
+
+static void test_values_out_of_range(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *key;
+    json_int_t value;
+  } wrong[] = {{"batch", 0},
+               {"batch", 65537},
+               {"instances", 0},
+               {"threads", -1},
+               {"latency_ns", -5},
+               {"latency_ns", 0},
+               {"low_ns", 0},
+               {"high_ns", 1},
+               {"p95_ns", 1},
+               {"prepare_ns", -1},
+               {"visits", -1},
+               {"memory_bytes", -1},
+               {"latency_ns", (json_int_t)1 << 60}};
+  json_t *root = valid();
+  json_t *point = json_array_get(json_object_get(root, "points"), 0);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    char place[64];
+    snprintf(place, sizeof place, "$.points[0].%s", wrong[i].key);
+    json_t *kept = json_incref(json_object_get(point, wrong[i].key));
+    json_object_set_new(point, wrong[i].key, json_integer(wrong[i].value));
+    refuse(root, QB_ERROR_FORMAT, !strcmp(wrong[i].key, "latency_ns") ? "$.points[0]" : place);
+    json_object_set_new(point, wrong[i].key, kept);
+  }
+  json_object_set_new(root, "flops_per_sample", json_real(-1));
+  refuse(root, QB_ERROR_FORMAT, "$.flops_per_sample");
+  json_object_set_new(root, "flops_per_sample", json_real(1e9));
+  json_array_append(json_object_get(root, "points"), point);
+  refuse(root, QB_ERROR_FORMAT, "$.points");
+  json_array_remove(json_object_get(root, "points"), 1);
+  json_object_set_new(root, "version", json_integer(2));
+  refuse(root, QB_ERROR_VERSION, "$.version");
+  json_object_set_new(root, "version", json_integer(1));
+  json_object_set_new(root, "format", json_string("qosbatch-node"));
+  refuse(root, QB_ERROR_FORMAT, "$.format");
+  json_decref(root);
+}
+
+static void test_truncated_at_every_byte(void **state)
+{
+  (void)state;
+  json_t *root = valid();
+  char *text = json_dumps(root, JSON_COMPACT);
+  const size_t bytes = strlen(text);
+  for (size_t n = 0; n < bytes; n += 1 + n / 300) {
+    write_text(text, n);
+    qb_profile *profile;
+    assert_int_equal(qb_profile_load(context, path, &profile), QB_ERROR_FORMAT);
+  }
+  free(text);
+  json_decref(root);
+}
+
+static void test_io(void **state)
+{
+  (void)state;
+  uint64_t seed = 4;
+  qb_profile *profile = random_profile(context, &seed, 8), *loaded;
+  assert_int_equal(qb_profile_save(profile, "/dev/full"), QB_ERROR_IO);
+  assert_int_equal(qb_profile_save(profile, "/nowhere/at/all.json"), QB_ERROR_IO);
+  assert_int_equal(qb_profile_load(context, "/nowhere/at/all.json", &loaded), QB_ERROR_IO);
+  assert_int_equal(qb_profile_load(context, folder.path, &loaded), QB_ERROR_IO);
+  qb_profile_unref(profile);
+}
+
+static qb_status load_work(qb_context *each, void *user)
+{
+  (void)user;
+  qb_profile *profile;
+  const qb_status status = qb_profile_load(each, path, &profile);
+  if (!status)
+    qb_profile_unref(profile);
+  return status;
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  json_decref(valid());
+  assert_true(check_every_allocation_failure(load_work, NULL) > 5);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_allocation_failures),     cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_every_field_is_checked),  cmocka_unit_test(test_values_out_of_range),
+      cmocka_unit_test(test_truncated_at_every_byte), cmocka_unit_test(test_io),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  folder = scratch_folder_make();
+  strcpy(path, scratch_folder_path(&folder, "profile.json").text);
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  scratch_folder_remove(&folder);
+  qb_context_unref(context);
+  return failed;
+}

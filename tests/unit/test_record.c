@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile/record.h"
+
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+
+#include <string.h>
+
+static const double FULL = 1e11;
+
+typedef struct fixture {
+  qb_context *context;
+  qb__record record;
+} fixture;
+
+static int set_up(void **state)
+{
+  static fixture f;
+  memset(&f, 0, sizeof f);
+  *state = &f;
+  return qb_context_new(NULL, &f.context) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+  fixture *f = *state;
+  qb__record_clear(f->context, &f->record);
+  qb_context_unref(f->context);
+  return 0;
+}
+
+/* A visit of three rounds whose median is `median_ns`. */
+static void add(fixture *f, int64_t median_ns, double speed)
+{
+  int64_t round_ns[3] = {median_ns + 50, median_ns - 50, median_ns};
+  const qb__visit visit = {3, round_ns, speed * FULL};
+  assert_ok(qb__record_add(f->context, &f->record, &visit));
+}
+
+static const qb_profile_point *finish(fixture *f)
+{
+  assert_ok(qb__record_finish(f->context, &f->record, FULL));
+  const qb_profile_point *p = &f->record.point;
+  assert_true(p->low_ns <= p->latency_ns && p->latency_ns <= p->high_ns);
+  assert_true(p->p95_ns >= p->latency_ns);
+  return p;
+}
+
+static void test_slow_visits_are_set_aside(void **state)
+{
+  fixture *f = *state;
+  for (int i = 0; i < 5; i++)
+    add(f, 1000 + 10 * i, 1 - 0.01 * i);
+  add(f, 9000, 0.94);
+  add(f, 9000, 0.10);
+  const qb_profile_point *p = finish(f);
+  assert_int_equal(p->visits, 5);
+  assert_int_equal(p->set_aside, 2);
+  assert_false(p->disturbed);
+  assert_int_equal(p->latency_ns, 1020);
+  assert_int_equal(p->low_ns, 1000); /* of 5 visits: the extremes */
+  assert_int_equal(p->high_ns, 1040);
+  assert_in_range(p->p95_ns, 1070, 1090); /* of single rounds, the largest being 1090 */
+}
+
+/* Disturbances only ever lengthen rounds: the fastest quarter stands for the point. */
+static void test_too_few_quiet_visits(void **state)
+{
+  fixture *f = *state;
+  add(f, 1000, 1);
+  add(f, 1100, 1);
+  for (int i = 0; i < 7; i++)
+    add(f, 2000 + 100 * i, 0.5);
+  const qb_profile_point *p = finish(f);
+  assert_true(p->disturbed);
+  assert_int_equal(p->visits, 9);
+  assert_int_equal(p->set_aside, 7);
+  assert_int_equal(p->latency_ns, 2000);
+  assert_int_equal(p->low_ns, 1100); /* of 9 visits: the second from either end */
+  assert_int_equal(p->high_ns, 2500);
+}
+
+static void test_standing_clock_is_taken_as_it_is(void **state)
+{
+  fixture *f = *state;
+  for (int i = 0; i < 8; i++)
+    add(f, 500 + i, 0);
+  const qb_profile_point *p = finish(f);
+  assert_false(p->disturbed);
+  assert_int_equal(p->visits, 8);
+  assert_int_equal(p->set_aside, 0);
+  assert_int_equal(p->latency_ns, 504); /* 503.5 */
+}
+
+static void test_single_visit(void **state)
+{
+  fixture *f = *state;
+  add(f, 700, 1);
+  const qb_profile_point *p = finish(f);
+  assert_false(p->disturbed);
+  assert_int_equal(p->latency_ns, 700);
+  assert_int_equal(p->low_ns, 700);
+  assert_int_equal(p->high_ns, 700);
+}
+
+/* Finishing tells how far a point is; more may be added after. */
+static void test_finish_may_be_repeated(void **state)
+{
+  fixture *f = *state;
+  for (int i = 0; i < 3; i++)
+    add(f, 1000, 1);
+  assert_int_equal(finish(f)->latency_ns, 1000);
+  for (int i = 0; i < 4; i++)
+    add(f, 3000, 1);
+  assert_int_equal(finish(f)->latency_ns, 3000);
+  assert_int_equal(finish(f)->visits, 7);
+}
+
+static qb_status record_visits(qb_context *context, void *user)
+{
+  (void)user;
+  qb__record record;
+  memset(&record, 0, sizeof record);
+  qb_status status = QB_OK;
+  for (int i = 0; i < 20 && !status; i++) {
+    int64_t round_ns[2] = {10, 20};
+    const qb__visit visit = {2, round_ns, 0};
+    status = qb__record_add(context, &record, &visit);
+  }
+  if (!status)
+    status = qb__record_finish(context, &record, FULL);
+  qb__record_clear(context, &record);
+  return status;
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  check_every_allocation_failure(record_visits, NULL);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_slow_visits_are_set_aside, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_too_few_quiet_visits, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_standing_clock_is_taken_as_it_is, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_single_visit, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_finish_may_be_repeated, set_up, tear_down),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

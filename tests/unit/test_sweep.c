@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Profile runs of a workload whose rounds take what a table says, on a clock of its own. */
+#include "node/node_impl.h"
+
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+
+#include <qosbatch/profile.h>
+
+#include <math.h>
+
+enum { PREPARE_NS = 1000000 };
+
+/* Every thread that works has a time of its own; the host sees the latest of them. */
+static atomic_llong latest_ns;
+static _Thread_local int64_t own_ns;
+static _Thread_local bool is_host;
+
+static int64_t now_ns(void *user)
+{
+  (void)user;
+  if (is_host)
+    return atomic_load(&latest_ns);
+  if (!own_ns)
+    own_ns = atomic_load(&latest_ns);
+  return own_ns;
+}
+
+static void pass(int64_t ns)
+{
+  own_ns = now_ns(NULL) + ns;
+  long long latest = atomic_load(&latest_ns);
+  while (latest < own_ns && !atomic_compare_exchange_weak(&latest_ns, &latest, own_ns))
+    ;
+}
+
+typedef struct script {
+  qb_configuration configuration;        /* as last prepared */
+  uint32_t fail_prepare_at, fail_run_at; /* batch; 0: none */
+  uint32_t fail_instance;
+  bool noisy; /* rounds take up to half as long again */
+  atomic_uint rounds;
+} script;
+
+static int64_t table_ns(const qb_configuration *c, uint32_t batch)
+{
+  return 3000000 + 7000000 * (int64_t)batch / c->threads + 500001 * (int64_t)c->instances;
+}
+
+static int prepare(void *user, const qb_configuration *configuration, uint32_t instance,
+                   uint32_t batch)
+{
+  script *s = user;
+  s->configuration = *configuration;
+  own_ns = atomic_load(&latest_ns); /* instances prepare one after the other */
+  pass(PREPARE_NS);
+  return batch == s->fail_prepare_at && instance == s->fail_instance ? 8 : 0;
+}
+
+static int run(void *user, uint32_t instance, uint32_t batch, const void *const *inputs,
+               void *const *outputs)
+{
+  script *s = user;
+  int64_t ns = table_ns(&s->configuration, batch);
+  if (s->noisy)
+    ns += ns / 2 * (atomic_fetch_add(&s->rounds, 1) * 5 % 17) / 16;
+  pass(ns);
+  const bool failed = batch == s->fail_run_at && instance == s->fail_instance;
+  return inputs || outputs ? 7 : failed ? 9 : 0;
+}
+
+typedef struct fixture {
+  failing_allocator allocator;
+  script script;
+  qb_context *context;
+  qb_model *model;
+  qb_node *node;
+} fixture;
+
+static int set_up(void **state)
+{
+  static fixture f;
+  memset(&f, 0, sizeof f);
+  atomic_store(&latest_ns, 1000);
+  is_host = true;
+  qb_context_params params = failing_allocator_params(&f.allocator);
+  params.now_ns = now_ns;
+  assert_ok(qb_context_new(&params, &f.context));
+  qb_workload workload = QB_WORKLOAD_INIT;
+  workload.name = "script";
+  workload.user = &f.script;
+  workload.prepare = prepare;
+  workload.run = run;
+  workload.flops_per_sample = 5e9;
+  workload.weight_bytes = 1000;
+  workload.instance_bytes = 100;
+  workload.instance_sample_bytes = 10;
+  assert_ok(qb_model_from_workload(f.context, &workload, &f.model));
+  qb_node_info info = QB_NODE_INFO_INIT;
+  info.cpu = "processor";
+  info.isa = QB_ISA_AVX2;
+  info.cores = info.usable_threads = 2;
+  info.quota_cores = 2;
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 2, 2e11}};
+  assert_ok(qb__node_new(f.context, &info, compute, 2, NULL, 0, &f.node));
+  *state = &f;
+  return 0;
+}
+
+static int tear_down(void **state)
+{
+  fixture *f = *state;
+  qb_node_unref(f->node);
+  qb_model_unref(f->model);
+  qb_context_unref(f->context);
+  assert_int_equal(atomic_load(&f->allocator.live), 0);
+  return 0;
+}
+
+static void check_points(const qb_profile *profile, const qb_configuration *configurations,
+                         size_t configuration_count, const uint32_t *batches, size_t batch_count)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(profile, &info));
+  assert_int_equal(info.points, configuration_count * batch_count);
+  assert_int_equal(info.configurations, configuration_count);
+  assert_int_equal(info.max_batch, batches[batch_count - 1]);
+  for (uint32_t i = 0; i < info.points; i++) {
+    const qb_configuration *c = &configurations[i / batch_count];
+    const uint32_t batch = batches[i % batch_count];
+    qb_profile_point p = QB_PROFILE_POINT_INIT;
+    assert_ok(qb_profile_get_point(profile, i, &p));
+    assert_int_equal(p.configuration.instances, c->instances);
+    assert_int_equal(p.configuration.threads, c->threads);
+    assert_int_equal(p.batch, batch);
+    assert_int_equal(p.latency_ns, table_ns(c, batch));
+    assert_int_equal(p.low_ns, p.latency_ns);
+    assert_int_equal(p.high_ns, p.latency_ns);
+    assert_int_equal(p.p95_ns, p.latency_ns);
+    assert_int_equal(p.prepare_ns, c->instances * PREPARE_NS);
+    assert_int_equal(p.memory_bytes, 1000 + c->instances * (100 + 10 * batch));
+    /* Rounds that only keep another instance company take their time from the budget. */
+    assert_true(p.visits >= (c->instances == 1 ? 6 : 1));
+    assert_int_equal(p.set_aside, 0);
+    assert_false(p.disturbed);
+  }
+}
+
+static void test_profile_has_the_latencies_of_the_rounds(void **state)
+{
+  const fixture *f = *state;
+  static const uint32_t given[] = {9, 1, 4, 1}, batches[] = {1, 4, 9};
+  static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
+                                                    {sizeof *configurations, 1, 2},
+                                                    {sizeof *configurations, 2, 1}};
+  const qb_configuration unordered[] = {configurations[2], configurations[0], configurations[1],
+                                        configurations[2]};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.batches = given;
+  params.batch_count = 4;
+  params.configurations = unordered;
+  params.configuration_count = 4;
+  qb_profile *profile;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  check_points(profile, configurations, 3, batches, 3);
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(profile, &info));
+  assert_string_equal(info.model, "script");
+  assert_string_equal(info.engine, "workload");
+  assert_true(info.flops_per_sample == 5e9);
+  assert_int_equal(info.weight_bytes, 1000);
+  assert_true(info.measure_ns > 0);
+  assert_int_equal(info.prepare_ns, 2 * 3 * (1 + 1 + 2) * PREPARE_NS); /* in both sessions */
+  assert_ptr_equal(qb_profile_node(profile), f->node);
+  qb_profile_unref(profile);
+}
+
+static void test_defaults(void **state)
+{
+  const fixture *f = *state;
+  static const uint32_t batches[] = {1, 2, 3, 4, 6, 8, 10};
+  static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
+                                                    {sizeof *configurations, 1, 2},
+                                                    {sizeof *configurations, 2, 1}};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = 10;
+  qb_profile *profile;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  check_points(profile, configurations, 3, batches, 7);
+  qb_profile_unref(profile);
+}
+
+static qb_profile_params two_batches(void)
+{
+  static const uint32_t batches[] = {1, 5};
+  static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
+                                                    {sizeof *configurations, 2, 1}};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.batches = batches;
+  params.batch_count = 2;
+  params.configurations = configurations;
+  params.configuration_count = 2;
+  return params;
+}
+
+static void test_time_budget(void **state)
+{
+  fixture *f = *state;
+  f->script.noisy = true;
+  qb_profile_params params = two_batches();
+  params.goal = 1e-9; /* no point is ever sure */
+  params.configuration_count = 1;
+  params.time_budget_ns = 4000000000;
+  qb_profile *profile;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(profile, &info));
+  /* A visit that began in time ends: 80 ms, and rounds of up to 60 ms before and behind. */
+  assert_in_range(info.measure_ns, params.time_budget_ns, params.time_budget_ns + 2 * 200000000);
+  qb_profile_unref(profile);
+
+  params.time_budget_ns = 1; /* every point is visited once all the same */
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  assert_ok(qb_profile_get_point(profile, 1, &p));
+  assert_int_equal(p.visits, 1);
+  qb_profile_unref(profile);
+}
+
+typedef struct watcher {
+  int calls, stop_at; /* 0: never */
+  double fraction;
+  int64_t elapsed_ns;
+  bool wrong;
+} watcher;
+
+static bool watch(void *user, const qb_progress *progress)
+{
+  watcher *w = user;
+  w->wrong |= progress->size != sizeof *progress || !(progress->fraction >= w->fraction) ||
+              progress->fraction > 1 || progress->elapsed_ns < w->elapsed_ns || !is_host ||
+              (progress->phase != QB_PHASE_PREPARE && progress->phase != QB_PHASE_MEASURE) ||
+              (progress->batch != 1 && progress->batch != 5);
+  w->fraction = progress->fraction;
+  w->elapsed_ns = progress->elapsed_ns;
+  return ++w->calls != w->stop_at;
+}
+
+static void test_progress(void **state)
+{
+  fixture *f = *state;
+  static const int64_t budgets[] = {0, 1, 1000000000};
+  for (int noisy = 0; noisy < 2; noisy++)
+    for (int i = 0; i < 3; i++) {
+      watcher w = {0};
+      qb_profile_params params = two_batches();
+      params.time_budget_ns = budgets[i];
+      f->script.noisy = noisy;
+      qb_profile *profile;
+      assert_ok(qb_profile_run(f->model, f->node, &params, watch, &w, &profile));
+      assert_false(w.wrong);
+      assert_true(w.fraction > 0.999);
+      qb_profile_unref(profile);
+    }
+}
+
+static void test_cancelling_at_any_call(void **state)
+{
+  const fixture *f = *state;
+  const qb_profile_params params = two_batches();
+  const long before = atomic_load(&f->allocator.live);
+  qb_profile *profile = NULL;
+  for (int n = 1;; n++) {
+    watcher w = {.stop_at = n};
+    const qb_status status = qb_profile_run(f->model, f->node, &params, watch, &w, &profile);
+    if (w.calls < n) {
+      assert_ok(status);
+      assert_true(n > 20);
+      break;
+    }
+    assert_status(status, QB_ERROR_CANCELLED);
+    assert_int_equal(w.calls, n);
+    assert_null(profile);
+    assert_int_equal(atomic_load(&f->allocator.live), before);
+  }
+  qb_profile_unref(profile);
+}
+
+static void test_failing_workload(void **state)
+{
+  fixture *f = *state;
+  const qb_profile_params params = two_batches();
+  const long before = atomic_load(&f->allocator.live);
+  qb_profile *profile = NULL;
+  for (uint32_t instance = 0; instance < 2; instance++) {
+    f->script.fail_instance = instance;
+    f->script.fail_run_at = 5;
+    assert_status(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile),
+                  QB_ERROR_ENGINE);
+    assert_message("'script': run returned 9 for batch 5");
+    f->script.fail_run_at = 0;
+    f->script.fail_prepare_at = 1;
+    assert_status(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile),
+                  QB_ERROR_ENGINE);
+    assert_message("'script': prepare returned 8 for batch 1");
+    f->script.fail_prepare_at = 0;
+  }
+  assert_null(profile);
+  assert_int_equal(atomic_load(&f->allocator.live), before);
+}
+
+static void test_wrong_parameters(void **state)
+{
+  const fixture *f = *state;
+  static const uint32_t zero[] = {1, 0}, large[] = {QB_MAX_BATCH + 1};
+  static const qb_configuration none = {sizeof none, 0, 1}, no_size = {0, 1, 1};
+  qb_profile_params wrong[9];
+  for (int i = 0; i < 9; i++)
+    wrong[i] = two_batches();
+  wrong[0].max_batch = QB_MAX_BATCH + 1;
+  wrong[1].batches = zero;
+  wrong[2].batches = large;
+  wrong[2].batch_count = 1;
+  wrong[3].configurations = &none;
+  wrong[3].configuration_count = 1;
+  wrong[4].configurations = &no_size;
+  wrong[4].configuration_count = 1;
+  wrong[5].goal = NAN;
+  wrong[6].goal = 1;
+  wrong[7].time_budget_ns = -1;
+  wrong[8].size = 4;
+  qb_profile *profile = NULL;
+  for (int i = 0; i < 9; i++)
+    assert_status(qb_profile_run(f->model, f->node, &wrong[i], NULL, NULL, &profile),
+                  QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_run(NULL, f->node, NULL, NULL, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_run(f->model, NULL, NULL, NULL, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  qb_node *unmeasured;
+  assert_ok(qb__node_new(f->context, &f->node->info, NULL, 0, NULL, 0, &unmeasured));
+  assert_status(qb_profile_run(f->model, unmeasured, NULL, NULL, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_message("compute power is not measured");
+  qb_node_unref(unmeasured);
+  assert_null(profile);
+}
+
+int main(void)
+{
+#define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      IN_FIXTURE(test_profile_has_the_latencies_of_the_rounds),
+      IN_FIXTURE(test_defaults),
+      IN_FIXTURE(test_time_budget),
+      IN_FIXTURE(test_progress),
+      IN_FIXTURE(test_cancelling_at_any_call),
+      IN_FIXTURE(test_failing_workload),
+      IN_FIXTURE(test_wrong_parameters),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/topology.h"
+
+#include "support/expect.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static cpu_set_t own_affinity(void)
+{
+  cpu_set_t set;
+  assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
+  return set;
+}
+
+/* The last CPU of a set; the first would be found without looking. */
+static int last_of(const cpu_set_t *set)
+{
+  int last = -1;
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, set))
+      last = cpu;
+  return last;
+}
+
+static int bind_to(int cpu)
+{
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return sched_setaffinity(0, sizeof set, &set);
+}
+
+static void machine_is_plausible(void **state)
+{
+  (void)state;
+  static qb__topology topology;
+  const cpu_set_t mine = own_affinity();
+  assert_ok(qb__topology_read(&topology));
+  assert_int_equal(topology.hardware_threads, CPU_COUNT(&mine));
+  assert_in_range(topology.core_count, 1, topology.hardware_threads);
+  assert_in_range(topology.numa_nodes, 1, topology.core_count);
+  assert_true(topology.memory_bytes > 1 << 20);
+  assert_true(!topology.l2_bytes || topology.l2_bytes >= topology.l1d_bytes);
+}
+
+static void each_core_is_one_cpu_of_the_affinity(void **state)
+{
+  (void)state;
+  static qb__topology topology;
+  const cpu_set_t mine = own_affinity();
+  assert_ok(qb__topology_read(&topology));
+  for (uint32_t i = 0; i < topology.core_count; i++) {
+    assert_true(CPU_ISSET(topology.cpus[i], &mine));
+    for (uint32_t j = 0; j < i; j++)
+      assert_int_not_equal(topology.cpus[i], topology.cpus[j]);
+  }
+}
+
+static void affinity_is_left_alone(void **state)
+{
+  (void)state;
+  static qb__topology topology;
+  const cpu_set_t before = own_affinity();
+  assert_ok(qb__topology_read(&topology));
+  const cpu_set_t after = own_affinity();
+  assert_true(CPU_EQUAL(&before, &after));
+}
+
+/* In the child, which has nothing of cmocka; the result says which check failed. */
+static int check_restricted(int cpu)
+{
+  static qb__topology topology;
+  if (bind_to(cpu))
+    return 2;
+  if (qb__topology_read(&topology))
+    return 3;
+  if (topology.hardware_threads != 1 || topology.core_count != 1 || topology.numa_nodes != 1)
+    return 4;
+  if (topology.cpus[0] != cpu)
+    return 5;
+  cpu_set_t after;
+  if (sched_getaffinity(0, sizeof after, &after) || CPU_COUNT(&after) != 1)
+    return 6;
+  return 0;
+}
+
+static void process_bound_to_one_cpu_has_one_core(void **state)
+{
+  (void)state;
+  const cpu_set_t before = own_affinity();
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0)
+    _exit(check_restricted(last_of(&before)));
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  const cpu_set_t after = own_affinity();
+  assert_true(CPU_EQUAL(&before, &after));
+}
+
+/* Returns NULL if all went well. */
+static void *read_bound(void *topology)
+{
+  cpu_set_t mine;
+  if (sched_getaffinity(0, sizeof mine, &mine) || bind_to(last_of(&mine)) ||
+      qb__topology_read(topology))
+    return topology;
+  return NULL;
+}
+
+/* A host may pin its own threads; the library's may still use the other cores. */
+static void thread_bound_to_one_cpu_sees_those_of_the_process(void **state)
+{
+  (void)state;
+  static qb__topology whole, seen;
+  assert_ok(qb__topology_read(&whole));
+  pthread_t thread;
+  void *failed;
+  assert_int_equal(pthread_create(&thread, NULL, read_bound, &seen), 0);
+  assert_int_equal(pthread_join(thread, &failed), 0);
+  assert_null(failed);
+  assert_int_equal(seen.hardware_threads, whole.hardware_threads);
+  assert_int_equal(seen.core_count, whole.core_count);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(machine_is_plausible),
+      cmocka_unit_test(each_core_is_one_cpu_of_the_affinity),
+      cmocka_unit_test(affinity_is_left_alone),
+      cmocka_unit_test(process_bound_to_one_cpu_has_one_core),
+      cmocka_unit_test(thread_bound_to_one_cpu_sees_those_of_the_process),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
