@@ -95,7 +95,8 @@ static const qb_profile_point *nearest_curve(const qb_profile *profile,
 static void instance_share(const qb_node *node, const qb_configuration *k, double *flops,
                            double *bytes_per_s)
 {
-  const uint32_t threads = k->instances * k->threads;
+  const uint64_t all = (uint64_t)k->instances * k->threads;
+  const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
   if (qb_node_compute_flops(node, threads, QB_ISA_BEST, flops))
     *flops = k->instances;
   if (qb_node_bandwidth(node, threads, bytes_per_s))

@@ -16,12 +16,14 @@
  * simulated queues, those of tests/unit/test_batch_queue.c.
  */
 #define SPREAD 0.6
+/* How far to go from the first guess of ages to what follows from it; fitted likewise. */
+#define CORRECTION 0.6
 /*
  * A distribution is treated as so many values of about equal probability: PARTS where it is looked
  * at once, less where it meets others.
  */
 enum { PARTS = 8, SLOT_PARTS = 6, SPANS = 3, AGES = 4 };
-enum { MAX_STARTS = SPANS * AGES, MAX_OUTCOMES = 4 * PARTS, PASSES = 2 };
+enum { MAX_STARTS = SPANS * AGES, MAX_OUTCOMES = 4 * PARTS };
 
 /* Poisson probabilities, from `first` on. */
 typedef struct poisson {
@@ -427,16 +429,31 @@ static double fill_spans(const analysis *a, uint32_t q, uint32_t most, span *spa
   return total;
 }
 
+static void solve_once(analysis *a)
+{
+  fill_chain(a);
+  solve_chain(a);
+  fill_mix(a);
+}
+
+/*
+ * Waits depend on the ages of samples, which depend on the slots that led to them, which depend on
+ * waits. The first guess is that a round leads to one of its own size. The solution then tells the
+ * slots, but going all the way to them overshoots, and would again and again, ever less.
+ */
 static void solve(analysis *a)
 {
-  const int passes = a->queue->max_wait_ns > 0 ? PASSES : 1;
-  for (int pass = 0; pass < passes; pass++) {
-    for (uint32_t q = 1; pass && q < a->queue->batch; q++)
-      (void)fill_spans(a, q, SPANS, &a->spans[(size_t)q * SPANS]);
-    fill_chain(a);
-    solve_chain(a);
-    fill_mix(a);
+  solve_once(a);
+  if (a->queue->max_wait_ns == 0)
+    return;
+  for (uint32_t q = 1; q < a->queue->batch; q++) {
+    span *spans = &a->spans[(size_t)q * SPANS];
+    const double guess_s = spans[0].slot_s;
+    (void)fill_spans(a, q, SPANS, spans);
+    for (uint32_t i = 0; i < SPANS; i++)
+      spans[i].slot_s += (1 - CORRECTION) * (guess_s - spans[i].slot_s);
   }
+  solve_once(a);
 }
 
 /* Lists what q waiting samples (1..batch) lead to; outcomes that are alike become one. */

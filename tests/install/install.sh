@@ -11,7 +11,7 @@ DESTDIR=$stage meson install -C "$build" --no-rebuild --quiet
 pc=$(find "$stage" -name qosbatch.pc)
 export PKG_CONFIG_PATH="${pc%/*}"
 export PKG_CONFIG_SYSROOT_DIR="$stage"
-[ "$(pkg-config --modversion qosbatch)" = "$("$build/tools/qosbatch/qosbatch" --version | sed -n '1s/^qosbatch //p')" ]
+[ "$(pkg-config --modversion qosbatch)" = "$("$build/tools/qosbatch/qosbatch" --version | sed -n '1s/^qosbatch \([0-9.]*\).*/\1/p')" ]
 
 # The program of the README, as a user would copy it.
 sed -n '/^```c$/,/^```$/p' "$source/README.md" | sed '/^```/d' >"$stage/readme.c"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 100000, MAX_BATCH = 64 };
+enum { SAMPLES = 400000, MAX_BATCH = 64 };
 
 #define FIRST_SEED 20260911u
 static uint64_t seed = 20260911;
@@ -102,6 +102,8 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances, con
       for (size_t b = 0; b < 4; b++)
         for (size_t u = 0; u < 4; u++)
           for (size_t w = 0; w < wait_count; w++) {
+            if (batches[b] == 1 && waits[w] > 0)
+              continue; /* a batch of 1 is always full */
             fill_times(shape, times);
             qb__batch_queue queue = {.instances = i,
                                      .batch = batches[b],
@@ -130,7 +132,7 @@ static void test_one_instance(void **state)
   const double worst = worst_error(1, 1, none, 1);
   print_message("seed %llu, one instance, no wait: worst error %.1f %%\n",
                 (unsigned long long)FIRST_SEED, worst * 100);
-  assert_true(worst < 0.08);
+  assert_true(worst < 0.05);
 }
 
 static void test_one_instance_that_waits(void **state)
@@ -138,7 +140,7 @@ static void test_one_instance_that_waits(void **state)
   (void)state;
   const double worst = worst_error(1, 1, waits_ms, 4);
   print_message("one instance, waits: worst error %.1f %%\n", worst * 100);
-  assert_true(worst < 0.12);
+  assert_true(worst < 0.10);
 }
 
 /* One fast server stands for several: a rough picture, as batch_queue.h says. */
@@ -147,7 +149,7 @@ static void test_several_instances(void **state)
   (void)state;
   const double worst = worst_error(2, 4, none, 1);
   print_message("2..4 instances, no wait: worst error %.1f %%\n", worst * 100);
-  assert_true(worst < 0.70);
+  assert_true(worst < 0.50);
 }
 
 static void test_saturation_is_declared(void **state)

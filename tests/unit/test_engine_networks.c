@@ -108,6 +108,35 @@ static void test_convolutions(void **state)
   qb_context_unref(context);
 }
 
+/* What a convolution adds may still be needed: by itself, or by a later operator. */
+static void test_addends_that_are_read_again(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  uint64_t random = random_start();
+  static const int64_t dims[3] = {8, 9, 9};
+  const qb__window w = {.strides = {1, 1},
+                        .dilations = {1, 1},
+                        .pad_before = {1, 1},
+                        .pad_after = {1, 1},
+                        .kernel = {3, 3}};
+  for (int later = 0; later < 2; later++) {
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t image = qb__graph_input(&g, "image", 3, dims);
+    const int32_t x = random_convolution(&random, &g, image, 8, &w);
+    int32_t y = later ? random_convolution(&random, &g, x, 8, &w) : x;
+    y = qb__graph_add(&g, "add", random_convolution(&random, &g, y, 8, &w), x);
+    if (later)
+      y = qb__graph_add(&g, "again", qb__graph_lrn(&g, "lrn", y, 5, 0.1f, 0.75f, 2), x);
+    qb__graph_output(&g, y);
+    network_check c = network_check_make(&g, 3, NULL);
+    network_check_configurations(&c);
+    network_check_free(&c);
+  }
+  qb_context_unref(context);
+}
+
 typedef struct caller {
   pthread_t thread;
   const network_check *check;
@@ -238,6 +267,7 @@ int main(void)
       cmocka_unit_test(test_small_resnet50),
       cmocka_unit_test(test_random_networks),
       cmocka_unit_test(test_convolutions),
+      cmocka_unit_test(test_addends_that_are_read_again),
       cmocka_unit_test(test_different_batches_at_the_same_time),
       cmocka_unit_test(test_later_batches_disturb_no_earlier_ones),
       cmocka_unit_test(test_missing_tensors),

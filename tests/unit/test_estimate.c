@@ -87,6 +87,9 @@ static void test_transfer(void **state)
     same_density |= fabs(from.density / e.density - 1) < 1e-6;
   }
   assert_true(same_density);
+  k.instances = k.threads = 65536; /* their product is more than 32 bits hold */
+  assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_OK);
+  assert_true(fabs(e.compute_flops / (4e11 / 65536) - 1) < 1e-9);
   qb_profile_unref(profile);
 }
 
