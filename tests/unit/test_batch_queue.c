@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 400000, MAX_BATCH = 64 };
+enum { SAMPLES = 150000, MAX_BATCH = 64 };
 
 #define FIRST_SEED 20260911u
 static uint64_t seed = 20260911;
@@ -94,13 +94,13 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances, con
   double *const kept = latency + SAMPLES / 50; /* the queue is empty at first */
   const size_t kept_count = SAMPLES - SAMPLES / 50;
   static const uint32_t batches[] = {1, 4, 16, 64};
-  static const double utilisations[] = {0.15, 0.4, 0.65, 0.85};
+  static const double utilisations[] = {0.15, 0.5, 0.8};
   double worst = 0;
   int64_t times[MAX_BATCH + 1];
   for (int shape = 0; shape < 3; shape++)
     for (uint32_t i = least_instances; i <= most_instances; i++)
       for (size_t b = 0; b < 4; b++)
-        for (size_t u = 0; u < 4; u++)
+        for (size_t u = 0; u < 3; u++)
           for (size_t w = 0; w < wait_count; w++) {
             if (batches[b] == 1 && waits[w] > 0)
               continue; /* a batch of 1 is always full */
@@ -124,7 +124,7 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances, con
   return worst;
 }
 
-static const double none[] = {0}, waits_ms[] = {2, 8, 30, 100};
+static const double none[] = {0}, waits_ms[] = {8, 30, 100};
 
 static void test_one_instance(void **state)
 {
@@ -138,7 +138,7 @@ static void test_one_instance(void **state)
 static void test_one_instance_that_waits(void **state)
 {
   (void)state;
-  const double worst = worst_error(1, 1, waits_ms, 4);
+  const double worst = worst_error(1, 1, waits_ms, 3);
   print_message("one instance, waits: worst error %.1f %%\n", worst * 100);
   assert_true(worst < 0.10);
 }
