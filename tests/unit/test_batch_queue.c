@@ -12,7 +12,7 @@
 enum { SAMPLES = 150000, MAX_BATCH = 64 };
 
 #define FIRST_SEED 20260911u
-static uint64_t seed = 20260911;
+static uint64_t seed = FIRST_SEED;
 static qb_context *context;
 
 static double random_unit(void)
@@ -87,8 +87,13 @@ static void fill_times(int shape, int64_t *latency_ns)
   }
 }
 
-static double worst_error(uint32_t least_instances, uint32_t most_instances, const double *waits,
-                          size_t wait_count)
+typedef struct errors {
+  double worst;
+  double beyond_20; /* share of the queues with an error of more than 20 % */
+} errors;
+
+static errors errors_of(uint32_t least_instances, uint32_t most_instances, const double *waits,
+                        size_t wait_count)
 {
   static double latency[SAMPLES];
   double *const kept = latency + SAMPLES / 50; /* the queue is empty at first */
@@ -96,6 +101,7 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances, con
   static const uint32_t batches[] = {1, 4, 16, 64};
   static const double utilisations[] = {0.15, 0.5, 0.8};
   double worst = 0;
+  int cases = 0, beyond_20 = 0;
   int64_t times[MAX_BATCH + 1];
   for (int shape = 0; shape < 3; shape++)
     for (uint32_t i = least_instances; i <= most_instances; i++)
@@ -117,11 +123,14 @@ static double worst_error(uint32_t least_instances, uint32_t most_instances, con
             assert_false(report.saturated);
             simulate(&queue, latency);
             qsort(kept, kept_count, sizeof *kept, ascending);
-            worst = fmax(worst, error_of(kept, kept_count, 0.50, report.p50_ns));
-            worst = fmax(worst, error_of(kept, kept_count, 0.95, report.p95_ns));
-            worst = fmax(worst, error_of(kept, kept_count, 0.99, report.p99_ns));
+            double error = error_of(kept, kept_count, 0.50, report.p50_ns);
+            error = fmax(error, error_of(kept, kept_count, 0.95, report.p95_ns));
+            error = fmax(error, error_of(kept, kept_count, 0.99, report.p99_ns));
+            worst = fmax(worst, error);
+            beyond_20 += error > 0.20;
+            cases++;
           }
-  return worst;
+  return (errors){worst, (double)beyond_20 / cases};
 }
 
 static const double none[] = {0}, waits_ms[] = {8, 30, 100};
@@ -129,27 +138,29 @@ static const double none[] = {0}, waits_ms[] = {8, 30, 100};
 static void test_one_instance(void **state)
 {
   (void)state;
-  const double worst = worst_error(1, 1, none, 1);
+  const errors e = errors_of(1, 1, none, 1);
   print_message("seed %llu, one instance, no wait: worst error %.1f %%\n",
-                (unsigned long long)FIRST_SEED, worst * 100);
-  assert_true(worst < 0.05);
+                (unsigned long long)FIRST_SEED, e.worst * 100);
+  assert_true(e.worst < 0.05);
 }
 
 static void test_one_instance_that_waits(void **state)
 {
   (void)state;
-  const double worst = worst_error(1, 1, waits_ms, 3);
-  print_message("one instance, waits: worst error %.1f %%\n", worst * 100);
-  assert_true(worst < 0.10);
+  const errors e = errors_of(1, 1, waits_ms, 3);
+  print_message("one instance, waits: worst error %.1f %%\n", e.worst * 100);
+  assert_true(e.worst < 0.10);
 }
 
 /* One fast server stands for several: a rough picture, as batch_queue.h says. */
 static void test_several_instances(void **state)
 {
   (void)state;
-  const double worst = worst_error(2, 4, none, 1);
-  print_message("2..4 instances, no wait: worst error %.1f %%\n", worst * 100);
-  assert_true(worst < 0.50);
+  const errors e = errors_of(2, 4, none, 1);
+  print_message("2..4 instances, no wait: worst error %.1f %%, %.0f %% of queues beyond 20 %%\n",
+                e.worst * 100, e.beyond_20 * 100);
+  assert_true(e.worst < 0.70);
+  assert_true(e.beyond_20 < 0.10);
 }
 
 static void test_saturation_is_declared(void **state)

@@ -68,6 +68,12 @@ static void add_choice(json_t *root, const qb_configuration *configuration, uint
   add_integer(root, "threads", configuration->threads);
 }
 
+/* Beyond the node's capacity the queue grows for ever, and the library predicts no latency. */
+static bool is_stable(const qb_service_plan *plan)
+{
+  return plan->p50_ns > 0;
+}
+
 static void print_service_json(const qb_service_plan *plan, const qb_decision *decision,
                                const char *explanation)
 {
@@ -76,12 +82,19 @@ static void print_service_json(const qb_service_plan *plan, const qb_decision *d
   add_integer(root, "max_wait_us", plan->max_wait_ns / 1000);
 
   json_t *predicted = add_object(root, "predicted");
-  add_integer(predicted, "p50_ns", plan->p50_ns);
-  add_integer(predicted, "p95_ns", plan->p95_ns);
-  add_integer(predicted, "p99_ns", plan->p99_ns);
-  add_integer(predicted, "latency_ns", plan->latency_ns);
-  add_number(predicted, "mean_batch", plan->mean_batch);
-  add_number(predicted, "utilisation", plan->utilisation);
+  if (is_stable(plan)) {
+    add_integer(predicted, "p50_ns", plan->p50_ns);
+    add_integer(predicted, "p95_ns", plan->p95_ns);
+    add_integer(predicted, "p99_ns", plan->p99_ns);
+    add_integer(predicted, "latency_ns", plan->latency_ns);
+    add_number(predicted, "mean_batch", plan->mean_batch);
+    add_number(predicted, "utilisation", plan->utilisation);
+  } else {
+    static const char *const unknown[] = {"p50_ns",     "p95_ns",     "p99_ns",
+                                          "latency_ns", "mean_batch", "utilisation"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+      add_number(predicted, unknown[i], NAN);
+  }
   add_number(predicted, "max_rate_per_s", plan->max_rate_per_s);
   add_number(predicted, "cost_per_hour", plan->cost_per_hour);
   add_integer(predicted, "memory_bytes", (int64_t)plan->memory_bytes);
@@ -114,17 +127,26 @@ static void print_service(const char *model, const demand *d, const qb_service_p
                           const char *explanation)
 {
   const qb_configuration *c = &plan->configuration;
-  printf("%s at %s samples/s, %s %% of them within %s: ", model, digits(d->rate_per_s).s,
-         digits(d->qos.percentile).s, human_time(d->qos.latency_ns).s);
+  printf("%s at %s samples/s, %g %% of them within %s: ", model, digits(d->rate_per_s).s,
+         d->qos.percentile, human_time(d->qos.latency_ns).s);
   print_feasibility(plan->feasible, plan->reason, &plan->nearest);
   printf("configuration  %s\n", human_configuration(c->instances, c->threads).s);
-  printf("batch          at most %u, after a wait of at most %s\n", plan->batch,
-         human_time(plan->max_wait_ns).s);
-  printf("latency        p50 %s, p95 %s, p99 %s\n", human_time(plan->p50_ns).s,
-         human_time(plan->p95_ns).s, human_time(plan->p99_ns).s);
-  printf("load           rounds of %s on average, busy %.0f %% of the time\n",
-         digits(plan->mean_batch).s, 100 * plan->utilisation);
-  printf("highest rate   %s samples/s\n", digits_rounded(plan->max_rate_per_s, ROUND_DOWN).s);
+  if (plan->max_wait_ns)
+    printf("batch          at most %u, after a wait of at most %s\n", plan->batch,
+           human_time(plan->max_wait_ns).s);
+  else
+    printf("batch          at most %u, of what waits when an instance is free\n", plan->batch);
+  if (is_stable(plan)) {
+    printf("latency        p50 %s, p95 %s, p99 %s\n", human_time(plan->p50_ns).s,
+           human_time(plan->p95_ns).s, human_time(plan->p99_ns).s);
+    printf("load           rounds of %s on average, busy %.0f %% of the time\n",
+           digits(plan->mean_batch).s, 100 * plan->utilisation);
+  } else {
+    printf("latency        grows for as long as this rate lasts\n");
+  }
+  /* Of a plan that breaks the target it is what the node can answer in any time. */
+  printf("%s   %s samples/s\n", plan->feasible ? "highest rate" : "capacity    ",
+         digits_rounded(plan->max_rate_per_s, ROUND_DOWN).s);
   printf("memory         %s\n", human_bytes((double)plan->memory_bytes).s);
   if (plan->cost_per_hour > 0)
     printf("cost           %s per hour\n", digits(plan->cost_per_hour).s);

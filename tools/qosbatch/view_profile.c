@@ -85,7 +85,7 @@ static void print_points(const qb_profile *profile)
     table_cell(t, "%s", digits(p).s);
     table_cell(t, "%.1f", 100 / p);
     table_cell(t, "%.0f", mebibytes((double)point.memory_bytes));
-    table_cell(t, "%u%s", point.visits, point.disturbed ? "*" : " ");
+    table_cell(t, "%s%u", point.disturbed ? "*" : "", point.visits);
     disturbed = disturbed || point.disturbed;
   }
   table_print(t);
