@@ -82,7 +82,8 @@ typedef struct qb_service_plan {
   int64_t latency_ns;    /**< predicted at the percentile asked for */
   double mean_batch;     /**< predicted samples in a round */
   double utilisation;    /**< predicted share of time an instance is busy */
-  double max_rate_per_s; /**< highest rate this plan holds with the latency target */
+  double max_rate_per_s; /**< highest rate this plan holds with the latency target; of a plan that
+                              is not feasible, its capacity */
   double cost_per_hour;  /**< 0 if not known */
   uint64_t memory_bytes;
   qb_nearest nearest; /**< if not feasible */
@@ -100,7 +101,9 @@ typedef struct qb_service_plan {
 /**
  * Plans a service: among all configurations, largest batches and longest waits that meet the
  * demand, the one with the least predicted latency at the percentile asked for; of equal ones that
- * with the fewest threads, then the smallest batch, then the shortest wait.
+ * with the fewest threads, then the smallest batch, then the shortest wait. Beyond 64 samples, 16
+ * batch sizes an octave are looked at; waits are 0, 1/8, 1/4, 1/2 and all of what the target leaves
+ * beside a full round.
  *
  * @param profiles of the nodes to choose among
  * @param load the rate is required

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -213,7 +214,12 @@ qb_status qb__instances_start(qb_context *context, const qb_configuration *confi
     w->pool = pool;
     w->index = i;
     pthread_cond_init(&w->wake, NULL);
+    /* Workers inherit the mask: the host's signal handlers are to run on its own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     const int code = pthread_create(&w->thread, NULL, work, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code) {
       pthread_cond_destroy(&w->wake);
       status = qb__fail(QB_ERROR_SYSTEM, "cannot start thread %u of %u: %s", i + 1, pool->count,

@@ -10,8 +10,11 @@ enum { FEWEST_PASSES = 2, MOST_PASSES = 15 };
 /* Of the three arrays together: several times the cache, and no burden to a small machine. */
 static const uint64_t LEAST_BYTES = 96u << 20, MOST_BYTES = 768u << 20;
 
+/* Vectors, as some compilers take single elements, which is slower than memory is. */
+typedef float vector __attribute__((vector_size(16)));
+
 typedef struct triad {
-  float *a, *b, *c;
+  vector *a, *b, *c;
   size_t elements;
 } triad;
 
@@ -27,9 +30,9 @@ static double touch(void *argument, uint32_t index, uint32_t threads)
   size_t first, end;
   slice(t, index, threads, &first, &end);
   for (size_t i = first; i < end; i++) {
-    t->a[i] = 0;
-    t->b[i] = 1;
-    t->c[i] = 2;
+    t->a[i] = (vector){0, 0, 0, 0};
+    t->b[i] = (vector){1, 1, 1, 1};
+    t->c[i] = (vector){2, 2, 2, 2};
   }
   return 0;
 }
@@ -39,26 +42,28 @@ static double run(void *argument, uint32_t index, uint32_t threads)
   triad *t = argument;
   size_t first, end;
   slice(t, index, threads, &first, &end);
-  float *restrict a = t->a;
-  const float *restrict b = t->b, *restrict c = t->c;
+  const vector s = {3, 3, 3, 3};
+  vector *restrict a = t->a;
+  const vector *restrict b = t->b, *restrict c = t->c;
   for (size_t i = first; i < end; i++)
-    a[i] = b[i] + 3.0f * c[i];
+    a[i] = b[i] + s * c[i];
   __asm__ volatile("" ::"r"(a) : "memory"); /* the result counts as used */
-  return 3.0 * sizeof(float) * (double)(end - first);
+  return 3.0 * sizeof(vector) * (double)(end - first);
 }
 
 qb_status qb__measure_bandwidth(const qb_context *context, const qb__topology *topology,
                                 uint32_t most, int64_t budget_ns,
                                 qb__sustained table[QB__MOST_BANDWIDTH], size_t *count)
 {
-  uint64_t bytes = 4 * topology->l3_bytes;
+  /* Of all cores: otherwise slices of many threads would fit in their caches. */
+  uint64_t bytes = 4 * topology->l3_bytes * (topology->last_caches ? topology->last_caches : 1);
   bytes = bytes < LEAST_BYTES ? LEAST_BYTES : bytes > MOST_BYTES ? MOST_BYTES : bytes;
   if (topology->memory_bytes && bytes > topology->memory_bytes / 8)
     bytes = topology->memory_bytes / 8;
-  triad t = {.elements = bytes / 3 / sizeof(float)};
-  t.a = qb__alloc_aligned(context, t.elements * sizeof(float), 4096);
-  t.b = t.a ? qb__alloc_aligned(context, t.elements * sizeof(float), 4096) : NULL;
-  t.c = t.b ? qb__alloc_aligned(context, t.elements * sizeof(float), 4096) : NULL;
+  triad t = {.elements = bytes / 3 / sizeof(vector)};
+  t.a = qb__alloc_aligned(context, t.elements * sizeof(vector), 4096);
+  t.b = t.a ? qb__alloc_aligned(context, t.elements * sizeof(vector), 4096) : NULL;
+  t.c = t.b ? qb__alloc_aligned(context, t.elements * sizeof(vector), 4096) : NULL;
   qb_status status = t.c ? QB_OK : QB_ERROR_NO_MEMORY;
 
   uint32_t threads[QB__MOST_THREAD_COUNTS];

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -65,6 +66,10 @@ qb_status qb__measure_together(const qb_context *context, const qb__topology *to
   crew all = {.waiting = 0};
   pthread_mutex_init(&all.lock, NULL);
   pthread_cond_init(&all.changed, NULL);
+  /* The threads inherit the mask: handlers of the host are not to run on them. */
+  sigset_t every, before;
+  sigfillset(&every);
+  pthread_sigmask(SIG_SETMASK, &every, &before);
   qb_status status = QB_OK;
   uint32_t started = 0;
   for (; started < threads && !status; started++) {
@@ -82,6 +87,7 @@ qb_status qb__measure_together(const qb_context *context, const qb__topology *to
       break;
     }
   }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_mutex_lock(&all.lock);
   while (all.waiting < started)
     pthread_cond_wait(&all.changed, &all.lock);

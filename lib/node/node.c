@@ -139,10 +139,9 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
     status = qb__struct_in(&use, sizeof use, sizeof use, params, "qb_node_params");
   if (status)
     return status;
-  if (!(use.price_per_hour >= 0) || !isfinite(use.price_per_hour))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "price_per_hour %g must be finite and not negative; 0 if not known",
-                    use.price_per_hour);
+  if (!(use.price_per_hour >= 0 && use.price_per_hour <= QB__MOST_PRICE))
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "price_per_hour %g is outside 0..%g; 0 if not known",
+                    use.price_per_hour, QB__MOST_PRICE);
   qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
   if (!topology)
     return QB_ERROR_NO_MEMORY;

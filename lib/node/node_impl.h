@@ -14,6 +14,9 @@ typedef struct qb__sustained {
   double per_s;
 } qb__sustained;
 
+/* No price is higher: a node's file is to be readable again. */
+#define QB__MOST_PRICE 1e12
+
 struct qb_node {
   qb__refcount references;
   qb_context *context;

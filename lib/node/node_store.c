@@ -90,15 +90,15 @@ qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
   info.cpu = qb__json_string(at, "cpu");
   info.isa = isa_from_json(at);
   info.hardware_threads = (uint32_t)qb__json_int(at, "hardware_threads", 1, 65536);
-  info.cores = (uint32_t)qb__json_int(at, "cores", 1, 65536);
+  info.cores = (uint32_t)qb__json_int(at, "cores", 1, info.hardware_threads);
   info.quota_cores = qb__json_double(at, "quota_cores", 1e-6, 65536);
-  info.usable_threads = (uint32_t)qb__json_int(at, "usable_threads", 1, 65536);
+  info.usable_threads = (uint32_t)qb__json_int(at, "usable_threads", 1, info.cores);
   info.numa_nodes = (uint32_t)qb__json_int(at, "numa_nodes", 1, 65536);
   info.l1d_bytes = (uint64_t)qb__json_int(at, "l1d_bytes", 0, MOST_BYTES);
   info.l2_bytes = (uint64_t)qb__json_int(at, "l2_bytes", 0, MOST_BYTES);
   info.l3_bytes = (uint64_t)qb__json_int(at, "l3_bytes", 0, MOST_BYTES);
   info.memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 0, MOST_BYTES);
-  info.price_per_hour = qb__json_double(at, "price_per_hour", 0, 1e12);
+  info.price_per_hour = qb__json_double(at, "price_per_hour", 0, QB__MOST_PRICE);
   const size_t compute_count =
       table_from_json(at, "compute", true, "flops", QB__MOST_COMPUTE, compute);
   const size_t bandwidth_count =

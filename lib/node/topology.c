@@ -27,6 +27,15 @@ static uint64_t cache_bytes(hwloc_obj_t thread, hwloc_obj_type_t type)
   return 0;
 }
 
+static hwloc_obj_t last_cache(hwloc_obj_t thread)
+{
+  hwloc_obj_t found = NULL;
+  for (hwloc_obj_t o = thread; o; o = o->parent)
+    if (hwloc_obj_type_is_dcache(o->type))
+      found = o;
+  return found;
+}
+
 /*
  * Adds the first usable hardware thread of each core, in hwloc's logical order: neighbours first.
  */
@@ -37,15 +46,18 @@ static void add_cores(hwloc_topology_t hwloc, hwloc_const_bitmap_t allowed, qb__
       hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
   hwloc_bitmap_t usable = hwloc_bitmap_alloc();
   hwloc_bitmap_t nodes = hwloc_bitmap_alloc();
-  hwloc_obj_t core = NULL;
+  hwloc_obj_t core = NULL, cache = NULL;
   while (usable && nodes && topology->core_count < QB__MOST_CORES &&
          (core = hwloc_get_next_obj_by_type(hwloc, type, core))) {
     hwloc_bitmap_and(usable, core->cpuset, allowed);
     const int cpu = hwloc_bitmap_first(usable);
     if (cpu < 0 || cpu > UINT16_MAX)
       continue;
+    const hwloc_obj_t first = hwloc_get_pu_obj_by_os_index(hwloc, (unsigned)cpu);
+    const hwloc_obj_t last = last_cache(first);
+    topology->last_caches += last && last != cache;
+    cache = last;
     if (!topology->core_count) {
-      const hwloc_obj_t first = hwloc_get_pu_obj_by_os_index(hwloc, (unsigned)cpu);
       topology->l1d_bytes = cache_bytes(first, HWLOC_OBJ_L1CACHE);
       topology->l2_bytes = cache_bytes(first, HWLOC_OBJ_L2CACHE);
       topology->l3_bytes = cache_bytes(first, HWLOC_OBJ_L3CACHE);

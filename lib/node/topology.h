@@ -13,6 +13,7 @@ typedef struct qb__topology {
   uint16_t cpus[QB__MOST_CORES]; /* one operating-system CPU number of each core, neighbours in
                                     cache and NUMA node side by side */
   uint32_t numa_nodes;
+  uint32_t last_caches; /* of the last level, that these cores have together; 0: not told */
   uint64_t l1d_bytes, l2_bytes, l3_bytes; /* as in qb_node_info */
   uint64_t memory_bytes;                  /* installed */
 } qb__topology;

@@ -7,7 +7,7 @@
 
 /*
  * Runs about `microseconds` of independent fused multiply-adds in registers, of the instruction set
- * given (QB_ISA_BEST: the processor's), on the calling thread.
+ * given (QB_ISA_BEST, or one it does not have: the processor's best), on the calling thread.
  * Returns FLOP/s. Needs no memory; a core that is shared, throttled or interrupted gives less.
  */
 double qb__yardstick(qb_isa isa, uint32_t microseconds);

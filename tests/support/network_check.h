@@ -43,7 +43,10 @@ static inline void network_check_free(network_check *c)
   qb_model_unref(c->model);
 }
 
-/* Runs a round of `batch` samples, from sample `first` on; returns the relative error, -1 if it failed. */
+/*
+ * Runs a round of `batch` samples, from sample `first` on; returns the relative error, -1 if it
+ * failed.
+ */
 static inline double network_check_round(const network_check *c, qb_session *session,
                                          uint32_t first, uint32_t batch)
 {
