@@ -93,7 +93,7 @@ QB_API qb_status qb_profile_load(qb_context *context, const char *path, qb_profi
 
 /**
  * Tells whether a profile speaks of this node: same processor, instruction set, cores, quota and,
- * where measured, a compute power within 25 %.
+ * where measured, a compute power of one thread within 25 %.
  * @return QB_OK; QB_ERROR_MISMATCH (the message lists every difference); QB_ERROR_INVALID_ARGUMENT
  */
 QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node);

@@ -148,9 +148,12 @@ qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
     note(list, "%u cores, here %u", then.cores, now.cores);
   if (fabs(then.quota_cores - now.quota_cores) > 1e-3)
     note(list, "a quota of %g cores, here %g", then.quota_cores, now.quota_cores);
-  if (then.compute_flops > 0 && now.compute_flops > 0 &&
-      fabs(now.compute_flops / then.compute_flops - 1) > 0.25)
-    note(list, "%.4g GFLOP/s, here %.4g", then.compute_flops / 1e9, now.compute_flops / 1e9);
+  /* Of one thread: a neighbour that is busy just now takes a core from many, seldom from one. */
+  double then_flops, now_flops;
+  if (!qb_node_compute_flops(profile->node, 1, QB_ISA_BEST, &then_flops) &&
+      !qb_node_compute_flops(node, 1, QB_ISA_BEST, &now_flops) &&
+      fabs(now_flops / then_flops - 1) > 0.25)
+    note(list, "%.4g GFLOP/s a thread, here %.4g", then_flops / 1e9, now_flops / 1e9);
   return *list
              ? qb__fail(QB_ERROR_MISMATCH,
                         "the profile of '%s' was measured on another node: %s; profile again here",

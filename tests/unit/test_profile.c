@@ -25,7 +25,7 @@ static qb_node_info node_info(void)
 static qb_status new_node(qb_context *context, const qb_node_info *info, double flops,
                           qb_node **node)
 {
-  const qb__sustained compute = {info->isa, 4, flops};
+  const qb__sustained compute = {info->isa, 1, flops};
   return qb__node_new(context, info, &compute, flops > 0, NULL, 0, node);
 }
 
@@ -154,7 +154,7 @@ static void test_check_node_lists_every_difference(void **state)
   assert_ok(new_profile(f->context, f->node, &one, 1, &profile));
   static const char *const parts[5] = {"'Processor 7', here 'Processor 8'", "avx2, here avx512",
                                        "4 cores, here 8", "3.5 cores, here 6",
-                                       "400 GFLOP/s, here 501"};
+                                       "400 GFLOP/s a thread, here 501"};
   for (int which = -1; which <= 5; which++) { /* none of them, each alone, all */
     qb_node_info info = node_info();
     double flops = 4e11;
