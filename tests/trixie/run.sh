@@ -11,23 +11,27 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 	echo "trixie: making a root needs root; run this as root" >&2
 	exit 1
 }
-command -v debootstrap >/dev/null || {
-	export DEBIAN_FRONTEND=noninteractive
-	apt-get install -y --no-install-recommends debootstrap >/dev/null 2>&1 ||
-		{ apt-get update >/dev/null && apt-get install -y --no-install-recommends debootstrap >/dev/null; }
-}
-
-packages=gcc,g++,libc6-dev,meson,ninja-build,pkg-config,python3
-packages=$packages,libdnnl-dev,libcmocka-dev,libjansson-dev,libhwloc-dev
 if [ ! -f "$root/ready" ]; then
 	rm -rf "$root"
 	mkdir -p "$folder"
-	debootstrap --variant=minbase --include="$packages" trixie "$root" >"$folder/debootstrap.log" 2>&1 || {
+	debootstrap --variant=minbase trixie "$root" >"$folder/debootstrap.log" 2>&1 || {
 		tail -n 20 "$folder/debootstrap.log" >&2
 		exit 1
 	}
 	touch "$root/ready"
 fi
+
+# Installed by apt: debootstrap's own resolver knows no alternatives among dependencies.
+packages="gcc g++ libc6-dev meson ninja-build pkg-config python3
+libdnnl-dev libcmocka-dev libjansson-dev libhwloc-dev"
+# shellcheck disable=SC2086
+chroot "$root" dpkg-query -W $packages >/dev/null 2>&1 || {
+	chroot "$root" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends '"$(echo "$packages" | tr '\n' ' ')" >"$folder/packages.log" 2>&1 || {
+		tail -n 20 "$folder/packages.log" >&2
+		exit 1
+	}
+}
 
 rm -rf "$root/source"
 mkdir "$root/source"
