@@ -99,6 +99,22 @@ void qb__memory_free(struct dnnl_memory *memory)
     dnnl_memory_destroy(memory);
 }
 
+size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
+{
+  int64_t outer[QB__ONEDNN_DIMS];
+  int64_t offset = 0, stride = 1;
+  memcpy(outer, position, (size_t)blocking->count * sizeof *outer);
+  for (int i = blocking->inner_count; i-- > 0;) {
+    int64_t *p = &outer[blocking->inner_dims[i]];
+    offset += *p % blocking->inner_blocks[i] * stride;
+    *p /= blocking->inner_blocks[i];
+    stride *= blocking->inner_blocks[i];
+  }
+  for (int d = 0; d < blocking->count; d++)
+    offset += outer[d] * blocking->strides[d];
+  return (size_t)offset;
+}
+
 static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)
 {
   dnnl_post_ops_t post_ops = NULL;

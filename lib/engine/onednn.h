@@ -40,6 +40,19 @@ void qb__layout_free(const qb_context *context, qb__layout *layout);
 bool qb__layout_equal(const qb__layout *a, const qb__layout *b);
 size_t qb__layout_bytes(const qb__layout *layout);
 
+/* Where a layout keeps the element at a position: see qb__blocked_offset(). */
+typedef struct qb__blocking {
+  int count;
+  int64_t strides[QB__ONEDNN_DIMS]; /* of whole blocks, in elements */
+  int inner_count;
+  int64_t inner_blocks[QB__ONEDNN_DIMS], inner_dims[QB__ONEDNN_DIMS]; /* outermost first */
+  bool padded;                                                        /* larger than its dims */
+} qb__blocking;
+
+/* False for a layout that only oneDNN understands. */
+bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking);
+size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position);
+
 /* A memory over bytes of the caller's; NULL data may be given and set later. */
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
                          struct dnnl_memory **memory);

@@ -3,6 +3,8 @@
 #include "core/alloc.h"
 #include "engine/onednn_impl.h"
 
+#include <string.h>
+
 qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
                          qb__layout **layout)
 {
@@ -43,6 +45,26 @@ bool qb__layout_equal(const qb__layout *a, const qb__layout *b)
 size_t qb__layout_bytes(const qb__layout *layout)
 {
   return dnnl_memory_desc_get_size(&layout->md);
+}
+
+bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
+{
+  const dnnl_memory_desc_t *md = &layout->md;
+  const dnnl_blocking_desc_t *from = &md->format_desc.blocking;
+  if (md->format_kind != dnnl_blocked || md->extra.flags)
+    return false;
+  memset(blocking, 0, sizeof *blocking);
+  blocking->count = md->ndims;
+  blocking->inner_count = from->inner_nblks;
+  for (int i = 0; i < md->ndims; i++) {
+    blocking->strides[i] = from->strides[i];
+    blocking->padded |= md->padded_dims[i] != md->dims[i];
+  }
+  for (int i = 0; i < from->inner_nblks; i++) {
+    blocking->inner_blocks[i] = from->inner_blks[i];
+    blocking->inner_dims[i] = from->inner_idxs[i];
+  }
+  return true;
 }
 
 dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)

@@ -53,6 +53,32 @@ size_t qb__layout_bytes(const qb__layout *layout)
   return dnnl_memory_desc_get_size(layout->md);
 }
 
+bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
+{
+  qb__blocking found = {.count = 0};
+  dnnl_format_kind_t kind;
+  dnnl_dims_t *dims, *padded_dims, *strides, *blocks, *indices;
+  if (dnnl_memory_desc_query(layout->md, dnnl_query_format_kind, &kind) || kind != dnnl_blocked ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_ndims_s32, &found.count) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_dims, &dims) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_padded_dims, &padded_dims) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_strides, &strides) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_inner_nblks_s32, &found.inner_count) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_inner_blks, &blocks) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_inner_idxs, &indices))
+    return false;
+  for (int i = 0; i < found.count; i++) {
+    found.strides[i] = (*strides)[i];
+    found.padded |= (*padded_dims)[i] != (*dims)[i];
+  }
+  for (int i = 0; i < found.inner_count; i++) {
+    found.inner_blocks[i] = (*blocks)[i];
+    found.inner_dims[i] = (*indices)[i];
+  }
+  *blocking = found;
+  return true;
+}
+
 dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
 {
   return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);

@@ -79,6 +79,22 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const f
   return status;
 }
 
+/*
+ * By plain loops: oneDNN 3.7.2 reorders wrongly into blocks of two dimensions of which the inner one
+ * is padded (24 input channels in blocks of 16).
+ */
+static void pack_padded(const float *values, const qb__dims *dims, const qb__blocking *blocking,
+                        size_t bytes, float *packed)
+{
+  int64_t position[QB__ONEDNN_DIMS] = {0};
+  memset(packed, 0, bytes);
+  for (int d = 0; d >= 0;) {
+    packed[qb__blocked_offset(blocking, position)] = *values++;
+    for (d = dims->count - 1; d >= 0 && ++position[d] == dims->at[d]; d--)
+      position[d] = 0;
+  }
+}
+
 qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t tensor,
                          const float *values, const qb__dims *dims, const qb__layout *layout,
                          struct dnnl_memory **memory)
@@ -111,8 +127,11 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t
   status = qb__memory_new(packed->engine, layout, entry.data, &entry.memory);
   if (status)
     goto done;
+  qb__blocking blocking;
   if (qb__layout_equal(layout, plain))
     memcpy(entry.data, values, bytes);
+  else if (qb__layout_blocking(layout, &blocking) && blocking.padded)
+    pack_padded(values, dims, &blocking, bytes, entry.data);
   else
     status = reorder(packed, stream, values, plain, &entry);
 done:
