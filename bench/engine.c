@@ -5,11 +5,6 @@
  * Whole rounds and rounds timed operator by operator run in turn, with all cores; medians are
  * printed. The convolutions of a timed round are the same primitives in the same round as the rest.
  */
-#include "engine/network.h"
-#include "engine/session_impl.h"
-#include "model/builtin.h"
-#include "model/model_impl.h"
-
 #include <qosbatch/qosbatch.h>
 
 #include <stdio.h>
@@ -27,34 +22,11 @@ static void check(qb_status status)
   }
 }
 
-typedef struct round_task {
-  qb_session *session;
-  uint32_t batch;
-  const void *inputs[1];
-  void *outputs[1];
-  int64_t *ns_by_operator;
-} round_task;
-
-static qb_status run_round(void *argument, uint32_t instance)
-{
-  const round_task *t = argument;
-  return qb__network_run_timed(t->session->engine, instance, t->batch, t->inputs, t->outputs,
-                               t->ns_by_operator);
-}
-
 static double now_ms(void)
 {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static double timed(round_task *task, int64_t *ns_by_operator)
-{
-  task->ns_by_operator = ns_by_operator;
-  const double start_ms = now_ms();
-  check(qb__instances_run(task->session->instances, run_round, task));
-  return now_ms() - start_ms;
 }
 
 static int ascending(const void *a, const void *b)
@@ -69,48 +41,76 @@ static double median(double *values, size_t count)
   return values[count / 2];
 }
 
+/* A whole round, timed from outside. */
+static double whole_ms(qb_session *session, uint32_t batch, const float *in, float *out)
+{
+  const void *const inputs[1] = {in};
+  void *const outputs[1] = {out};
+  const double start_ms = now_ms();
+  check(qb_session_run(session, batch, inputs, outputs));
+  return now_ms() - start_ms;
+}
+
+/* A round timed by operators: all of them over the convolutions. */
+static double over_convolutions(const qb_model *model, qb_session *session, uint32_t batch,
+                                const float *in, float *out, qb_operator_time *times, size_t count)
+{
+  const void *const inputs[1] = {in};
+  void *const outputs[1] = {out};
+  double all_ns = 0, convolutions_ns = 0;
+  check(qb_session_run_timed(session, batch, inputs, outputs, times, count));
+  for (uint32_t i = 0; i < count; i++) {
+    qb_operator_info info = QB_OPERATOR_INFO_INIT;
+    check(qb_model_get_operator(model, i, &info));
+    all_ns += (double)times[i].time_ns;
+    if (!strncmp(info.kind, "convolution", 11))
+      convolutions_ns += (double)times[i].time_ns;
+  }
+  return all_ns / convolutions_ns;
+}
+
 static void measure(qb_context *context, const char *name)
 {
   static const uint32_t batches[BATCHES] = {1, 2, 4, 8, 16, 32};
   qb_model *model;
   qb_session *session;
+  qb_model_info info = QB_MODEL_INFO_INIT;
+  qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
   check(qb_model_builtin(context, name, &model));
   check(qb_session_new(model, NULL, &session));
-  const qb__graph *graph = &model->graph;
-  const size_t input = graph->tensors[graph->input].elements * 32;
-  float *in = aligned_alloc(64, input * sizeof(float));
-  float *out = aligned_alloc(64, 32 * 1024 * sizeof(float));
-  int64_t *ns = calloc(graph->operator_count, sizeof *ns);
-  if (!in || !out || !ns)
+  check(qb_model_get_info(model, &info));
+  check(qb_model_get_input(model, 0, &input));
+  check(qb_model_get_output(model, 0, &output));
+  const size_t in_count = (size_t)input.elements_per_sample * batches[BATCHES - 1];
+  float *in = malloc(in_count * sizeof *in);
+  float *out = malloc((size_t)output.elements_per_sample * batches[BATCHES - 1] * sizeof *out);
+  qb_operator_time *times = calloc(info.operators, sizeof *times);
+  if (!in || !out || !times)
     exit(1);
-  qb__fill_values(in, input, 1, 0, 1);
-  printf("%s, %zu operators\n%8s %12s %12s %14s %12s\n", name, graph->operator_count, "batch",
-         "round ms", "ms/sample", "of convs only", "samples/s");
+  for (size_t i = 0; i < in_count; i++)
+    in[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
+  for (uint32_t i = 0; i < info.operators; i++)
+    times[i].size = sizeof *times;
+  printf("%s, %u operators\n%8s %12s %12s %14s %12s\n", name, info.operators, "batch", "round ms",
+         "ms/sample", "of convs only", "samples/s");
   double first = 0, last = 0;
   for (int b = 0; b < BATCHES; b++) {
-    round_task task = {session, batches[b], {in}, {out}, NULL};
-    check(qb_session_prepare(session, task.batch, NULL));
+    check(qb_session_prepare(session, batches[b], NULL));
     double whole[PAIRS], ratio[PAIRS];
-    (void)timed(&task, NULL);
+    (void)whole_ms(session, batches[b], in, out);
     for (int i = 0; i < PAIRS; i++) {
-      whole[i] = timed(&task, NULL);
-      memset(ns, 0, graph->operator_count * sizeof *ns);
-      const double round_ms = timed(&task, ns);
-      double convolutions_ms = 0;
-      for (size_t o = 0; o < graph->operator_count; o++)
-        if (graph->operators[o].kind == QB__OP_CONVOLUTION)
-          convolutions_ms += 1e-6 * (double)ns[o];
-      ratio[i] = round_ms / convolutions_ms;
+      whole[i] = whole_ms(session, batches[b], in, out);
+      ratio[i] = over_convolutions(model, session, batches[b], in, out, times, info.operators);
     }
-    last = median(whole, PAIRS) / task.batch;
+    last = median(whole, PAIRS) / batches[b];
     first = b ? first : last;
-    printf("%8u %12.2f %12.3f %14.3f %12.1f\n", task.batch, last * task.batch, last,
+    printf("%8u %12.2f %12.3f %14.3f %12.1f\n", batches[b], last * batches[b], last,
            median(ratio, PAIRS), 1e3 / last);
   }
   printf("time per sample at batch 1 / at batch 32: %.2f\n\n", first / last);
   free(in);
   free(out);
-  free(ns);
+  free(times);
   qb_session_unref(session);
   qb_model_unref(model);
 }

@@ -49,6 +49,31 @@ QB_API qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t
 QB_API qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
                                 void *const *outputs);
 
+/** What one operator took in a round. */
+typedef struct qb_operator_time {
+  size_t size;                /**< sizeof(qb_operator_time) */
+  int64_t time_ns;            /**< the changes of layout it needs included */
+  const char *implementation; /**< the engine's name for what ran, such as "jit:avx2"; NULL for an
+                                   operator that takes no step of its own; belongs to the session */
+} qb_operator_time;
+
+#define QB_OPERATOR_TIME_INIT                                                                      \
+  {                                                                                                \
+    sizeof(qb_operator_time), 0, NULL                                                              \
+  }
+
+/**
+ * Runs one round like qb_session_run() and times each operator: where a round's time goes. The
+ * clock is read between operators, which costs less than a microsecond each.
+ * @param[out] times one element for each operator, in the order of qb_model_get_operator(), with
+ * their sizes set
+ * @param count number of elements: qb_model_info.operators
+ * @return as qb_session_run(); QB_ERROR_UNSUPPORTED (a workload)
+ */
+QB_API qb_status qb_session_run_timed(qb_session *session, uint32_t batch,
+                                      const void *const *inputs, void *const *outputs,
+                                      qb_operator_time *times, size_t count);
+
 /** What is known of a session. */
 typedef struct qb_session_info {
   size_t size;             /**< sizeof(qb_session_info) */

@@ -3,7 +3,7 @@
 #ifndef QB_ENGINE_ENGINE_H
 #define QB_ENGINE_ENGINE_H
 
-#include <qosbatch/model.h>
+#include <qosbatch/session.h>
 
 typedef struct qb__engine qb__engine;
 
@@ -19,9 +19,12 @@ typedef struct qb__engine_type {
    * from 0 up, while no round is under way.
    */
   qb_status (*prepare)(qb__engine *engine, uint32_t instance, uint32_t batch);
-  /* Runs a round of a batch size that is ready. Called on the instance's thread. */
+  /*
+   * Runs a round of a batch size that is ready. Called on the instance's thread. `times`, unless
+   * NULL, has one element for each operator of the graph, which the round is added to.
+   */
   qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch, const void *const *inputs,
-                   void *const *outputs);
+                   void *const *outputs, qb_operator_time *times);
   qb__engine_memory (*memory)(const qb__engine *engine);
   /* Called when the instances' threads have ended. */
   void (*free)(qb__engine *engine);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine that runs a graph on oneDNN. */
-#include "engine/network.h"
+#include "engine/engine.h"
 
 #include "core/alloc.h"
 #include "core/context_impl.h"
@@ -160,9 +160,8 @@ static struct dnnl_memory *(*begin_round(const network_engine *self, size_t inde
   return b->arguments;
 }
 
-qb_status qb__network_run_timed(qb__engine *engine, uint32_t instance, uint32_t batch,
-                                const void *const *inputs, void *const *outputs,
-                                int64_t *ns_by_operator)
+static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
+                     const void *const *inputs, void *const *outputs, qb_operator_time *times)
 {
   network_engine *self = (network_engine *)engine;
   const size_t index = find_plan(self, batch);
@@ -172,38 +171,22 @@ qb_status qb__network_run_timed(qb__engine *engine, uint32_t instance, uint32_t 
   if (!arguments)
     return QB_ERROR_ENGINE;
   const qb__network_plan *plan = self->plans[index];
-  int64_t before = ns_by_operator ? qb__now_ns(self->context) : 0;
+  int64_t before_ns = times ? qb__now_ns(self->context) : 0;
   for (size_t i = 0; i < plan->step_count; i++) {
     const qb__step *step = &plan->steps[i];
     const qb_status status = qb__execute(step->primitive, state->stream, arguments[i]);
     if (status)
       return qb__fail_within(status, "operator '%s' at batch %u",
                              self->model->graph.operators[step->op].name, batch);
-    if (ns_by_operator) {
-      const int64_t now = qb__now_ns(self->context);
-      ns_by_operator[step->op] += now - before;
-      before = now;
+    if (times) {
+      const int64_t now_ns = qb__now_ns(self->context);
+      times[step->op].time_ns += now_ns - before_ns;
+      /* An operator's own primitive comes behind the changes of layout it needs. */
+      times[step->op].implementation = step->implementation;
+      before_ns = now_ns;
     }
   }
   return QB_OK;
-}
-
-static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
-                     const void *const *inputs, void *const *outputs)
-{
-  return qb__network_run_timed(engine, instance, batch, inputs, outputs, NULL);
-}
-
-const char *qb__network_implementation(const qb__engine *engine, uint32_t batch, uint32_t op)
-{
-  const network_engine *self = (const network_engine *)engine;
-  const size_t index = find_plan(self, batch);
-  const char *name = "";
-  /* An operator's own primitive comes behind the changes of layout it needs. */
-  for (size_t i = 0; index < self->plan_count && i < self->plans[index]->step_count; i++)
-    if (self->plans[index]->steps[i].op == op)
-      name = self->plans[index]->steps[i].implementation;
-  return name;
 }
 
 static qb__engine_memory memory(const qb__engine *engine)

@@ -72,13 +72,14 @@ typedef struct round_task {
   uint32_t batch;
   const void *const *inputs;
   void *const *outputs;
+  qb_operator_time *times;
 } round_task;
 
 static qb_status run_task(void *argument, uint32_t instance)
 {
   const round_task *task = argument;
   qb__engine *engine = task->session->engine;
-  return engine->type->run(engine, instance, task->batch, task->inputs, task->outputs);
+  return engine->type->run(engine, instance, task->batch, task->inputs, task->outputs, task->times);
 }
 
 static bool is_ready(qb_session *session, uint32_t batch)
@@ -133,7 +134,7 @@ qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepa
   int64_t elapsed_ns = 0;
   if (!is_ready(session, batch)) {
     const int64_t start_ns = qb__now_ns(session->context);
-    round_task task = {session, batch, NULL, NULL};
+    round_task task = {.session = session, .batch = batch};
     status = qb__instances_run_all(session->instances, false, prepare_task, &task);
     elapsed_ns = qb__now_ns(session->context) - start_ns;
   }
@@ -142,8 +143,8 @@ qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepa
   return status;
 }
 
-qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
-                         void *const *outputs)
+static qb_status run_round(qb_session *session, uint32_t batch, const void *const *inputs,
+                           void *const *outputs, qb_operator_time *times)
 {
   qb_status status = check_batch(session, batch);
   if (status)
@@ -154,8 +155,46 @@ qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const 
                     session->model->info.name);
   if (!is_ready(session, batch))
     status = qb_session_prepare(session, batch, NULL);
-  round_task task = {session, batch, inputs, outputs};
+  round_task task = {session, batch, inputs, outputs, times};
   return status ? status : qb__instances_run(session->instances, run_task, &task);
+}
+
+qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
+                         void *const *outputs)
+{
+  return run_round(session, batch, inputs, outputs, NULL);
+}
+
+qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *const *inputs,
+                               void *const *outputs, qb_operator_time *times, size_t count)
+{
+  if (!session || !times)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", session ? "times" : "session");
+  const uint32_t operators = session->model->info.operators;
+  if (session->model->is_workload)
+    return qb__fail(QB_ERROR_UNSUPPORTED,
+                    "'%s' is a workload, whose operators nobody sees; time "
+                    "a network",
+                    session->model->info.name);
+  if (count != operators)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "room for the times of %zu operators, but '%s' has "
+                    "%u; pass one element for each",
+                    count, session->model->info.name, operators);
+  qb_operator_time *measured = qb__calloc(session->context, count, sizeof *measured);
+  if (!measured)
+    return QB_ERROR_NO_MEMORY;
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < count && !status; i++) {
+    measured[i].size = sizeof *measured;
+    status = qb__struct_check_out(&times[i], sizeof *times, "qb_operator_time");
+  }
+  if (!status)
+    status = run_round(session, batch, inputs, outputs, measured);
+  for (size_t i = 0; i < count && !status; i++)
+    qb__struct_out(&times[i], &measured[i], sizeof *measured);
+  qb__free(session->context, measured);
+  return status;
 }
 
 /* The engine's memory changes in prepare only, which nothing overlaps in here. */

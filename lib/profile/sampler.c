@@ -48,7 +48,7 @@ static qb_status run_round(const visit_task *task, uint32_t instance)
   void *const outputs[1] = {task->sampler->output[instance]};
   const bool has_tensors = task->sampler->input != NULL;
   return engine->type->run(engine, instance, task->batch, has_tensors ? inputs : NULL,
-                           has_tensors ? outputs : NULL);
+                           has_tensors ? outputs : NULL, NULL);
 }
 
 static qb_status visit_instance(void *argument, uint32_t instance)

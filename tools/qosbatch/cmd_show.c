@@ -87,9 +87,17 @@ static int load_file(qb_context *context, const char *path, qb_profile **profile
 
 static int run(const command *self, int argc, char **argv)
 {
-  bool as_json = false;
-  const option options[] = {OPTION_FLAG("json", &as_json, "print JSON")};
-  const char *what = options_parse(self, options, 1, argc, argv);
+  bool as_json = false, with_layers = false;
+  uint64_t batch = 1, threads = 0;
+  const option options[] = {
+      OPTION_FLAG("layers", &with_layers, "run a network here and show where a round's time goes"),
+      OPTION_INTEGER("batch", "N", &batch, 1, 4096, "samples in a round, with --layers (1)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads, with --layers (all usable)"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *what = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  if (!with_layers && (batch != 1 || threads))
+    fail_usage("--batch and --threads say how --layers runs the network; add --layers");
 
   qb_context *context = NULL;
   qb_model *model = NULL;
@@ -99,7 +107,10 @@ static int run(const command *self, int argc, char **argv)
   if (result)
     goto done;
   const qb_status status = qb_model_builtin(context, what, &model);
-  if (!status) {
+  if (with_layers) {
+    result = status ? fail("--layers runs a network: '%s' is none; use alexnet or resnet50", what)
+                    : layers_print(context, model, (uint32_t)batch, (uint32_t)threads, as_json);
+  } else if (!status) {
     if (as_json)
       print_model_json(model);
     else
@@ -120,7 +131,7 @@ done:
 const command command_show = {
     .name = "show",
     .operand = "FILE",
-    .synopsis = "[--json]",
+    .synopsis = "[--layers [--batch N] [--threads T]] [--json]",
     .summary = "Show what a profile, a node file or a built-in network holds",
     .details = "FILE is a profile, a node saved by 'qosbatch node -o', or alexnet or resnet50.",
     .run = run,

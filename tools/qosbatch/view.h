@@ -13,6 +13,13 @@ void node_print(const qb_node *node);
 void profile_to_json(const qb_profile *profile, json_t *object);
 void profile_print(const qb_profile *profile);
 
+/*
+ * Runs rounds of a model here and prints what each operator takes; 0 threads: all usable ones.
+ * Returns the exit status.
+ */
+int layers_print(qb_context *context, qb_model *model, uint32_t batch, uint32_t threads,
+                 bool as_json);
+
 /* The processor, or "an unnamed processor". */
 const char *node_name(const qb_node_info *info);
 
