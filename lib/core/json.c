@@ -190,8 +190,9 @@ void qb__json_end(qb__json *at)
   }
 }
 
-qb_status qb__json_open(qb__json_file *file, const qb_context *context, const char *path,
-                        size_t limit, const char *format, int version, qb__json *root)
+qb_status qb__json_parse(qb__json_file *file, const qb_context *context, const char *path,
+                         const char *text, size_t bytes, const char *format, int version,
+                         qb__json *root)
 {
   memset(file, 0, sizeof *file);
   file->context = context;
@@ -199,14 +200,8 @@ qb_status qb__json_open(qb__json_file *file, const qb_context *context, const ch
   memset(root, 0, sizeof *root);
   root->file = file;
 
-  char *text = NULL;
-  size_t bytes = 0;
-  file->status = qb__file_read(context, path, limit, &text, &bytes);
-  if (file->status)
-    return file->status;
   json_error_t error;
   file->root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-  qb__free(context, text);
   if (!file->root) {
     if (json_error_code(&error) == json_error_out_of_memory)
       return file->status = qb__fail(QB_ERROR_NO_MEMORY, "%s: no memory to parse it", path);
@@ -228,6 +223,19 @@ qb_status qb__json_open(qb__json_file *file, const qb_context *context, const ch
                             "reads; update the library",
                             path, (long long)number_found, version, QB_LIBRARY_VERSION);
   return file->status;
+}
+
+qb_status qb__json_open(qb__json_file *file, const qb_context *context, const char *path,
+                        size_t limit, const char *format, int version, qb__json *root)
+{
+  memset(file, 0, sizeof *file);
+  char *text = NULL;
+  size_t bytes = 0;
+  qb_status status = file->status = qb__file_read(context, path, limit, &text, &bytes);
+  if (!status)
+    status = qb__json_parse(file, context, path, text, bytes, format, version, root);
+  qb__free(context, text);
+  return status;
 }
 
 void qb__json_close(qb__json_file *file)

@@ -37,6 +37,12 @@ typedef struct qb__json {
  */
 qb_status qb__json_open(qb__json_file *file, const qb_context *context, const char *path,
                         size_t limit, const char *format, int version, qb__json *root);
+
+/* The same of text that is in memory already; `path` stands in messages only. */
+qb_status qb__json_parse(qb__json_file *file, const qb_context *context, const char *path,
+                         const char *text, size_t bytes, const char *format, int version,
+                         qb__json *root);
+
 void qb__json_close(qb__json_file *file);
 
 /* Required fields. After a failure numbers are `least`, strings "" and objects empty. */

@@ -3,6 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "node/bandwidth.h"
 #include "node/compute_power.h"
 
@@ -125,6 +126,21 @@ qb_status qb_node_save(const qb_node *node, const char *path)
   return qb__json_save(node->context, path, head);
 }
 
+qb_status qb__node_parse(qb_context *context, const char *path, const char *text, size_t bytes,
+                         qb_node **node)
+{
+  qb__json_file file;
+  qb__json root;
+  qb_node *loaded = NULL;
+  qb_status status = qb__json_parse(&file, context, path, text, bytes, FORMAT, VERSION, &root);
+  if (!status)
+    status = qb__node_from_json(context, &root, &loaded);
+  qb__json_close(&file);
+  if (!status)
+    *node = loaded;
+  return status;
+}
+
 qb_status qb_node_load(qb_context *context, const char *path, qb_node **node)
 {
   if (!context || !path || !node)
@@ -132,14 +148,11 @@ qb_status qb_node_load(qb_context *context, const char *path, qb_node **node)
                     !context ? "context"
                     : !path  ? "path"
                              : "node");
-  qb__json_file file;
-  qb__json root;
-  qb_node *loaded = NULL;
-  qb_status status = qb__json_open(&file, context, path, LARGEST_FILE, FORMAT, VERSION, &root);
+  char *text = NULL;
+  size_t bytes = 0;
+  qb_status status = qb__file_read(context, path, LARGEST_FILE, &text, &bytes);
   if (!status)
-    status = qb__node_from_json(context, &root, &loaded);
-  qb__json_close(&file);
-  if (!status)
-    *node = loaded;
+    status = qb__node_parse(context, path, text, bytes, node);
+  qb__free(context, text);
   return status;
 }

@@ -13,4 +13,8 @@ json_t *qb__node_to_json(const qb_node *node);
 /* Reads the fields that qb__node_to_json() wrote, all of them checked; failures go to at->file. */
 qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node);
 
+/* As qb_node_load(), of JSON that is in memory already; `path` stands in messages only. */
+qb_status qb__node_parse(qb_context *context, const char *path, const char *text, size_t bytes,
+                         qb_node **node);
+
 #endif

@@ -26,6 +26,10 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
                           double bytes_per_sample, const qb_profile_point *points,
                           size_t point_count, qb_profile **profile);
 
+/* As qb_profile_load(), of JSON that is in memory already; `path` stands in messages only. */
+qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
+                            qb_profile **profile);
+
 /* The points of one configuration, by rising batch: *count of them from the one returned. */
 const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
                                           uint32_t threads, size_t *count);

@@ -2,6 +2,7 @@
 /* A profile as JSON. Format: docs/formats.md. */
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "node/node_store.h"
 #include "profile/profile_impl.h"
@@ -109,6 +110,18 @@ done:
   return status;
 }
 
+qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
+                            qb_profile **profile)
+{
+  qb__json_file file;
+  qb__json root;
+  qb_status status = qb__json_parse(&file, context, path, text, bytes, FORMAT, VERSION, &root);
+  if (!status)
+    status = profile_from_json(context, &root, profile);
+  qb__json_close(&file);
+  return status;
+}
+
 qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **profile)
 {
   if (!context || !path || !profile)
@@ -116,11 +129,11 @@ qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **pr
                     !context ? "context"
                     : !path  ? "path"
                              : "profile");
-  qb__json_file file;
-  qb__json root;
-  qb_status status = qb__json_open(&file, context, path, LARGEST_FILE, FORMAT, VERSION, &root);
+  char *text = NULL;
+  size_t bytes = 0;
+  qb_status status = qb__file_read(context, path, LARGEST_FILE, &text, &bytes);
   if (!status)
-    status = profile_from_json(context, &root, profile);
-  qb__json_close(&file);
+    status = qb__profile_parse(context, path, text, bytes, profile);
+  qb__free(context, text);
   return status;
 }
