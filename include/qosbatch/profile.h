@@ -78,6 +78,37 @@ typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
 QB_API qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params *params,
                                 qb_progress_callback progress, void *user, qb_profile **profile);
 
+/** What measurements do not say of themselves. */
+typedef struct qb_measurements_params {
+  size_t size;           /**< sizeof(qb_measurements_params) */
+  qb_model *model;       /**< what was measured; NULL: F is not known, the file names the profile */
+  qb_node *node;         /**< where; NULL: a node of which c and m are not known */
+  double price_per_hour; /**< of the node that is not known; 0 if not known */
+} qb_measurements_params;
+
+#define QB_MEASUREMENTS_PARAMS_INIT                                                                \
+  {                                                                                                \
+    sizeof(qb_measurements_params), NULL, NULL, 0                                                  \
+  }
+
+/**
+ * Makes a profile of rounds that were timed elsewhere, by whatever engine.
+ *
+ * The file is CSV (RFC 4180) whose first line names the columns; needed are `instances`, `threads`,
+ * `batch` and `latency_ns`, in any order, and other columns are ignored. A row is the time of one
+ * round while all instances ran. Rows of the same configuration and batch are samples: their median
+ * is the latency, with its distribution-free 95 % interval.
+ *
+ * @param params or NULL for the defaults
+ * @param[out] profile a new reference
+ * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT (the message says line, column and value);
+ * QB_ERROR_OVERFLOW (more than 64 MiB, or 100,000 points); QB_ERROR_INVALID_ARGUMENT;
+ * QB_ERROR_NO_MEMORY
+ */
+QB_API qb_status qb_profile_from_measurements(qb_context *context, const char *path,
+                                              const qb_measurements_params *params,
+                                              qb_profile **profile);
+
 /**
  * Saves a profile as JSON (docs/formats.md), atomically: the file is either the old or the new one.
  * @return QB_OK; QB_ERROR_IO; QB_ERROR_NO_MEMORY

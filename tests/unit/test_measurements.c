@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <qosbatch/qosbatch.h>
+
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+#include "support/random.h"
+#include "support/scratch_folder.h"
+
+#include <locale.h>
+
+static qb_context *context;
+static scratch_folder folder;
+
+static qb_status load(const char *text, qb_profile **profile)
+{
+  const scratch_path path = scratch_folder_write_text(&folder, "rounds.csv", text);
+  return qb_profile_from_measurements(context, path.text, NULL, profile);
+}
+
+static qb_profile_point point_at(const qb_profile *profile, uint32_t index)
+{
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  assert_ok(qb_profile_get_point(profile, index, &point));
+  return point;
+}
+
+static void test_rows_are_samples(void **state)
+{
+  (void)state;
+  qb_profile *profile;
+  assert_ok(load("threads,instances,batch,latency_ns\n"
+                 "2,1,4,50000\n2,1,1,10000\n2,1,1,30000\n1,2,4,90000\n2,1,1,20000\n",
+                 &profile));
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(profile, &info));
+  assert_string_equal(info.model, "rounds");
+  assert_string_equal(info.engine, "measurements");
+  assert_int_equal(info.points, 3);
+  assert_int_equal(info.configurations, 2);
+  assert_int_equal(info.measure_ns, 200000);
+  const qb_profile_point first = point_at(profile, 0), last = point_at(profile, 2);
+  assert_int_equal(first.batch, 1);
+  assert_int_equal(first.visits, 3);
+  assert_int_equal(first.latency_ns, 20000);
+  assert_int_equal(first.low_ns, 10000);
+  assert_int_equal(first.high_ns, 30000);
+  assert_int_equal(last.configuration.instances, 2);
+  assert_int_equal(last.configuration.threads, 1);
+  assert_int_equal(last.latency_ns, 90000);
+  qb_profile_unref(profile);
+}
+
+/* F is not known: 1 is taken, and c is 1 FLOP/s an instance, so that p is the seconds a sample. */
+static void test_density_is_seconds_per_sample(void **state)
+{
+  (void)state;
+  qb_profile *profile;
+  assert_ok(load("instances,threads,batch,latency_ns\n2,2,4,80000000\n", &profile));
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(profile, NULL, 4, &e));
+  assert_int_equal(e.latency_ns, 80000000);
+  assert_true(fabs(e.density - 0.02) < 1e-12);
+  assert_int_equal(e.bound, QB_BOUND_UNKNOWN);
+  assert_true(fabs(e.throughput_per_s - 100) < 1e-9);
+  qb_profile_unref(profile);
+}
+
+static void test_model_and_node_beside_it(void **state)
+{
+  (void)state;
+  const scratch_path path = scratch_folder_write_text(
+      &folder, "r.csv", "instances,threads,batch,latency_ns\n1,1,4,80000000\n");
+  qb_measurements_params params = QB_MEASUREMENTS_PARAMS_INIT;
+  qb_node_params node_params = QB_NODE_PARAMS_INIT;
+  node_params.measure_budget_ns = 20000000;
+  assert_ok(qb_model_builtin(context, "alexnet", &params.model));
+  assert_ok(qb_node_detect(context, &node_params, &params.node));
+  qb_profile *profile;
+  assert_ok(qb_profile_from_measurements(context, path.text, &params, &profile));
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(profile, &info));
+  assert_string_equal(info.model, "alexnet");
+  assert_true(info.flops_per_sample > 1e9);
+  assert_ok(qb_profile_check_node(profile, params.node));
+  double flops;
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_node_compute_flops(params.node, 1, QB_ISA_BEST, &flops));
+  assert_ok(qb_estimate(profile, NULL, 4, &e));
+  assert_true(fabs(e.density / (0.08 * flops / (4 * info.flops_per_sample)) - 1) < 1e-9);
+  qb_profile_unref(profile);
+  qb_model_unref(params.model);
+  qb_node_unref(params.node);
+}
+
+/* What spreadsheets and data frames make of the same four numbers. */
+static void test_dialects(void **state)
+{
+  (void)state;
+  static const char *const same[] = {
+      "instances,threads,batch,latency_ns\n1,2,8,120000000",
+      "\xef\xbb\xbfinstances,threads,batch,latency_ns\r\n1,2,8,120000000\r\n\r\n",
+      "\"instances\",\"threads\",\"batch\",\"latency_ns\"\n\"1\",\"2\",\"8\",\"120000000\"\n",
+      " instances , threads\t, batch,latency_ns \n 1 , 2 ,8.0, 1.2e+08\n",
+      "host,latency_ns,batch,note,threads,instances\na,120000000.25,8,\"b, \"\"c\"\"\nd\",2,1\n",
+  };
+  const char *before = setlocale(LC_NUMERIC, NULL);
+  (void)setlocale(LC_NUMERIC, "de_DE.UTF-8"); /* where it is installed: a comma in numbers */
+  for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+    qb_profile *profile;
+    assert_ok(load(same[i], &profile));
+    const qb_profile_point point = point_at(profile, 0);
+    assert_int_equal(point.configuration.instances, 1);
+    assert_int_equal(point.configuration.threads, 2);
+    assert_int_equal(point.batch, 8);
+    assert_int_equal(point.latency_ns, 120000000);
+    qb_profile_unref(profile);
+  }
+  (void)setlocale(LC_NUMERIC, before);
+}
+
+static void refuse(const char *text, const char *place, const char *words)
+{
+  qb_profile *profile = (qb_profile *)&context;
+  assert_status(load(text, &profile), QB_ERROR_FORMAT);
+  assert_ptr_equal(profile, &context);
+  assert_message(place);
+  assert_message(words);
+}
+
+static void test_bad_headers(void **state)
+{
+  (void)state;
+  refuse("", "rounds.csv", "empty");
+  refuse("\n\n", "rounds.csv", "empty");
+  refuse("1,2,8,120000000\n", "rounds.csv:1", "no column 'instances'");
+  refuse("instances,threads,batch\n1,2,8\n", "rounds.csv:1", "no column 'latency_ns'");
+  refuse("instances,threads,batch,latency_ms\n1,2,8,1\n", ":1:", "multiply milliseconds");
+  refuse("instances,threads,batch,t_us\n1,2,8,1\n", ":1:", "multiply microseconds");
+  refuse("instances,threads,batch,batch,latency_ns\n", ":1:", "'batch' stands 2 times");
+  refuse("instances,threads,batch,latency_ns\n", "rounds.csv", "no row");
+  refuse("instances,threads,batch,\"latency_ns\n1,1,1,5000\n", ":1:", "quote");
+}
+
+/* Line 3 of each file is wrong. */
+static void test_bad_rows(void **state)
+{
+  (void)state;
+  static const char *const wrong[][2] = {
+      {"1,2,8", "3 fields, expected 4"},
+      {"1,2,8,120000000,7", "5 fields, expected 4"},
+      {"0,2,8,120000000", "instances '0'"},
+      {"-1,2,8,120000000", "instances '-1'"},
+      {"1,two,8,120000000", "threads 'two'"},
+      {"1,2.5,8,120000000", "threads '2.5'"},
+      {"1,2,,120000000", "batch ''"},
+      {"1,2,65537,120000000", "batch '65537'"},
+      {"1,2,99999999999999999999,120000000", "batch '99999999999999999999'"},
+      {"1,2,8,nan", "latency_ns 'nan'"},
+      {"1,2,8,inf", "latency_ns 'inf'"},
+      {"1,2,8,0", "latency_ns '0'"},
+      {"1,2,8,-120000000", "latency_ns '-120000000'"},
+      {"1,2,8,0x100000", "latency_ns '0x100000'"},
+      {"1,2,8,120000000ns", "latency_ns '120000000ns'"},
+      {"1,2,8,1e400", "latency_ns '1e400'"},
+      {"1,2,8,1e", "latency_ns '1e'"},
+      {"1,2,8,.", "latency_ns '.'"},
+      {"1,2,8,57.25", "multiply milliseconds by 1000000"},
+      {"1,2,8,\"120\"000000", "closing quote"},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    char text[256];
+    snprintf(text, sizeof text, "instances,threads,batch,latency_ns\n1,2,4,60000000\n%s\n1,2,16,9",
+             wrong[i][0]);
+    refuse(text, "rounds.csv:3: ", wrong[i][1]);
+  }
+}
+
+/* Whatever the rows and their order: the profile saves, loads, and holds their medians. */
+static void test_round_trip(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = 0; i < 50; i++) {
+    char text[8192] = "instances,threads,batch,latency_ns\n";
+    const int rows = (int)random_int(&seed, 1, 100);
+    for (int r = 0; r < rows; r++) {
+      const size_t used = strlen(text);
+      snprintf(text + used, sizeof text - used, "%d,%d,%d,%" PRIu64 "\n",
+               (int)random_int(&seed, 1, 2), (int)random_int(&seed, 1, 3),
+               (int)random_int(&seed, 1, 5), random_int(&seed, 1000, UINT64_C(1) << 40));
+    }
+    qb_profile *profile, *again;
+    assert_ok(load(text, &profile));
+    const scratch_path path = scratch_folder_path(&folder, "profile.json");
+    assert_ok(qb_profile_save(profile, path.text));
+    assert_ok(qb_profile_load(context, path.text, &again));
+    qb_profile_info info = QB_PROFILE_INFO_INIT;
+    assert_ok(qb_profile_get_info(again, &info));
+    uint32_t samples = 0;
+    for (uint32_t p = 0; p < info.points; p++) {
+      const qb_profile_point a = point_at(profile, p), b = point_at(again, p);
+      assert_int_equal(a.latency_ns, b.latency_ns);
+      assert_true(a.low_ns <= a.latency_ns && a.latency_ns <= a.high_ns);
+      samples += b.visits;
+    }
+    assert_int_equal(samples, rows);
+    qb_profile_unref(profile);
+    qb_profile_unref(again);
+  }
+}
+
+static void test_wrong_arguments(void **state)
+{
+  (void)state;
+  const scratch_path path = scratch_folder_write_text(
+      &folder, "r.csv", "instances,threads,batch,latency_ns\n1,1,4,80000000\n");
+  qb_profile *profile;
+  qb_measurements_params params = QB_MEASUREMENTS_PARAMS_INIT;
+  assert_status(qb_profile_from_measurements(NULL, path.text, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_from_measurements(context, NULL, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_from_measurements(context, path.text, NULL, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  params.price_per_hour = -1;
+  assert_status(qb_profile_from_measurements(context, path.text, &params, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  params.size = 3;
+  assert_status(qb_profile_from_measurements(context, path.text, &params, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_from_measurements(context, folder.path, NULL, &profile), QB_ERROR_IO);
+}
+
+static qb_status load_work(qb_context *each, void *user)
+{
+  qb_profile *profile;
+  const qb_status status = qb_profile_from_measurements(each, user, NULL, &profile);
+  if (!status)
+    qb_profile_unref(profile);
+  return status;
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  scratch_path path = scratch_folder_write_text(
+      &folder, "r.csv", "instances,threads,batch,latency_ns\n1,1,4,80000000\n1,1,8,160000000\n");
+  assert_true(check_every_allocation_failure(load_work, path.text) > 5);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_rows_are_samples),
+      cmocka_unit_test(test_density_is_seconds_per_sample),
+      cmocka_unit_test(test_model_and_node_beside_it),
+      cmocka_unit_test(test_dialects),
+      cmocka_unit_test(test_bad_headers),
+      cmocka_unit_test(test_bad_rows),
+      cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_wrong_arguments),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  folder = scratch_folder_make();
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  scratch_folder_remove(&folder);
+  qb_context_unref(context);
+  return failed;
+}
