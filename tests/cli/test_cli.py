@@ -154,6 +154,16 @@ def help_of(command):
     ("node, empty output", ["node", "-o", ""], "--output"),
     ("node, output without value", ["node", "-o"], "--output"),
     ("profile, no output", ["profile", "alexnet"], "-o FILE"),
+    ("profile, node without measurements", ["profile", "alexnet", "-o", "x", "--node", "n"],
+     "--measurements"),
+    *[(f"profile, {option} with measurements",
+       ["profile", "-o", "x", "--measurements", "m.csv", option, "1"], option)
+      for option in ("--batch", "--max-batch", "--threads", "--instances", "--goal",
+                     "--time-budget")],
+    ("profile, price of a known node", ["profile", "-o", "x", "--measurements", "m.csv", "--node",
+     "n", "--price-per-hour", "1"], "not both"),
+    ("evaluate, time for measurements", ["evaluate", PROFILE, "--measurements", "m.csv",
+     "--time-budget", "1"], "--time-budget"),
     ("profile, unknown model", ["profile", "vgg", "-o", FOLDER / "x"], "vgg", "alexnet"),
     ("profile, batch and max-batch",
      ["profile", "alexnet", "-o", "x", "--batch", "1", "--max-batch", "2"], "not both"),
@@ -561,6 +571,87 @@ def answers_do_not_depend_on_the_locale():
         environment = {**os.environ, "LC_ALL": name, "LANG": name}
         result = run(*arguments, env=environment)
         expect(result.out == run(*arguments).out and result.code == 0, f"differs in {name}", result)
+
+
+# Measurements.
+
+ROUNDS = """instances,threads,batch,latency_ns,host
+1,2,1,12400000,a
+1,2,8,57000000,a
+1,2,8,59000000,b
+1,2,8,58000000,"c, d"
+2,1,8,106400000,a
+"""
+
+
+@test
+def measurements_make_a_profile():
+    path = FOLDER / "of_rounds.json"
+    value = done_json("profile", "--measurements", write("rounds.csv", ROUNDS), "-o", path,
+                      "--price-per-hour", "0.5")
+    expect([(p["instances"], p["threads"], p["batch"], p["latency_ns"], p["visits"])
+            for p in value["points"]] ==
+           [(1, 2, 1, 12400000, 1), (1, 2, 8, 58000000, 3), (2, 1, 8, 106400000, 1)],
+           "other points", value)
+    expect(value["model"] == "rounds" and value["flops_per_sample"] == 0, "other model", value)
+    expect("saved to" in done("profile", "--measurements", FOLDER / "rounds.csv", "-o", path,
+                              "--price-per-hour", "0.5"), "text")
+    shown = done_json("show", path)
+    expect(shown["points"] == value["points"] and shown["node"]["price_per_hour"] == 0.5,
+           "another profile was saved", shown)
+    plan = done_json("optimize", path, "--samples", "1000")
+    expect(plan["feasible"] and plan["cost"] > 0, "cannot be planned with", plan)
+    done("show", path)
+
+
+@test
+def measurements_of_a_model_on_a_node():
+    node_path, path = FOLDER / "its_node.json", FOLDER / "of_rounds.json"
+    node = {"format": "qosbatch-node", "version": 1, **json.loads(PROFILE.read_text())["node"]}
+    node_path.write_text(json.dumps(node))
+    value = done_json("profile", "alexnet", "--measurements", write("rounds.csv", ROUNDS), "-o",
+                      path, "--node", node_path)
+    expect(value["model"] == "alexnet" and value["flops_per_sample"] > 1e9, "other model", value)
+    expect(value["node"]["cpu"] == node["cpu"], "other node", value)
+    e = done_json("estimate", path, "--batch", "8")["estimates"][0]
+    expect(0.5 < e["density"] < 10 and e["bound"] != "unknown", "no density", e)
+
+
+@test
+def evaluate_with_measurements():
+    path = write("rounds.csv", ROUNDS)
+    value = done_json("evaluate", PROFILE, "--measurements", path)
+    expect([(p["instances"], p["batch"], p["measured_ns"]) for p in value["points"]] ==
+           [(1, 1, 12400000), (1, 8, 58000000), (2, 8, 106400000)], "other points", value)
+    expect(value["points"][0]["error_pct"] == 0 and value["points"][0]["covered"], "error", value)
+    expect(math.isclose(value["max_abs_pct_error"], abs(56.48 / 58 - 1) * 100), "worst", value)
+    expect(math.isclose(value["coverage95"], 2 / 3), "coverage", value)
+    only = done_json("evaluate", PROFILE, "--measurements", path, "--batch", "8", "--threads", "1")
+    expect([(p["instances"], p["batch"]) for p in only["points"]] == [(2, 8)], "selection", only)
+    failure(["evaluate", PROFILE, "--measurements", path, "--batch", "5"], "none")
+
+
+@each([
+    ("missing", None, "No such file"),
+    ("empty", "", "empty"),
+    ("without names", "1,2,8,58000000\n", ":1:", "instances"),
+    ("in milliseconds", "instances,threads,batch,latency_ms\n1,2,8,58.2\n", ":1:", "1000000"),
+    ("with milliseconds", "instances,threads,batch,latency_ns\n1,2,8,58.2\n", ":2:", "58.2"),
+    ("with NaN", "instances,threads,batch,latency_ns\n1,2,8,5e6\n1,2,9,nan\n", ":3:", "nan"),
+    ("negative", "instances,threads,batch,latency_ns\n1,2,8,-5000000\n", ":2:", "-5000000"),
+    ("zero batch", "instances,threads,batch,latency_ns\n1,2,0,5000000\n", ":2:", "batch '0'"),
+    ("short row", "instances,threads,batch,latency_ns\n1,2,8\n", ":2:", "3 fields"),
+])
+def measurements_that_are(_, text, *words):
+    path = FOLDER / "bad.csv"
+    path.unlink(missing_ok=True)
+    if text is not None:
+        path.write_text(text)
+    output = FOLDER / "never.json"
+    for more in [], ["--json"]:
+        failure(["profile", "--measurements", path, "-o", output, *more], path, *words)
+        failure(["evaluate", PROFILE, "--measurements", path, *more], path, *words)
+    expect(not output.exists(), "something was saved")
 
 
 # On this node.

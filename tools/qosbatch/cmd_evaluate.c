@@ -74,18 +74,35 @@ static size_t choose_batches(const qb_profile *profile, uint32_t point_count,
   return chosen_count;
 }
 
-static int compare(const qb_profile *profile, const qb_profile *measured, uint32_t count,
+/* Which measured points are compared; 0 and an empty list stand for any. */
+typedef struct selection {
+  uint32_t instances, threads;
+  integer_list batches;
+} selection;
+
+static bool selected(const selection *which, const qb_profile_point *point)
+{
+  bool batch = !which->batches.count;
+  for (size_t i = 0; i < which->batches.count; i++)
+    batch = batch || which->batches.values[i] == point->batch;
+  return batch && (!which->instances || which->instances == point->configuration.instances) &&
+         (!which->threads || which->threads == point->configuration.threads);
+}
+
+static int compare(const qb_profile *profile, const qb_profile *measured, const selection *which,
                    evaluation *e)
 {
-  e->points = allocate(count, sizeof *e->points);
-  e->count = count;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_profile_get_info(measured, &info);
+  e->points = allocate(info.points, sizeof *e->points);
   size_t covered = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    comparison *c = &e->points[i];
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(measured, i, &point); i++) {
+    if (!selected(which, &point))
+      continue;
+    comparison *c = &e->points[e->count++];
     c->estimated = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
-    qb_profile_point point = QB_PROFILE_POINT_INIT;
-    if (check(qb_profile_get_point(measured, i, &point)) ||
-        check(qb_estimate(profile, &point.configuration, point.batch, &c->estimated)))
+    if (check(qb_estimate(profile, &point.configuration, point.batch, &c->estimated)))
       return EXIT_FAILED;
     c->measured_ns = point.latency_ns;
     c->error_pct =
@@ -93,10 +110,13 @@ static int compare(const qb_profile *profile, const qb_profile *measured, uint32
     c->covered =
         point.latency_ns >= c->estimated.low_ns && point.latency_ns <= c->estimated.high_ns;
     covered += c->covered;
-    e->mean_pct += fabs(c->error_pct) / count;
+    e->mean_pct += fabs(c->error_pct);
     e->max_pct = fmax(e->max_pct, fabs(c->error_pct));
   }
-  e->coverage95 = (double)covered / count;
+  if (!e->count)
+    return fail("none of the measurements is of a batch and configuration asked for");
+  e->mean_pct /= (double)e->count;
+  e->coverage95 = (double)covered / (double)e->count;
   return EXIT_DONE;
 }
 
@@ -152,41 +172,26 @@ static void print_as_text(const char *model, const evaluation *e)
          e->mean_pct, e->max_pct, 100 * e->coverage95);
 }
 
-static int run(const command *self, int argc, char **argv)
+/* Measures the points again, on this node, which must be the profile's. */
+static int measure_again(qb_context *context, const char *path, const qb_profile *profile,
+                         const selection *which, double budget_s, bool any_node,
+                         qb_profile **measured)
 {
-  integer_list batches = {NULL, 0};
-  uint64_t instances = 0, threads = 0;
-  double budget_s = 0;
-  bool any_node = false, as_json = false;
-  const option options[] = {
-      OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
-                  "batch sizes (up to 8 between those of the profile)"),
-      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "only with I instances (all)"),
-      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "only with T threads each (all)"),
-      OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
-                    "seconds to measure in all (20 a configuration)"),
-      OPTION_FLAG("any-node", &any_node, "compare even if the profile is of another node"),
-      OPTION_FLAG("json", &as_json, "print JSON"),
-  };
-  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
-
-  qb_context *context = NULL;
-  qb_profile *profile = NULL, *measured = NULL;
   qb_model *model = NULL;
   qb_node *node = NULL;
   configuration_list configurations = {NULL, 0};
-  evaluation e = {NULL, 0, 0, 0, 0};
   uint32_t chosen[DEFAULT_BATCHES];
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  qb_profile_info info = QB_PROFILE_INFO_INIT, measured_info = QB_PROFILE_INFO_INIT;
-  int result;
-  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
-      (result = check(qb_profile_get_info(profile, &info))) ||
-      (result = configurations_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
-                                          &configurations)))
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  const integer_list *batches = &which->batches;
+  int result =
+      configurations_of_profile(profile, which->instances, which->threads, &configurations);
+  if (result)
     goto done;
-  params.batches = batches.count ? batches.values : chosen;
-  params.batch_count = batches.count ? batches.count : choose_batches(profile, info.points, chosen);
+  params.batches = batches->count ? batches->values : chosen;
+  params.batch_count =
+      batches->count ? batches->count : choose_batches(profile, info.points, chosen);
   if (!params.batch_count) {
     result = fail("%s: no batch size lies between those it measured; give --batch", path);
     goto done;
@@ -202,9 +207,49 @@ static int run(const command *self, int argc, char **argv)
   }
   if (strcmp(info.engine, qb_engine_version()))
     note("warning: the profile was measured with %s, this is %s", info.engine, qb_engine_version());
-  if ((result = measure_profile(model, node, &params, false, &measured)) ||
-      (result = check(qb_profile_get_info(measured, &measured_info))) ||
-      (result = compare(profile, measured, measured_info.points, &e)))
+  result = measure_profile(model, node, &params, false, measured);
+done:
+  free(configurations.items);
+  qb_node_unref(node);
+  qb_model_unref(model);
+  return result;
+}
+
+static int run(const command *self, int argc, char **argv)
+{
+  integer_list batches = {NULL, 0};
+  uint64_t instances = 0, threads = 0;
+  double budget_s = 0;
+  const char *measurements = NULL;
+  bool any_node = false, as_json = false;
+  const option options[] = {
+      OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
+                  "batch sizes (up to 8 between those of the profile)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "only with I instances (all)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "only with T threads each (all)"),
+      OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
+                    "seconds to measure in all (20 a configuration)"),
+      OPTION_STRING(0, "measurements", "FILE", &measurements,
+                    "compare with the rounds of a CSV file instead"),
+      OPTION_FLAG("any-node", &any_node, "compare even if the profile is of another node"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  if (measurements && budget_s > 0)
+    fail_usage("--time-budget is for measuring; --measurements are taken already");
+
+  qb_context *context = NULL;
+  qb_profile *profile = NULL, *measured = NULL;
+  evaluation e = {NULL, 0, 0, 0, 0};
+  const selection which = {(uint32_t)instances, (uint32_t)threads, batches};
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  int result;
+  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
+      (result = check(qb_profile_get_info(profile, &info))) ||
+      (result = measurements ? load_measurements(context, measurements, NULL, &measured)
+                             : measure_again(context, path, profile, &which, budget_s, any_node,
+                                             &measured)) ||
+      (result = compare(profile, measured, &which, &e)))
     goto done;
   if (as_json)
     print_as_json(info.model, &e);
@@ -212,11 +257,8 @@ static int run(const command *self, int argc, char **argv)
     print_as_text(info.model, &e);
 done:
   free(e.points);
-  free(configurations.items);
   free(batches.values);
   qb_profile_unref(measured);
-  qb_node_unref(node);
-  qb_model_unref(model);
   qb_profile_unref(profile);
   qb_context_unref(context);
   return result;
@@ -228,7 +270,9 @@ const command command_evaluate = {
     .synopsis = "[options]",
     .summary = "Compare a profile's estimates with rounds measured now",
     .details =
-        "Measures on this node, which must be the one that was profiled. Errors are those of\n"
-        "the estimate against the measurement.",
+        "Measures on this node, which must be the one that was profiled, or takes the rounds of a\n"
+        "CSV file with the columns instances, threads, batch and latency_ns, all of them unless\n"
+        "--batch, --instances or --threads say which. Errors are those of the estimate against\n"
+        "the measurement.",
     .run = run,
 };

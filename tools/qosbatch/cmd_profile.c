@@ -9,89 +9,146 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print(const qb_profile *profile, const char *path, bool as_json)
+typedef struct request {
+  const char *model, *output, *measurements, *node;
+  uint64_t max_batch;
+  integer_list batches, instances, threads;
+  double budget_s, goal_pct, price_per_hour;
+  bool quiet, as_json;
+} request;
+
+static void check_usage(const request *r)
 {
-  if (!as_json) {
+  if (!r->output)
+    fail_usage("expected -o FILE, where to save the profile");
+  if (r->max_batch && r->batches.count)
+    fail_usage("expected --max-batch or --batch, not both");
+  if (!r->measurements) {
+    if (!r->model)
+      fail_usage("expected MODEL, or --measurements FILE.csv");
+    if (r->node)
+      fail_usage("--node is that of --measurements; without them this node is measured");
+    return;
+  }
+  const char *measuring = r->max_batch         ? "max-batch"
+                          : r->batches.count   ? "batch"
+                          : r->instances.count ? "instances"
+                          : r->threads.count   ? "threads"
+                          : r->budget_s > 0    ? "time-budget"
+                          : r->goal_pct > 0    ? "goal"
+                                               : NULL;
+  if (measuring)
+    fail_usage("--%s says what to measure; --measurements takes all that the file has", measuring);
+  if (r->node && r->price_per_hour > 0)
+    fail_usage("expected --node, whose file has the price, or --price-per-hour, not both");
+}
+
+static int measure_here(qb_context *context, const request *r, qb_model *model,
+                        qb_profile **profile)
+{
+  qb_node *node = NULL;
+  configuration_list configurations = {NULL, 0};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  qb_node_info info = QB_NODE_INFO_INIT;
+  int result;
+  if ((result =
+           measure_node(context, r->price_per_hour, r->budget_s, &node, &params.time_budget_ns)) ||
+      (result = check(qb_node_get_info(node, &info))) ||
+      (result = configurations_to_measure(info.usable_threads, &r->instances, &r->threads, r->quiet,
+                                          &configurations)))
+    goto done;
+  params.max_batch = (uint32_t)r->max_batch;
+  params.batches = r->batches.values;
+  params.batch_count = r->batches.count;
+  params.configurations = configurations.items;
+  params.configuration_count = configurations.count;
+  params.goal = r->goal_pct / 100;
+  result = measure_profile(model, node, &params, r->quiet, profile);
+done:
+  qb_node_unref(node);
+  free(configurations.items);
+  return result;
+}
+
+static int take_measurements(qb_context *context, const request *r, qb_model *model,
+                             qb_profile **profile)
+{
+  qb_measurements_params params = QB_MEASUREMENTS_PARAMS_INIT;
+  params.model = model;
+  params.price_per_hour = r->price_per_hour;
+  int result = EXIT_DONE;
+  if (r->node)
+    result = check(qb_node_load(context, r->node, &params.node));
+  if (!result)
+    result = load_measurements(context, r->measurements, &params, profile);
+  qb_node_unref(params.node);
+  return result;
+}
+
+static void print(const qb_profile *profile, const request *r)
+{
+  if (!r->as_json) {
     profile_print(profile);
-    printf("\nsaved to %s\n", path);
+    printf("\nsaved to %s\n", r->output);
     return;
   }
   json_t *root = object_new();
-  add_text(root, "file", path);
+  add_text(root, "file", r->output);
   profile_to_json(profile, root);
   print_json(root);
 }
 
 static int run(const command *self, int argc, char **argv)
 {
-  const char *output = NULL;
-  uint64_t max_batch = 0;
-  integer_list batches = {NULL, 0}, instances = {NULL, 0}, threads = {NULL, 0};
-  double budget_s = 0, goal_pct = 0, price_per_hour = 0;
-  bool quiet = false, as_json = false;
+  request r = {0};
   const option options[] = {
-      OPTION_STRING('o', "output", "FILE", &output, "where to save the profile (required)"),
-      OPTION_INTEGER("max-batch", "N", &max_batch, 1, QB_MAX_BATCH,
+      OPTION_STRING('o', "output", "FILE", &r.output, "where to save the profile (required)"),
+      OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
                      "measure batches of 1, 2, 3, 4, 6, 8, 12, ... N samples (64)"),
-      OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
+      OPTION_LIST("batch", "L", &r.batches, 1, QB_MAX_BATCH,
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
-      OPTION_LIST("threads", "L", &threads, 1, 4096, "threads per instance (see above)"),
-      OPTION_LIST("instances", "L", &instances, 1, 4096, "rounds at the same time (see above)"),
-      OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
+      OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),
+      OPTION_LIST("instances", "L", &r.instances, 1, 4096, "rounds at the same time (see above)"),
+      OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6,
                     "seconds to measure in all (20 a configuration)"),
-      OPTION_NUMBER("goal", "PCT", &goal_pct, 0, 100,
+      OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
-      OPTION_NUMBER("price-per-hour", "P", &price_per_hour, 0, 1e9,
+      OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9,
                     "what the node costs, in your currency"),
-      OPTION_FLAG("quiet", &quiet, "no progress bar and no notes"),
-      OPTION_FLAG("json", &as_json, "print JSON"),
+      OPTION_STRING(0, "measurements", "FILE", &r.measurements,
+                    "take rounds timed elsewhere from a CSV file instead"),
+      OPTION_STRING(0, "node", "FILE", &r.node,
+                    "the node of the measurements, saved with 'qosbatch node -o'"),
+      OPTION_FLAG("quiet", &r.quiet, "no progress bar and no notes"),
+      OPTION_FLAG("json", &r.as_json, "print JSON"),
   };
-  const char *name = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
-  if (!output)
-    fail_usage("expected -o FILE, where to save the profile");
-  if (max_batch && batches.count)
-    fail_usage("expected --max-batch or --batch, not both");
+  r.model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  check_usage(&r);
 
   qb_context *context = NULL;
   qb_model *model = NULL;
-  qb_node *node = NULL;
   qb_profile *profile = NULL;
-  configuration_list configurations = {NULL, 0};
-  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  qb_node_info info = QB_NODE_INFO_INIT;
   int result;
-  if ((result = check_output(output)) || (result = load_context(&context)) ||
-      (result = load_model(context, name, &model)) ||
-      (result = measure_node(context, price_per_hour, budget_s, &node, &params.time_budget_ns)) ||
-      (result = check(qb_node_get_info(node, &info))) ||
-      (result = configurations_to_measure(info.usable_threads, &instances, &threads, quiet,
-                                          &configurations)))
+  if ((result = check_output(r.output)) || (result = load_context(&context)) ||
+      (r.model && (result = load_model(context, r.model, &model))) ||
+      (result = r.measurements ? take_measurements(context, &r, model, &profile)
+                               : measure_here(context, &r, model, &profile)) ||
+      (result = check(qb_profile_save(profile, r.output))))
     goto done;
-  params.max_batch = (uint32_t)max_batch;
-  params.batches = batches.values;
-  params.batch_count = batches.count;
-  params.configurations = configurations.items;
-  params.configuration_count = configurations.count;
-  params.goal = goal_pct / 100;
-  if ((result = measure_profile(model, node, &params, quiet, &profile)) ||
-      (result = check(qb_profile_save(profile, output))))
-    goto done;
-  print(profile, output, as_json);
+  print(profile, &r);
 done:
   qb_profile_unref(profile);
-  qb_node_unref(node);
   qb_model_unref(model);
   qb_context_unref(context);
-  free(configurations.items);
-  free(threads.values);
-  free(instances.values);
-  free(batches.values);
+  free(r.threads.values);
+  free(r.instances.values);
+  free(r.batches.values);
   return result;
 }
 
 const command command_profile = {
     .name = "profile",
-    .operand = "MODEL",
+    .operand = "[MODEL]",
     .synopsis = "-o FILE [options]",
     .summary = "Measure how long rounds of a network take on this node",
     .details =
@@ -99,6 +156,11 @@ const command command_profile = {
         "\n"
         "Without --threads and --instances: 1 instance on 1 thread, 1 on all threads, and an\n"
         "instance a thread. With both: all their products that fit. With --threads alone: 1\n"
-        "instance; with --instances alone: they share all threads.",
+        "instance; with --instances alone: they share all threads.\n"
+        "\n"
+        "With --measurements nothing is run. The CSV file has a row for each round with the "
+        "columns\n"
+        "instances, threads, batch and latency_ns; others are ignored. Beside it MODEL tells how\n"
+        "much work a sample is, and --node what the cores sustain; both may be left out.",
     .run = run,
 };

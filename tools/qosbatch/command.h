@@ -5,7 +5,7 @@
 
 typedef struct command {
   const char *name;
-  const char *operand;  /* "MODEL", or NULL where the command takes none */
+  const char *operand;  /* "MODEL", "[MODEL]" if it may be left out, NULL if there is none */
   const char *synopsis; /* what follows the operand */
   const char *summary;  /* one line for the list of commands */
   const char *details;  /* more lines for its own help, or NULL */

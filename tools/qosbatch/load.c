@@ -43,6 +43,12 @@ int load_profile(qb_context *context, const char *path, qb_profile **profile)
   return check(status);
 }
 
+int load_measurements(qb_context *context, const char *path, const qb_measurements_params *params,
+                      qb_profile **profile)
+{
+  return check(qb_profile_from_measurements(context, path, params, profile));
+}
+
 int check_output(const char *path)
 {
   struct stat info;

@@ -13,6 +13,10 @@ int load_model(qb_context *context, const char *name, qb_model **model);
 
 int load_profile(qb_context *context, const char *path, qb_profile **profile);
 
+/* Rounds that were timed elsewhere, as a profile. */
+int load_measurements(qb_context *context, const char *path, const qb_measurements_params *params,
+                      qb_profile **profile);
+
 /* Finds out early that a result could not be saved, before a minute of measuring. */
 int check_output(const char *path);
 

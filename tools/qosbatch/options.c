@@ -169,7 +169,7 @@ const char *options_parse(const command *self, const option *options, size_t cou
     }
     set(o, value);
   }
-  if (self->operand && !operand)
+  if (self->operand && self->operand[0] != '[' && !operand)
     fail_usage("expected %s", self->operand);
   return operand;
 }

@@ -77,8 +77,8 @@ typedef struct option {
   }
 
 /*
- * Reads the arguments behind the command's name. Returns the operand, NULL for a command that takes
- * none. Ends the process after --help, and with EXIT_USAGE when anything is wrong.
+ * Reads the arguments behind the command's name. Returns the operand, NULL if there is none and
+ * none is needed. Ends the process after --help, and with EXIT_USAGE when anything is wrong.
  */
 const char *options_parse(const command *self, const option *options, size_t count, int argc,
                           char **argv);

@@ -89,10 +89,12 @@ void node_print(const qb_node *node)
   printf("threads    %u usable: %u core%s, %u hardware thread%s, a quota of %s\n",
          info.usable_threads, info.cores, plural(info.cores), info.hardware_threads,
          plural(info.hardware_threads), digits(info.quota_cores).s);
-  printf("caches     L1d %s, L2 %s, L3 %s\n", human_bytes((double)info.l1d_bytes).s,
-         human_bytes((double)info.l2_bytes).s, human_bytes((double)info.l3_bytes).s);
-  printf("memory     %s on %u NUMA node%s\n", human_bytes((double)info.memory_bytes).s,
-         info.numa_nodes, plural(info.numa_nodes));
+  if (info.memory_bytes > 0) {
+    printf("caches     L1d %s, L2 %s, L3 %s\n", human_bytes((double)info.l1d_bytes).s,
+           human_bytes((double)info.l2_bytes).s, human_bytes((double)info.l3_bytes).s);
+    printf("memory     %s on %u NUMA node%s\n", human_bytes((double)info.memory_bytes).s,
+           info.numa_nodes, plural(info.numa_nodes));
+  }
   if (info.price_per_hour > 0)
     printf("price      %s per hour\n", digits(info.price_per_hour).s);
   if (info.compute_flops > 0)

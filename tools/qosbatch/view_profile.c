@@ -71,6 +71,12 @@ static void print_points(const qb_profile *profile)
       "samples/s", "density", "of peak [%]", "memory [MiB]", "visits",
   };
   bool disturbed = false;
+  /* Of a peak there is no share while the work or the peak is not known. */
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_node_info node = QB_NODE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  qb_node_get_info(qb_profile_node(profile), &node);
+  const bool known = info.flops_per_sample > 0 && node.compute_flops > 0;
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
@@ -83,7 +89,7 @@ static void print_points(const qb_profile *profile)
     table_cell(t, "%s", digits(milliseconds(point.p95_ns)).s);
     table_cell(t, "%s", digits(samples_per_s(&point)).s);
     table_cell(t, "%s", digits(p).s);
-    table_cell(t, "%.1f", 100 / p);
+    table_cell(t, "%s", known ? digits(100 / p).s : "-");
     table_cell(t, "%.0f", mebibytes((double)point.memory_bytes));
     table_cell(t, "%s%u", point.disturbed ? "*" : "", point.visits);
     disturbed = disturbed || point.disturbed;
