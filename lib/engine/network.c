@@ -151,9 +151,9 @@ static struct dnnl_memory *(*begin_round(const network_engine *self, size_t inde
   for (size_t i = 0; i < plan->slot_count; i++) {
     qb_status status = QB_OK;
     if (plan->slots[i].kind == QB__SLOT_INPUT)
-      status = qb__memory_set(b->memories[i], (void *)(uintptr_t)inputs[0]);
+      status = qb__memory_set(b->memories[i], (void *)(uintptr_t)inputs[plan->slots[i].port]);
     else if (plan->slots[i].kind == QB__SLOT_OUTPUT)
-      status = qb__memory_set(b->memories[i], outputs[0]);
+      status = qb__memory_set(b->memories[i], outputs[plan->slots[i].port]);
     if (status)
       return NULL;
   }
@@ -174,7 +174,12 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
   int64_t before_ns = times ? qb__now_ns(self->context) : 0;
   for (size_t i = 0; i < plan->step_count; i++) {
     const qb__step *step = &plan->steps[i];
-    const qb_status status = qb__execute(step->primitive, state->stream, arguments[i]);
+    const qb_status status =
+        step->primitive
+            ? qb__execute(step->primitive, state->stream, arguments[i])
+            : qb__memory_fill(arguments[i][QB__ARG_DESTINATION],
+                              plan->slots[step->slots[QB__ARG_DESTINATION]].region.bytes,
+                              step->value);
     if (status)
       return qb__fail_within(status, "operator '%s' at batch %u",
                              self->model->graph.operators[step->op].name, batch);

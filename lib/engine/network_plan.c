@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/network_plan.h"
+#include "engine/network_plan_impl.h"
 
 #include "core/alloc.h"
 #include "core/error.h"
 
 #include <string.h>
 
-typedef struct planner {
-  const qb_context *context;
-  const qb__graph *graph;
-  qb__network_plan *plan;
-  qb__packed *packed;
-  struct dnnl_engine *engine;
-  struct dnnl_stream *stream;
-  int32_t *slot_of;   /* by tensor */
-  uint32_t *last_use; /* by tensor: the last operator that reads it, also behind a flatten */
-} planner;
-
-static qb__dims batched(const qb__tensor *tensor, uint32_t batch)
+qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch)
 {
   qb__dims dims = {(int)tensor->rank + 1, {batch}};
   memcpy(dims.at + 1, tensor->dims, tensor->rank * sizeof *tensor->dims);
   return dims;
 }
 
-/* Takes the layout over on success. */
-static qb_status add_slot(planner *p, qb__slot_kind kind, const qb__dims *dims, qb__layout *layout,
-                          int32_t *slot)
+qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims,
+                        qb__layout *layout, int32_t *slot)
 {
   qb__network_plan *plan = p->plan;
   if (!qb__grow(p->context, &plan->slots, plan->slot_count, &plan->slot_capacity,
@@ -41,7 +29,7 @@ static qb_status add_slot(planner *p, qb__slot_kind kind, const qb__dims *dims, 
 }
 
 /* Takes the primitive over, also on failure; a scratchpad gets a slot that lives for this step. */
-static qb_status add_step(planner *p, uint32_t op, struct dnnl_primitive *primitive,
+static qb_status add_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
                           const char *implementation, size_t scratchpad_bytes,
                           const int32_t slots[QB__ARG_COUNT])
 {
@@ -55,7 +43,7 @@ static qb_status add_step(planner *p, uint32_t op, struct dnnl_primitive *primit
     qb__layout *layout = NULL;
     status = qb__layout_plain(p->context, &dims, &layout);
     if (!status)
-      status = add_slot(p, QB__SLOT_ARENA, &dims, layout, &step.slots[QB__ARG_SCRATCHPAD]);
+      status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &step.slots[QB__ARG_SCRATCHPAD]);
     if (status)
       qb__layout_free(p->context, layout);
   }
@@ -73,32 +61,75 @@ static qb_status add_step(planner *p, uint32_t op, struct dnnl_primitive *primit
   return QB_OK;
 }
 
-/* Copies a slot into a new one of another layout. */
-static qb_status add_reorder(planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
-                             int32_t from, int32_t *slot)
+static const int32_t no_slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE,
+                                                QB__NONE, QB__NONE, QB__NONE};
+
+qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to)
 {
   struct dnnl_primitive *primitive = NULL;
-  qb__layout *layout = NULL;
   size_t scratchpad_bytes = 0;
+  const qb_status status =
+      qb__reorder_new(p->engine, p->plan->slots[from].layout, p->plan->slots[to].layout, &primitive,
+                      &scratchpad_bytes);
+  if (status)
+    return status;
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, no_slots, sizeof slots);
+  slots[QB__ARG_SOURCE] = from;
+  slots[QB__ARG_DESTINATION] = to;
+  return add_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
+}
+
+qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
+{
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, no_slots, sizeof slots);
+  slots[QB__ARG_DESTINATION] = slot;
+  const qb_status status = add_step(p, op, NULL, "fill", 0, slots);
+  if (!status)
+    p->plan->steps[p->plan->step_count - 1].value = value;
+  return status;
+}
+
+qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,
+                        int32_t *view)
+{
+  const qb_status status = qb__plan_slot(p, p->plan->slots[base].kind, dims, layout, view);
+  if (status)
+    return status;
+  p->plan->slots[*view].view_of = base;
+  p->plan->slots[*view].port = p->plan->slots[base].port;
+  p->plan->slots[*view].constant = p->plan->slots[base].constant;
+  return QB_OK;
+}
+
+/* Copies a slot into a new one of another layout. */
+static qb_status add_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
+                             int32_t from, int32_t *slot)
+{
+  qb__layout *layout = NULL;
   const qb__dims dims = p->plan->slots[from].dims;
   qb_status status = qb__layout_copy(p->context, to, &layout);
   if (!status)
-    status = add_slot(p, kind, &dims, layout, slot);
+    status = qb__plan_slot(p, kind, &dims, layout, slot);
   if (status) {
     qb__layout_free(p->context, layout);
     return status;
   }
-  status = qb__reorder_new(p->engine, p->plan->slots[from].layout, layout, &primitive,
-                           &scratchpad_bytes);
-  if (status)
-    return status;
-  int32_t slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE};
-  slots[QB__ARG_SOURCE] = from;
-  slots[QB__ARG_DESTINATION] = *slot;
-  return add_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
+  return qb__plan_copy(p, op, from, *slot);
 }
 
-static qb_status add_constant(planner *p, int32_t tensor, const qb__dims *dims,
+qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot)
+{
+  qb__layout *plain = NULL;
+  qb_status status = qb__layout_plain(p->context, &p->plan->slots[*slot].dims, &plain);
+  if (!status && !qb__layout_equal(p->plan->slots[*slot].layout, plain))
+    status = add_reorder(p, op, QB__SLOT_ARENA, plain, *slot, slot);
+  qb__layout_free(p->context, plain);
+  return status;
+}
+
+static qb_status add_constant(qb__planner *p, int32_t tensor, const qb__dims *dims,
                               const qb__layout *layout, int32_t *slot)
 {
   struct dnnl_memory *memory = NULL;
@@ -108,7 +139,7 @@ static qb_status add_constant(planner *p, int32_t tensor, const qb__dims *dims,
   if (!status)
     status = qb__layout_copy(p->context, layout, &copy);
   if (!status)
-    status = add_slot(p, QB__SLOT_CONSTANT, dims, copy, slot);
+    status = qb__plan_slot(p, QB__SLOT_CONSTANT, dims, copy, slot);
   if (status)
     qb__layout_free(p->context, copy);
   else
@@ -117,11 +148,11 @@ static qb_status add_constant(planner *p, int32_t tensor, const qb__dims *dims,
 }
 
 /* Weights as oneDNN counts their dimensions: groups first. */
-static qb__dims weights_dims(const planner *p, const qb__operator *op)
+static qb__dims weights_dims(const qb__planner *p, const qb__operator *op)
 {
   qb__dims dims = {0, {0}};
   const qb__tensor *w = &p->graph->tensors[op->weights];
-  const int64_t groups = op->kind == QB__OP_CONVOLUTION ? op->groups : 1;
+  const int64_t groups = op->kind == QB__OP_DENSE ? 1 : op->groups;
   if (groups > 1)
     dims.at[dims.count++] = groups;
   dims.at[dims.count++] = w->dims[0] / groups;
@@ -137,7 +168,7 @@ static bool is_slow(const qb__made *made)
 }
 
 /* Tries a request; true when it is there and as good as `best`, which is then replaced. */
-static bool improve(planner *p, const qb__request *request, bool same_implementation,
+static bool improve(qb__planner *p, const qb__request *request, bool same_implementation,
                     qb__made *best)
 {
   qb__made made;
@@ -159,14 +190,14 @@ static bool improve(planner *p, const qb__request *request, bool same_implementa
  * layout - the same implementation is tried on what is there, and weights are packed again only
  * when all that is left is plain loops.
  */
-static qb_status choose(planner *p, const qb__operator *op, int32_t source, int32_t addend,
+static qb_status choose(qb__planner *p, const qb__operator *op, int32_t source, int32_t addend,
                         qb__made *made)
 {
   const qb__layout *have = p->plan->slots[source].layout;
   const qb__layout *packed = qb__packed_layout(p->packed, op->weights);
   qb__request request = {.op = op, .source_dims = p->plan->slots[source].dims};
   request.weights_dims = weights_dims(p, op);
-  request.destination_dims = batched(&p->graph->tensors[op->output], p->plan->batch);
+  request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   const qb_status status = qb__primitive_new(p->context, p->engine, &request, made);
   if (status)
     return status;
@@ -188,7 +219,7 @@ static qb_status choose(planner *p, const qb__operator *op, int32_t source, int3
 }
 
 /* Whether two slots have the same bytes. */
-static bool overlap(const planner *p, int32_t a, int32_t b)
+static bool overlap(const qb__planner *p, int32_t a, int32_t b)
 {
   while (p->plan->slots[a].view_of != QB__NONE)
     a = p->plan->slots[a].view_of;
@@ -201,7 +232,7 @@ static bool overlap(const planner *p, int32_t a, int32_t b)
  * The slot a result goes to. An addend is summed in place: it has to lie there beforehand, in the
  * result's layout, and to be needed no more, by this operator's own window neither.
  */
-static qb_status place_result(planner *p, uint32_t index, const qb__made *made, int32_t source,
+static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *made, int32_t source,
                               int32_t addend, int32_t *slot)
 {
   const qb__operator *op = &p->graph->operators[index];
@@ -216,38 +247,86 @@ static qb_status place_result(planner *p, uint32_t index, const qb__made *made, 
     return add_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
   }
   qb__layout *layout = NULL;
-  const qb__dims dims = batched(&p->graph->tensors[op->output], p->plan->batch);
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = qb__layout_copy(p->context, made->destination, &layout);
   if (!status)
-    status = add_slot(p, QB__SLOT_ARENA, &dims, layout, slot);
+    status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, slot);
   if (status)
     qb__layout_free(p->context, layout);
   return status;
 }
 
-static qb_status add_operator(planner *p, uint32_t index)
+/* Where the second input of an operator lies; constants are put there. */
+static qb_status operand(qb__planner *p, int32_t tensor, int32_t *slot)
+{
+  const qb__tensor *t = &p->graph->tensors[tensor];
+  if (!t->constant) {
+    *slot = p->slot_of[tensor];
+    return QB_OK;
+  }
+  const qb__dims dims = qb__plan_dims(t, 1);
+  qb__layout *plain = NULL;
+  qb_status status = qb__layout_plain(p->context, &dims, &plain);
+  if (!status)
+    status = add_constant(p, tensor, &dims, plain, slot);
+  qb__layout_free(p->context, plain);
+  return status;
+}
+
+/*
+ * An operator without weights, on what is there; on row-major inputs where oneDNN has only plain
+ * loops for that, or nothing.
+ */
+static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, int32_t *addend,
+                              qb__made *made)
 {
   const qb__operator *op = &p->graph->operators[index];
-  const bool weighted = op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE;
+  qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
+  request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  qb_status status = QB_OK;
+  for (int attempt = op->kind == QB__OP_MATMUL || op->kind == QB__OP_MEAN; attempt < 2; attempt++) {
+    const int32_t before[2] = {*source, *addend};
+    if (attempt == 1) {
+      status = qb__plan_plain(p, index, source);
+      if (!status && *addend != QB__NONE)
+        status = qb__plan_plain(p, index, addend);
+      if (status || (made->primitive && before[0] == *source && before[1] == *addend))
+        return status;
+    }
+    request.source = p->plan->slots[*source].layout;
+    const qb__layout *second = *addend == QB__NONE ? NULL : p->plan->slots[*addend].layout;
+    request.addend = op->kind == QB__OP_MATMUL ? NULL : second;
+    request.weights = op->kind == QB__OP_MATMUL ? second : NULL;
+    qb__made_clear(p->context, made);
+    status = qb__primitive_new(p->context, p->engine, &request, made);
+    if (!status && !is_slow(made))
+      return QB_OK;
+    if (status && status != QB_ERROR_UNSUPPORTED)
+      return status;
+  }
+  return status;
+}
+
+static qb_status add_operator(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const bool weighted = op->weights != QB__NONE;
   int32_t source = p->slot_of[op->input];
-  const int32_t addend = op->addend == QB__NONE ? QB__NONE : p->slot_of[op->addend];
-  int32_t slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE};
+  int32_t addend = QB__NONE;
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, no_slots, sizeof slots);
   qb__made made;
   memset(&made, 0, sizeof made);
-  qb_status status;
+  qb_status status = op->addend == QB__NONE ? QB_OK : operand(p, op->addend, &addend);
+  if (status)
+    goto done;
 
   if (weighted) {
     status = choose(p, op, source, addend, &made);
     if (!status && !qb__layout_equal(made.source, p->plan->slots[source].layout))
       status = add_reorder(p, index, QB__SLOT_ARENA, made.source, source, &source);
   } else {
-    const qb__request request = {
-        .op = op,
-        .source_dims = p->plan->slots[source].dims,
-        .destination_dims = batched(&p->graph->tensors[op->output], p->plan->batch),
-        .source = p->plan->slots[source].layout,
-        .addend = addend == QB__NONE ? NULL : p->plan->slots[addend].layout};
-    status = qb__primitive_new(p->context, p->engine, &request, &made);
+    status = choose_plain(p, index, &source, &addend, &made);
   }
   if (status)
     goto done;
@@ -269,7 +348,7 @@ static qb_status add_operator(planner *p, uint32_t index)
       goto done;
   }
   if (!weighted)
-    slots[QB__ARG_ADDEND] = addend;
+    slots[op->kind == QB__OP_MATMUL ? QB__ARG_WEIGHTS : QB__ARG_ADDEND] = addend;
   status = place_result(p, index, &made, source, weighted ? addend : QB__NONE,
                         &slots[QB__ARG_DESTINATION]);
   if (status)
@@ -288,58 +367,89 @@ done:
  * The same elements under other dimensions: row-major, as dense layers are fastest on (measured:
  * weights for a blocked image leave oneDNN's packed matrix multiplication for its plain one).
  */
-static qb_status add_flatten(planner *p, uint32_t index)
+static qb_status add_flatten(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
   int32_t base = p->slot_of[op->input];
-  qb__layout *plain = NULL, *flat = NULL;
-  qb_status status = qb__layout_plain(p->context, &p->plan->slots[base].dims, &plain);
-  if (!status && !qb__layout_equal(p->plan->slots[base].layout, plain))
-    status = add_reorder(p, index, QB__SLOT_ARENA, plain, base, &base);
-  qb__layout_free(p->context, plain);
+  qb__layout *flat = NULL;
+  qb_status status = qb__plan_plain(p, index, &base);
   if (status)
     return status;
-  const qb__dims dims = batched(&p->graph->tensors[op->output], p->plan->batch);
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   status = qb__layout_plain(p->context, &dims, &flat);
   if (!status)
-    status = add_slot(p, p->plan->slots[base].kind, &dims, flat, &p->slot_of[op->output]);
+    status = qb__plan_view(p, base, &dims, flat, &p->slot_of[op->output]);
   if (status)
     qb__layout_free(p->context, flat);
-  else
-    p->plan->slots[p->slot_of[op->output]].view_of = base;
   return status;
 }
 
-/* Gives the network's output to the caller: in place where the last step can write it there. */
-static qb_status add_output(planner *p)
+static bool has_views(const qb__network_plan *plan, int32_t slot)
 {
-  const int32_t last = p->slot_of[p->graph->output];
+  for (size_t i = 0; i < plan->slot_count; i++)
+    if (plan->slots[i].view_of == slot)
+      return true;
+  return false;
+}
+
+/* Gives an output to the caller: in place where it is written row-major and whole. */
+static qb_status add_output(qb__planner *p, uint32_t port)
+{
+  int32_t last = p->slot_of[p->graph->outputs[port]];
   qb__slot *slot = &p->plan->slots[last];
   qb__layout *plain = NULL;
   qb_status status = qb__layout_plain(p->context, &slot->dims, &plain);
   if (status)
     return status;
-  int32_t copied;
-  if (slot->kind == QB__SLOT_ARENA && slot->view_of == QB__NONE &&
+  if (slot->kind == QB__SLOT_ARENA && slot->view_of == QB__NONE && !has_views(p->plan, last) &&
       qb__layout_equal(slot->layout, plain))
     slot->kind = QB__SLOT_OUTPUT;
   else
-    status = add_reorder(p, (uint32_t)p->graph->operator_count - 1, QB__SLOT_OUTPUT, plain, last,
-                         &copied);
+    status =
+        add_reorder(p, (uint32_t)p->graph->operator_count - 1, QB__SLOT_OUTPUT, plain, last, &last);
   qb__layout_free(p->context, plain);
+  if (!status)
+    p->plan->slots[last].port = port;
   return status;
 }
 
-static void find_last_uses(planner *p)
+static qb_status add_input(qb__planner *p, uint32_t port)
 {
-  p->last_use[p->graph->output] = UINT32_MAX;
+  const int32_t tensor = p->graph->inputs[port];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[tensor], p->plan->batch);
+  qb__layout *plain = NULL;
+  qb_status status = qb__layout_plain(p->context, &dims, &plain);
+  if (!status)
+    status = qb__plan_slot(p, QB__SLOT_INPUT, &dims, plain, &p->slot_of[tensor]);
+  if (status)
+    qb__layout_free(p->context, plain);
+  else
+    p->plan->slots[p->slot_of[tensor]].port = port;
+  return status;
+}
+
+static void find_last_uses(qb__planner *p)
+{
+  for (size_t i = 0; i < p->graph->output_count; i++)
+    p->last_use[p->graph->outputs[i]] = UINT32_MAX;
   for (size_t i = p->graph->operator_count; i-- > 0;) {
     const qb__operator *op = &p->graph->operators[i];
     const uint32_t use = op->kind == QB__OP_FLATTEN ? p->last_use[op->output] : (uint32_t)i;
-    if (use > p->last_use[op->input])
-      p->last_use[op->input] = use;
-    if (op->addend != QB__NONE && use > p->last_use[op->addend])
-      p->last_use[op->addend] = use;
+    int32_t input;
+    for (size_t j = 0; (input = qb__operator_input(op, j)) != QB__NONE; j++)
+      if (use > p->last_use[input])
+        p->last_use[input] = use;
+  }
+}
+
+static qb_status add_any(qb__planner *p, uint32_t index)
+{
+  switch (p->graph->operators[index].kind) {
+  case QB__OP_FLATTEN: return add_flatten(p, index);
+  case QB__OP_CONCAT:
+  case QB__OP_PAD:
+  case QB__OP_TRANSPOSE: return qb__plan_rearrangement(p, index);
+  default: return add_operator(p, index);
   }
 }
 
@@ -348,7 +458,7 @@ static bool owns_region(const qb__slot *slot)
   return slot->kind == QB__SLOT_ARENA && slot->view_of == QB__NONE;
 }
 
-static qb_status place_arena(planner *p)
+static qb_status place_arena(qb__planner *p)
 {
   qb__network_plan *plan = p->plan;
   qb__region *regions = qb__calloc(p->context, plan->slot_count, sizeof *regions);
@@ -373,7 +483,7 @@ qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__packe
                                struct dnnl_engine *engine, struct dnnl_stream *stream,
                                qb__network_plan **plan)
 {
-  planner p = {graph->context, graph, NULL, packed, engine, stream, NULL, NULL};
+  qb__planner p = {graph->context, graph, NULL, packed, engine, stream, NULL, NULL};
   qb_status status = QB_ERROR_NO_MEMORY;
   p.plan = qb__calloc(p.context, 1, sizeof *p.plan);
   p.slot_of = qb__calloc(p.context, graph->tensor_count, sizeof *p.slot_of);
@@ -383,17 +493,13 @@ qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__packe
   p.plan->batch = batch;
   find_last_uses(&p);
 
-  qb__layout *plain = NULL;
-  const qb__dims dims = batched(&graph->tensors[graph->input], batch);
-  status = qb__layout_plain(p.context, &dims, &plain);
-  if (!status)
-    status = add_slot(&p, QB__SLOT_INPUT, &dims, plain, &p.slot_of[graph->input]);
-  if (status)
-    qb__layout_free(p.context, plain);
+  status = QB_OK;
+  for (uint32_t i = 0; i < graph->input_count && !status; i++)
+    status = add_input(&p, i);
   for (uint32_t i = 0; i < graph->operator_count && !status; i++)
-    status = graph->operators[i].kind == QB__OP_FLATTEN ? add_flatten(&p, i) : add_operator(&p, i);
-  if (!status)
-    status = add_output(&p);
+    status = add_any(&p, i);
+  for (uint32_t i = 0; i < graph->output_count && !status; i++)
+    status = add_output(&p, i);
   if (!status)
     status = place_arena(&p);
 done:

@@ -20,6 +20,7 @@ typedef enum qb__slot_kind {
 /* Something primitives read or write. */
 typedef struct qb__slot {
   qb__slot_kind kind;
+  uint32_t port; /* which of the caller's inputs or outputs */
   qb__dims dims;
   qb__layout *layout;
   struct dnnl_memory *constant; /* belongs to the packed weights */
@@ -28,7 +29,8 @@ typedef struct qb__slot {
 } qb__slot;
 
 typedef struct qb__step {
-  struct dnnl_primitive *primitive;
+  struct dnnl_primitive *primitive; /* NULL: the destination is filled with `value` */
+  float value;
   uint32_t op;                  /* index in the graph it serves */
   int32_t slots[QB__ARG_COUNT]; /* QB__NONE: no such argument */
   char implementation[64];      /* oneDNN's name for it; "reorder" for a change of layout */

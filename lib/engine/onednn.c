@@ -29,16 +29,16 @@ qb_status qb__onednn_error(dnnl_status_t status, const char *doing)
 
 dnnl_format_tag_t qb__plain_tag(int count)
 {
-  static const dnnl_format_tag_t tags[QB_MAX_DIMS + 1] = {
-      dnnl_format_tag_undef, dnnl_a,      dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde,
-      dnnl_abcdef,           dnnl_abcdefg};
-  return count <= QB_MAX_DIMS ? tags[count] : dnnl_format_tag_undef;
+  static const dnnl_format_tag_t tags[QB_MAX_DIMS + 2] = {
+      dnnl_format_tag_undef, dnnl_a,       dnnl_ab,      dnnl_abc, dnnl_abcd, dnnl_abcde,
+      dnnl_abcdef,           dnnl_abcdefg, dnnl_abcdefgh};
+  return count <= QB_MAX_DIMS + 1 ? tags[count] : dnnl_format_tag_undef;
 }
 
 void qb__onednn_window_of(const qb__window *window, qb__onednn_window *result)
 {
   memset(result, 0, sizeof *result);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < QB__MOST_SPATIAL; i++) {
     result->kernel[i] = window->kernel[i];
     result->strides[i] = window->strides[i];
     result->dilations[i] = window->dilations[i] - 1;
@@ -72,12 +72,34 @@ void qb__stream_free(struct dnnl_stream *stream)
 
 qb_status qb__layout_plain(const qb_context *context, const qb__dims *dims, qb__layout **layout)
 {
-  return qb__layout_new(context, dims, false, layout);
+  return qb__layout_new(context, dims, qb__plain_tag(dims->count), layout);
 }
 
 qb_status qb__layout_copy(const qb_context *context, const qb__layout *layout, qb__layout **copy)
 {
   return qb__layout_of(context, QB__MD(layout), copy);
+}
+
+qb_status qb__layout_like(const qb_context *context, const qb__layout *model,
+                          const qb__dims *model_dims, const qb__dims *dims, qb__layout **layout)
+{
+  static const dnnl_format_tag_t tags[][4] = {
+      /* by the number of dimensions, from 3 */
+      {dnnl_nCw16c, dnnl_nCw8c, dnnl_nCw4c, dnnl_nwc},
+      {dnnl_nChw16c, dnnl_nChw8c, dnnl_nChw4c, dnnl_nhwc},
+      {dnnl_nCdhw16c, dnnl_nCdhw8c, dnnl_nCdhw4c, dnnl_ndhwc}};
+  const int row = dims->count - 3;
+  for (int i = 0; row >= 0 && row < 3 && i < 4; i++) {
+    qb__layout *probe = NULL;
+    const qb_status status = qb__layout_new(context, model_dims, tags[row][i], &probe);
+    if (status)
+      return status;
+    const bool same = qb__layout_equal(probe, model);
+    qb__layout_free(context, probe);
+    if (same)
+      return qb__layout_new(context, dims, tags[row][i], layout);
+  }
+  return qb__layout_plain(context, dims, layout);
 }
 
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
@@ -91,6 +113,18 @@ qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, v
 qb_status qb__memory_set(struct dnnl_memory *memory, void *data)
 {
   return qb__onednn_error(dnnl_memory_set_data_handle(memory, data), "setting a memory's address");
+}
+
+qb_status qb__memory_fill(struct dnnl_memory *memory, size_t bytes, float value)
+{
+  void *data = NULL;
+  const dnnl_status_t code = dnnl_memory_get_data_handle(memory, &data);
+  if (code)
+    return qb__onednn_error(code, "reading a memory's address");
+  float *values = data;
+  for (size_t i = 0; i < bytes / sizeof *values; i++)
+    values[i] = value;
+  return QB_OK;
 }
 
 void qb__memory_free(struct dnnl_memory *memory)
@@ -115,6 +149,42 @@ size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
   return (size_t)offset;
 }
 
+qb__eltwise qb__eltwise_of(const qb__operator *op)
+{
+  switch (op->activation) {
+  case QB__ACTIVATION_RELU: return (qb__eltwise){dnnl_eltwise_relu, op->alpha, 0};
+  case QB__ACTIVATION_CLIP: return (qb__eltwise){dnnl_eltwise_clip, op->alpha, op->beta};
+  case QB__ACTIVATION_SIGMOID: return (qb__eltwise){dnnl_eltwise_logistic, 0, 0};
+  case QB__ACTIVATION_TANH: return (qb__eltwise){dnnl_eltwise_tanh, 0, 0};
+  /* 3.x asks for the slope and the offset, 2.x ignores them. */
+  case QB__ACTIVATION_HARD_SWISH: return (qb__eltwise){dnnl_eltwise_hardswish, 1.0f / 6, 0.5f};
+  case QB__ACTIVATION_POWER: return (qb__eltwise){dnnl_eltwise_pow, op->alpha, op->beta};
+  case QB__ACTIVATION_NONE:
+  case QB__ACTIVATION_LINEAR: break;
+  }
+  return (qb__eltwise){dnnl_eltwise_linear, op->alpha, op->beta};
+}
+
+dnnl_alg_kind_t qb__binary_of(qb__op_kind kind)
+{
+  return kind == QB__OP_ADD        ? dnnl_binary_add
+         : kind == QB__OP_SUBTRACT ? dnnl_binary_sub
+         : kind == QB__OP_MULTIPLY ? dnnl_binary_mul
+                                   : dnnl_binary_div;
+}
+
+dnnl_alg_kind_t qb__pool_of(const qb__operator *op)
+{
+  return op->kind == QB__OP_MAX_POOL ? dnnl_pooling_max
+         : op->include_padding       ? dnnl_pooling_avg_include_padding
+                                     : dnnl_pooling_avg_exclude_padding;
+}
+
+static bool is_binary(const qb__operator *op)
+{
+  return op->kind >= QB__OP_ADD && op->kind <= QB__OP_DIVIDE;
+}
+
 static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)
 {
   dnnl_post_ops_t post_ops = NULL;
@@ -124,12 +194,15 @@ static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_
   code = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
   if (!code)
     code = dnnl_post_ops_create(&post_ops);
-  const bool fused_sum = op && op->addend != QB__NONE && op->kind != QB__OP_ADD;
-  const bool fused_relu = op && op->activation && op->kind != QB__OP_ACTIVATION;
+  const bool fused_sum =
+      op && op->addend != QB__NONE && !is_binary(op) && op->kind != QB__OP_MATMUL;
+  const bool fused_eltwise = op && op->activation && op->kind != QB__OP_ACTIVATION;
   if (!code && fused_sum)
     code = qb__append_sum(post_ops);
-  if (!code && fused_relu)
-    code = qb__append_relu(post_ops);
+  if (!code && fused_eltwise) {
+    const qb__eltwise eltwise = qb__eltwise_of(op);
+    code = qb__append_eltwise(post_ops, &eltwise);
+  }
   if (!code)
     code = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
   if (post_ops)
@@ -182,20 +255,20 @@ qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engin
   memset(&result, 0, sizeof result);
   qb_status status = QB_OK;
   if (!use.source) {
-    status = qb__layout_new(context, &request->source_dims, true, &source);
+    status = qb__layout_new(context, &request->source_dims, dnnl_format_tag_any, &source);
     use.source = source;
   }
   if (!status && !use.destination) {
-    status = qb__layout_new(context, &request->destination_dims, true, &destination);
+    status = qb__layout_new(context, &request->destination_dims, dnnl_format_tag_any, &destination);
     use.destination = destination;
   }
   if (!status && op->weights != QB__NONE && !use.weights) {
-    status = qb__layout_new(context, &request->weights_dims, true, &weights);
+    status = qb__layout_new(context, &request->weights_dims, dnnl_format_tag_any, &weights);
     use.weights = weights;
   }
   if (!status && op->bias != QB__NONE) {
     const qb__dims dims = {1, {request->destination_dims.at[1]}};
-    status = qb__layout_new(context, &dims, false, &bias);
+    status = qb__layout_new(context, &dims, dnnl_a, &bias);
     use.bias = bias;
   }
   if (status)

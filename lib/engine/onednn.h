@@ -37,6 +37,18 @@ void qb__stream_free(struct dnnl_stream *stream);
 qb_status qb__layout_plain(const qb_context *context, const qb__dims *dims, qb__layout **layout);
 qb_status qb__layout_copy(const qb_context *context, const qb__layout *layout, qb__layout **copy);
 void qb__layout_free(const qb_context *context, qb__layout *layout);
+/*
+ * The part of a tensor that begins at `offsets`; fails with QB_ERROR_UNSUPPORTED where it cuts
+ * through blocks.
+ */
+qb_status qb__layout_part(const qb_context *context, const qb__layout *whole, const qb__dims *dims,
+                          const int64_t *offsets, qb__layout **part);
+/* The same bytes with dimension i being dimension order[i] of `layout`. */
+qb_status qb__layout_permuted(const qb_context *context, const qb__layout *layout, int count,
+                              const uint32_t *order, qb__layout **permuted);
+/* Other dimensions in the order and blocks of a layout; row-major where that is not a known one. */
+qb_status qb__layout_like(const qb_context *context, const qb__layout *model,
+                          const qb__dims *model_dims, const qb__dims *dims, qb__layout **layout);
 bool qb__layout_equal(const qb__layout *a, const qb__layout *b);
 size_t qb__layout_bytes(const qb__layout *layout);
 
@@ -57,12 +69,14 @@ size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
                          struct dnnl_memory **memory);
 qb_status qb__memory_set(struct dnnl_memory *memory, void *data);
+/* Writes `bytes` / 4 times a value. */
+qb_status qb__memory_fill(struct dnnl_memory *memory, size_t bytes, float value);
 void qb__memory_free(struct dnnl_memory *memory);
 
 /* The arguments of a primitive, in the order of qb__execute()'s array. */
 typedef enum qb__argument {
   QB__ARG_SOURCE,
-  QB__ARG_ADDEND, /* of a QB__OP_ADD; a fused one lies in the destination beforehand */
+  QB__ARG_ADDEND, /* second input of a sum; a fused one lies in the destination beforehand */
   QB__ARG_WEIGHTS,
   QB__ARG_BIAS,
   QB__ARG_DESTINATION,

@@ -5,15 +5,14 @@
 
 #include <string.h>
 
-qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
+qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_format_tag_t tag,
                          qb__layout **layout)
 {
   qb__layout *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   const dnnl_status_t code =
-      dnnl_memory_desc_init_by_tag(&self->md, dims->count, dims->at, dnnl_f32,
-                                   any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
+      dnnl_memory_desc_init_by_tag(&self->md, dims->count, dims->at, dnnl_f32, tag);
   if (code) {
     qb__free(context, self);
     return qb__onednn_error(code, "describing a tensor");
@@ -30,6 +29,27 @@ qb_status qb__layout_of(const qb_context *context, qb__const_md md, qb__layout *
   self->md = *md;
   *layout = self;
   return QB_OK;
+}
+
+qb_status qb__layout_part(const qb_context *context, const qb__layout *whole, const qb__dims *dims,
+                          const int64_t *offsets, qb__layout **part)
+{
+  dnnl_memory_desc_t md;
+  const dnnl_status_t code = dnnl_memory_desc_init_submemory(&md, &whole->md, dims->at, offsets);
+  return code ? qb__onednn_error(dnnl_unimplemented, "a part of a tensor")
+              : qb__layout_of(context, &md, part);
+}
+
+qb_status qb__layout_permuted(const qb_context *context, const qb__layout *layout, int count,
+                              const uint32_t *order, qb__layout **permuted)
+{
+  dnnl_memory_desc_t md;
+  int positions[DNNL_MAX_NDIMS];
+  for (int i = 0; i < count; i++)
+    positions[order[i]] = i;
+  const dnnl_status_t code = dnnl_memory_desc_permute_axes(&md, &layout->md, positions);
+  return code ? qb__onednn_error(code, "permuting a tensor")
+              : qb__layout_of(context, &md, permuted);
 }
 
 void qb__layout_free(const qb_context *context, qb__layout *layout)
@@ -72,9 +92,9 @@ dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
   return dnnl_post_ops_append_sum(post_ops, 1.0f);
 }
 
-dnnl_status_t qb__append_relu(dnnl_post_ops_t post_ops)
+dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise)
 {
-  return dnnl_post_ops_append_eltwise(post_ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+  return dnnl_post_ops_append_eltwise(post_ops, 1.0f, eltwise->kind, eltwise->alpha, eltwise->beta);
 }
 
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *l,
@@ -85,12 +105,16 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
   const dnnl_memory_desc_t *bias = l->bias ? &l->bias->md : NULL;
   union {
     dnnl_convolution_desc_t convolution;
+    dnnl_deconvolution_desc_t deconvolution;
     dnnl_inner_product_desc_t dense;
     dnnl_pooling_v2_desc_t pool;
     dnnl_lrn_desc_t lrn;
     dnnl_softmax_v2_desc_t softmax;
     dnnl_eltwise_desc_t activation;
-    dnnl_binary_desc_t add;
+    dnnl_binary_desc_t binary;
+    dnnl_matmul_desc_t matmul;
+    dnnl_reduction_desc_t mean;
+    dnnl_resampling_desc_t resize;
   } d;
   dnnl_status_t code = dnnl_unimplemented;
   switch (op->kind) {
@@ -100,17 +124,21 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
         &l->weights->md, bias, &l->destination->md, w.strides, w.dilations, w.pad_before,
         w.pad_after);
     break;
+  case QB__OP_DECONVOLUTION:
+    code = dnnl_dilated_deconvolution_forward_desc_init(
+        &d.deconvolution, dnnl_forward_inference, dnnl_deconvolution_direct, &l->source->md,
+        &l->weights->md, bias, &l->destination->md, w.strides, w.dilations, w.pad_before,
+        w.pad_after);
+    break;
   case QB__OP_DENSE:
     code = dnnl_inner_product_forward_desc_init(&d.dense, dnnl_forward_inference, &l->source->md,
                                                 &l->weights->md, bias, &l->destination->md);
     break;
   case QB__OP_MAX_POOL:
   case QB__OP_AVERAGE_POOL:
-    code = dnnl_pooling_v2_forward_desc_init(
-        &d.pool, dnnl_forward_inference,
-        op->kind == QB__OP_MAX_POOL ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
-        &l->source->md, &l->destination->md, w.strides, w.kernel, w.dilations, w.pad_before,
-        w.pad_after);
+    code = dnnl_pooling_v2_forward_desc_init(&d.pool, dnnl_forward_inference, qb__pool_of(op),
+                                             &l->source->md, &l->destination->md, w.strides,
+                                             w.kernel, w.dilations, w.pad_before, w.pad_after);
     break;
   case QB__OP_LRN:
     code = dnnl_lrn_forward_desc_init(&d.lrn, dnnl_forward_inference, dnnl_lrn_across_channels,
@@ -120,17 +148,39 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
   case QB__OP_SOFTMAX:
     code =
         dnnl_softmax_v2_forward_desc_init(&d.softmax, dnnl_forward_inference, dnnl_softmax_accurate,
-                                          &l->source->md, &l->destination->md, 1);
+                                          &l->source->md, &l->destination->md, (int)op->axis + 1);
     break;
-  case QB__OP_ACTIVATION:
-    code = dnnl_eltwise_forward_desc_init(&d.activation, dnnl_forward_inference, dnnl_eltwise_relu,
-                                          &l->source->md, 0.0f, 0.0f);
+  case QB__OP_ACTIVATION: {
+    const qb__eltwise e = qb__eltwise_of(op);
+    code = dnnl_eltwise_forward_desc_init(&d.activation, dnnl_forward_inference, e.kind,
+                                          &l->source->md, e.alpha, e.beta);
     break;
+  }
   case QB__OP_ADD:
-    code = dnnl_binary_desc_init(&d.add, dnnl_binary_add, &l->source->md, &l->addend->md,
+  case QB__OP_SUBTRACT:
+  case QB__OP_MULTIPLY:
+  case QB__OP_DIVIDE:
+    code = dnnl_binary_desc_init(&d.binary, qb__binary_of(op->kind), &l->source->md, &l->addend->md,
                                  &l->destination->md);
     break;
+  case QB__OP_MATMUL:
+    code = dnnl_matmul_desc_init(&d.matmul, &l->source->md, &l->weights->md, NULL,
+                                 &l->destination->md);
+    break;
+  case QB__OP_MEAN:
+    code = dnnl_reduction_desc_init(&d.mean, dnnl_reduction_mean, &l->source->md,
+                                    &l->destination->md, 0, 0);
+    break;
+  case QB__OP_RESIZE:
+    code = dnnl_resampling_forward_desc_init(&d.resize, dnnl_forward_inference,
+                                             op->linear ? dnnl_resampling_linear
+                                                        : dnnl_resampling_nearest,
+                                             NULL, &l->source->md, &l->destination->md);
+    break;
   case QB__OP_BATCH_NORM:
+  case QB__OP_CONCAT:
+  case QB__OP_PAD:
+  case QB__OP_TRANSPOSE:
   case QB__OP_FLATTEN: break;
   }
   return code ? code : dnnl_primitive_desc_create(result, &d, attributes, engine, NULL);

@@ -5,15 +5,14 @@
 #include "core/alloc.h"
 #include "engine/onednn_impl.h"
 
-qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
+qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_format_tag_t tag,
                          qb__layout **layout)
 {
   qb__layout *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   const dnnl_status_t code =
-      dnnl_memory_desc_create_with_tag(&self->md, dims->count, dims->at, dnnl_f32,
-                                       any ? dnnl_format_tag_any : qb__plain_tag(dims->count));
+      dnnl_memory_desc_create_with_tag(&self->md, dims->count, dims->at, dnnl_f32, tag);
   if (code) {
     qb__free(context, self);
     return qb__onednn_error(code, "describing a tensor");
@@ -34,6 +33,39 @@ qb_status qb__layout_of(const qb_context *context, qb__const_md md, qb__layout *
   }
   *layout = self;
   return QB_OK;
+}
+
+/* Takes a descriptor over, also on failure. */
+static qb_status adopt(const qb_context *context, dnnl_memory_desc_t md, qb__layout **layout)
+{
+  qb__layout *self = qb__calloc(context, 1, sizeof *self);
+  if (!self) {
+    dnnl_memory_desc_destroy(md);
+    return QB_ERROR_NO_MEMORY;
+  }
+  self->md = md;
+  *layout = self;
+  return QB_OK;
+}
+
+qb_status qb__layout_part(const qb_context *context, const qb__layout *whole, const qb__dims *dims,
+                          const int64_t *offsets, qb__layout **part)
+{
+  dnnl_memory_desc_t md = NULL;
+  const dnnl_status_t code = dnnl_memory_desc_create_submemory(&md, whole->md, dims->at, offsets);
+  return code ? qb__onednn_error(dnnl_unimplemented, "a part of a tensor")
+              : adopt(context, md, part);
+}
+
+qb_status qb__layout_permuted(const qb_context *context, const qb__layout *layout, int count,
+                              const uint32_t *order, qb__layout **permuted)
+{
+  dnnl_memory_desc_t md = NULL;
+  int positions[DNNL_MAX_NDIMS];
+  for (int i = 0; i < count; i++)
+    positions[order[i]] = i;
+  const dnnl_status_t code = dnnl_memory_desc_permute_axes(&md, layout->md, positions);
+  return code ? qb__onednn_error(code, "permuting a tensor") : adopt(context, md, permuted);
 }
 
 void qb__layout_free(const qb_context *context, qb__layout *layout)
@@ -84,9 +116,9 @@ dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
   return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);
 }
 
-dnnl_status_t qb__append_relu(dnnl_post_ops_t post_ops)
+dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise)
 {
-  return dnnl_post_ops_append_eltwise(post_ops, dnnl_eltwise_relu, 0.0f, 0.0f);
+  return dnnl_post_ops_append_eltwise(post_ops, eltwise->kind, eltwise->alpha, eltwise->beta);
 }
 
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *l,
@@ -101,6 +133,11 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
         result, engine, dnnl_forward_inference, dnnl_convolution_auto, l->source->md,
         l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after,
         attributes);
+  case QB__OP_DECONVOLUTION:
+    return dnnl_deconvolution_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, dnnl_deconvolution_direct, l->source->md,
+        l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after,
+        attributes);
   case QB__OP_DENSE:
     return dnnl_inner_product_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
                                                             l->source->md, l->weights->md, bias,
@@ -108,26 +145,43 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
   case QB__OP_MAX_POOL:
   case QB__OP_AVERAGE_POOL:
     return dnnl_pooling_forward_primitive_desc_create(
-        result, engine, dnnl_forward_inference,
-        op->kind == QB__OP_MAX_POOL ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
-        l->source->md, l->destination->md, w.strides, w.kernel, w.dilations, w.pad_before,
-        w.pad_after, attributes);
+        result, engine, dnnl_forward_inference, qb__pool_of(op), l->source->md, l->destination->md,
+        w.strides, w.kernel, w.dilations, w.pad_before, w.pad_after, attributes);
   case QB__OP_LRN:
     return dnnl_lrn_forward_primitive_desc_create(
         result, engine, dnnl_forward_inference, dnnl_lrn_across_channels, l->source->md,
         l->destination->md, op->lrn_size, op->lrn_alpha, op->lrn_beta, op->lrn_k, attributes);
   case QB__OP_SOFTMAX:
-    return dnnl_softmax_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
-                                                      dnnl_softmax_accurate, l->source->md,
-                                                      l->destination->md, 1, attributes);
-  case QB__OP_ACTIVATION:
+    return dnnl_softmax_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference, dnnl_softmax_accurate, l->source->md,
+        l->destination->md, (int)op->axis + 1, attributes);
+  case QB__OP_ACTIVATION: {
+    const qb__eltwise e = qb__eltwise_of(op);
     return dnnl_eltwise_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
-                                                      dnnl_eltwise_relu, l->source->md,
-                                                      l->destination->md, 0.0f, 0.0f, attributes);
+                                                      e.kind, l->source->md, l->destination->md,
+                                                      e.alpha, e.beta, attributes);
+  }
   case QB__OP_ADD:
-    return dnnl_binary_primitive_desc_create(result, engine, dnnl_binary_add, l->source->md,
+  case QB__OP_SUBTRACT:
+  case QB__OP_MULTIPLY:
+  case QB__OP_DIVIDE:
+    return dnnl_binary_primitive_desc_create(result, engine, qb__binary_of(op->kind), l->source->md,
                                              l->addend->md, l->destination->md, attributes);
+  case QB__OP_MATMUL:
+    return dnnl_matmul_primitive_desc_create(result, engine, l->source->md, l->weights->md, NULL,
+                                             l->destination->md, attributes);
+  case QB__OP_MEAN:
+    return dnnl_reduction_primitive_desc_create(result, engine, dnnl_reduction_mean, l->source->md,
+                                                l->destination->md, 0, 0, attributes);
+  case QB__OP_RESIZE:
+    return dnnl_resampling_forward_primitive_desc_create(
+        result, engine, dnnl_forward_inference,
+        op->linear ? dnnl_resampling_linear : dnnl_resampling_nearest, NULL, l->source->md,
+        l->destination->md, attributes);
   case QB__OP_BATCH_NORM:
+  case QB__OP_CONCAT:
+  case QB__OP_PAD:
+  case QB__OP_TRANSPOSE:
   case QB__OP_FLATTEN: break;
   }
   return dnnl_unimplemented;

@@ -36,8 +36,8 @@ typedef struct qb__onednn_window {
 
 void qb__onednn_window_of(const qb__window *window, qb__onednn_window *result);
 
-/* A row-major layout, or one that oneDNN chooses when `any`. */
-qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, bool any,
+/* The layout of a tag: row-major, blocks, or one that oneDNN chooses. */
+qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_format_tag_t tag,
                          qb__layout **layout);
 
 /* A copy of a descriptor that oneDNN owns. */
@@ -52,8 +52,22 @@ typedef struct qb__layouts {
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *layouts,
                            const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result);
 
+/* An activation as oneDNN knows it. */
+typedef struct qb__eltwise {
+  dnnl_alg_kind_t kind;
+  float alpha, beta;
+} qb__eltwise;
+
+qb__eltwise qb__eltwise_of(const qb__operator *op);
+
+/* oneDNN's name for a sum, difference, product or quotient. */
+dnnl_alg_kind_t qb__binary_of(qb__op_kind kind);
+
+/* oneDNN's name for a pool. */
+dnnl_alg_kind_t qb__pool_of(const qb__operator *op);
+
 /* Appends what is fused behind an operator. */
 dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops);
-dnnl_status_t qb__append_relu(dnnl_post_ops_t post_ops);
+dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise);
 
 #endif

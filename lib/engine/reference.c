@@ -1,60 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/reference.h"
+#include "engine/reference_impl.h"
 
 #include "core/alloc.h"
 #include "core/error.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
-
-/*
- * One output channel of a convolution of one sample. Sums are doubles: the reference is the truth.
- */
-static void convolve_channel(const qb__graph *g, const qb__operator *op, const float *x, int64_t o,
-                             double *sums, float *y)
-{
-  const qb__tensor *in = &g->tensors[op->input], *w = &g->tensors[op->weights];
-  const qb__tensor *out = &g->tensors[op->output];
-  const qb__window *win = &op->window;
-  const int64_t ih = in->dims[1], iw = in->dims[2], oh = out->dims[1], ow = out->dims[2];
-  const int64_t per_group = w->dims[1], group = o / (w->dims[0] / op->groups);
-  for (int64_t i = 0; i < oh * ow; i++)
-    sums[i] = op->bias == QB__NONE ? 0 : g->tensors[op->bias].constant[o];
-  for (int64_t c = 0; c < per_group; c++) {
-    const float *plane = x + (group * per_group + c) * ih * iw;
-    for (int64_t ky = 0; ky < win->kernel[0]; ky++)
-      for (int64_t kx = 0; kx < win->kernel[1]; kx++) {
-        const float weight =
-            w->constant[((o * per_group + c) * win->kernel[0] + ky) * win->kernel[1] + kx];
-        for (int64_t row = 0; row < oh; row++) {
-          const int64_t sy = row * win->strides[0] + ky * win->dilations[0] - win->pad_before[0];
-          if (sy < 0 || sy >= ih)
-            continue;
-          const int64_t shift = kx * win->dilations[1] - win->pad_before[1];
-          for (int64_t col = 0; col < ow; col++) {
-            const int64_t sx = col * win->strides[1] + shift;
-            if (sx >= 0 && sx < iw)
-              sums[row * ow + col] += (double)weight * plane[sy * iw + sx];
-          }
-        }
-      }
-  }
-  for (int64_t i = 0; i < oh * ow; i++)
-    y[o * oh * ow + i] = (float)sums[i];
-}
-
-static qb_status convolve(const qb__graph *g, const qb__operator *op, const float *x, float *y)
-{
-  const qb__tensor *out = &g->tensors[op->output];
-  double *sums = qb__calloc(g->context, (size_t)(out->dims[1] * out->dims[2]), sizeof *sums);
-  if (!sums)
-    return QB_ERROR_NO_MEMORY;
-  for (int64_t o = 0; o < out->dims[0]; o++)
-    convolve_channel(g, op, x, o, sums, y);
-  qb__free(g->context, sums);
-  return QB_OK;
-}
 
 static void dense(const qb__graph *g, const qb__operator *op, const float *x, float *y)
 {
@@ -67,34 +18,11 @@ static void dense(const qb__graph *g, const qb__operator *op, const float *x, fl
   }
 }
 
-static void pool(const qb__graph *g, const qb__operator *op, const float *x, float *y)
-{
-  const qb__tensor *in = &g->tensors[op->input], *out = &g->tensors[op->output];
-  const qb__window *win = &op->window;
-  for (int64_t c = 0; c < out->dims[0]; c++)
-    for (int64_t row = 0; row < out->dims[1]; row++)
-      for (int64_t col = 0; col < out->dims[2]; col++) {
-        double sum = 0, largest = -DBL_MAX;
-        int64_t count = 0;
-        for (int64_t ky = 0; ky < win->kernel[0]; ky++)
-          for (int64_t kx = 0; kx < win->kernel[1]; kx++) {
-            const int64_t sy = row * win->strides[0] + ky * win->dilations[0] - win->pad_before[0];
-            const int64_t sx = col * win->strides[1] + kx * win->dilations[1] - win->pad_before[1];
-            if (sy < 0 || sy >= in->dims[1] || sx < 0 || sx >= in->dims[2])
-              continue;
-            const double value = x[(c * in->dims[1] + sy) * in->dims[2] + sx];
-            sum += value;
-            largest = value > largest ? value : largest;
-            count++;
-          }
-        *y++ = (float)(op->kind == QB__OP_MAX_POOL ? largest : sum / (double)count);
-      }
-}
-
 static void normalise(const qb__graph *g, const qb__operator *op, const float *x, float *y)
 {
   const qb__tensor *t = &g->tensors[op->output];
-  const int64_t channels = t->dims[0], plane = t->dims[1] * t->dims[2], half = op->lrn_size / 2;
+  const int64_t channels = t->dims[0], plane = (int64_t)t->elements / channels,
+                half = op->lrn_size / 2;
   for (int64_t c = 0; c < channels; c++)
     for (int64_t i = 0; i < plane; i++) {
       double squares = 0;
@@ -119,38 +47,123 @@ static void batch_norm(const qb__graph *g, const qb__operator *op, const float *
   }
 }
 
-static void softmax(const float *x, float *y, size_t count)
+static void softmax(const qb__graph *g, const qb__operator *op, const float *x, float *y)
 {
-  double largest = x[0], sum = 0;
-  for (size_t i = 0; i < count; i++)
-    largest = x[i] > largest ? x[i] : largest;
-  for (size_t i = 0; i < count; i++)
-    sum += exp(x[i] - largest);
-  for (size_t i = 0; i < count; i++)
-    y[i] = (float)(exp(x[i] - largest) / sum);
+  const qb__tensor *t = &g->tensors[op->output];
+  int64_t inner = 1;
+  for (uint32_t i = op->axis + 1; i < t->rank; i++)
+    inner *= t->dims[i];
+  const int64_t size = t->dims[op->axis], outer = (int64_t)t->elements / (inner * size);
+  for (int64_t o = 0; o < outer; o++)
+    for (int64_t i = 0; i < inner; i++) {
+      const float *from = x + o * size * inner + i;
+      float *to = y + o * size * inner + i;
+      double largest = from[0], sum = 0;
+      for (int64_t n = 1; n < size; n++)
+        largest = from[n * inner] > largest ? from[n * inner] : largest;
+      for (int64_t n = 0; n < size; n++)
+        sum += exp(from[n * inner] - largest);
+      for (int64_t n = 0; n < size; n++)
+        to[n * inner] = (float)(exp(from[n * inner] - largest) / sum);
+    }
 }
 
-static qb_status run_operator(const qb__graph *g, const qb__operator *op, const float *x,
-                              const float *addend, float *y)
+static double activate(const qb__operator *op, double x)
+{
+  switch (op->activation) {
+  case QB__ACTIVATION_NONE: break;
+  case QB__ACTIVATION_RELU: return x > 0 ? x : op->alpha * x;
+  case QB__ACTIVATION_CLIP: return fmin(fmax(x, op->alpha), op->beta);
+  case QB__ACTIVATION_SIGMOID: return 1 / (1 + exp(-x));
+  case QB__ACTIVATION_TANH: return tanh(x);
+  case QB__ACTIVATION_HARD_SWISH: return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+  case QB__ACTIVATION_LINEAR: return op->alpha * x + op->beta;
+  case QB__ACTIVATION_POWER: return op->alpha * pow(x, op->beta);
+  }
+  return x;
+}
+
+static double combine(qb__op_kind kind, double a, double b)
+{
+  switch (kind) {
+  case QB__OP_SUBTRACT: return a - b;
+  case QB__OP_MULTIPLY: return a * b;
+  case QB__OP_DIVIDE: return a / b;
+  default: return a + b; /* also what is fused */
+  }
+}
+
+/* y = x with `second` beside it, repeated along its dimensions of 1. */
+static void binary(const qb__graph *g, const qb__operator *op, const float *second, float *y)
+{
+  const qb__tensor *t = &g->tensors[op->output], *s = &g->tensors[op->addend];
+  int64_t at[QB_MAX_DIMS];
+  for (size_t i = 0; i < t->elements; i++) {
+    qb__reference_position(t, i, at);
+    size_t from = 0;
+    for (uint32_t d = 0; d < t->rank; d++)
+      from = from * (size_t)s->dims[d] + (s->dims[d] == 1 ? 0 : (size_t)at[d]);
+    y[i] = (float)combine(op->kind, y[i], second[from]);
+  }
+}
+
+static void matmul(const qb__graph *g, const qb__operator *op, const float *x, const float *second,
+                   float *y)
+{
+  const qb__tensor *a = &g->tensors[op->input], *b = &g->tensors[op->addend];
+  const qb__tensor *t = &g->tensors[op->output];
+  const uint32_t rank = t->rank;
+  const size_t depth = (size_t)a->dims[rank - 1], columns = (size_t)b->dims[rank - 1];
+  int64_t at[QB_MAX_DIMS];
+  for (size_t i = 0; i < t->elements; i++) {
+    qb__reference_position(t, i, at);
+    size_t matrix = 0;
+    for (uint32_t d = 0; d + 2 < rank; d++)
+      matrix = matrix * (size_t)b->dims[d] + (b->dims[d] == 1 ? 0 : (size_t)at[d]);
+    const float *row = x + i / columns * depth;
+    const float *column = second + matrix * depth * columns + i % columns;
+    double sum = 0;
+    for (size_t k = 0; k < depth; k++)
+      sum += (double)row[k] * column[k * columns];
+    y[i] = (float)sum;
+  }
+}
+
+static qb_status run_operator(const qb__graph *g, const qb__operator *op,
+                              const qb__reference_inputs *in, float *y)
 {
   const size_t count = g->tensors[op->output].elements;
+  const float *x = in->values[0], *second = op->addend == QB__NONE ? NULL : in->values[1];
   qb_status status = QB_OK;
   switch (op->kind) {
-  case QB__OP_CONVOLUTION: status = convolve(g, op, x, y); break;
-  case QB__OP_DENSE: dense(g, op, x, y); break;
-  case QB__OP_BATCH_NORM: batch_norm(g, op, x, y); break;
+  case QB__OP_CONVOLUTION:
+  case QB__OP_DECONVOLUTION: status = qb__reference_convolve(g, op, x, y); break;
   case QB__OP_MAX_POOL:
-  case QB__OP_AVERAGE_POOL: pool(g, op, x, y); break;
+  case QB__OP_AVERAGE_POOL: qb__reference_pool(g, op, x, y); break;
+  case QB__OP_DENSE: dense(g, op, x, y); break;
+  case QB__OP_MATMUL:
+    matmul(g, op, x, second, y);
+    second = NULL;
+    break;
+  case QB__OP_BATCH_NORM: batch_norm(g, op, x, y); break;
   case QB__OP_LRN: normalise(g, op, x, y); break;
-  case QB__OP_SOFTMAX: softmax(x, y, count); break;
+  case QB__OP_SOFTMAX: softmax(g, op, x, y); break;
+  case QB__OP_MEAN:
+  case QB__OP_RESIZE:
+  case QB__OP_CONCAT:
+  case QB__OP_PAD:
+  case QB__OP_TRANSPOSE: qb__reference_rearrange(g, op, in, y); break;
   case QB__OP_ACTIVATION:
   case QB__OP_ADD:
+  case QB__OP_SUBTRACT:
+  case QB__OP_MULTIPLY:
+  case QB__OP_DIVIDE:
   case QB__OP_FLATTEN: memcpy(y, x, count * sizeof *y); break;
   }
-  for (size_t i = 0; addend && i < count; i++)
-    y[i] += addend[i];
+  if (second)
+    binary(g, op, second, y);
   for (size_t i = 0; op->activation && i < count; i++)
-    y[i] = y[i] > 0 ? y[i] : 0;
+    y[i] = (float)activate(op, y[i]);
   return status;
 }
 
@@ -168,8 +181,28 @@ static void look_at(qb__range *range, const float *values, size_t count)
   range->deviation = sqrt(fmax(0, squares / (double)count - mean * mean));
 }
 
-qb_status qb__reference_run(const qb__graph *graph, uint32_t batch, const float *input,
-                            float *output, qb__range *ranges)
+static qb_status run_batch(const qb__graph *g, const qb__operator *op, uint32_t batch,
+                           float *const *values)
+{
+  qb__reference_inputs in = {0, NULL};
+  while (qb__operator_input(op, in.count) != QB__NONE)
+    in.count++;
+  in.values = qb__calloc(g->context, in.count, sizeof *in.values);
+  qb_status status = in.values ? QB_OK : QB_ERROR_NO_MEMORY;
+  for (uint32_t b = 0; b < batch && !status; b++) {
+    for (size_t i = 0; i < in.count; i++) {
+      const int32_t tensor = qb__operator_input(op, i);
+      const qb__tensor *t = &g->tensors[tensor];
+      in.values[i] = t->constant ? t->constant : values[tensor] + b * t->elements;
+    }
+    status = run_operator(g, op, &in, values[op->output] + b * g->tensors[op->output].elements);
+  }
+  qb__free(g->context, in.values);
+  return status;
+}
+
+qb_status qb__reference_run(const qb__graph *graph, uint32_t batch, const float *const *inputs,
+                            float *const *outputs, qb__range *ranges)
 {
   float **values = qb__calloc(graph->context, graph->tensor_count, sizeof *values);
   qb_status status = values ? QB_OK : QB_ERROR_NO_MEMORY;
@@ -179,23 +212,18 @@ qb_status qb__reference_run(const qb__graph *graph, uint32_t batch, const float 
     values[t] = qb__calloc(graph->context, graph->tensors[t].elements * batch, sizeof(float));
     status = values[t] ? QB_OK : QB_ERROR_NO_MEMORY;
   }
-  if (!status)
-    memcpy(values[graph->input], input,
-           graph->tensors[graph->input].elements * batch * sizeof *input);
+  for (size_t i = 0; i < graph->input_count && !status; i++)
+    memcpy(values[graph->inputs[i]], inputs[i],
+           graph->tensors[graph->inputs[i]].elements * batch * sizeof(float));
   for (size_t i = 0; i < graph->operator_count && !status; i++) {
     const qb__operator *op = &graph->operators[i];
-    const size_t in = graph->tensors[op->input].elements;
-    const size_t out = graph->tensors[op->output].elements;
-    for (uint32_t b = 0; b < batch && !status; b++)
-      status = run_operator(graph, op, values[op->input] + b * in,
-                            op->addend == QB__NONE ? NULL : values[op->addend] + b * out,
-                            values[op->output] + b * out);
-    if (ranges)
-      look_at(&ranges[op->output], values[op->output], out * batch);
+    status = run_batch(graph, op, batch, values);
+    if (ranges && !status)
+      look_at(&ranges[op->output], values[op->output], graph->tensors[op->output].elements * batch);
   }
-  if (!status)
-    memcpy(output, values[graph->output],
-           graph->tensors[graph->output].elements * batch * sizeof *output);
+  for (size_t i = 0; i < graph->output_count && !status; i++)
+    memcpy(outputs[i], values[graph->outputs[i]],
+           graph->tensors[graph->outputs[i]].elements * batch * sizeof(float));
   for (size_t t = 0; values && t < graph->tensor_count; t++)
     qb__free(graph->context, values[t]);
   qb__free(graph->context, values);

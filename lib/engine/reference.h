@@ -18,7 +18,7 @@ typedef struct qb__range {
  * Runs a graph on `batch` samples, row-major, one operator after the other. `ranges`, one element a
  * tensor of the graph, is filled for the activations if not NULL.
  */
-qb_status qb__reference_run(const qb__graph *graph, uint32_t batch, const float *input,
-                            float *output, qb__range *ranges);
+qb_status qb__reference_run(const qb__graph *graph, uint32_t batch, const float *const *inputs,
+                            float *const *outputs, qb__range *ranges);
 
 #endif

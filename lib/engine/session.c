@@ -143,16 +143,31 @@ qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepa
   return status;
 }
 
+static qb_status check_tensors(const qb_session *session, const void *const *inputs,
+                               void *const *outputs)
+{
+  const qb_model_info *info = &session->model->info;
+  bool complete = session->model->is_workload || (inputs && outputs);
+  for (uint32_t i = 0; complete && i < info->inputs; i++)
+    complete = inputs[i] != NULL;
+  for (uint32_t i = 0; complete && i < info->outputs; i++)
+    complete = outputs[i] != NULL;
+  return complete ? QB_OK
+                  : qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                             "model '%s' needs memory for each of its %u inputs and %u outputs; "
+                             "pass them all",
+                             info->name, info->inputs, info->outputs);
+}
+
 static qb_status run_round(qb_session *session, uint32_t batch, const void *const *inputs,
                            void *const *outputs, qb_operator_time *times)
 {
   qb_status status = check_batch(session, batch);
   if (status)
     return status;
-  if (!session->model->is_workload && (!inputs || !inputs[0] || !outputs || !outputs[0]))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "model '%s' needs memory for its input and its output; pass both",
-                    session->model->info.name);
+  status = check_tensors(session, inputs, outputs);
+  if (status)
+    return status;
   if (!is_ready(session, batch))
     status = qb_session_prepare(session, batch, NULL);
   round_task task = {session, batch, inputs, outputs, times};

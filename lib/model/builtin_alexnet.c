@@ -44,7 +44,7 @@ static int32_t convolution(builder *b, const char *name, int32_t x, int64_t chan
   const int32_t w = weights(b, name, "weights", 4, dims, mean_square);
   const int32_t bias = weights(b, name, "bias", 1, dims, 1);
   x = qb__graph_convolution(b->graph, name, x, w, bias, &window, groups);
-  return qb__graph_activation(b->graph, name, x, QB__ACTIVATION_RELU);
+  return qb__graph_activation(b->graph, name, x, QB__ACTIVATION_RELU, 0, 0);
 }
 
 static int32_t normalisation(builder *b, const char *name, int32_t x)
@@ -56,7 +56,7 @@ static int32_t normalisation(builder *b, const char *name, int32_t x)
 static int32_t pool(builder *b, const char *name, int32_t x)
 {
   const qb__window window = {.kernel = {3, 3}, .strides = {2, 2}, .dilations = {1, 1}};
-  return qb__graph_pool(b->graph, name, QB__OP_MAX_POOL, x, &window);
+  return qb__graph_pool(b->graph, name, QB__OP_MAX_POOL, x, &window, false);
 }
 
 static int32_t dense(builder *b, const char *name, int32_t x, int64_t outputs, float mean_square)
@@ -90,10 +90,10 @@ void qb__build_alexnet(qb__graph *graph, const qb__builtin_size *size)
   x = pool(&b, "pool5", x);
   x = qb__graph_flatten(graph, "flatten", x);
   x = dense(&b, "fc6", x, 4096 / d, 3);
-  x = qb__graph_activation(graph, "fc6", x, QB__ACTIVATION_RELU);
+  x = qb__graph_activation(graph, "fc6", x, QB__ACTIVATION_RELU, 0, 0);
   x = dense(&b, "fc7", x, 4096 / d, 1);
-  x = qb__graph_activation(graph, "fc7", x, QB__ACTIVATION_RELU);
+  x = qb__graph_activation(graph, "fc7", x, QB__ACTIVATION_RELU, 0, 0);
   x = dense(&b, "fc8", x, size->classes, 1);
-  x = qb__graph_softmax(graph, "probabilities", x);
+  x = qb__graph_softmax(graph, "probabilities", x, 0);
   qb__graph_output(graph, x);
 }

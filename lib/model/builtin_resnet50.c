@@ -53,7 +53,7 @@ static int32_t convolution(builder *b, const char *name, int32_t x, int64_t chan
 
 static int32_t relu(builder *b, const char *name, int32_t x)
 {
-  return qb__graph_activation(b->graph, name, x, QB__ACTIVATION_RELU);
+  return qb__graph_activation(b->graph, name, x, QB__ACTIVATION_RELU, 0, 0);
 }
 
 /* A bottleneck block; the first of a stage projects its input to the new shape. */
@@ -86,7 +86,7 @@ void qb__build_resnet50(qb__graph *graph, const qb__builtin_size *size)
                              .dilations = {1, 1},
                              .pad_before = {1, 1},
                              .pad_after = {1, 1}};
-  x = qb__graph_pool(graph, "pool", QB__OP_MAX_POOL, x, &window);
+  x = qb__graph_pool(graph, "pool", QB__OP_MAX_POOL, x, &window, false);
   for (int stage = 0; stage < 4; stage++)
     for (int i = 0; i < blocks[stage]; i++)
       x = block(&b, stage + 1, i, x, (64 / size->divisor) << stage, stage > 0 && i == 0 ? 2 : 1);
@@ -94,7 +94,7 @@ void qb__build_resnet50(qb__graph *graph, const qb__builtin_size *size)
     return;
   const int64_t *dims = graph->tensors[x].dims;
   const qb__window all = {.kernel = {dims[1], dims[2]}, .strides = {1, 1}, .dilations = {1, 1}};
-  x = qb__graph_pool(graph, "global_pool", QB__OP_AVERAGE_POOL, x, &all);
+  x = qb__graph_pool(graph, "global_pool", QB__OP_AVERAGE_POOL, x, &all, false);
   x = qb__graph_flatten(graph, "flatten", x);
   if (graph->status)
     return;
@@ -103,5 +103,5 @@ void qb__build_resnet50(qb__graph *graph, const qb__builtin_size *size)
       constant(&b, "classifier", "weights", 2, classifier, 0, sqrtf(1.0f / (float)classifier[1]));
   const int32_t bias = constant(&b, "classifier", "bias", 1, classifier, 0, 0.05f);
   x = qb__graph_dense(graph, "classifier", x, weights, bias);
-  qb__graph_output(graph, qb__graph_softmax(graph, "probabilities", x));
+  qb__graph_output(graph, qb__graph_softmax(graph, "probabilities", x, 0));
 }

@@ -15,18 +15,37 @@ enum { QB__NONE = -1 };
 
 typedef enum qb__op_kind {
   QB__OP_CONVOLUTION,
-  QB__OP_BATCH_NORM, /* removed by qb__graph_optimize() */
+  QB__OP_DECONVOLUTION, /* transposed convolution */
+  QB__OP_BATCH_NORM,    /* removed by qb__graph_optimize() */
   QB__OP_ACTIVATION,
   QB__OP_ADD,
+  QB__OP_SUBTRACT,
+  QB__OP_MULTIPLY,
+  QB__OP_DIVIDE,
   QB__OP_MAX_POOL,
   QB__OP_AVERAGE_POOL,
   QB__OP_LRN,     /* across channels */
   QB__OP_DENSE,   /* fully connected, over all dimensions of a sample */
-  QB__OP_SOFTMAX, /* over all dimensions of a sample */
-  QB__OP_FLATTEN  /* the same elements in another shape */
+  QB__OP_MATMUL,  /* over the last two dimensions */
+  QB__OP_SOFTMAX, /* along one axis */
+  QB__OP_MEAN,    /* over some axes */
+  QB__OP_RESIZE,  /* of the dimensions behind the channels */
+  QB__OP_CONCAT,
+  QB__OP_PAD, /* or crop */
+  QB__OP_TRANSPOSE,
+  QB__OP_FLATTEN /* the same elements in another shape */
 } qb__op_kind;
 
-typedef enum qb__activation { QB__ACTIVATION_NONE, QB__ACTIVATION_RELU } qb__activation;
+typedef enum qb__activation {
+  QB__ACTIVATION_NONE,
+  QB__ACTIVATION_RELU, /* alpha * x below 0 */
+  QB__ACTIVATION_CLIP, /* to alpha..beta */
+  QB__ACTIVATION_SIGMOID,
+  QB__ACTIVATION_TANH,
+  QB__ACTIVATION_HARD_SWISH, /* x * min(max(x / 6 + 1 / 2, 0), 1) */
+  QB__ACTIVATION_LINEAR,     /* alpha * x + beta */
+  QB__ACTIVATION_POWER       /* alpha * x ^ beta */
+} qb__activation;
 
 typedef struct qb__tensor {
   char *name;
@@ -36,13 +55,18 @@ typedef struct qb__tensor {
   float *constant;           /* owned values, row-major; NULL for activations */
 } qb__tensor;
 
-/* Sliding window of a convolution or pool; [0] is vertical, [1] horizontal. */
+enum { QB__MOST_SPATIAL = 3 };
+
+/*
+ * Sliding window of a convolution or pool over the dimensions behind the channels: rows and columns
+ * of an image. As many elements count as there are such dimensions.
+ */
 typedef struct qb__window {
-  int64_t kernel[2];
-  int64_t strides[2];
-  int64_t dilations[2];  /* 1: dense */
-  int64_t pad_before[2]; /* rows above, columns left */
-  int64_t pad_after[2];
+  int64_t kernel[QB__MOST_SPATIAL];
+  int64_t strides[QB__MOST_SPATIAL];
+  int64_t dilations[QB__MOST_SPATIAL];  /* 1: dense */
+  int64_t pad_before[QB__MOST_SPATIAL]; /* rows above, columns left */
+  int64_t pad_after[QB__MOST_SPATIAL];  /* deconvolution: less than 0 for rows added below */
 } qb__window;
 
 typedef struct qb__operator {
@@ -52,13 +76,23 @@ typedef struct qb__operator {
   int32_t weights;        /* constant; convolution, dense: O, I/groups, H, W; batch norm: scale */
   int32_t bias;           /* constant of O elements, or QB__NONE; batch norm: shift */
   int32_t mean, variance; /* constants of a batch norm */
-  int32_t addend;         /* second input of an add; fused: added before the activation */
-  int32_t output;         /* activation written */
-  qb__activation activation; /* of an activation; fused: applied last */
-  qb__window window;         /* convolution, pools */
-  int64_t groups;            /* convolution */
-  float epsilon;             /* batch norm */
-  int64_t lrn_size;          /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
+  int32_t addend; /* second input of add to divide and matmul; fused: added before the activation */
+  int32_t *rest;  /* concat: the inputs behind the first; owned */
+  size_t rest_count;
+  int32_t output;              /* activation written */
+  qb__activation activation;   /* of an activation; fused: applied last */
+  float alpha, beta;           /* of the activation */
+  qb__window window;           /* convolutions, pools */
+  bool include_padding;        /* average pool: padding counts as zeros */
+  int64_t groups;              /* convolutions */
+  uint32_t axis;               /* softmax, concat */
+  uint32_t axes;               /* mean: bit i for dimension i */
+  uint32_t order[QB_MAX_DIMS]; /* transpose: output dimension i is input dimension order[i] */
+  int64_t before[QB_MAX_DIMS]; /* pad: elements added, or cut where negative, in each dimension */
+  float value;                 /* pad */
+  bool linear;                 /* resize: between neighbours, else the nearest */
+  float epsilon;               /* batch norm */
+  int64_t lrn_size;            /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
   float lrn_alpha, lrn_beta, lrn_k;
 } qb__operator;
 
@@ -69,11 +103,17 @@ typedef struct qb__graph {
   qb__tensor *tensors;
   size_t operator_count, operator_capacity;
   qb__operator *operators;
-  int32_t input, output; /* activations; the networks so far have one of each */
+  size_t input_count, input_capacity;
+  int32_t *inputs; /* activations */
+  size_t output_count, output_capacity;
+  int32_t *outputs; /* activations, each once and none of them an input */
 } qb__graph;
 
 void qb__graph_init(qb__graph *graph, qb_context *context);
 void qb__graph_clear(qb__graph *graph);
+
+/* The activations, or constants, that an operator reads beside weights: from 0 on, QB__NONE last. */
+int32_t qb__operator_input(const qb__operator *op, size_t index);
 
 /*
  * Building. Each function adds an operator behind those there are, works out the shape of its
@@ -85,29 +125,53 @@ int32_t qb__graph_input(qb__graph *graph, const char *name, uint32_t rank, const
 /* A constant whose values the caller writes into graph->tensors[result].constant, if not failed. */
 int32_t qb__graph_constant(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims);
 
-/* Weights are O, I/groups, H, W: they give the window's kernel. */
+/* Weights are O, I/groups, H, W: they give the window's kernel. Images have 1 to 3 dimensions. */
 int32_t qb__graph_convolution(qb__graph *graph, const char *name, int32_t x, int32_t weights,
                               int32_t bias, const qb__window *window, int64_t groups);
+int32_t qb__graph_deconvolution(qb__graph *graph, const char *name, int32_t x, int32_t weights,
+                                int32_t bias, const qb__window *window, int64_t groups);
 int32_t qb__graph_batch_norm(qb__graph *graph, const char *name, int32_t x, int32_t scale,
                              int32_t shift, int32_t mean, int32_t variance, float epsilon);
 int32_t qb__graph_activation(qb__graph *graph, const char *name, int32_t x,
-                             qb__activation activation);
+                             qb__activation activation, float alpha, float beta);
 int32_t qb__graph_add(qb__graph *graph, const char *name, int32_t x, int32_t addend);
-/* Padding never counts in an average. */
+/*
+ * QB__OP_ADD to QB__OP_DIVIDE. `addend` is an activation or a constant whose dimensions are those of
+ * `x` or 1.
+ */
+int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
+                         int32_t addend);
+/* Padding counts in an average where `include_padding`. */
 int32_t qb__graph_pool(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
-                       const qb__window *window);
+                       const qb__window *window, bool include_padding);
 int32_t qb__graph_lrn(qb__graph *graph, const char *name, int32_t x, int64_t size, float alpha,
                       float beta, float k);
 /* Weights are O, I. */
 int32_t qb__graph_dense(qb__graph *graph, const char *name, int32_t x, int32_t weights,
                         int32_t bias);
-int32_t qb__graph_softmax(qb__graph *graph, const char *name, int32_t x);
+/* x is .., M, K; y, an activation or a constant, .., K, N, with the same leading dimensions or 1. */
+int32_t qb__graph_matmul(qb__graph *graph, const char *name, int32_t x, int32_t y);
+int32_t qb__graph_softmax(qb__graph *graph, const char *name, int32_t x, uint32_t axis);
+/* The dimensions of `axes` become 1. */
+int32_t qb__graph_mean(qb__graph *graph, const char *name, int32_t x, uint32_t axes);
+/* To an image of `dims`, by what lies at the middle of each new element. */
+int32_t qb__graph_resize(qb__graph *graph, const char *name, int32_t x, const int64_t *dims,
+                         bool linear);
+int32_t qb__graph_concat(qb__graph *graph, const char *name, const int32_t *inputs, size_t count,
+                         uint32_t axis);
+/* `before` and `after` elements of `value` in each dimension; where negative, so many are cut. */
+int32_t qb__graph_pad(qb__graph *graph, const char *name, int32_t x, const int64_t *before,
+                      const int64_t *after, float value);
+int32_t qb__graph_transpose(qb__graph *graph, const char *name, int32_t x, const uint32_t *order);
+int32_t qb__graph_reshape(qb__graph *graph, const char *name, int32_t x, uint32_t rank,
+                          const int64_t *dims);
 int32_t qb__graph_flatten(qb__graph *graph, const char *name, int32_t x);
 void qb__graph_output(qb__graph *graph, int32_t x);
 
 /*
- * Folds batch norms into the convolutions before them, fuses additions and activations into what
- * computes their input, and drops what nothing reads (passes.c). The result computes the same.
+ * Folds batch norms, scaling and padding into the convolutions beside them, fuses additions and
+ * activations into what computes their input, and drops what nothing reads (passes.c). The result
+ * computes the same.
  */
 qb_status qb__graph_optimize(qb__graph *graph);
 

@@ -48,7 +48,8 @@ qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **mo
   qb__graph_init(graph, self->context);
 
   const qb__graph *g = &self->graph;
-  self->info.inputs = self->info.outputs = 1;
+  self->info.inputs = (uint32_t)g->input_count;
+  self->info.outputs = (uint32_t)g->output_count;
   self->info.operators = (uint32_t)g->operator_count;
   for (size_t i = 0; i < g->operator_count; i++) {
     const qb__operator *op = &g->operators[i];
@@ -122,7 +123,7 @@ qb_status qb_model_get_info(const qb_model *model, qb_model_info *info)
 }
 
 static qb_status get_tensor(const qb_model *model, const char *what, uint32_t index, uint32_t count,
-                            int32_t tensor, qb_tensor_info *info)
+                            const int32_t *tensors, qb_tensor_info *info)
 {
   const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_tensor_info");
   if (status)
@@ -130,7 +131,7 @@ static qb_status get_tensor(const qb_model *model, const char *what, uint32_t in
   if (index >= count)
     return qb__fail(QB_ERROR_NOT_FOUND, "model '%s' has no %s %u; it has %u", model->info.name,
                     what, index, count);
-  const qb__tensor *t = &model->graph.tensors[tensor];
+  const qb__tensor *t = &model->graph.tensors[tensors[index]];
   qb_tensor_info found = QB_TENSOR_INFO_INIT;
   found.name = t->name;
   found.rank = t->rank;
@@ -144,14 +145,14 @@ qb_status qb_model_get_input(const qb_model *model, uint32_t index, qb_tensor_in
 {
   if (!model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
-  return get_tensor(model, "input", index, model->info.inputs, model->graph.input, info);
+  return get_tensor(model, "input", index, model->info.inputs, model->graph.inputs, info);
 }
 
 qb_status qb_model_get_output(const qb_model *model, uint32_t index, qb_tensor_info *info)
 {
   if (!model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
-  return get_tensor(model, "output", index, model->info.outputs, model->graph.output, info);
+  return get_tensor(model, "output", index, model->info.outputs, model->graph.outputs, info);
 }
 
 qb_status qb_model_get_operator(const qb_model *model, uint32_t index, qb_operator_info *info)

@@ -7,12 +7,16 @@
 #include <math.h>
 #include <string.h>
 
-/* How many operators read a tensor; the graph's output has one reader more. */
+/* How often operators read a tensor; being an output of the graph counts as once more. */
 static uint32_t readers(const qb__graph *graph, int32_t tensor)
 {
-  uint32_t count = graph->output == tensor;
+  uint32_t count = 0;
+  int32_t input;
+  for (size_t i = 0; i < graph->output_count; i++)
+    count += graph->outputs[i] == tensor;
   for (size_t i = 0; i < graph->operator_count; i++)
-    count += (graph->operators[i].input == tensor) + (graph->operators[i].addend == tensor);
+    for (size_t j = 0; (input = qb__operator_input(&graph->operators[i], j)) != QB__NONE; j++)
+      count += input == tensor;
   return count;
 }
 
@@ -32,7 +36,7 @@ static uint32_t users(const qb__graph *graph, int32_t constant)
   for (size_t i = 0; i < graph->operator_count; i++) {
     const qb__operator *op = &graph->operators[i];
     count += op->weights == constant || op->bias == constant || op->mean == constant ||
-             op->variance == constant;
+             op->variance == constant || op->addend == constant;
   }
   return count;
 }
@@ -40,46 +44,161 @@ static uint32_t users(const qb__graph *graph, int32_t constant)
 static void remove_operator(qb__graph *graph, size_t index)
 {
   qb__free(graph->context, graph->operators[index].name);
+  qb__free(graph->context, graph->operators[index].rest);
   graph->operator_count--;
   memmove(graph->operators + index, graph->operators + index + 1,
           (graph->operator_count - index) * sizeof *graph->operators);
 }
 
 /*
- * y = scale * (conv(x) - mean) / sqrt(variance + epsilon) + shift is a convolution with scaled
- * weights and another bias (Ioffe and Szegedy, ICML 2015, section 3.1, at inference).
+ * The index of a convolution or dense layer that writes `tensor`, for one reader, nothing fused
+ * behind it, and with constants of its own; QB__NONE if there is none. It has a bias afterwards.
  */
+static int32_t scalable(qb__graph *graph, int32_t tensor)
+{
+  const int32_t index = producer(graph, tensor);
+  if (index == QB__NONE || readers(graph, tensor) != 1)
+    return QB__NONE;
+  const qb__operator *op = &graph->operators[index];
+  if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DECONVOLUTION &&
+       op->kind != QB__OP_DENSE) ||
+      op->activation || op->addend != QB__NONE || users(graph, op->weights) != 1 ||
+      (op->bias != QB__NONE && users(graph, op->bias) != 1))
+    return QB__NONE;
+  if (op->bias == QB__NONE) {
+    const int64_t channels = graph->tensors[op->weights].dims[0];
+    const int32_t bias = qb__graph_constant(graph, op->name, 1, &channels);
+    if (graph->status)
+      return QB__NONE;
+    memset(graph->tensors[bias].constant, 0, (size_t)channels * sizeof(float));
+    graph->operators[index].bias = bias;
+  }
+  return index;
+}
+
+/* Output channel c becomes factor * it + shift, within the layer's constants. */
+static void scale_channel(qb__graph *graph, const qb__operator *op, size_t c, float factor,
+                          float shift)
+{
+  const qb__tensor *weights = &graph->tensors[op->weights];
+  const size_t per_channel = weights->elements / (size_t)weights->dims[0];
+  float *bias = graph->tensors[op->bias].constant;
+  for (size_t i = 0; i < per_channel; i++)
+    weights->constant[c * per_channel + i] *= factor;
+  bias[c] = bias[c] * factor + shift;
+}
+
+/*
+ * y = scale * (x - mean) / sqrt(variance + epsilon) + shift (Ioffe and Szegedy, ICML 2015, section
+ * 3.1, at inference).
+ */
+static void norm_channel(const qb__graph *graph, const qb__operator *norm, size_t c, float *factor,
+                         float *shift)
+{
+  const qb__tensor *t = graph->tensors;
+  *factor = t[norm->weights].constant[c] / sqrtf(t[norm->variance].constant[c] + norm->epsilon);
+  *shift = t[norm->bias].constant[c] - t[norm->mean].constant[c] * *factor;
+}
+
 static bool fold_batch_norm(qb__graph *graph, size_t index)
 {
   const qb__operator norm = graph->operators[index];
-  const int32_t before = producer(graph, norm.input);
-  if (before == QB__NONE || graph->operators[before].kind != QB__OP_CONVOLUTION ||
-      graph->operators[before].activation || graph->operators[before].addend != QB__NONE ||
-      readers(graph, norm.input) != 1 || users(graph, graph->operators[before].weights) != 1 ||
-      (graph->operators[before].bias != QB__NONE &&
-       users(graph, graph->operators[before].bias) != 1))
+  const int32_t before = scalable(graph, norm.input);
+  if (before == QB__NONE)
     return false;
-  if (graph->operators[before].bias == QB__NONE) {
-    const int64_t channels = graph->tensors[norm.output].dims[0];
-    const int32_t bias = qb__graph_constant(graph, norm.name, 1, &channels);
-    if (graph->status)
+  qb__operator *op = &graph->operators[before];
+  for (size_t c = 0; c < (size_t)graph->tensors[op->weights].dims[0]; c++) {
+    float factor, shift;
+    norm_channel(graph, &norm, c, &factor, &shift);
+    scale_channel(graph, op, c, factor, shift);
+  }
+  op->output = norm.output;
+  remove_operator(graph, index);
+  return true;
+}
+
+static bool fold_linear(qb__graph *graph, size_t index)
+{
+  const qb__operator linear = graph->operators[index];
+  const int32_t before =
+      linear.activation == QB__ACTIVATION_LINEAR ? scalable(graph, linear.input) : QB__NONE;
+  if (before == QB__NONE)
+    return false;
+  qb__operator *op = &graph->operators[before];
+  for (size_t c = 0; c < (size_t)graph->tensors[op->weights].dims[0]; c++)
+    scale_channel(graph, op, c, linear.alpha, linear.beta);
+  op->output = linear.output;
+  remove_operator(graph, index);
+  return true;
+}
+
+/*
+ * A batch norm with nothing to fold into: of an image a convolution of single elements, which takes
+ * an activation behind it along, else a product and a sum.
+ */
+static bool replace_batch_norm(qb__graph *graph, size_t index)
+{
+  const qb__operator norm = graph->operators[index];
+  const uint32_t rank = graph->tensors[norm.input].rank;
+  const int64_t channels = graph->tensors[norm.input].dims[0];
+  const bool image = rank >= 2 && rank <= 1 + QB__MOST_SPATIAL;
+  const int64_t dims[QB_MAX_DIMS] = {channels, 1, 1, 1, 1, 1, 1};
+  const int32_t factors = qb__graph_constant(graph, norm.name, image ? rank + 1 : rank, dims);
+  const int32_t shifts = qb__graph_constant(graph, norm.name, image ? 1 : rank, dims);
+  if (graph->status)
+    return false;
+  for (size_t c = 0; c < (size_t)channels; c++)
+    norm_channel(graph, &norm, c, &graph->tensors[factors].constant[c],
+                 &graph->tensors[shifts].constant[c]);
+  qb__operator *op = &graph->operators[index];
+  op->mean = op->variance = QB__NONE;
+  if (image) {
+    op->kind = QB__OP_CONVOLUTION;
+    op->weights = factors;
+    op->bias = shifts;
+    op->groups = channels;
+    for (int i = 0; i < QB__MOST_SPATIAL; i++)
+      op->window.kernel[i] = op->window.strides[i] = op->window.dilations[i] = 1;
+    return true;
+  }
+  op->kind = QB__OP_MULTIPLY;
+  op->weights = op->bias = QB__NONE;
+  op->addend = factors;
+  const int32_t product = qb__graph_binary(graph, norm.name, QB__OP_ADD, norm.output, shifts);
+  if (graph->status)
+    return false;
+  /* What was made at the end belongs behind the product, and writes what the batch norm wrote. */
+  qb__operator sum = graph->operators[--graph->operator_count];
+  sum.input = graph->operators[index].output = product;
+  sum.output = norm.output;
+  memmove(graph->operators + index + 2, graph->operators + index + 1,
+          (graph->operator_count - index - 1) * sizeof *graph->operators);
+  graph->operators[index + 1] = sum;
+  graph->operator_count++;
+  return true;
+}
+
+/* Zeros around an image that only a convolution reads are padding of its own. */
+static bool fold_pad(qb__graph *graph, size_t index)
+{
+  const qb__operator pad = graph->operators[index];
+  const qb__tensor *in = &graph->tensors[pad.input], *out = &graph->tensors[pad.output];
+  size_t reader = index + 1;
+  while (reader < graph->operator_count && graph->operators[reader].input != pad.output)
+    reader++;
+  if (pad.value != 0 || readers(graph, pad.output) != 1 || reader == graph->operator_count ||
+      graph->operators[reader].kind != QB__OP_CONVOLUTION || pad.before[0] != 0 ||
+      in->dims[0] != out->dims[0])
+    return false;
+  qb__window window = graph->operators[reader].window;
+  for (uint32_t i = 1; i < in->rank; i++) {
+    const int64_t after = out->dims[i] - in->dims[i] - pad.before[i];
+    if (pad.before[i] < 0 || after < 0 || (window.pad_before[i - 1] += pad.before[i]) > INT16_MAX ||
+        (window.pad_after[i - 1] += after) > INT16_MAX)
       return false;
-    memset(graph->tensors[bias].constant, 0, (size_t)channels * sizeof(float));
-    graph->operators[before].bias = bias;
   }
-  qb__operator *conv = &graph->operators[before];
-  const qb__tensor *t = graph->tensors;
-  float *weights = t[conv->weights].constant, *bias = t[conv->bias].constant;
-  const size_t channels = (size_t)t[conv->weights].dims[0];
-  const size_t per_channel = t[conv->weights].elements / channels;
-  for (size_t c = 0; c < channels; c++) {
-    const float factor =
-        t[norm.weights].constant[c] / sqrtf(t[norm.variance].constant[c] + norm.epsilon);
-    for (size_t i = 0; i < per_channel; i++)
-      weights[c * per_channel + i] *= factor;
-    bias[c] = (bias[c] - t[norm.mean].constant[c]) * factor + t[norm.bias].constant[c];
-  }
-  conv->output = norm.output;
+  graph->operators[reader].window = window;
+  graph->operators[reader].input = pad.input;
   remove_operator(graph, index);
   return true;
 }
@@ -97,7 +216,9 @@ static bool fuse_add(qb__graph *graph, size_t index)
     addend = add.input;
   }
   const int32_t before = producer(graph, x);
-  if (before == QB__NONE || x == addend || readers(graph, x) != 1)
+  if (before == QB__NONE || x == addend || readers(graph, x) != 1 ||
+      graph->tensors[addend].constant ||
+      graph->tensors[addend].elements != graph->tensors[x].elements)
     return false;
   qb__operator *op = &graph->operators[before];
   if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DENSE) || op->activation ||
@@ -123,6 +244,8 @@ static bool fuse_activation(qb__graph *graph, size_t index)
   if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DENSE) || op->activation)
     return false;
   op->activation = activation.activation;
+  op->alpha = activation.alpha;
+  op->beta = activation.beta;
   op->output = activation.output;
   remove_operator(graph, index);
   return true;
@@ -155,7 +278,10 @@ static void drop_constants(qb__graph *graph)
 
 qb_status qb__graph_optimize(qb__graph *graph)
 {
+  apply(graph, QB__OP_PAD, fold_pad);
   apply(graph, QB__OP_BATCH_NORM, fold_batch_norm);
+  apply(graph, QB__OP_ACTIVATION, fold_linear);
+  apply(graph, QB__OP_BATCH_NORM, replace_batch_norm);
   apply(graph, QB__OP_ADD, fuse_add);
   apply(graph, QB__OP_ACTIVATION, fuse_activation);
   drop_unread(graph);

@@ -16,8 +16,9 @@ enum { YARDSTICK_US = 150 };
 struct qb__sampler {
   qb_session *session;
   uint32_t instances;
-  float *input;   /* read by all instances */
-  float **output; /* by instance */
+  uint32_t input_count, output_count;
+  float **inputs;  /* read by all instances */
+  float **outputs; /* by instance and output */
   int64_t *round_ns;
   double *flops; /* by instance */
 };
@@ -44,11 +45,10 @@ static double yardstick(const qb__sampler *sampler)
 static qb_status run_round(const visit_task *task, uint32_t instance)
 {
   qb__engine *engine = task->sampler->session->engine;
-  const void *const inputs[1] = {task->sampler->input};
-  void *const outputs[1] = {task->sampler->output[instance]};
-  const bool has_tensors = task->sampler->input != NULL;
-  return engine->type->run(engine, instance, task->batch, has_tensors ? inputs : NULL,
-                           has_tensors ? outputs : NULL, NULL);
+  const qb__sampler *s = task->sampler;
+  return engine->type->run(
+      engine, instance, task->batch, (const void *const *)s->inputs,
+      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, NULL);
 }
 
 static qb_status visit_instance(void *argument, uint32_t instance)
@@ -102,24 +102,33 @@ qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t round
 static qb_status take_tensors(qb__sampler *sampler, uint32_t largest_batch)
 {
   const qb_context *context = sampler->session->context;
-  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
-  qb_status status = qb_model_get_input(sampler->session->model, 0, &in);
-  if (!status)
-    status = qb_model_get_output(sampler->session->model, 0, &out);
-  if (status)
-    return status;
-  const size_t count = in.elements_per_sample * largest_batch;
-  sampler->input = qb__calloc(context, count, sizeof(float));
-  if (!sampler->input)
+  const qb_model_info *model = &sampler->session->model->info;
+  qb_tensor_info tensor = QB_TENSOR_INFO_INIT;
+  qb_status status = QB_OK;
+  sampler->input_count = model->inputs;
+  sampler->output_count = model->outputs;
+  const size_t outputs = (size_t)model->outputs * sampler->instances;
+  sampler->inputs = qb__calloc(context, model->inputs, sizeof *sampler->inputs);
+  sampler->outputs = qb__calloc(context, outputs, sizeof *sampler->outputs);
+  if (!sampler->inputs || !sampler->outputs)
     return QB_ERROR_NO_MEMORY;
-  qb__fill_values(sampler->input, count, 1, 0, 1);
-  for (uint32_t i = 0; i < sampler->instances; i++) {
-    sampler->output[i] =
-        qb__calloc(context, out.elements_per_sample * largest_batch, sizeof(float));
-    if (!sampler->output[i])
-      return QB_ERROR_NO_MEMORY;
+  for (uint32_t i = 0; i < model->inputs && !status; i++) {
+    status = qb_model_get_input(sampler->session->model, i, &tensor);
+    const size_t count = status ? 0 : tensor.elements_per_sample * largest_batch;
+    sampler->inputs[i] = status ? NULL : qb__calloc(context, count, sizeof(float));
+    if (!sampler->inputs[i])
+      return status ? status : QB_ERROR_NO_MEMORY;
+    qb__fill_values(sampler->inputs[i], count, 1 + i, 0, 1);
   }
-  return QB_OK;
+  for (size_t i = 0; i < outputs && !status; i++) {
+    status = qb_model_get_output(sampler->session->model, (uint32_t)(i % model->outputs), &tensor);
+    sampler->outputs[i] =
+        status ? NULL
+               : qb__calloc(context, tensor.elements_per_sample * largest_batch, sizeof(float));
+    if (!sampler->outputs[i])
+      return status ? status : QB_ERROR_NO_MEMORY;
+  }
+  return status;
 }
 
 qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampler **sampler)
@@ -130,11 +139,10 @@ qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampl
     return QB_ERROR_NO_MEMORY;
   self->session = qb_session_ref(session);
   self->instances = session->configuration.instances;
-  self->output = qb__calloc(context, self->instances, sizeof *self->output);
   self->flops = qb__calloc(context, self->instances, sizeof *self->flops);
   self->round_ns =
       qb__calloc(context, (size_t)self->instances * QB__MOST_ROUNDS, sizeof *self->round_ns);
-  qb_status status = self->output && self->flops && self->round_ns ? QB_OK : QB_ERROR_NO_MEMORY;
+  qb_status status = self->flops && self->round_ns ? QB_OK : QB_ERROR_NO_MEMORY;
   if (!status && !session->model->is_workload)
     status = take_tensors(self, largest_batch);
   if (status)
@@ -150,10 +158,13 @@ void qb__sampler_free(qb__sampler *sampler)
     return;
   qb_session *session = sampler->session;
   const qb_context *context = session->context;
-  for (uint32_t i = 0; sampler->output && i < sampler->instances; i++)
-    qb__free(context, sampler->output[i]);
-  qb__free(context, sampler->output);
-  qb__free(context, sampler->input);
+  for (size_t i = 0; sampler->outputs && i < (size_t)sampler->instances * sampler->output_count;
+       i++)
+    qb__free(context, sampler->outputs[i]);
+  for (size_t i = 0; sampler->inputs && i < sampler->input_count; i++)
+    qb__free(context, sampler->inputs[i]);
+  qb__free(context, sampler->outputs);
+  qb__free(context, sampler->inputs);
   qb__free(context, sampler->flops);
   qb__free(context, sampler->round_ns);
   qb__free(context, sampler);

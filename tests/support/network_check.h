@@ -26,13 +26,13 @@ static inline network_check network_check_make(qb__graph *graph, uint32_t most_b
   network_check c = {.context = graph->context, .most_batch = most_batch};
   assert_ok(qb__model_from_graph(graph, "checked", &c.model));
   const qb__graph *g = &c.model->graph;
-  c.in = g->tensors[g->input].elements;
-  c.out = g->tensors[g->output].elements;
+  c.in = g->tensors[g->inputs[0]].elements;
+  c.out = g->tensors[g->outputs[0]].elements;
   c.input = calloc(most_batch * c.in, sizeof *c.input);
   c.expected = calloc(most_batch * c.out, sizeof *c.expected);
   assert_true(c.input && c.expected);
   qb__fill_values(c.input, most_batch * c.in, 5, 0, 1);
-  assert_ok(qb__reference_run(g, most_batch, c.input, c.expected, ranges));
+  assert_ok(qb__reference_run(g, most_batch, (const float *const *)&c.input, &c.expected, ranges));
   return c;
 }
 

@@ -22,14 +22,15 @@ typedef struct expected {
 
 static inline expected expect(const qb__graph *graph, uint32_t batch, qb__range *ranges)
 {
-  expected e = {.batch = batch, .outputs = graph->tensors[graph->output].elements};
-  const size_t inputs = graph->tensors[graph->input].elements * batch;
+  expected e = {.batch = batch, .outputs = graph->tensors[graph->outputs[0]].elements};
+  const size_t inputs = graph->tensors[graph->inputs[0]].elements * batch;
   e.input = malloc(inputs * sizeof *e.input);
   e.output = malloc(e.outputs * batch * sizeof *e.output);
   assert_non_null(e.input);
   assert_non_null(e.output);
   qb__fill_values(e.input, inputs, 42, 0, 1);
-  assert_int_equal(qb__reference_run(graph, batch, e.input, e.output, ranges), QB_OK);
+  assert_int_equal(
+      qb__reference_run(graph, batch, (const float *const *)&e.input, &e.output, ranges), QB_OK);
   return e;
 }
 

@@ -6,6 +6,8 @@
 #include "model/builtin.h"
 #include "support/random.h"
 
+#include <string.h>
+
 /* A constant of up to four dimensions; those that are 0 are left out. */
 static inline int32_t random_constant(uint64_t *random, qb__graph *graph, int64_t a, int64_t b,
                                       int64_t c, int64_t d, float mean, float deviation)
@@ -57,6 +59,83 @@ static inline int32_t random_batch_norm(uint64_t *random, qb__graph *graph, int3
   return qb__graph_batch_norm(graph, "norm", x, scale, shift, mean, variance, 1e-5f);
 }
 
+/* One that keeps the image. */
+static inline int32_t random_deconvolution(uint64_t *random, qb__graph *graph, int32_t x)
+{
+  const int64_t c = graph->tensors[x].dims[0], groups = c % 2 ? 1 : 2;
+  const qb__window w = {
+      .strides = {1, 1}, .dilations = {1, 1}, .pad_before = {1, 1}, .pad_after = {1, 1}};
+  const int32_t weights =
+      random_constant(random, graph, c, c / groups, 3, 3, 0, sqrtf(1.0f / (float)(9 * c / groups)));
+  return qb__graph_deconvolution(graph, "deconv", x, weights, QB__NONE, &w, groups);
+}
+
+static inline int32_t random_activation(uint64_t *random, qb__graph *graph, int32_t x)
+{
+  switch (random_int(random, 0, 7)) {
+  case 0: return qb__graph_activation(graph, "clip", x, QB__ACTIVATION_CLIP, -0.5f, 0.75f);
+  case 1: return qb__graph_activation(graph, "sigmoid", x, QB__ACTIVATION_SIGMOID, 0, 0);
+  case 2: return qb__graph_activation(graph, "tanh", x, QB__ACTIVATION_TANH, 0, 0);
+  case 3: return qb__graph_activation(graph, "hard_swish", x, QB__ACTIVATION_HARD_SWISH, 0, 0);
+  case 4: return qb__graph_activation(graph, "linear", x, QB__ACTIVATION_LINEAR, -0.5f, 0.25f);
+  case 5: return qb__graph_activation(graph, "leaky", x, QB__ACTIVATION_RELU, 0.1f, 0);
+  default: return qb__graph_activation(graph, "relu", x, QB__ACTIVATION_RELU, 0, 0);
+  }
+}
+
+/* A sum, difference, product or quotient with a constant, repeated along some dimensions. */
+static inline int32_t random_binary(uint64_t *random, qb__graph *graph, int32_t x)
+{
+  int64_t dims[3];
+  for (int i = 0; i < 3; i++)
+    dims[i] = (int64_t)random_int(random, 0, 1) ? graph->tensors[x].dims[i] : 1;
+  const qb__op_kind kind = QB__OP_ADD + (qb__op_kind)random_int(random, 0, 3);
+  const int32_t second = random_constant(random, graph, dims[0], dims[1], dims[2], 0, 1.5f, 0.2f);
+  return qb__graph_binary(graph, "binary", kind, x, second);
+}
+
+/* What lies at x in another order, place or size, brought back to its shape. */
+static inline int32_t random_rearrangement(uint64_t *random, qb__graph *graph, int32_t x,
+                                           int32_t other)
+{
+  int64_t dims[3];
+  memcpy(dims, graph->tensors[x].dims, sizeof dims);
+  const uint32_t axis = (uint32_t)random_int(random, 0, 2);
+  switch (random_int(random, 0, 5)) {
+  case 0: { /* the second of two, or what lies across both */
+    const int32_t both[2] = {x, other};
+    const int32_t joined = qb__graph_concat(graph, "concat", both, 2, axis);
+    int64_t before[3] = {0}, after[3] = {0};
+    before[axis] = -(int64_t)random_int(random, 0, (uint64_t)dims[axis]);
+    after[axis] = -dims[axis] - before[axis];
+    return qb__graph_pad(graph, "crop", joined, before, after, 0);
+  }
+  case 1: { /* shifted */
+    int64_t before[3] = {0}, after[3] = {0};
+    before[axis] = (int64_t)random_int(random, 0, (uint64_t)dims[axis] - 1);
+    after[axis] = -before[axis];
+    return qb__graph_pad(graph, "shift", x, before, after, random_int(random, 0, 1) ? 0.5f : 0);
+  }
+  case 2: {
+    static const uint32_t orders[2][3] = {{2, 0, 1}, {1, 2, 0}}; /* each undoes the other */
+    const int first = (int)random_int(random, 0, 1);
+    const int32_t turned = qb__graph_transpose(graph, "turn", x, orders[first]);
+    return qb__graph_transpose(graph, "return", random_activation(random, graph, turned),
+                               orders[!first]);
+  }
+  case 3: return qb__graph_softmax(graph, "softmax", x, axis);
+  case 4: {
+    const int32_t mean = qb__graph_mean(graph, "mean", x, (uint32_t)random_int(random, 1, 7));
+    return qb__graph_binary(graph, "centre", QB__OP_SUBTRACT, x, mean);
+  }
+  default: {
+    const int32_t square =
+        random_constant(random, graph, 1, dims[2], dims[2], 0, 0, sqrtf(1.0f / (float)dims[2]));
+    return qb__graph_matmul(graph, "matmul", x, square);
+  }
+  }
+}
+
 /* A dense layer over all that is there, and sometimes a softmax. */
 static inline int32_t random_head(uint64_t *random, qb__graph *graph, int32_t x)
 {
@@ -67,7 +146,7 @@ static inline int32_t random_head(uint64_t *random, qb__graph *graph, int32_t x)
       random_constant(random, graph, outputs, in, 0, 0, 0, sqrtf(1.0f / (float)in));
   x = qb__graph_dense(graph, "dense", x, weights,
                       random_constant(random, graph, outputs, 0, 0, 0, 0, 0.1f));
-  return random_int(random, 0, 1) ? qb__graph_softmax(graph, "softmax", x) : x;
+  return random_int(random, 0, 1) ? qb__graph_softmax(graph, "softmax", x, 0) : x;
 }
 
 /*
@@ -85,9 +164,13 @@ static inline int32_t random_operator(uint64_t *random, qb__graph *graph, int32_
                            .pad_before = {d, d},
                            .pad_after = {d, d}};
   const qb__window point = {.kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}};
-  switch (random_int(random, with_norms ? 0 : 1, 7)) {
+  switch (random_int(random, with_norms ? 0 : 1, 11)) {
   case 0: return random_batch_norm(random, graph, x);
-  case 1: return qb__graph_activation(graph, "relu", x, QB__ACTIVATION_RELU);
+  case 1: return random_activation(random, graph, x);
+  case 8:
+  case 9: return random_rearrangement(random, graph, latest, earlier);
+  case 10: return random_binary(random, graph, x);
+  case 11: return random_deconvolution(random, graph, x);
   case 2:
   case 3: return qb__graph_add(graph, "add", latest, earlier);
   case 4: return random_convolution(random, graph, x, graph->tensors[x].dims[0], &point);
@@ -112,7 +195,7 @@ static inline void random_network(uint64_t *random, qb__graph *graph, int operat
       latest =
           (int64_t)random_int(random, 0, 1)
               ? random_convolution(random, graph, latest, (int64_t)random_int(random, 1, 12), &w)
-              : qb__graph_pool(graph, "pool", pool, latest, &w);
+              : qb__graph_pool(graph, "pool", pool, latest, &w, false);
       earlier = latest;
       continue;
     }

@@ -93,22 +93,22 @@ static void test_other_shapes(void **state)
   qb__window w = unit;
   w.kernel[0] = w.kernel[1] = 3;
   w.strides[0] = w.strides[1] = 2;
-  x = qb__graph_pool(g, "max", QB__OP_MAX_POOL, x, &w);
+  x = qb__graph_pool(g, "max", QB__OP_MAX_POOL, x, &w, false);
   check_shape(g, x, 3, 5, 6, 5);
   w.pad_before[0] = w.pad_after[1] = 1;
-  x = qb__graph_pool(g, "average", QB__OP_AVERAGE_POOL, x, &w);
+  x = qb__graph_pool(g, "average", QB__OP_AVERAGE_POOL, x, &w, false);
   check_shape(g, x, 3, 5, 3, 2);
   x = qb__graph_lrn(g, "lrn", x, 5, 1e-4f, 0.75f, 1);
   check_shape(g, x, 3, 5, 3, 2);
   const int32_t five = constant(g, 5, 0, 0, 0);
   x = qb__graph_batch_norm(g, "norm", x, five, five, five, five, 1e-5f);
   check_shape(g, x, 3, 5, 3, 2);
-  x = qb__graph_add(g, "add", x, qb__graph_activation(g, "relu", x, QB__ACTIVATION_RELU));
+  x = qb__graph_add(g, "add", x, qb__graph_activation(g, "relu", x, QB__ACTIVATION_RELU, 0, 0));
   check_shape(g, x, 3, 5, 3, 2);
   check_shape(g, qb__graph_flatten(g, "flatten", x), 1, 30, 0, 0);
   x = qb__graph_dense(g, "dense", x, constant(g, 7, 30, 0, 0), constant(g, 7, 0, 0, 0));
   check_shape(g, x, 1, 7, 0, 0);
-  check_shape(g, qb__graph_softmax(g, "softmax", x), 1, 7, 0, 0);
+  check_shape(g, qb__graph_softmax(g, "softmax", x, 0), 1, 7, 0, 0);
 }
 
 /*
@@ -191,7 +191,7 @@ static int32_t norm_constant(qb__graph *g, int32_t x)
 static int32_t add_shape(qb__graph *g, int32_t x)
 {
   const qb__window w = {.kernel = {2, 1}, .strides = {1, 1}, .dilations = {1, 1}};
-  return qb__graph_add(g, "wrong", x, qb__graph_pool(g, "pool", QB__OP_MAX_POOL, x, &w));
+  return qb__graph_add(g, "wrong", x, qb__graph_pool(g, "pool", QB__OP_MAX_POOL, x, &w, false));
 }
 
 static int32_t add_rank(qb__graph *g, int32_t x)
@@ -201,14 +201,15 @@ static int32_t add_rank(qb__graph *g, int32_t x)
 
 static int32_t flat_pool(qb__graph *g, int32_t x)
 {
-  return qb__graph_pool(g, "wrong", QB__OP_MAX_POOL, qb__graph_flatten(g, "flatten", x), &unit);
+  return qb__graph_pool(g, "wrong", QB__OP_MAX_POOL, qb__graph_flatten(g, "flatten", x), &unit,
+                        false);
 }
 
 static int32_t no_kernel(qb__graph *g, int32_t x)
 {
   qb__window w = unit;
   w.kernel[0] = 0;
-  return qb__graph_pool(g, "wrong", QB__OP_AVERAGE_POOL, x, &w);
+  return qb__graph_pool(g, "wrong", QB__OP_AVERAGE_POOL, x, &w, false);
 }
 
 /* The first window would cover no element: an average of nothing. */
@@ -216,14 +217,14 @@ static int32_t pool_of_padding(qb__graph *g, int32_t x)
 {
   qb__window w = unit;
   w.pad_before[1] = 1;
-  return qb__graph_pool(g, "wrong", QB__OP_AVERAGE_POOL, x, &w);
+  return qb__graph_pool(g, "wrong", QB__OP_AVERAGE_POOL, x, &w, false);
 }
 
 static int32_t large_pool(qb__graph *g, int32_t x)
 {
   qb__window w = unit;
   w.kernel[1] = 9;
-  return qb__graph_pool(g, "wrong", QB__OP_MAX_POOL, x, &w);
+  return qb__graph_pool(g, "wrong", QB__OP_MAX_POOL, x, &w, false);
 }
 
 static int32_t flat_lrn(qb__graph *g, int32_t x)
@@ -322,19 +323,19 @@ static void test_shapes_that_overflow(void **state)
 static void test_nothing_is_built_after_a_failure(void **state)
 {
   qb__graph *g = *state;
-  int32_t x = qb__graph_softmax(g, "softmax", input(g, 1, 2, 3));
+  int32_t x = qb__graph_softmax(g, "softmax", input(g, 1, 2, 3), 0);
   const size_t tensors = g->tensor_count;
   x = qb__graph_dense(g, "first", x, constant(g, 2, 7, 0, 0), QB__NONE);
   assert_int_equal(x, QB__NONE);
   x = qb__graph_convolution(g, "later", x, constant(g, 2, 4, 1, 1), QB__NONE, &unit, 1);
   x = qb__graph_batch_norm(g, "later", x, x, x, x, x, 0);
-  x = qb__graph_activation(g, "later", x, QB__ACTIVATION_RELU);
+  x = qb__graph_activation(g, "later", x, QB__ACTIVATION_RELU, 0, 0);
   x = qb__graph_add(g, "later", x, x);
-  x = qb__graph_pool(g, "later", QB__OP_MAX_POOL, x, &unit);
+  x = qb__graph_pool(g, "later", QB__OP_MAX_POOL, x, &unit, false);
   x = qb__graph_lrn(g, "later", x, 5, 1, 1, 1);
   x = qb__graph_dense(g, "later", x, x, x);
   x = qb__graph_flatten(g, "later", x);
-  x = qb__graph_softmax(g, "later", x);
+  x = qb__graph_softmax(g, "later", x, 0);
   assert_int_equal(x, QB__NONE);
   assert_int_equal(g->status, QB_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(qb_error_message(), "'first'"));

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan under construction: between network_plan.c and network_rearrange.c. */
+#ifndef QB_ENGINE_NETWORK_PLAN_IMPL_H
+#define QB_ENGINE_NETWORK_PLAN_IMPL_H
+
+#include "engine/network_plan.h"
+
+typedef struct qb__planner {
+  const qb_context *context;
+  const qb__graph *graph;
+  qb__network_plan *plan;
+  qb__packed *packed;
+  struct dnnl_engine *engine;
+  struct dnnl_stream *stream;
+  int32_t *slot_of;   /* by tensor */
+  uint32_t *last_use; /* by tensor: the last operator that reads it, also behind a flatten */
+} qb__planner;
+
+/* Dimensions of a tensor with the batch before them. */
+qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch);
+
+/* Takes the layout over on success. */
+qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims,
+                        qb__layout *layout, int32_t *slot);
+
+/* Bytes of slot `base` under another layout, which is taken over on success. */
+qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,
+                        int32_t *view);
+
+/* Copies a slot to another one of the same dimensions. */
+qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to);
+
+/* Replaces a slot by a row-major copy where it is not so. */
+qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot);
+
+/* Writes `value` into all of a slot. */
+qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value);
+
+/* Operators that only move elements: concat, pad, transpose. */
+qb_status qb__plan_rearrangement(qb__planner *p, uint32_t index);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators that only move elements: copies between parts of slots. */
+#include "core/error.h"
+#include "engine/network_plan_impl.h"
+
+#include <string.h>
+
+/* A new slot for an operator's output. Takes the layout over, also on failure. */
+static qb_status add_destination(qb__planner *p, const qb__operator *op, qb__layout *layout)
+{
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  const qb_status status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &p->slot_of[op->output]);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
+}
+
+static qb_status add_part(qb__planner *p, int32_t whole, const qb__dims *dims,
+                          const int64_t *offsets, int32_t *part)
+{
+  qb__layout *layout = NULL;
+  qb_status status =
+      qb__layout_part(p->context, p->plan->slots[whole].layout, dims, offsets, &layout);
+  if (!status)
+    status = qb__plan_view(p, whole, dims, layout, part);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
+}
+
+/* Whether every input of a concat fills whole blocks of a layout. */
+static bool parts_fit(const qb__planner *p, const qb__operator *op, const qb__layout *layout)
+{
+  int64_t offsets[QB__ONEDNN_DIMS] = {0};
+  int32_t input;
+  for (size_t i = 0; (input = qb__operator_input(op, i)) != QB__NONE; i++) {
+    const qb__dims *dims = &p->plan->slots[p->slot_of[input]].dims;
+    qb__layout *part = NULL;
+    const qb_status status = qb__layout_part(p->context, layout, dims, offsets, &part);
+    qb__layout_free(p->context, part);
+    if (status)
+      return false;
+    offsets[1 + op->axis] += dims->at[1 + op->axis];
+  }
+  return true;
+}
+
+/* The result lies like the first input, or row-major where that would cut through blocks. */
+static qb_status concat(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const qb__slot *first = &p->plan->slots[p->slot_of[op->input]];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  qb__layout *layout = NULL;
+  qb_status status = qb__layout_like(p->context, first->layout, &first->dims, &dims, &layout);
+  if (!status && !parts_fit(p, op, layout)) {
+    qb__layout_free(p->context, layout);
+    layout = NULL;
+    status = qb__layout_plain(p->context, &dims, &layout);
+  }
+  if (!status)
+    status = add_destination(p, op, layout);
+  int64_t offsets[QB__ONEDNN_DIMS] = {0};
+  int32_t input;
+  for (size_t i = 0; (input = qb__operator_input(op, i)) != QB__NONE && !status; i++) {
+    const qb__dims part_dims = p->plan->slots[p->slot_of[input]].dims;
+    int32_t part;
+    status = add_part(p, p->slot_of[op->output], &part_dims, offsets, &part);
+    if (!status)
+      status = qb__plan_copy(p, index, p->slot_of[input], part);
+    offsets[1 + op->axis] += part_dims.at[1 + op->axis];
+  }
+  return status;
+}
+
+/* Values other than 0 must not get into the unused rest of blocks. */
+static qb_status pad(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  int32_t source = p->slot_of[op->input], part;
+  const qb__slot from = p->plan->slots[source];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  qb__dims kept = from.dims;
+  int64_t from_offsets[QB__ONEDNN_DIMS] = {0}, to_offsets[QB__ONEDNN_DIMS] = {0};
+  bool whole = true;
+  for (int i = 1; i < dims.count; i++) {
+    const int64_t before = op->before[i - 1];
+    from_offsets[i] = before < 0 ? -before : 0;
+    to_offsets[i] = before < 0 ? 0 : before;
+    const int64_t left = from.dims.at[i] - from_offsets[i], room = dims.at[i] - to_offsets[i];
+    kept.at[i] = left < room ? left : room;
+    whole = whole && kept.at[i] == dims.at[i];
+  }
+  qb__layout *layout = NULL, *test = NULL;
+  qb_status status = QB_OK;
+  bool blocks_fit = op->value == 0 || whole;
+  if (blocks_fit) {
+    status = qb__layout_like(p->context, from.layout, &from.dims, &dims, &layout);
+    if (!status) {
+      blocks_fit = !qb__layout_part(p->context, layout, &kept, to_offsets, &test);
+      qb__layout_free(p->context, test);
+      test = NULL;
+      blocks_fit =
+          blocks_fit && !qb__layout_part(p->context, from.layout, &kept, from_offsets, &test);
+      qb__layout_free(p->context, test);
+    }
+  }
+  if (!status && !blocks_fit) {
+    qb__layout_free(p->context, layout);
+    layout = NULL;
+    status = qb__layout_plain(p->context, &dims, &layout);
+    if (!status)
+      status = qb__plan_plain(p, index, &source);
+  }
+  if (status) {
+    qb__layout_free(p->context, layout);
+    return status;
+  }
+  status = add_destination(p, op, layout);
+  if (!status && !whole)
+    status = qb__plan_fill(p, index, p->slot_of[op->output], op->value);
+  if (!status)
+    status = add_part(p, source, &kept, from_offsets, &source);
+  if (!status)
+    status = add_part(p, p->slot_of[op->output], &kept, to_offsets, &part);
+  return status ? status : qb__plan_copy(p, index, source, part);
+}
+
+static qb_status transpose(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const int32_t source = p->slot_of[op->input];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  uint32_t order[QB__ONEDNN_DIMS] = {0};
+  for (int i = 1; i < dims.count; i++)
+    order[i] = op->order[i - 1] + 1;
+  qb__layout *layout = NULL;
+  int32_t view;
+  qb_status status = qb__layout_plain(p->context, &dims, &layout);
+  if (!status)
+    status = add_destination(p, op, layout);
+  layout = NULL;
+  if (!status)
+    status =
+        qb__layout_permuted(p->context, p->plan->slots[source].layout, dims.count, order, &layout);
+  if (!status)
+    status = qb__plan_view(p, source, &dims, layout, &view);
+  if (status) {
+    qb__layout_free(p->context, layout);
+    return status;
+  }
+  return qb__plan_copy(p, index, view, p->slot_of[op->output]);
+}
+
+qb_status qb__plan_rearrangement(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const qb_status status = op->kind == QB__OP_CONCAT ? concat(p, index)
+                           : op->kind == QB__OP_PAD  ? pad(p, index)
+                                                     : transpose(p, index);
+  return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
+                                  qb__operator_kind_name(op), p->plan->batch)
+                : QB_OK;
+}
