@@ -54,6 +54,23 @@ typedef struct qb_configuration {
 QB_API qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **model);
 
 /**
+ * Reads an ONNX model: opset 7 to 22, 32-bit floats, images of 1 to 3 dimensions; docs/onnx.md lists
+ * the operators and their forms. Weights may be of other types and in files of their own beside the
+ * model. The model is named like its file.
+ *
+ * The first dimension of the inputs is the batch, also where the file fixes its size, and any batch
+ * can be run. Where the inputs do not share it, or a node goes across it, the network has no batch:
+ * all dimensions belong to a sample, and a batch is as many copies of the whole.
+ *
+ * @param path ends in anything; external data is only read from its folder
+ * @param[out] model a new reference
+ * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT (no ONNX model, damaged, or data outside its folder);
+ * QB_ERROR_UNSUPPORTED (the message names all nodes that cannot be imported, with operator, opset
+ * and what is missing; or this build reads no ONNX); QB_ERROR_OVERFLOW; QB_ERROR_NO_MEMORY
+ */
+QB_API qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_model **model);
+
+/**
  * The host's own engine, profiled and optimized like a network. Callbacks return 0 on success and
  * anything else to fail the call with QB_ERROR_ENGINE. They are called on threads of the session,
  * one thread for each instance, so calls with the same `instance` never overlap and calls with

@@ -58,8 +58,9 @@ static const char *write_shape(uint32_t rank, const int64_t *dims, char text[128
   return text;
 }
 
+/* `adopted`: values to take over, else those of a constant are allocated. */
 static int32_t add_tensor(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims,
-                          bool constant)
+                          bool constant, float *adopted)
 {
   if (graph->status)
     return QB__NONE;
@@ -80,8 +81,10 @@ static int32_t add_tensor(qb__graph *graph, const char *name, uint32_t rank, con
                 sizeof *graph->tensors))
     return qb__graph_fail(graph, QB_ERROR_NO_MEMORY);
   tensor.name = qb__strdup(graph->context, name);
-  if (tensor.name && constant)
+  if (tensor.name && constant && !adopted)
     tensor.constant = qb__alloc_aligned(graph->context, tensor.elements * sizeof(float), 64);
+  if (adopted)
+    tensor.constant = adopted;
   if (!tensor.name || (constant && !tensor.constant)) {
     qb__free(graph->context, tensor.name);
     return qb__graph_fail(graph, QB_ERROR_NO_MEMORY);
@@ -92,7 +95,7 @@ static int32_t add_tensor(qb__graph *graph, const char *name, uint32_t rank, con
 
 int32_t qb__graph_input(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims)
 {
-  const int32_t x = add_tensor(graph, name, rank, dims, false);
+  const int32_t x = add_tensor(graph, name, rank, dims, false, NULL);
   if (!graph->status && !qb__grow(graph->context, &graph->inputs, graph->input_count,
                                   &graph->input_capacity, sizeof *graph->inputs))
     return qb__graph_fail(graph, QB_ERROR_NO_MEMORY);
@@ -103,7 +106,26 @@ int32_t qb__graph_input(qb__graph *graph, const char *name, uint32_t rank, const
 
 int32_t qb__graph_constant(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims)
 {
-  return add_tensor(graph, name, rank, dims, true);
+  return add_tensor(graph, name, rank, dims, true, NULL);
+}
+
+int32_t qb__graph_adopt(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims,
+                        float *values)
+{
+  return add_tensor(graph, name, rank, dims, true, values);
+}
+
+void qb__graph_rename(qb__graph *graph, int32_t tensor, const char *name)
+{
+  if (graph->status)
+    return;
+  char *copy = qb__strdup(graph->context, name);
+  if (!copy) {
+    graph->status = QB_ERROR_NO_MEMORY;
+    return;
+  }
+  qb__free(graph->context, graph->tensors[tensor].name);
+  graph->tensors[tensor].name = copy;
 }
 
 void qb__graph_output(qb__graph *graph, int32_t x)
@@ -133,7 +155,7 @@ qb__operator qb__operator_blank(qb__op_kind kind, int32_t x)
 int32_t qb__graph_append(qb__graph *graph, const char *name, qb__operator op, uint32_t rank,
                          const int64_t *output_dims)
 {
-  op.output = add_tensor(graph, name, rank, output_dims, false);
+  op.output = add_tensor(graph, name, rank, output_dims, false, NULL);
   if (!graph->status && (!qb__grow(graph->context, &graph->operators, graph->operator_count,
                                    &graph->operator_capacity, sizeof *graph->operators) ||
                          !(op.name = qb__strdup(graph->context, name))))

@@ -125,6 +125,10 @@ int32_t qb__graph_input(qb__graph *graph, const char *name, uint32_t rank, const
 /* A constant whose values the caller writes into graph->tensors[result].constant, if not failed. */
 int32_t qb__graph_constant(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims);
 
+/* A constant of values that qb__free() can release, which are the graph's if it does not fail. */
+int32_t qb__graph_adopt(qb__graph *graph, const char *name, uint32_t rank, const int64_t *dims,
+                        float *values);
+
 /* Weights are O, I/groups, H, W: they give the window's kernel. Images have 1 to 3 dimensions. */
 int32_t qb__graph_convolution(qb__graph *graph, const char *name, int32_t x, int32_t weights,
                               int32_t bias, const qb__window *window, int64_t groups);
@@ -166,6 +170,7 @@ int32_t qb__graph_transpose(qb__graph *graph, const char *name, int32_t x, const
 int32_t qb__graph_reshape(qb__graph *graph, const char *name, int32_t x, uint32_t rank,
                           const int64_t *dims);
 int32_t qb__graph_flatten(qb__graph *graph, const char *name, int32_t x);
+void qb__graph_rename(qb__graph *graph, int32_t tensor, const char *name);
 void qb__graph_output(qb__graph *graph, int32_t x);
 
 /*

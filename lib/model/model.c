@@ -81,6 +81,17 @@ qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **mod
                   "there is no built-in model '%.64s'; there are 'alexnet' and 'resnet50'", name);
 }
 
+#ifndef QB_HAVE_ONNX
+qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_model **model)
+{
+  (void)context, (void)model;
+  return qb__fail(QB_ERROR_UNSUPPORTED,
+                  "'%.256s' cannot be read: this libqosbatch was built without ONNX; use a build "
+                  "with -Donnx=enabled",
+                  path ? path : "");
+}
+#endif
+
 qb_status qb_model_from_workload(qb_context *context, const qb_workload *workload, qb_model **model)
 {
   if (!context || !model)

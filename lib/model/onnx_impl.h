@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ONNX importer from inside. A file is parsed (onnx_load.c, onnx_wire.c), its constants become
+ * values (onnx_tensor.c), and its nodes are gone through in their order (onnx_import.c): those that
+ * only compute shapes are evaluated (onnx_fold.c), the others are lowered onto operators of a graph
+ * (onnx_map_*.c).
+ */
+#ifndef QB_MODEL_ONNX_IMPL_H
+#define QB_MODEL_ONNX_IMPL_H
+
+#include "model/onnx.h"
+
+#include "onnx.pb-c.h"
+
+enum {
+  QB__ONNX_RANK = QB_MAX_DIMS + 1,
+  QB__ONNX_OLDEST_OPSET = 7,
+  QB__ONNX_NEWEST_OPSET = 22,
+  /* What a symbolic batch counts as while shapes are computed: no size a network has. */
+  QB__ONNX_SYMBOLIC = 2147483629
+};
+
+typedef enum qb__onnx_kind {
+  QB__ONNX_UNKNOWN, /* written by a node that is not supported */
+  QB__ONNX_CONSTANT,
+  QB__ONNX_ACTIVATION
+} qb__onnx_kind;
+
+/* A value that nodes name. Dimensions are as in the file, the batch included. */
+typedef struct qb__onnx_value {
+  const char *name; /* the file's */
+  qb__onnx_kind kind;
+  uint32_t rank;
+  int64_t dims[QB__ONNX_RANK];
+  size_t elements;
+  uint32_t uses;  /* by nodes still to come, and as an output of the network */
+  int32_t tensor; /* of the graph: an activation, or a constant that was handed over */
+  bool integer;   /* constant: 64-bit integers, else 32-bit floats */
+  bool owned;     /* constant: data is not the graph's */
+  void *data;     /* constant */
+} qb__onnx_value;
+
+typedef struct qb__onnx {
+  qb_context *context;
+  qb__graph *graph;
+  const char *folder; /* where external data lies; NULL: nowhere */
+  int64_t opset;
+  bool batched;     /* the first dimension of every activation is the batch */
+  bool symbolic;    /* which has no size in the file */
+  int64_t batch;    /* that size, or QB__ONNX_SYMBOLIC */
+  bool mixes;       /* a node goes across the batch, so it is none: import again without */
+  qb_status status; /* what ends the import at once */
+  size_t value_count, value_capacity;
+  qb__onnx_value *values;
+  size_t slot_count; /* of the hash table of names */
+  int32_t *slots;
+  size_t file_elements, folded_elements; /* of the file; made by evaluating nodes so far */
+  char problems[1536];                   /* nodes that are not supported */
+  size_t problem_count, problem_bytes;
+} qb__onnx;
+
+/* A node and what it reads: NULL for inputs left out. */
+typedef struct qb__onnx_node {
+  const Onnx__NodeProto *proto;
+  const char *label; /* its name, or that of its first output */
+  size_t input_count;
+  qb__onnx_value **inputs;
+} qb__onnx_node;
+
+/* Values (onnx_values.c). Pointers stay valid until the import ends. */
+qb_status qb__onnx_values_init(qb__onnx *im, size_t most);
+void qb__onnx_values_clear(qb__onnx *im);
+qb__onnx_value *qb__onnx_find(const qb__onnx *im, const char *name);
+/* NULL and im->status set when there is one of that name. */
+qb__onnx_value *qb__onnx_add(qb__onnx *im, const char *name);
+
+/* Room for a constant of `integer`s or floats; counts against what folding may make. */
+bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, bool integer, uint32_t rank,
+                   const int64_t *dims);
+
+/* Makes a constant of a tensor of the file, whose data is taken over where that is possible. */
+void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *tensor, qb__onnx_value *value);
+
+/* Why a node cannot be imported; its outputs stay unknown. */
+__attribute__((format(printf, 3, 4))) void qb__onnx_problem(qb__onnx *im, const qb__onnx_node *node,
+                                                            const char *format, ...);
+/* The node goes across the batch. */
+void qb__onnx_mixing(qb__onnx *im, const qb__onnx_node *node);
+
+/* Attributes (onnx_node.c). */
+int64_t qb__onnx_int(const qb__onnx_node *node, const char *name, int64_t otherwise);
+float qb__onnx_float(const qb__onnx_node *node, const char *name, float otherwise);
+bool qb__onnx_text_is(const qb__onnx_node *node, const char *name, const char *otherwise,
+                      const char *value);
+const Onnx__AttributeProto *qb__onnx_attribute(const qb__onnx_node *node, const char *name);
+/* At most `most` integers of an attribute; their number, -1 when there are more, 0 without it. */
+int qb__onnx_ints(const qb__onnx_node *node, const char *name, int64_t *values, int most);
+/*
+ * Integers of an attribute in opsets before `since`, of constant input `index` from there on; -1
+ * after a problem, 0 when they are left out.
+ */
+int qb__onnx_ints_or_input(qb__onnx *im, const qb__onnx_node *node, const char *name, int since,
+                           size_t index, int64_t *values, int most);
+qb__onnx_value *qb__onnx_input(const qb__onnx_node *node, size_t index);
+/* An axis counted from 0; false after a problem. */
+bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32_t rank,
+                   uint32_t *result);
+
+/* The dimensions of one sample, never none; their number. */
+uint32_t qb__onnx_sample(const qb__onnx *im, uint32_t rank, const int64_t *dims, int64_t *sample);
+/* The node's first output. */
+void qb__onnx_result(qb__onnx *im, const qb__onnx_node *node, int32_t tensor, uint32_t rank,
+                     const int64_t *dims);
+/* The same with the shape of one of its inputs. */
+void qb__onnx_result_like(qb__onnx *im, const qb__onnx_node *node, int32_t tensor,
+                          const qb__onnx_value *like);
+/* A constant as a tensor of the graph; it must have as many elements as `dims`. */
+int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, const int64_t *dims);
+/* The transpose of a constant matrix of `rows` rows as a constant of the graph. */
+int32_t qb__onnx_transposed(qb__onnx *im, const qb__onnx_value *value, int64_t rows,
+                            int64_t columns);
+
+/* Evaluates a node that reads only constants; false when its operator is not one that folds. */
+bool qb__onnx_fold(qb__onnx *im, const qb__onnx_node *node);
+/* The name of an operator that is known; NULL for others. */
+typedef void qb__onnx_map(qb__onnx *im, const qb__onnx_node *node);
+qb__onnx_map *qb__onnx_mapper(const char *operator_type);
+
+/* Mapping: each handles a family of operators, which node->proto->op_type tells apart. */
+qb__onnx_map qb__onnx_map_activation, qb__onnx_map_clip, qb__onnx_map_binary, qb__onnx_map_sum;
+qb__onnx_map qb__onnx_map_conv, qb__onnx_map_conv_transpose, qb__onnx_map_pool;
+qb__onnx_map qb__onnx_map_global_pool, qb__onnx_map_lrn, qb__onnx_map_batch_norm;
+qb__onnx_map qb__onnx_map_gemm, qb__onnx_map_matmul, qb__onnx_map_softmax;
+qb__onnx_map qb__onnx_map_reduce_mean, qb__onnx_map_resize;
+qb__onnx_map qb__onnx_map_concat, qb__onnx_map_reshape, qb__onnx_map_flatten;
+qb__onnx_map qb__onnx_map_squeeze, qb__onnx_map_unsqueeze, qb__onnx_map_transpose;
+qb__onnx_map qb__onnx_map_pad, qb__onnx_map_identity, qb__onnx_map_shape, qb__onnx_map_fold_only;
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A parsed model as a graph: inputs, constants, nodes in their order, outputs. */
+#include "core/alloc.h"
+#include "core/context_impl.h"
+#include "core/error.h"
+#include "model/onnx_parsed.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void qb__onnx_problem(qb__onnx *im, const qb__onnx_node *node, const char *format, ...)
+{
+  char what[256], text[448];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(what, sizeof what, format, args);
+  va_end(args);
+  const int length = snprintf(
+      text, sizeof text, "%s'%.64s' (%.32s, opset %lld): %s", im->problem_count ? "; " : "",
+      node->label, node->proto->op_type ? node->proto->op_type : "", (long long)im->opset, what);
+  qb__message(im->context, QB_SEVERITY_INFO, "%s", text + (im->problem_count ? 2 : 0));
+  im->problem_count++;
+  if (length > 0 && im->problem_bytes + (size_t)length < sizeof im->problems) {
+    memcpy(im->problems + im->problem_bytes, text, (size_t)length + 1);
+    im->problem_bytes += (size_t)length;
+  }
+}
+
+void qb__onnx_mixing(qb__onnx *im, const qb__onnx_node *node)
+{
+  if (im->symbolic)
+    qb__onnx_problem(im, node,
+                     "it goes across the first dimension, which is the batch; export the model "
+                     "with a fixed size there to have it as a part of each sample");
+  else
+    im->mixes = true;
+}
+
+static const char *label_of(const Onnx__NodeProto *proto)
+{
+  if (proto->name && *proto->name)
+    return proto->name;
+  return proto->n_output ? proto->output[0] : "";
+}
+
+/* The dimensions of an input of the network; those that are symbolic are -1. */
+static bool input_dims(qb__onnx *im, const Onnx__ValueInfoProto *info, uint32_t *rank,
+                       int64_t *dims)
+{
+  const Onnx__TypeProto *type = info->type;
+  if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type ||
+      !type->tensor_type->shape || type->tensor_type->shape->n_dim > QB__ONNX_RANK) {
+    im->status =
+        qb__fail(QB_ERROR_UNSUPPORTED,
+                 "input '%.64s' is not a tensor of a known number of at most %d dimensions",
+                 info->name, QB__ONNX_RANK);
+    return false;
+  }
+  if (type->tensor_type->elem_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
+    im->status = qb__fail(QB_ERROR_UNSUPPORTED,
+                          "input '%.64s' has elements of ONNX type %d; 32-bit floats (1) are "
+                          "supported: convert the model",
+                          info->name, type->tensor_type->elem_type);
+    return false;
+  }
+  const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
+  *rank = (uint32_t)shape->n_dim;
+  for (uint32_t i = 0; i < *rank; i++) {
+    const bool fixed =
+        shape->dim[i]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+    dims[i] = fixed && shape->dim[i]->dim_value > 0 ? shape->dim[i]->dim_value : -1;
+    if (i && dims[i] < 0) {
+      im->status =
+          qb__fail(QB_ERROR_UNSUPPORTED,
+                   "input '%.64s': dimension %u is not fixed; only the first, the batch, may be "
+                   "open: fix the others when exporting the model",
+                   info->name, i);
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Finds the batch: the first dimension that all inputs share. */
+static void find_batch(qb__onnx *im, const Onnx__GraphProto *graph, bool may_batch)
+{
+  int64_t first = 0;
+  bool shared = may_batch, open = false;
+  for (size_t i = 0; i < graph->n_input && !im->status; i++) {
+    uint32_t rank;
+    int64_t dims[QB__ONNX_RANK];
+    if (qb__onnx_find(im, graph->input[i]->name) || !input_dims(im, graph->input[i], &rank, dims))
+      continue;
+    open = open || (rank && dims[0] < 0);
+    shared = shared && rank && (first == 0 || first == dims[0]);
+    first = rank ? dims[0] : 0;
+  }
+  im->batched = shared;
+  im->symbolic = open;
+  im->batch = open ? QB__ONNX_SYMBOLIC : first;
+  if (open && !shared && !im->status)
+    im->status = qb__fail(QB_ERROR_UNSUPPORTED,
+                          "the first dimension of some inputs is open and that of others is not "
+                          "the same; give all inputs the batch as their first dimension");
+}
+
+static void add_inputs(qb__onnx *im, const Onnx__GraphProto *graph)
+{
+  for (size_t i = 0; i < graph->n_input && !im->status; i++) {
+    const char *name = graph->input[i]->name;
+    if (qb__onnx_find(im, name)) /* an initialiser listed as an input too */
+      continue;
+    qb__onnx_value *value = qb__onnx_add(im, name);
+    if (!value || !input_dims(im, graph->input[i], &value->rank, value->dims))
+      return;
+    if (im->batched)
+      value->dims[0] = im->batch;
+    int64_t sample[QB__ONNX_RANK];
+    const uint32_t rank = qb__onnx_sample(im, value->rank, value->dims, sample);
+    value->kind = QB__ONNX_ACTIVATION;
+    value->tensor = qb__graph_input(im->graph, name, rank, sample);
+  }
+}
+
+static void add_initializers(qb__onnx *im, Onnx__GraphProto *graph)
+{
+  for (size_t i = 0; i < graph->n_initializer && !im->status; i++) {
+    Onnx__TensorProto *tensor = graph->initializer[i];
+    qb__onnx_value *value = tensor->name ? qb__onnx_add(im, tensor->name) : NULL;
+    if (value)
+      qb__onnx_read_tensor(im, tensor, value);
+  }
+  if (!im->status && graph->n_sparse_initializer)
+    im->status =
+        qb__fail(QB_ERROR_UNSUPPORTED, "the model has sparse initializers; make them dense");
+}
+
+static void count_uses(qb__onnx *im, const char *name)
+{
+  qb__onnx_value *value = name ? qb__onnx_find(im, name) : NULL;
+  if (value)
+    value->uses++;
+}
+
+/* Gives every output a value that is unknown yet. */
+static void add_outputs(qb__onnx *im, const Onnx__GraphProto *graph)
+{
+  for (size_t i = 0; i < graph->n_node && !im->status; i++)
+    for (size_t o = 0; o < graph->node[i]->n_output && !im->status; o++)
+      if (*graph->node[i]->output[o])
+        (void)qb__onnx_add(im, graph->node[i]->output[o]);
+  for (size_t i = 0; i < graph->n_node; i++)
+    for (size_t n = 0; n < graph->node[i]->n_input; n++)
+      count_uses(im, graph->node[i]->input[n]);
+  for (size_t i = 0; i < graph->n_output; i++)
+    count_uses(im, graph->output[i]->name);
+}
+
+/* A shape that does not fit is the node's problem, not the end of looking at the others. */
+static void take_graph_failure(qb__onnx *im, const qb__onnx_node *node)
+{
+  if (im->graph->status == QB_ERROR_NO_MEMORY)
+    im->status = QB_ERROR_NO_MEMORY;
+  else if (im->graph->status)
+    qb__onnx_problem(im, node, "%s", qb_error_message());
+  if (!im->status)
+    im->graph->status = QB_OK;
+}
+
+static bool is_standard(const char *domain)
+{
+  return !domain || !*domain || !strcmp(domain, "ai.onnx");
+}
+
+static void map_node(qb__onnx *im, const qb__onnx_node *node)
+{
+  const Onnx__NodeProto *proto = node->proto;
+  qb__onnx_map *map =
+      proto->op_type && is_standard(proto->domain) ? qb__onnx_mapper(proto->op_type) : NULL;
+  if (!map) {
+    qb__onnx_problem(im, node, "this operator is not supported");
+    return;
+  }
+  if (!proto->n_output || !*proto->output[0]) {
+    qb__onnx_problem(im, node, "it has no output");
+    return;
+  }
+  bool constant = true;
+  for (size_t i = 0; i < node->input_count; i++) {
+    if (node->inputs[i] && node->inputs[i]->kind == QB__ONNX_UNKNOWN)
+      return; /* the node that should have made it has been named */
+    constant = constant && (!node->inputs[i] || node->inputs[i]->kind == QB__ONNX_CONSTANT);
+  }
+  for (size_t i = 1; i < proto->n_output; i++) {
+    const qb__onnx_value *extra = *proto->output[i] ? qb__onnx_find(im, proto->output[i]) : NULL;
+    if (extra && extra->uses) {
+      qb__onnx_problem(im, node, "only its first output is supported, and '%.64s' is used",
+                       extra->name);
+      return;
+    }
+  }
+  if (constant && qb__onnx_fold(im, node))
+    return;
+  if (constant) {
+    qb__onnx_problem(im, node,
+                     "it reads constants only, and this operator is not evaluated when "
+                     "importing");
+    return;
+  }
+  map(im, node);
+}
+
+/* Frees a constant when its last reader has been mapped. */
+static void release_inputs(qb__onnx *im, const qb__onnx_node *node)
+{
+  for (size_t i = 0; i < node->input_count; i++) {
+    qb__onnx_value *value = node->inputs[i];
+    if (value && value->uses && --value->uses == 0 && value->owned) {
+      qb__free(im->context, value->data);
+      value->data = NULL;
+      value->owned = false;
+      value->kind = QB__ONNX_UNKNOWN;
+    }
+  }
+}
+
+static void add_node(qb__onnx *im, const Onnx__NodeProto *proto, qb__onnx_value **inputs)
+{
+  const qb__onnx_node node = {proto, label_of(proto), proto->n_input, inputs};
+  for (size_t i = 0; i < proto->n_input; i++) {
+    inputs[i] = *proto->input[i] ? qb__onnx_find(im, proto->input[i]) : NULL;
+    if (*proto->input[i] && !inputs[i]) {
+      im->status = qb__fail(QB_ERROR_FORMAT, "node '%.64s' reads '%.64s', which nothing writes",
+                            node.label, proto->input[i]);
+      return;
+    }
+  }
+  map_node(im, &node);
+  take_graph_failure(im, &node);
+  if (!im->status)
+    release_inputs(im, &node);
+}
+
+static void add_nodes(qb__onnx *im, const Onnx__GraphProto *graph)
+{
+  size_t most = 0;
+  for (size_t i = 0; i < graph->n_node; i++)
+    most = graph->node[i]->n_input > most ? graph->node[i]->n_input : most;
+  qb__onnx_value **inputs = qb__calloc(im->context, most, sizeof(qb__onnx_value *));
+  if (!inputs)
+    im->status = QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < graph->n_node && !im->status && !im->mixes; i++)
+    add_node(im, graph->node[i], inputs);
+  qb__free(im->context, inputs);
+}
+
+/* The caller gets memory of its own for each: what is an input, or an output already, is copied. */
+static void add_results(qb__onnx *im, const Onnx__GraphProto *graph)
+{
+  for (size_t i = 0; i < graph->n_output && !im->status; i++) {
+    const char *name = graph->output[i]->name;
+    const qb__onnx_value *value = qb__onnx_find(im, name);
+    if (!value) {
+      im->status = qb__fail(QB_ERROR_FORMAT, "output '%.64s' is written by no node", name);
+    } else if (value->kind != QB__ONNX_ACTIVATION) {
+      if (!im->problem_count)
+        im->status = qb__fail(QB_ERROR_UNSUPPORTED,
+                              "output '%.64s' does not depend on an input of the network", name);
+    } else {
+      qb__graph *g = im->graph;
+      int32_t x = value->tensor;
+      bool taken = false;
+      for (size_t n = 0; n < g->input_count; n++)
+        taken = taken || g->inputs[n] == x;
+      for (size_t n = 0; n < g->output_count; n++)
+        taken = taken || g->outputs[n] == x;
+      if (taken)
+        x = qb__graph_reshape(g, name, x, g->tensors[x].rank, g->tensors[x].dims);
+      qb__graph_rename(g, x, name);
+      qb__graph_output(g, x);
+      im->status = g->status;
+    }
+  }
+  if (!im->status && !graph->n_output)
+    im->status = qb__fail(QB_ERROR_FORMAT, "the model has no outputs");
+}
+
+static void import(qb__onnx *im, Onnx__GraphProto *graph, bool may_batch)
+{
+  size_t most = graph->n_input + graph->n_initializer + 1;
+  for (size_t i = 0; i < graph->n_node; i++)
+    most += graph->node[i]->n_output;
+  im->status = qb__onnx_values_init(im, most);
+  if (!im->status)
+    add_initializers(im, graph);
+  if (!im->status)
+    find_batch(im, graph, may_batch);
+  if (!im->status)
+    add_inputs(im, graph);
+  if (!im->status)
+    im->status = im->graph->status;
+  if (!im->status && !im->graph->input_count)
+    im->status = qb__fail(QB_ERROR_UNSUPPORTED, "the model has no inputs");
+  if (!im->status)
+    add_outputs(im, graph);
+  if (!im->status)
+    add_nodes(im, graph);
+  if (!im->status && !im->mixes)
+    add_results(im, graph);
+  if (!im->status && im->problem_count && !im->mixes)
+    im->status = qb__fail(QB_ERROR_UNSUPPORTED, "%zu node%s not supported: %s%s", im->problem_count,
+                          im->problem_count == 1 ? " is" : "s are", im->problems,
+                          im->problem_bytes + 448 > sizeof im->problems ? "; ..." : "");
+}
+
+qb_status qb__onnx_import_parsed(Onnx__ModelProto *model, const char *folder, bool may_batch,
+                                 qb__graph *graph, bool *mixes)
+{
+  qb__onnx im = {.context = graph->context, .graph = graph, .folder = folder};
+  for (size_t i = 0; i < model->n_opset_import; i++)
+    if (is_standard(model->opset_import[i]->domain))
+      im.opset = model->opset_import[i]->version;
+  if (im.opset < QB__ONNX_OLDEST_OPSET || im.opset > QB__ONNX_NEWEST_OPSET)
+    return qb__fail(QB_ERROR_UNSUPPORTED,
+                    "the model is of opset %lld; %d to %d are supported: convert it",
+                    (long long)im.opset, QB__ONNX_OLDEST_OPSET, QB__ONNX_NEWEST_OPSET);
+  import(&im, model->graph, may_batch);
+  qb__onnx_values_clear(&im);
+  *mixes = im.mixes;
+  return im.status;
+}

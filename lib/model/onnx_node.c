@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What mapping a node needs of it: attributes, inputs, shapes, results. */
+#include "core/error.h"
+#include "model/onnx_impl.h"
+
+#include <string.h>
+
+const Onnx__AttributeProto *qb__onnx_attribute(const qb__onnx_node *node, const char *name)
+{
+  for (size_t i = 0; i < node->proto->n_attribute; i++)
+    if (node->proto->attribute[i]->name && !strcmp(node->proto->attribute[i]->name, name))
+      return node->proto->attribute[i];
+  return NULL;
+}
+
+int64_t qb__onnx_int(const qb__onnx_node *node, const char *name, int64_t otherwise)
+{
+  const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
+  return a && a->has_i ? a->i : otherwise;
+}
+
+float qb__onnx_float(const qb__onnx_node *node, const char *name, float otherwise)
+{
+  const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
+  return a && a->has_f ? a->f : otherwise;
+}
+
+bool qb__onnx_text_is(const qb__onnx_node *node, const char *name, const char *otherwise,
+                      const char *value)
+{
+  const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
+  if (!a || !a->has_s)
+    return !strcmp(otherwise, value);
+  return a->s.len == strlen(value) && !memcmp(a->s.data, value, a->s.len);
+}
+
+int qb__onnx_ints(const qb__onnx_node *node, const char *name, int64_t *values, int most)
+{
+  const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
+  if (!a)
+    return 0;
+  if (a->n_ints > (size_t)most)
+    return -1;
+  for (size_t i = 0; i < a->n_ints; i++)
+    values[i] = a->ints[i];
+  return (int)a->n_ints;
+}
+
+qb__onnx_value *qb__onnx_input(const qb__onnx_node *node, size_t index)
+{
+  return index < node->input_count ? node->inputs[index] : NULL;
+}
+
+int qb__onnx_ints_or_input(qb__onnx *im, const qb__onnx_node *node, const char *name, int since,
+                           size_t index, int64_t *values, int most)
+{
+  if (im->opset < since) {
+    const int count = qb__onnx_ints(node, name, values, most);
+    if (count < 0)
+      qb__onnx_problem(im, node, "'%s' has more than %d elements", name, most);
+    return count;
+  }
+  const qb__onnx_value *v = qb__onnx_input(node, index);
+  if (!v)
+    return 0;
+  if (v->kind != QB__ONNX_CONSTANT || !v->integer || v->elements > (size_t)most) {
+    qb__onnx_problem(im, node, "its input '%s' is not a constant of at most %d integers", name,
+                     most);
+    return -1;
+  }
+  if (v->elements)
+    memcpy(values, v->data, v->elements * sizeof *values);
+  return (int)v->elements;
+}
+
+bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32_t rank,
+                   uint32_t *result)
+{
+  const int64_t from_start = axis < 0 ? axis + rank : axis;
+  if (from_start < 0 || from_start >= rank) {
+    qb__onnx_problem(im, node, "axis %lld is not one of the %u dimensions", (long long)axis, rank);
+    return false;
+  }
+  *result = (uint32_t)from_start;
+  return true;
+}
+
+uint32_t qb__onnx_sample(const qb__onnx *im, uint32_t rank, const int64_t *dims, int64_t *sample)
+{
+  const uint32_t skip = im->batched ? 1 : 0;
+  sample[0] = 1;
+  if (rank <= skip)
+    return 1;
+  memcpy(sample, dims + skip, (rank - skip) * sizeof *dims);
+  return rank - skip;
+}
+
+void qb__onnx_result(qb__onnx *im, const qb__onnx_node *node, int32_t tensor, uint32_t rank,
+                     const int64_t *dims)
+{
+  if (tensor == QB__NONE || im->status)
+    return;
+  qb__onnx_value *value = qb__onnx_find(im, node->proto->output[0]);
+  value->kind = QB__ONNX_ACTIVATION;
+  value->tensor = tensor;
+  value->rank = rank;
+  memcpy(value->dims, dims, rank * sizeof *dims);
+}
+
+void qb__onnx_result_like(qb__onnx *im, const qb__onnx_node *node, int32_t tensor,
+                          const qb__onnx_value *like)
+{
+  qb__onnx_result(im, node, tensor, like->rank, like->dims);
+}

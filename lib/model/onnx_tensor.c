@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors of a file: raw, typed, or in a file of their own. */
+#include "core/alloc.h"
+#include "core/checked.h"
+#include "core/error.h"
+#include "model/onnx_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+static size_t element_bytes(int32_t type)
+{
+  switch (type) {
+  case TYPE(UINT8):
+  case TYPE(INT8):
+  case TYPE(BOOL): return 1;
+  case TYPE(UINT16):
+  case TYPE(INT16):
+  case TYPE(FLOAT16):
+  case TYPE(BFLOAT16): return 2;
+  case TYPE(FLOAT):
+  case TYPE(INT32):
+  case TYPE(UINT32): return 4;
+  case TYPE(DOUBLE):
+  case TYPE(INT64):
+  case TYPE(UINT64): return 8;
+  default: return 0;
+  }
+}
+
+static bool is_integer(int32_t type)
+{
+  return type != TYPE(FLOAT) && type != TYPE(FLOAT16) && type != TYPE(BFLOAT16) &&
+         type != TYPE(DOUBLE);
+}
+
+static float from_bits(uint32_t bits)
+{
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* IEEE 754 binary16. */
+static float from_half(uint16_t half)
+{
+  const int exponent = half >> 10 & 31, fraction = half & 1023;
+  const float magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
+                          : exponent     ? ldexpf((float)(1024 + fraction), exponent - 25)
+                                         : ldexpf((float)fraction, -24);
+  return half >> 15 ? -magnitude : magnitude;
+}
+
+/* Element `i` of little-endian data; integers of 64 bits keep theirs, others fit a double. */
+static double real_at(int32_t type, const uint8_t *data, size_t i)
+{
+  uint16_t half;
+  double wide;
+  float single;
+  switch (type) {
+  case TYPE(FLOAT16): memcpy(&half, data + 2 * i, 2); return from_half(half);
+  case TYPE(BFLOAT16): memcpy(&half, data + 2 * i, 2); return from_bits((uint32_t)half << 16);
+  case TYPE(DOUBLE): memcpy(&wide, data + 8 * i, 8); return wide;
+  default: memcpy(&single, data + 4 * i, 4); return single;
+  }
+}
+
+static int64_t integer_at(int32_t type, const uint8_t *data, size_t i)
+{
+  int64_t wide;
+  int32_t word;
+  uint32_t unsigned_word;
+  int16_t half;
+  uint16_t unsigned_half;
+  switch (type) {
+  case TYPE(INT8): return (int8_t)data[i];
+  case TYPE(UINT8): return data[i];
+  case TYPE(BOOL): return data[i] != 0;
+  case TYPE(INT16): memcpy(&half, data + 2 * i, 2); return half;
+  case TYPE(UINT16): memcpy(&unsigned_half, data + 2 * i, 2); return unsigned_half;
+  case TYPE(INT32): memcpy(&word, data + 4 * i, 4); return word;
+  case TYPE(UINT32): memcpy(&unsigned_word, data + 4 * i, 4); return unsigned_word;
+  default: memcpy(&wide, data + 8 * i, 8); return wide;
+  }
+}
+
+static const char *name_of(const Onnx__TensorProto *t)
+{
+  return t->name && *t->name ? t->name : "(unnamed)";
+}
+
+static void fail_bytes(qb__onnx *im, const Onnx__TensorProto *t, size_t found, size_t expected)
+{
+  im->status =
+      qb__fail(QB_ERROR_FORMAT, "tensor '%.64s' has %zu bytes of data and its dimensions need %zu",
+               name_of(t), found, expected);
+}
+
+static bool allocate(qb__onnx *im, qb__onnx_value *value)
+{
+  size_t bytes;
+  if (!qb__mul_size(value->elements, value->integer ? sizeof(int64_t) : sizeof(float), &bytes))
+    bytes = SIZE_MAX;
+  value->data = qb__alloc_aligned(im->context, bytes, 64);
+  value->owned = value->data != NULL;
+  if (!value->owned)
+    im->status = QB_ERROR_NO_MEMORY;
+  return value->owned;
+}
+
+static void convert(qb__onnx *im, int32_t type, const uint8_t *data, qb__onnx_value *value)
+{
+  if (!allocate(im, value))
+    return;
+  for (size_t i = 0; i < value->elements; i++)
+    if (value->integer)
+      ((int64_t *)value->data)[i] = integer_at(type, data, i);
+    else
+      ((float *)value->data)[i] = (float)real_at(type, data, i);
+}
+
+/* The parser's memory is the context's, so values that need no conversion move. */
+static void take_over(qb__onnx_value *value, void **data)
+{
+  value->data = *data;
+  value->owned = true;
+  *data = NULL;
+}
+
+static void read_raw(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value)
+{
+  const size_t bytes = value->elements * element_bytes(t->data_type);
+  if (t->raw_data.len != bytes) {
+    fail_bytes(im, t, t->raw_data.len, bytes);
+    return;
+  }
+  void *data = t->raw_data.data;
+  if (bytes && (t->data_type == TYPE(FLOAT) || t->data_type == TYPE(INT64))) {
+    take_over(value, &data);
+    t->raw_data.data = NULL;
+    t->raw_data.len = 0;
+  } else {
+    convert(im, t->data_type, data, value);
+  }
+}
+
+/* Fields of elements: half floats and small integers lie in 32-bit integers. */
+static void read_typed(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value)
+{
+  void *data;
+  size_t count = 0;
+  switch (t->data_type) {
+  case TYPE(FLOAT): count = t->n_float_data; break;
+  case TYPE(DOUBLE): count = t->n_double_data; break;
+  case TYPE(INT64): count = t->n_int64_data; break;
+  case TYPE(UINT32):
+  case TYPE(UINT64): count = t->n_uint64_data; break;
+  default: count = t->n_int32_data; break;
+  }
+  if (count != value->elements) {
+    fail_bytes(im, t, count * element_bytes(t->data_type),
+               value->elements * element_bytes(t->data_type));
+    return;
+  }
+  if (count && t->data_type == TYPE(FLOAT)) {
+    data = t->float_data;
+    take_over(value, &data);
+    t->float_data = NULL;
+    t->n_float_data = 0;
+  } else if (count && t->data_type == TYPE(INT64)) {
+    data = t->int64_data;
+    take_over(value, &data);
+    t->int64_data = NULL;
+    t->n_int64_data = 0;
+  } else if (allocate(im, value)) {
+    for (size_t i = 0; i < count; i++)
+      switch (t->data_type) {
+      case TYPE(DOUBLE): ((float *)value->data)[i] = (float)t->double_data[i]; break;
+      case TYPE(FLOAT16): ((float *)value->data)[i] = from_half((uint16_t)t->int32_data[i]); break;
+      case TYPE(BFLOAT16):
+        ((float *)value->data)[i] = from_bits((uint32_t)t->int32_data[i] << 16);
+        break;
+      case TYPE(UINT32):
+      case TYPE(UINT64): ((int64_t *)value->data)[i] = (int64_t)t->uint64_data[i]; break;
+      default: ((int64_t *)value->data)[i] = t->int32_data[i]; break;
+      }
+  }
+}
+
+static const char *external(const Onnx__TensorProto *t, const char *key)
+{
+  for (size_t i = 0; i < t->n_external_data; i++)
+    if (t->external_data[i]->key && t->external_data[i]->value &&
+        !strcmp(t->external_data[i]->key, key))
+      return t->external_data[i]->value;
+  return NULL;
+}
+
+/* Opens a file that lies in the model's folder, also when links are followed; -1 otherwise. */
+static int open_inside(qb__onnx *im, const Onnx__TensorProto *t, const char *location)
+{
+  char path[PATH_MAX], folder[PATH_MAX], target[PATH_MAX];
+  const int length = snprintf(path, sizeof path, "%s/%s", im->folder, location);
+  if (length < 0 || (size_t)length >= sizeof path || !realpath(im->folder, folder) ||
+      !realpath(path, target)) {
+    char reason[128];
+    im->status = qb__fail(QB_ERROR_IO, "tensor '%.64s': cannot find its data in '%.256s': %s",
+                          name_of(t), location, strerror_r(errno, reason, sizeof reason));
+    return -1;
+  }
+  const size_t inside = strlen(folder);
+  if (*location == '/' || strncmp(target, folder, inside) != 0 ||
+      (target[inside] != '/' && inside > 1)) {
+    im->status = qb__fail(QB_ERROR_FORMAT,
+                          "tensor '%.64s': its data is in '%.256s', which is outside the model's "
+                          "folder; put it beside the model",
+                          name_of(t), location);
+    return -1;
+  }
+  const int fd = open(target, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    char reason[128];
+    im->status = qb__fail(QB_ERROR_IO, "tensor '%.64s': cannot open '%.256s': %s", name_of(t),
+                          location, strerror_r(errno, reason, sizeof reason));
+  }
+  return fd;
+}
+
+static bool read_all(int fd, uint8_t *data, size_t bytes, uint64_t offset)
+{
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t n = pread(fd, data + done, bytes - done, (off_t)(offset + done));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return false;
+    done += (size_t)n;
+  }
+  return true;
+}
+
+static void read_external(qb__onnx *im, const Onnx__TensorProto *t, qb__onnx_value *value)
+{
+  const char *location = external(t, "location"), *at = external(t, "offset");
+  const char *length = external(t, "length");
+  const size_t bytes = value->elements * element_bytes(t->data_type);
+  if (!location || !im->folder) {
+    im->status = qb__fail(QB_ERROR_FORMAT, "tensor '%.64s': its data is in a file %s", name_of(t),
+                          location ? "and the model in none" : "that is not named");
+    return;
+  }
+  const uint64_t offset = at ? strtoull(at, NULL, 10) : 0;
+  if (length && strtoull(length, NULL, 10) != bytes) {
+    fail_bytes(im, t, (size_t)strtoull(length, NULL, 10), bytes);
+    return;
+  }
+  const int fd = open_inside(im, t, location);
+  if (fd < 0)
+    return;
+  struct stat info;
+  const bool there = !fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size >= 0 &&
+                     offset <= (uint64_t)info.st_size && bytes <= (uint64_t)info.st_size - offset;
+  const bool direct = t->data_type == TYPE(FLOAT) || t->data_type == TYPE(INT64);
+  uint8_t *data = NULL;
+  if (!there)
+    im->status =
+        qb__fail(QB_ERROR_FORMAT, "tensor '%.64s': '%.256s' has no %zu bytes at offset %llu",
+                 name_of(t), location, bytes, (unsigned long long)offset);
+  else if (!(data = qb__alloc_aligned(im->context, bytes, 64)))
+    im->status = QB_ERROR_NO_MEMORY;
+  else if (!read_all(fd, data, bytes, offset))
+    im->status =
+        qb__fail(QB_ERROR_IO, "tensor '%.64s': cannot read '%.256s'", name_of(t), location);
+  else if (!direct)
+    convert(im, t->data_type, data, value);
+  close(fd);
+  if (!im->status && direct) {
+    value->data = data;
+    value->owned = true;
+  } else {
+    qb__free(im->context, data);
+  }
+}
+
+void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value)
+{
+  size_t elements = 1, bytes;
+  bool valid = t->n_dims <= QB__ONNX_RANK;
+  for (size_t i = 0; valid && i < t->n_dims; i++) {
+    value->dims[i] = t->dims[i];
+    valid = t->dims[i] >= 0 && qb__mul_size(elements, (size_t)t->dims[i], &elements);
+  }
+  if (!valid || !qb__mul_size(elements, 8, &bytes)) {
+    im->status = qb__fail(QB_ERROR_FORMAT,
+                          "tensor '%.64s': its %zu dimensions are negative, too large, or more "
+                          "than %d",
+                          name_of(t), t->n_dims, QB__ONNX_RANK);
+    return;
+  }
+  if (!element_bytes(t->data_type) || t->segment) {
+    im->status = qb__fail(QB_ERROR_UNSUPPORTED,
+                          "tensor '%.64s': %s; floats and integers of 8 to 64 bits, whole, are "
+                          "supported",
+                          name_of(t),
+                          t->segment ? "it is given in segments" : "its data type is not a number");
+    return;
+  }
+  value->rank = (uint32_t)t->n_dims;
+  value->elements = elements;
+  value->integer = is_integer(t->data_type);
+  value->kind = QB__ONNX_CONSTANT;
+  if (t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
+    read_external(im, t, value);
+  else if (t->has_raw_data)
+    read_raw(im, t, value);
+  else
+    read_typed(im, t, value);
+  im->file_elements += im->status ? 0 : value->elements;
+}
