@@ -29,6 +29,7 @@ typedef struct network_engine {
   const qb_model *model;
   const qb_context *context;
   struct dnnl_engine *engine;
+  qb__choice *choices; /* by operator; NULL before the first batch size is ready */
   qb__packed packed;
   qb__network_plan **plans;
   size_t plan_count, plan_capacity;
@@ -107,6 +108,33 @@ static qb_status grow_arena(const network_engine *self, instance_state *instance
   return status;
 }
 
+/* The first plan is one of the batch size that layers are tried at. */
+static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
+{
+  const qb__graph *graph = &self->model->graph;
+  qb__choice *choices = qb__calloc(self->context, graph->operator_count, sizeof *choices);
+  if (!choices)
+    return QB_ERROR_NO_MEMORY;
+  qb__network_plan *plan = NULL;
+  const qb_status status = qb__network_plan_new(graph, QB__TRIAL_BATCH, choices, &self->packed,
+                                                self->engine, stream, &plan);
+  qb__network_plan_free(self->context, plan);
+  if (status)
+    qb__free(self->context, choices);
+  else
+    self->choices = choices;
+  return status;
+}
+
+static qb_status make_plan(network_engine *self, uint32_t batch, struct dnnl_stream *stream,
+                           qb__network_plan **plan)
+{
+  const qb_status status = self->choices ? QB_OK : make_choices(self, stream);
+  return status ? status
+                : qb__network_plan_new(&self->model->graph, batch, self->choices, &self->packed,
+                                       self->engine, stream, plan);
+}
+
 static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 {
   network_engine *self = (network_engine *)engine;
@@ -119,8 +147,7 @@ static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
     if (!qb__grow(self->context, &self->plans, self->plan_count, &self->plan_capacity,
                   sizeof(qb__network_plan *)))
       return QB_ERROR_NO_MEMORY;
-    status = qb__network_plan_new(&self->model->graph, batch, &self->packed, self->engine,
-                                  state->stream, &self->plans[index]);
+    status = make_plan(self, batch, state->stream, &self->plans[index]);
     if (!status)
       self->plan_count++;
   }
@@ -218,6 +245,7 @@ static void free_engine(qb__engine *engine)
   for (size_t i = 0; i < self->plan_count; i++)
     qb__network_plan_free(self->context, self->plans[i]);
   qb__free(self->context, self->plans);
+  qb__free(self->context, self->choices);
   qb__packed_clear(&self->packed);
   qb__onednn_stop(self->engine);
   qb__free(self->context, self);

@@ -147,77 +147,6 @@ static qb_status add_constant(qb__planner *p, int32_t tensor, const qb__dims *di
   return status;
 }
 
-/* Weights as oneDNN counts their dimensions: groups first. */
-static qb__dims weights_dims(const qb__planner *p, const qb__operator *op)
-{
-  qb__dims dims = {0, {0}};
-  const qb__tensor *w = &p->graph->tensors[op->weights];
-  const int64_t groups = op->kind == QB__OP_DENSE ? 1 : op->groups;
-  if (groups > 1)
-    dims.at[dims.count++] = groups;
-  dims.at[dims.count++] = w->dims[0] / groups;
-  for (uint32_t i = 1; i < w->rank; i++)
-    dims.at[dims.count++] = w->dims[i];
-  return dims;
-}
-
-/* Plain loops: right, and slower by orders of magnitude than anything else. */
-static bool is_slow(const qb__made *made)
-{
-  return strstr(made->implementation, "ref") != NULL;
-}
-
-/* Tries a request; true when it is there and as good as `best`, which is then replaced. */
-static bool improve(qb__planner *p, const qb__request *request, bool same_implementation,
-                    qb__made *best)
-{
-  qb__made made;
-  if (qb__primitive_new(p->context, p->engine, request, &made))
-    return false;
-  if (is_slow(&made) ||
-      (same_implementation && strcmp(made.implementation, best->implementation) != 0)) {
-    qb__made_clear(p->context, &made);
-    return false;
-  }
-  qb__made_clear(p->context, best);
-  *best = made;
-  return true;
-}
-
-/*
- * A convolution or dense layer. oneDNN is first asked for what it likes best. Where that is not
- * what is there already - the input's layout, weights packed for another batch size, the addend's
- * layout - the same implementation is tried on what is there, and weights are packed again only
- * when all that is left is plain loops.
- */
-static qb_status choose(qb__planner *p, const qb__operator *op, int32_t source, int32_t addend,
-                        qb__made *made)
-{
-  const qb__layout *have = p->plan->slots[source].layout;
-  const qb__layout *packed = qb__packed_layout(p->packed, op->weights);
-  qb__request request = {.op = op, .source_dims = p->plan->slots[source].dims};
-  request.weights_dims = weights_dims(p, op);
-  request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  const qb_status status = qb__primitive_new(p->context, p->engine, &request, made);
-  if (status)
-    return status;
-  if (packed && !qb__layout_equal(made->weights, packed)) {
-    request.weights = packed;
-    if (!improve(p, &request, false, made))
-      request.weights = NULL;
-  }
-  if (!qb__layout_equal(made->source, have)) {
-    request.source = have;
-    if (!improve(p, &request, true, made))
-      request.source = NULL;
-  }
-  if (addend != QB__NONE && !qb__layout_equal(made->destination, p->plan->slots[addend].layout)) {
-    request.destination = p->plan->slots[addend].layout;
-    (void)improve(p, &request, true, made);
-  }
-  return QB_OK;
-}
-
 /* Whether two slots have the same bytes. */
 static bool overlap(const qb__planner *p, int32_t a, int32_t b)
 {
@@ -299,7 +228,7 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
     request.weights = op->kind == QB__OP_MATMUL ? second : NULL;
     qb__made_clear(p->context, made);
     status = qb__primitive_new(p->context, p->engine, &request, made);
-    if (!status && !is_slow(made))
+    if (!status && !qb__is_slow(made))
       return QB_OK;
     if (status && status != QB_ERROR_UNSUPPORTED)
       return status;
@@ -322,7 +251,7 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
     goto done;
 
   if (weighted) {
-    status = choose(p, op, source, addend, &made);
+    status = qb__layer_choose(p, index, source, addend, &made);
     if (!status && !qb__layout_equal(made.source, p->plan->slots[source].layout))
       status = add_reorder(p, index, QB__SLOT_ARENA, made.source, source, &source);
   } else {
@@ -332,7 +261,7 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
     goto done;
   slots[QB__ARG_SOURCE] = source;
   if (op->weights != QB__NONE) {
-    const qb__dims dims = weights_dims(p, op);
+    const qb__dims dims = qb__weights_dims(p->graph, op);
     status = add_constant(p, op->weights, &dims, made.weights, &slots[QB__ARG_WEIGHTS]);
     if (status)
       goto done;
@@ -479,11 +408,11 @@ static qb_status place_arena(qb__planner *p)
   return status;
 }
 
-qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__packed *packed,
-                               struct dnnl_engine *engine, struct dnnl_stream *stream,
-                               qb__network_plan **plan)
+qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__choice *choices,
+                               qb__packed *packed, struct dnnl_engine *engine,
+                               struct dnnl_stream *stream, qb__network_plan **plan)
 {
-  qb__planner p = {graph->context, graph, NULL, packed, engine, stream, NULL, NULL};
+  qb__planner p = {graph->context, graph, NULL, choices, packed, engine, stream, NULL, NULL};
   qb_status status = QB_ERROR_NO_MEMORY;
   p.plan = qb__calloc(p.context, 1, sizeof *p.plan);
   p.slot_of = qb__calloc(p.context, graph->tensor_count, sizeof *p.slot_of);

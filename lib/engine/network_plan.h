@@ -6,6 +6,7 @@
 #ifndef QB_ENGINE_NETWORK_PLAN_H
 #define QB_ENGINE_NETWORK_PLAN_H
 
+#include "engine/layer_choice.h"
 #include "engine/memory_plan.h"
 #include "engine/onednn.h"
 #include "engine/packed_weights.h"
@@ -45,10 +46,13 @@ typedef struct qb__network_plan {
   size_t arena_bytes;
 } qb__network_plan;
 
-/* Packs weights not packed yet. Failures name the operator. */
-qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__packed *packed,
-                               struct dnnl_engine *engine, struct dnnl_stream *stream,
-                               qb__network_plan **plan);
+/*
+ * Packs weights not packed yet. `choices` has one element for each operator: those that are unknown
+ * are made, for which the batch should be QB__TRIAL_BATCH. Failures name the operator.
+ */
+qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__choice *choices,
+                               qb__packed *packed, struct dnnl_engine *engine,
+                               struct dnnl_stream *stream, qb__network_plan **plan);
 void qb__network_plan_free(const qb_context *context, qb__network_plan *plan);
 
 #endif

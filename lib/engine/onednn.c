@@ -80,24 +80,34 @@ qb_status qb__layout_copy(const qb_context *context, const qb__layout *layout, q
   return qb__layout_of(context, QB__MD(layout), copy);
 }
 
+/* By the number of dimensions, from 3. */
+static const dnnl_format_tag_t channel_orders[3][4] = {
+    {dnnl_nCw16c, dnnl_nCw8c, dnnl_nCw4c, dnnl_nwc},
+    {dnnl_nChw16c, dnnl_nChw8c, dnnl_nChw4c, dnnl_nhwc},
+    {dnnl_nCdhw16c, dnnl_nCdhw8c, dnnl_nCdhw4c, dnnl_ndhwc}};
+
+qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *dims, int64_t block,
+                                    qb__layout **layout)
+{
+  if (dims->count < 3 || dims->count > 5)
+    return QB_ERROR_UNSUPPORTED;
+  return qb__layout_new(context, dims, channel_orders[dims->count - 3][block == 16 ? 0 : 1],
+                        layout);
+}
+
 qb_status qb__layout_like(const qb_context *context, const qb__layout *model,
                           const qb__dims *model_dims, const qb__dims *dims, qb__layout **layout)
 {
-  static const dnnl_format_tag_t tags[][4] = {
-      /* by the number of dimensions, from 3 */
-      {dnnl_nCw16c, dnnl_nCw8c, dnnl_nCw4c, dnnl_nwc},
-      {dnnl_nChw16c, dnnl_nChw8c, dnnl_nChw4c, dnnl_nhwc},
-      {dnnl_nCdhw16c, dnnl_nCdhw8c, dnnl_nCdhw4c, dnnl_ndhwc}};
   const int row = dims->count - 3;
   for (int i = 0; row >= 0 && row < 3 && i < 4; i++) {
     qb__layout *probe = NULL;
-    const qb_status status = qb__layout_new(context, model_dims, tags[row][i], &probe);
+    const qb_status status = qb__layout_new(context, model_dims, channel_orders[row][i], &probe);
     if (status)
       return status;
     const bool same = qb__layout_equal(probe, model);
     qb__layout_free(context, probe);
     if (same)
-      return qb__layout_new(context, dims, tags[row][i], layout);
+      return qb__layout_new(context, dims, channel_orders[row][i], layout);
   }
   return qb__layout_plain(context, dims, layout);
 }
@@ -225,13 +235,13 @@ static size_t scratchpad_bytes(const_dnnl_primitive_desc_t pd)
   return md ? dnnl_memory_desc_get_size(md) : 0;
 }
 
-static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd, const qb__operator *op,
-                        qb__made *made)
+static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd,
+                        const qb__request *request, qb__made *made)
 {
   qb_status status = query_layout(context, pd, dnnl_query_src_md, &made->source);
   if (!status)
     status = query_layout(context, pd, dnnl_query_dst_md, &made->destination);
-  if (!status && op->weights != QB__NONE)
+  if (!status && request->op->weights != QB__NONE)
     status = query_layout(context, pd, dnnl_query_weights_md, &made->weights);
   if (status)
     return status;
@@ -239,7 +249,9 @@ static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd, con
   const char *name = "";
   dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
   strncat(made->implementation, name, sizeof made->implementation - 1);
-  return qb__onednn_error(dnnl_primitive_create(&made->primitive, pd), "making a primitive");
+  return request->describe_only
+             ? QB_OK
+             : qb__onednn_error(dnnl_primitive_create(&made->primitive, pd), "making a primitive");
 }
 
 qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engine,
@@ -275,12 +287,12 @@ qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engin
     goto done;
   dnnl_status_t code = new_attributes(op, &attributes);
   if (!code)
-    code = qb__describe(engine, op, &use, attributes, &pd);
+    code = qb__describe(engine, request, &use, attributes, &pd);
   if (code) {
     status = qb__onednn_error(code, "an operator with these shapes and layouts");
     goto done;
   }
-  status = finish(context, pd, op, &result);
+  status = finish(context, pd, request, &result);
   if (status)
     qb__made_clear(context, &result);
   else

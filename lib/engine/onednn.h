@@ -69,6 +69,9 @@ size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
                          struct dnnl_memory **memory);
 qb_status qb__memory_set(struct dnnl_memory *memory, void *data);
+/* Channels, the second dimension, in blocks of 16 or 8. */
+qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *dims, int64_t block,
+                                    qb__layout **layout);
 /* Writes `bytes` / 4 times a value. */
 qb_status qb__memory_fill(struct dnnl_memory *memory, size_t bytes, float value);
 void qb__memory_free(struct dnnl_memory *memory);
@@ -92,6 +95,8 @@ typedef struct qb__request {
   const qb__operator *op;
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;
+  bool winograd;      /* a convolution by Winograd's minimal filtering */
+  bool describe_only; /* what would be made: no primitive is */
 } qb__request;
 
 /* What was made. Layouts are owned by whoever asked for it. */

@@ -97,9 +97,12 @@ dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *el
   return dnnl_post_ops_append_eltwise(post_ops, 1.0f, eltwise->kind, eltwise->alpha, eltwise->beta);
 }
 
-dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *l,
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, const qb__layouts *l,
                            const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
 {
+  const qb__operator *op = request->op;
+  const dnnl_alg_kind_t convolution =
+      request->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   qb__onednn_window w;
   qb__onednn_window_of(&op->window, &w);
   const dnnl_memory_desc_t *bias = l->bias ? &l->bias->md : NULL;
@@ -120,9 +123,8 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const q
   switch (op->kind) {
   case QB__OP_CONVOLUTION:
     code = dnnl_dilated_convolution_forward_desc_init(
-        &d.convolution, dnnl_forward_inference, dnnl_convolution_auto, &l->source->md,
-        &l->weights->md, bias, &l->destination->md, w.strides, w.dilations, w.pad_before,
-        w.pad_after);
+        &d.convolution, dnnl_forward_inference, convolution, &l->source->md, &l->weights->md, bias,
+        &l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after);
     break;
   case QB__OP_DECONVOLUTION:
     code = dnnl_dilated_deconvolution_forward_desc_init(

@@ -48,9 +48,10 @@ typedef struct qb__layouts {
   const qb__layout *source, *addend, *weights, *bias, *destination;
 } qb__layouts;
 
-/* Makes the descriptor of the operator's primitive; attributes hold what is fused. */
-dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__operator *op, const qb__layouts *layouts,
-                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result);
+/* Makes the descriptor of the primitive on these layouts; attributes hold what is fused. */
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request,
+                           const qb__layouts *layouts, const_dnnl_primitive_attr_t attributes,
+                           dnnl_primitive_desc_t *result);
 
 /* An activation as oneDNN knows it. */
 typedef struct qb__eltwise {

@@ -15,6 +15,30 @@ static qb_context *new_context(void)
   return context;
 }
 
+static qb_context *new_context_with_clock(int64_t (*now_ns)(void *), void *user)
+{
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.now_ns = now_ns;
+  params.clock_user = user;
+  qb_context *context;
+  assert_ok(qb_context_new(&params, &context));
+  return context;
+}
+
+/* Trials of layers all take the same time: every session chooses the same. */
+static int64_t stopped_clock(void *user)
+{
+  (void)user;
+  return 0;
+}
+
+/* Any way of a layer may seem the fastest. */
+static int64_t random_clock(void *user)
+{
+  static _Atomic int64_t now_ns;
+  return now_ns += (int64_t)random_int(user, 1, 1000000);
+}
+
 static network_check make_builtin(qb_context *context,
                                   void (*build)(qb__graph *, const qb__builtin_size *),
                                   const qb__builtin_size *size, uint32_t most_batch)
@@ -28,7 +52,7 @@ static network_check make_builtin(qb_context *context,
 static void test_small_alexnet(void **state)
 {
   (void)state;
-  qb_context *context = new_context();
+  qb_context *context = new_context_with_clock(stopped_clock, NULL);
   network_check c = make_builtin(context, qb__build_alexnet, &small_alexnet, 3);
   network_check_configurations(&c);
   network_check_free(&c);
@@ -38,9 +62,34 @@ static void test_small_alexnet(void **state)
 static void test_small_resnet50(void **state)
 {
   (void)state;
-  qb_context *context = new_context();
+  qb_context *context = new_context_with_clock(stopped_clock, NULL);
   network_check c = make_builtin(context, qb__build_resnet50, &small_resnet50, 3);
   network_check_configurations(&c);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+/* Weights are held once whatever is chosen, and whatever is chosen computes the same. */
+static void test_every_way(void **state)
+{
+  (void)state;
+  uint64_t random = random_start();
+  qb_context *context = new_context_with_clock(random_clock, &random);
+  static const qb__builtin_size size = {64, 2, 16};
+  network_check c = make_builtin(context, qb__build_resnet50, &size, 5);
+  for (int i = 0; i < 6; i++) {
+    qb_session *session = network_check_session(&c, 1, (uint32_t)i % 2 + 1);
+    uint64_t weight_bytes = 0;
+    static const uint32_t batches[] = {3, 1, 5};
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+      network_check_expect(&c, session, 0, batches[b]);
+      qb_session_info info = QB_SESSION_INFO_INIT;
+      assert_ok(qb_session_get_info(session, &info));
+      weight_bytes = weight_bytes ? weight_bytes : info.weight_bytes;
+      assert_int_equal(info.weight_bytes, weight_bytes);
+    }
+    qb_session_unref(session);
+  }
   network_check_free(&c);
   qb_context_unref(context);
 }
@@ -48,8 +97,8 @@ static void test_small_resnet50(void **state)
 static void test_random_networks(void **state)
 {
   (void)state;
-  qb_context *context = new_context();
-  uint64_t random = random_start();
+  uint64_t random = random_start(), noise = random;
+  qb_context *context = new_context_with_clock(random_clock, &noise);
   for (int i = 0; i < 150; i++) {
     qb__graph graph;
     qb__graph_init(&graph, context);
@@ -74,8 +123,8 @@ static void test_random_networks(void **state)
 static void test_convolutions(void **state)
 {
   (void)state;
-  qb_context *context = new_context();
-  uint64_t random = random_start();
+  uint64_t random = random_start(), noise = random;
+  qb_context *context = new_context_with_clock(random_clock, &noise);
   for (int i = 0; i < 80; i++) {
     qb__graph graph;
     qb__graph_init(&graph, context);
@@ -266,6 +315,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_small_alexnet),
       cmocka_unit_test(test_small_resnet50),
+      cmocka_unit_test(test_every_way),
       cmocka_unit_test(test_random_networks),
       cmocka_unit_test(test_convolutions),
       cmocka_unit_test(test_addends_that_are_read_again),

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/layer_choice.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "engine/layer_trial.h"
+#include "engine/network_plan_impl.h"
+
+#include <string.h>
+
+enum { WAYS = QB__WAY_COLUMNS };
+
+/* Another way than oneDNN's first has to be faster by more than trials are uncertain. */
+static const double WORTH_IT = 0.97;
+
+typedef struct layer {
+  qb__planner *planner;
+  uint32_t index;
+  qb__request request; /* dimensions alone */
+  const qb__layout *have, *addend, *packed;
+} layer;
+
+qb__dims qb__weights_dims(const qb__graph *graph, const qb__operator *op)
+{
+  qb__dims dims = {0, {0}};
+  const qb__tensor *w = &graph->tensors[op->weights];
+  const int64_t groups = op->kind == QB__OP_DENSE ? 1 : op->groups;
+  if (groups > 1)
+    dims.at[dims.count++] = groups;
+  dims.at[dims.count++] = w->dims[0] / groups;
+  for (uint32_t i = 1; i < w->rank; i++)
+    dims.at[dims.count++] = w->dims[i];
+  return dims;
+}
+
+bool qb__is_slow(const qb__made *made)
+{
+  return strstr(made->implementation, "ref") != NULL;
+}
+
+static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t addend)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  layer l = {.planner = p, .index = index, .have = p->plan->slots[source].layout};
+  l.addend = addend == QB__NONE ? NULL : p->plan->slots[addend].layout;
+  l.packed = qb__packed_layout(p->packed, op->weights);
+  l.request.op = op;
+  l.request.source_dims = p->plan->slots[source].dims;
+  l.request.weights_dims = qb__weights_dims(p->graph, op);
+  l.request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  return l;
+}
+
+/* Replaces what was made by the same implementation on another request, where there is that. */
+static void refine(const layer *l, const qb__request *request, qb__made *made)
+{
+  const qb_context *context = l->planner->context;
+  qb__made other;
+  if (qb__primitive_new(context, l->planner->engine, request, &other))
+    return;
+  if (strcmp(other.implementation, made->implementation) != 0) {
+    qb__made_clear(context, &other);
+    return;
+  }
+  qb__made_clear(context, made);
+  *made = other;
+}
+
+/* The layouts a way asks for; *owned is to be freed. */
+static qb_status ask_for(const layer *l, qb__way way, qb__request *request, qb__layout **owned)
+{
+  const qb_context *context = l->planner->context;
+  static const uint32_t columns[2] = {1, 0};
+  const qb__operator *op = request->op;
+  const int64_t block = way == QB__WAY_BLOCKED_16 ? 16 : 8;
+  qb__layout *rows = NULL;
+  qb_status status = QB_OK;
+  const bool for_dense = way == QB__WAY_ROWS || way == QB__WAY_COLUMNS;
+  if (for_dense && op->kind != QB__OP_DENSE)
+    return QB_ERROR_UNSUPPORTED;
+  switch (way) {
+  case QB__WAY_IN_PLACE: request->source = l->have; break;
+  case QB__WAY_BLOCKED_16:
+  case QB__WAY_BLOCKED_8:
+    if (op->kind != QB__OP_CONVOLUTION || request->source_dims.at[1] / op->groups % block)
+      return QB_ERROR_UNSUPPORTED; /* too few channels fill no block */
+    status = qb__layout_channel_blocks(context, &request->source_dims, block, owned);
+    request->source = *owned;
+    break;
+  case QB__WAY_WINOGRAD:
+    if (op->kind != QB__OP_CONVOLUTION || op->window.kernel[0] != 3 || op->window.kernel[1] != 3)
+      return QB_ERROR_UNSUPPORTED;
+    request->winograd = true;
+    break;
+  case QB__WAY_ROWS:
+    status = qb__layout_plain(context, &request->weights_dims, owned);
+    request->weights = *owned;
+    break;
+  case QB__WAY_COLUMNS: {
+    const qb__dims turned = {2, {request->weights_dims.at[1], request->weights_dims.at[0]}};
+    status = qb__layout_plain(context, &turned, &rows);
+    if (!status)
+      status = qb__layout_permuted(context, rows, 2, columns, owned);
+    qb__layout_free(context, rows);
+    request->weights = *owned;
+    break;
+  }
+  case QB__WAY_UNKNOWN:
+  case QB__WAY_PREFERRED: break;
+  }
+  return status;
+}
+
+/*
+ * One way of a layer: on weights that are packed already if it can, and on the input and the addend
+ * as they lie if that is the same implementation. Leaves *made empty where there is no such way.
+ */
+static qb_status make(const layer *l, qb__way way, qb__made *made)
+{
+  qb__planner *p = l->planner;
+  qb__request request = l->request;
+  qb__layout *owned = NULL;
+  memset(made, 0, sizeof *made);
+  qb_status status = ask_for(l, way, &request, &owned);
+  if (!status && l->packed)
+    request.weights = l->packed;
+  if (!status)
+    status = qb__primitive_new(p->context, p->engine, &request, made);
+  if (!status && !qb__layout_equal(made->source, l->have)) {
+    qb__request other = request;
+    other.source = l->have;
+    refine(l, &other, made);
+    if (qb__layout_equal(made->source, l->have))
+      request = other;
+  }
+  if (!status && l->addend && !qb__layout_equal(made->destination, l->addend)) {
+    request.destination = l->addend;
+    refine(l, &request, made);
+  }
+  qb__layout_free(p->context, owned);
+  return status == QB_ERROR_UNSUPPORTED ? QB_OK : status;
+}
+
+/* Whether other batch sizes can use the same weights. */
+static bool weights_serve_all(const layer *l, qb__way way, const qb__made *made)
+{
+  static const uint32_t batches[2] = {1, 32};
+  qb__planner *p = l->planner;
+  for (int i = 0; i < 2; i++) {
+    qb__request request = {.op = l->request.op,
+                           .source_dims = l->request.source_dims,
+                           .weights_dims = l->request.weights_dims,
+                           .destination_dims = l->request.destination_dims,
+                           .weights = made->weights,
+                           .winograd = way == QB__WAY_WINOGRAD,
+                           .describe_only = true};
+    request.source_dims.at[0] = request.destination_dims.at[0] = batches[i];
+    qb__made other;
+    if (qb__primitive_new(p->context, p->engine, &request, &other))
+      return false;
+    const bool same = !strcmp(other.implementation, made->implementation);
+    qb__made_clear(p->context, &other);
+    if (!same && (way == QB__WAY_WINOGRAD))
+      return false;
+  }
+  return true;
+}
+
+static bool same_result(const qb__made *a, const qb__made *b)
+{
+  return !strcmp(a->implementation, b->implementation) && qb__layout_equal(a->source, b->source) &&
+         qb__layout_equal(a->weights, b->weights) &&
+         qb__layout_equal(a->destination, b->destination);
+}
+
+/* All ways there are, the different ones only; ways[i] of made[i]. */
+static qb_status collect(const layer *l, qb__way *ways, qb__made *made, size_t *count)
+{
+  const qb_context *context = l->planner->context;
+  *count = 0;
+  for (qb__way way = QB__WAY_PREFERRED; way <= QB__WAY_COLUMNS; way++) {
+    qb__made *each = &made[*count];
+    const qb_status status = make(l, way, each);
+    if (status)
+      return status;
+    bool keep = each->primitive && (!*count || !qb__is_slow(each)) &&
+                (!*count || weights_serve_all(l, way, each));
+    for (size_t i = 0; keep && i < *count; i++)
+      keep = !same_result(&made[i], each);
+    if (keep)
+      ways[(*count)++] = way;
+    else
+      qb__made_clear(context, each);
+  }
+  return QB_OK;
+}
+
+static qb_status try_all(const layer *l, qb__way *best)
+{
+  qb__planner *p = l->planner;
+  qb__way ways[WAYS];
+  qb__made made[WAYS];
+  int64_t ns[WAYS];
+  size_t count;
+  qb_status status = collect(l, ways, made, &count);
+  if (!status && !count)
+    status = qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+  if (!status && count > 1)
+    status = qb__layer_trial(p, l->request.op, l->have, l->addend, made, count, ns);
+  size_t fastest = 0;
+  for (size_t i = 1; i < count && !status; i++)
+    if ((double)ns[i] < WORTH_IT * (double)ns[fastest])
+      fastest = i;
+  if (!status)
+    *best = ways[fastest];
+  for (size_t i = 0; i < count; i++)
+    qb__made_clear(p->context, &made[i]);
+  return status;
+}
+
+static bool same_tensors(const qb__graph *g, int32_t a, int32_t b)
+{
+  return g->tensors[a].rank == g->tensors[b].rank &&
+         !memcmp(g->tensors[a].dims, g->tensors[b].dims,
+                 g->tensors[a].rank * sizeof *g->tensors[a].dims);
+}
+
+/* An earlier layer of the same shape on the same layouts, whose choice serves this one. */
+static const qb__choice *twin(const layer *l)
+{
+  const qb__planner *p = l->planner;
+  const qb__operator *op = l->request.op;
+  for (uint32_t i = 0; i < l->index; i++) {
+    const qb__operator *other = &p->graph->operators[i];
+    const qb__choice *choice = &p->choices[i];
+    if (other->kind == op->kind && choice->way && other->groups == op->groups &&
+        other->activation == op->activation &&
+        (other->bias == QB__NONE) == (op->bias == QB__NONE) &&
+        !memcmp(&other->window, &op->window, sizeof op->window) &&
+        same_tensors(p->graph, other->input, op->input) &&
+        same_tensors(p->graph, other->weights, op->weights) &&
+        qb__layout_equal(p->plan->slots[choice->source].layout, l->have) &&
+        (choice->addend == QB__NONE) == !l->addend &&
+        (!l->addend || qb__layout_equal(p->plan->slots[choice->addend].layout, l->addend)))
+      return choice;
+  }
+  return NULL;
+}
+
+qb_status qb__layer_choose(qb__planner *p, uint32_t index, int32_t source, int32_t addend,
+                           qb__made *made)
+{
+  layer l = layer_of(p, index, source, addend);
+  qb__choice *choice = &p->choices[index];
+  const bool first = choice->way == QB__WAY_UNKNOWN;
+  qb_status status = QB_OK;
+  if (first) {
+    const qb__choice *known = twin(&l);
+    qb__way way = known ? known->way : QB__WAY_UNKNOWN;
+    if (!known)
+      status = try_all(&l, &way);
+    if (!status)
+      status = make(&l, way, made);
+    if (status)
+      return status;
+    *choice = (qb__choice){.way = way, .source = source, .addend = addend};
+    return QB_OK;
+  }
+  status = make(&l, choice->way, made);
+  if (status || (made->primitive && !qb__is_slow(made)))
+    return status;
+  /* Not at this batch size: on the same weights if they can be had, else on others. */
+  for (int again = 0; again < 2; again++) {
+    qb__made_clear(p->context, made);
+    status = make(&l, QB__WAY_PREFERRED, made);
+    if (status || (made->primitive && (again || !qb__is_slow(made))))
+      return status;
+    l.packed = NULL;
+  }
+  return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+}
