@@ -61,7 +61,9 @@ static Onnx__NodeProto *node(writer *w, const char *kind, const qb__operator *op
 {
   NEW(made, Onnx__NodeProto, onnx__node_proto__init);
   made->op_type = text(kind);
-  made->name = text(op->name);
+  char name[256]; /* unique: an operator is written as several nodes, and may share its name */
+  snprintf(name, sizeof name, "%.200s#%zu", op->name, w->out->n_node);
+  made->name = text(name);
   APPEND(made->input, made->n_input, input);
   APPEND(made->output, made->n_output, output);
   APPEND(w->out->node, w->out->n_node, made);
