@@ -151,6 +151,9 @@ static size_t bind_inputs(Onnx__GraphProto *graph, Onnx__TensorProto **inputs)
     }
     free(inputs[i]->name);
     inputs[i]->name = text(info->name);
+    /* Some files call bfloat16 an uint16; the model knows better. */
+    if (info->type && info->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+      inputs[i]->data_type = info->type->tensor_type->elem_type;
     graph->initializer =
         need(realloc(graph->initializer, (graph->n_initializer + 1) * sizeof *graph->initializer));
     graph->initializer[graph->n_initializer++] = inputs[i];

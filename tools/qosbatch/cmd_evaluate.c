@@ -78,6 +78,7 @@ static size_t choose_batches(const qb_profile *profile, uint32_t point_count,
 typedef struct selection {
   uint32_t instances, threads;
   integer_list batches;
+  const char *model; /* where the network is; NULL: by the profile's name */
 } selection;
 
 static bool selected(const selection *which, const qb_profile_point *point)
@@ -172,6 +173,24 @@ static void print_as_text(const char *model, const evaluation *e)
          e->mean_pct, e->max_pct, 100 * e->coverage95);
 }
 
+/* The network of a profile, from `path` if that is not NULL. */
+static int load_profiled(qb_context *context, const qb_profile_info *profile, const char *path,
+                         qb_model **model)
+{
+  qb_model_info info = QB_MODEL_INFO_INIT;
+  if (!path && !is_onnx(profile->model))
+    return check(qb_model_builtin(context, profile->model, model));
+  if (!path && qb_model_load_onnx(context, profile->model, model))
+    return fail("%s; --model says where it is", qb_error_message());
+  const int result = path ? load_model(context, path, model) : EXIT_DONE;
+  if (result)
+    return result;
+  qb_model_get_info(*model, &info);
+  return strcmp(info.name, profile->model)
+             ? fail("the profile is of '%s', and '%s' is another network", profile->model, path)
+             : EXIT_DONE;
+}
+
 /* Measures the points again, on this node, which must be the profile's. */
 static int measure_again(qb_context *context, const char *path, const qb_profile *profile,
                          const selection *which, double budget_s, bool any_node,
@@ -198,7 +217,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
   }
   params.configurations = configurations.items;
   params.configuration_count = configurations.count;
-  if ((result = check(qb_model_builtin(context, info.model, &model))) ||
+  if ((result = load_profiled(context, &info, which->model, &model)) ||
       (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
     goto done;
   if (!any_node && qb_profile_check_node(profile, node)) {
@@ -220,7 +239,7 @@ static int run(const command *self, int argc, char **argv)
   integer_list batches = {NULL, 0};
   uint64_t instances = 0, threads = 0;
   double budget_s = 0;
-  const char *measurements = NULL;
+  const char *measurements = NULL, *model = NULL;
   bool any_node = false, as_json = false;
   const option options[] = {
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
@@ -229,6 +248,8 @@ static int run(const command *self, int argc, char **argv)
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "only with T threads each (all)"),
       OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
                     "seconds to measure in all (20 a configuration)"),
+      OPTION_STRING(0, "model", "MODEL", &model,
+                    "run this network: where the profiled .onnx file is (its name, here)"),
       OPTION_STRING(0, "measurements", "FILE", &measurements,
                     "compare with the rounds of a CSV file instead"),
       OPTION_FLAG("any-node", &any_node, "compare even if the profile is of another node"),
@@ -241,7 +262,7 @@ static int run(const command *self, int argc, char **argv)
   qb_context *context = NULL;
   qb_profile *profile = NULL, *measured = NULL;
   evaluation e = {NULL, 0, 0, 0, 0};
-  const selection which = {(uint32_t)instances, (uint32_t)threads, batches};
+  const selection which = {(uint32_t)instances, (uint32_t)threads, batches, model};
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||

@@ -152,7 +152,7 @@ const command command_profile = {
     .synopsis = "-o FILE [options]",
     .summary = "Measure how long rounds of a network take on this node",
     .details =
-        "MODEL is alexnet or resnet50.\n"
+        "MODEL is alexnet, resnet50, or an ONNX file that ends in .onnx.\n"
         "\n"
         "Without --threads and --instances: 1 instance on 1 thread, 1 on all threads, and an\n"
         "instance a thread. With both: all their products that fit. With --threads alone: 1\n"

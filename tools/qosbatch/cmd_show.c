@@ -106,10 +106,15 @@ static int run(const command *self, int argc, char **argv)
   int result = load_context(&context);
   if (result)
     goto done;
-  const qb_status status = qb_model_builtin(context, what, &model);
+  const qb_status status = is_onnx(what) ? qb_model_load_onnx(context, what, &model)
+                                         : qb_model_builtin(context, what, &model);
   if (with_layers) {
-    result = status ? fail("--layers runs a network: '%s' is none; use alexnet or resnet50", what)
-                    : layers_print(context, model, (uint32_t)batch, (uint32_t)threads, as_json);
+    result = status == QB_ERROR_NOT_FOUND
+                 ? fail("--layers runs a network: '%s' is none; use alexnet or resnet50, or a "
+                        "file that ends in .onnx",
+                        what)
+             : status ? check(status)
+                      : layers_print(context, model, (uint32_t)batch, (uint32_t)threads, as_json);
   } else if (!status) {
     if (as_json)
       print_model_json(model);
@@ -132,7 +137,9 @@ const command command_show = {
     .name = "show",
     .operand = "FILE",
     .synopsis = "[--layers [--batch N] [--threads T]] [--json]",
-    .summary = "Show what a profile, a node file or a built-in network holds",
-    .details = "FILE is a profile, a node saved by 'qosbatch node -o', or alexnet or resnet50.",
+    .summary = "Show what a profile, a node file or a network holds",
+    .details =
+        "FILE is a profile, a node saved by 'qosbatch node -o', alexnet, resnet50, or an ONNX\n"
+        "file that ends in .onnx.",
     .run = run,
 };

@@ -24,14 +24,19 @@ int load_context(qb_context **context)
   return check(qb_context_new(&params, context));
 }
 
-int load_model(qb_context *context, const char *name, qb_model **model)
+bool is_onnx(const char *name)
 {
   const size_t length = strlen(name);
-  if (length > 5 && !strcmp(name + length - 5, ".onnx"))
-    return fail("'%s': this version does not read ONNX files; use alexnet or resnet50", name);
+  return length > 5 && !strcmp(name + length - 5, ".onnx");
+}
+
+int load_model(qb_context *context, const char *name, qb_model **model)
+{
+  if (is_onnx(name))
+    return check(qb_model_load_onnx(context, name, model));
   const qb_status status = qb_model_builtin(context, name, model);
   if (status == QB_ERROR_NOT_FOUND)
-    fail_usage("%s", qb_error_message());
+    fail_usage("%s, and files that end in .onnx", qb_error_message());
   return check(status);
 }
 

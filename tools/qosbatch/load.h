@@ -5,10 +5,18 @@
 
 #include <qosbatch/qosbatch.h>
 
+#include <stdbool.h>
+
 /* Warnings of the library go to stderr. */
 int load_context(qb_context **context);
 
-/* Ends the process with EXIT_USAGE when there is no model of that name. */
+/* Whether a model's name is that of a file. */
+bool is_onnx(const char *name);
+
+/*
+ * A built-in network or an ONNX file. Ends the process with EXIT_USAGE when there is no model of
+ * that name.
+ */
 int load_model(qb_context *context, const char *name, qb_model **model);
 
 int load_profile(qb_context *context, const char *path, qb_profile **profile);
