@@ -97,9 +97,11 @@ static bool target(const qb__onnx *im, const qb__onnx_node *node, const qb__onnx
                               : ((const float *)given->data)[i];
     const double to = given->integer ? (double)((const int64_t *)given->data)[i]
                                      : floor((double)a->from * a->scale);
+    if (a->scale == 1)
+      continue;
     if (!(to >= 1 && to <= 1 << 24))
       return false;
-    a->to = axis == 0 && a->scale == 1 ? a->from : (int64_t)to;
+    a->to = (int64_t)to;
   }
   return true;
 }
