@@ -221,7 +221,7 @@ static char *add_transposed(writer *w, const qb__operator *op)
   const int64_t outputs = t->dims[0] / op->groups, inputs = t->dims[1];
   const size_t kernel = t->elements / (size_t)(t->dims[0] * inputs);
   char name[256];
-  snprintf(name, sizeof name, "%.200s#transposed", t->name);
+  snprintf(name, sizeof name, "%.200s#transposed%u", t->name, w->made++);
   NEW(made, Onnx__TensorProto, onnx__tensor_proto__init);
   made->name = text(name);
   made->has_data_type = 1;

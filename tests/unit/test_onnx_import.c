@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models as the importer sees them: the batch, constants, nodes it cannot take, several outputs. */
+#include "engine/reference.h"
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+#include "support/onnx_memory.h"
+#include "support/onnx_model.h"
+#include "support/onnx_write.h"
+#include "support/random_graph.h"
+
+#include <string.h>
+
+static qb_context *context;
+
+/* Frees the model. */
+static qb_status import(Onnx__ModelProto *proto, qb_model **model)
+{
+  size_t bytes;
+  uint8_t *data = onnx_model_pack(proto, &bytes);
+  const qb_status status = onnx_memory_load(context, data, bytes, NULL, model);
+  free(data);
+  return status;
+}
+
+static qb_model *imported(Onnx__ModelProto *proto)
+{
+  qb_model *model = NULL;
+  assert_ok(import(proto, &model));
+  return model;
+}
+
+static void check_dims(const qb_model *model, bool input, uint32_t index, const char *name,
+                       const char *dims)
+{
+  qb_tensor_info info = QB_TENSOR_INFO_INIT;
+  assert_ok(input ? qb_model_get_input(model, index, &info)
+                  : qb_model_get_output(model, index, &info));
+  char found[128] = "";
+  for (uint32_t i = 0; i < info.rank; i++)
+    snprintf(found + strlen(found), sizeof found - strlen(found), "%s%lld", i ? "," : "",
+             (long long)info.dims[i]);
+  assert_string_equal(found, dims);
+  assert_string_equal(info.name, name);
+}
+
+/* Runs one input by plain loops, two samples. */
+static void run_loops(const qb_model *model, const float *input, float *output)
+{
+  assert_ok(qb__reference_run(&model->graph, 2, &input, &output, NULL));
+}
+
+static void test_random_graphs_return(void **state)
+{
+  (void)state;
+  uint64_t random = random_start();
+  for (int i = 0; i < 150; i++) {
+    qb__graph graph;
+    qb__graph_init(&graph, context);
+    random_network(&random, &graph, (int)random_int(&random, 1, 12), true);
+    if (graph.status || graph.operator_count == 0) {
+      qb__graph_clear(&graph);
+      continue;
+    }
+    const bool fused = random_int(&random, 0, 1);
+    if (fused)
+      assert_ok(qb__graph_optimize(&graph));
+    size_t bytes;
+    uint8_t *data = onnx_write(&graph, &bytes);
+    const size_t in = graph.tensors[graph.inputs[0]].elements;
+    const size_t out = graph.tensors[graph.outputs[0]].elements;
+    float *input = calloc(2 * in, sizeof *input), *expected = calloc(2 * out, sizeof *expected);
+    float *found = calloc(2 * out, sizeof *found);
+    assert_true(data && input && expected && found);
+    qb__fill_values(input, 2 * in, (uint64_t)i, 0, 1);
+    const float *const inputs[1] = {input};
+    assert_ok(qb__reference_run(&graph, 2, inputs, &expected, NULL));
+    qb_model *model = NULL;
+    assert_ok(onnx_memory_load(context, data, bytes, NULL, &model));
+    assert_int_equal(model->graph.tensors[model->graph.outputs[0]].elements, out);
+    run_loops(model, input, found);
+    const double error = relative_error(found, expected, 2 * out);
+    if (!(error <= 1e-4))
+      fail_msg("graph %d%s: relative error %g", i, fused ? ", fused" : "", error);
+    qb_model_unref(model);
+    free(data);
+    free(input);
+    free(expected);
+    free(found);
+    qb__graph_clear(&graph);
+  }
+}
+
+/* A convolution and features of it, for whatever batch the input has. */
+static Onnx__ModelProto *classifier(const char *image, const char *shape)
+{
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", image);
+  onnx_model_random(m, "w", "4,3,3,3");
+  onnx_model_random(m, "v", "16,5");
+  onnx_model_ints(m, "shape", shape);
+  onnx_model_node(m, "Conv", "x w", "a", "strides=2,2");
+  onnx_model_node(m, "Reshape", "a shape", "b", "");
+  onnx_model_node(m, "Gemm", "b v", "y", "");
+  onnx_model_output(m, "y");
+  return m;
+}
+
+static void test_batch(void **state)
+{
+  (void)state;
+  static const char *const images[] = {"N,3,5,5", "1,3,5,5", "6,3,5,5"};
+  static const char *const shapes[] = {"-1,16", "0,16", "0,-1"};
+  float input[2 * 75], first[10], output[10];
+  qb__fill_values(input, 150, 1, 0, 1);
+  for (int i = 0; i < 3; i++)
+    for (int s = 0; s < 3; s++) {
+      qb_model *model = imported(classifier(images[i], shapes[s]));
+      check_dims(model, true, 0, "x", "3,5,5");
+      check_dims(model, false, 0, "y", "5");
+      run_loops(model, input, output);
+      if (i == 0 && s == 0)
+        memcpy(first, output, sizeof first);
+      assert_memory_equal(first, output, sizeof first);
+      qb_model_unref(model);
+    }
+  qb_model_unref(imported(classifier("6,3,5,5", "6,16"))); /* the size that the file knows */
+}
+
+static void test_no_batch(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", "3,4");
+  onnx_model_node(m, "Softmax", "x", "y", "axis=0");
+  onnx_model_output(m, "y");
+  qb_model *model = imported(m);
+  check_dims(model, true, 0, "x", "3,4"); /* all of it is a sample */
+  float input[24], output[24];
+  qb__fill_values(input, 24, 1, 0, 1);
+  run_loops(model, input, output);
+  for (int c = 0; c < 4; c++)
+    assert_float_equal(output[c] + output[4 + c] + output[8 + c], 1, 1e-6);
+  qb_model_unref(model);
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,4");
+  onnx_model_node(m, "Softmax", "x", "y", "axis=0");
+  onnx_model_output(m, "y");
+  assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
+  assert_message("'y' (Softmax, opset 13): it goes across the first dimension");
+
+  m = onnx_model_new(13); /* inputs that do not share it */
+  onnx_model_input(m, "x", "3,4");
+  onnx_model_input(m, "z", "4");
+  onnx_model_node(m, "Add", "x z", "y", "");
+  onnx_model_output(m, "y");
+  model = imported(m);
+  check_dims(model, true, 1, "z", "4");
+  check_dims(model, false, 0, "y", "3,4");
+  qb_model_unref(model);
+}
+
+static void test_all_problems_at_once(void **state)
+{
+  (void)state;
+  qb_model *model = NULL;
+  Onnx__ModelProto *m = onnx_model_new(12);
+  onnx_model_input(m, "x", "N,3,8,8");
+  onnx_model_random(m, "w", "4,2,3,3");
+  onnx_model_node(m, "Conv", "x w", "thin", "");
+  onnx_model_node(m, "Relu", "thin", "behind", ""); /* not named: the first one is to blame */
+  onnx_model_node(m, "Einsum", "x", "sum", "equation=ij");
+  onnx_model_node(m, "MaxPool", "x", "pool indices", "kernel_shape=2,2");
+  onnx_model_output(m, "behind");
+  onnx_model_output(m, "sum");
+  onnx_model_output(m, "indices");
+  assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
+  assert_message("3 nodes are not supported");
+  assert_message("'thin' (Conv, opset 12): operator 'thin': weights 'w' is 4x2x3x3");
+  assert_message("'sum' (Einsum, opset 12): this operator is not supported");
+  assert_message("'pool' (MaxPool, opset 12): only its first output");
+  assert_null(strstr(qb_error_message(), "behind"));
+}
+
+static void test_many_problems(void **state)
+{
+  (void)state;
+  qb_model *model = NULL;
+  Onnx__ModelProto *m = onnx_model_new(12);
+  onnx_model_input(m, "x", "N,3");
+  for (int i = 0; i < 100; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "node%d", i);
+    onnx_model_node(m, "Einsum", "x", name, "");
+  }
+  onnx_model_output(m, "node0");
+  assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
+  assert_message("100 nodes are not supported: 'node0'");
+  assert_message("; ...");
+}
+
+/* What is computed of the shape of an activation. */
+static void test_computed_shapes(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", "batch,3,4,4");
+  onnx_model_ints(m, "zero", "0");
+  onnx_model_ints(m, "two", "2");
+  onnx_model_ints(m, "channels", "3");
+  onnx_model_node(m, "Shape", "x", "shape", "");
+  onnx_model_node(m, "Gather", "shape zero", "n", "axis=0");
+  onnx_model_node(m, "Gather", "shape two", "h", "axis=0");
+  onnx_model_node(m, "Mul", "h h", "area", "");
+  onnx_model_node(m, "Concat", "n channels area", "to", "axis=0");
+  onnx_model_node(m, "Reshape", "x to", "r", "");
+  onnx_model_node(m, "Transpose", "r", "y", "perm=0,2,1");
+  onnx_model_output(m, "y");
+  qb_model *model = imported(m);
+  check_dims(model, false, 0, "y", "16,3");
+  qb_model_unref(model);
+}
+
+static void test_types_of_constants(void **state)
+{
+  (void)state;
+  enum { HALF = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 };
+  static const uint16_t halves[4] = {0x3c00, 0xc000, 0x0001, 0x3555}; /* 1, -2, 2^-24, 1/3 */
+  static const float ones[4] = {0, 0, 0, 0};
+  float input[8] = {0}, output[8];
+  for (int typed = 0; typed < 2; typed++) {
+    Onnx__ModelProto *m = onnx_model_new(13);
+    onnx_model_input(m, "x", "N,1,4");
+    Onnx__TensorProto *t = onnx_model_floats(m, "c", "1,1,4", ones);
+    t->data_type = HALF;
+    if (typed) {
+      t->has_raw_data = 0;
+      t->raw_data.len = 0;
+      t->int32_data = calloc(4, sizeof *t->int32_data);
+      t->n_int32_data = 4;
+      for (int i = 0; i < 4; i++)
+        t->int32_data[i] = halves[i];
+    } else {
+      t->raw_data.len = sizeof halves;
+      memcpy(t->raw_data.data, halves, sizeof halves);
+    }
+    onnx_model_node(m, "Add", "x c", "y", "");
+    onnx_model_output(m, "y");
+    qb_model *model = imported(m);
+    run_loops(model, input, output);
+    assert_float_equal(output[0], 1, 0);
+    assert_float_equal(output[1], -2, 0);
+    assert_float_equal(output[2], 5.9604645e-8f, 0);
+    assert_float_equal(output[3], 0.33325195f, 0);
+    qb_model_unref(model);
+  }
+}
+
+/* An input that is an output, one value twice, an initializer listed as an input. */
+static void test_inputs_and_outputs(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_input(m, "z", "N,3");
+  onnx_model_input(m, "c", "3");
+  onnx_model_random(m, "c", "3");
+  onnx_model_node(m, "Add", "x c", "s", "");
+  onnx_model_node(m, "Identity", "s", "again", "");
+  onnx_model_node(m, "Sum", "s z", "t", "");
+  onnx_model_output(m, "x");
+  onnx_model_output(m, "s");
+  onnx_model_output(m, "again");
+  onnx_model_output(m, "t");
+  qb_model *model = imported(m);
+  qb_model_info info = QB_MODEL_INFO_INIT;
+  assert_ok(qb_model_get_info(model, &info));
+  assert_int_equal(info.inputs, 2);
+  assert_int_equal(info.outputs, 4);
+  check_dims(model, false, 2, "again", "3");
+  const float x[3] = {1, 2, 3}, z[3] = {10, 20, 30};
+  float y[4][3];
+  const float *const inputs[2] = {x, z};
+  float *const outputs[4] = {y[0], y[1], y[2], y[3]};
+  assert_ok(qb__reference_run(&model->graph, 1, inputs, outputs, NULL));
+  assert_memory_equal(y[0], x, sizeof x);
+  assert_memory_equal(y[1], y[2], sizeof y[1]);
+  for (int i = 0; i < 3; i++)
+    assert_float_equal(y[3][i] - y[1][i], z[i], 1e-5);
+  qb_model_unref(model);
+}
+
+static void expect_failure(Onnx__ModelProto *m, qb_status status, const char *message)
+{
+  qb_model *model = NULL;
+  assert_status(import(m, &model), status);
+  assert_message(message);
+  assert_null(model);
+}
+
+static void test_wrong_models(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = onnx_model_new(6);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Relu", "x", "y", "");
+  onnx_model_output(m, "y");
+  expect_failure(m, QB_ERROR_UNSUPPORTED, "opset 6");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,C");
+  expect_failure(m, QB_ERROR_UNSUPPORTED, "dimension 1 is not fixed");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Relu", "q", "y", "");
+  onnx_model_output(m, "y");
+  expect_failure(m, QB_ERROR_FORMAT, "reads 'q', which nothing writes");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Relu", "x", "x", "");
+  expect_failure(m, QB_ERROR_FORMAT, "'x' is written twice");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  expect_failure(m, QB_ERROR_FORMAT, "no outputs");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_random(m, "c", "2,3")->dims[0] = 3;
+  expect_failure(m, QB_ERROR_FORMAT, "'c' has 24 bytes of data and its dimensions need 36");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_random(m, "c", "2,3")->dims[0] = INT64_MAX;
+  expect_failure(m, QB_ERROR_FORMAT, "too large");
+
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_ints(m, "s", "100000,100000");
+  onnx_model_node(m, "ConstantOfShape", "s", "c", "");
+  onnx_model_node(m, "Add", "x c", "y", "");
+  onnx_model_output(m, "y");
+  expect_failure(m, QB_ERROR_OVERFLOW, "evaluating constants");
+}
+
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = classifier("6,3,5,5", "-1,16");
+  onnx_model_node(m, "Softmax", "y", "z", "axis=0"); /* imported twice: there is no batch */
+  m->graph->output[0]->name[0] = 'z';
+  size_t bytes;
+  uint8_t *data = onnx_model_pack(m, &bytes);
+  qb_context *whole = context;
+  for (long n = 1;; n++) {
+    failing_allocator allocator = {0};
+    context = failing_allocator_context(&allocator);
+    allocator.fail_at = atomic_load(&allocator.requests) + n;
+    qb_model *model = NULL;
+    const qb_status status = onnx_memory_load(context, data, bytes, NULL, &model);
+    const bool failed = atomic_load(&allocator.requests) >= allocator.fail_at;
+    assert_int_equal(status, failed ? QB_ERROR_NO_MEMORY : QB_ERROR_UNSUPPORTED);
+    qb_model_unref(model);
+    qb_context_unref(context);
+    assert_int_equal(atomic_load(&allocator.live), 0);
+    if (!failed)
+      break;
+  }
+  context = whole;
+  free(data);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_random_graphs_return),
+      cmocka_unit_test(test_batch),
+      cmocka_unit_test(test_no_batch),
+      cmocka_unit_test(test_all_problems_at_once),
+      cmocka_unit_test(test_many_problems),
+      cmocka_unit_test(test_computed_shapes),
+      cmocka_unit_test(test_types_of_constants),
+      cmocka_unit_test(test_inputs_and_outputs),
+      cmocka_unit_test(test_wrong_models),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}
