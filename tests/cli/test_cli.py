@@ -19,7 +19,7 @@ TOOL = pathlib.Path(sys.argv[1]).resolve()
 FIXTURES = pathlib.Path(sys.argv[2]).resolve()
 PROFILE = FIXTURES / "alexnet.json"
 RESNET = FIXTURES / "resnet50.json"
-COMMANDS = ["node", "profile", "estimate", "evaluate", "optimize", "show"]
+COMMANDS = ["node", "profile", "estimate", "evaluate", "optimize", "run", "show"]
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-cli-")  # removed at the end, come what may
 FOLDER = pathlib.Path(SCRATCH.name)
 

@@ -16,10 +16,12 @@ void diagnose_as(const char *command)
 
 static void say(const char *format, va_list args, const char *end)
 {
+  flockfile(stderr); /* a message is one piece, whichever threads have some */
   progress_clear();
   fprintf(stderr, "qosbatch%s%s: ", speaker ? " " : "", speaker ? speaker : "");
   vfprintf(stderr, format, args);
   fputs(end, stderr);
+  funlockfile(stderr);
 }
 
 int fail(const char *format, ...)

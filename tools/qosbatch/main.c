@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_node,     &command_profile,  &command_estimate,
-    &command_evaluate, &command_optimize, &command_show,
+    &command_node,     &command_profile, &command_estimate, &command_evaluate,
+    &command_optimize, &command_run,     &command_show,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "progress.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@ enum { BAR_WIDTH = 24 };
 
 static const int64_t redraw_ns = 100000000; /* more often than 10 times a second is flicker */
 
+/* Guarded by stderr's own lock, as messages of other threads take the bar away. */
 static bool on_screen;
 static int64_t next_ns;
 
@@ -19,34 +21,47 @@ static bool terminal_can_redraw(void)
   return isatty(STDERR_FILENO) && kind && strcmp(kind, "dumb");
 }
 
+void progress_draw(int64_t now_ns, double fraction, const char *format, ...)
+{
+  flockfile(stderr);
+  if ((!on_screen || now_ns >= next_ns) && terminal_can_redraw()) {
+    char bar[BAR_WIDTH + 1];
+    const int filled = (int)(fraction * BAR_WIDTH);
+    for (int i = 0; i < BAR_WIDTH; i++)
+      bar[i] = i < filled ? '#' : '.';
+    bar[BAR_WIDTH] = 0;
+    fprintf(stderr, "\r\033[K[%s] %3.0f %%  ", bar, 100 * fraction);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fflush(stderr);
+    on_screen = true;
+    next_ns = now_ns + redraw_ns;
+  }
+  funlockfile(stderr);
+}
+
 bool progress_show(void *user, const qb_progress *progress)
 {
   (void)user;
-  if ((on_screen && progress->elapsed_ns < next_ns) || !terminal_can_redraw())
-    return true;
-  char bar[BAR_WIDTH + 1];
-  const int filled = (int)(progress->fraction * BAR_WIDTH);
-  for (int i = 0; i < BAR_WIDTH; i++)
-    bar[i] = i < filled ? '#' : '.';
-  bar[BAR_WIDTH] = 0;
-  fprintf(stderr, "\r\033[K%s %ux%u, batch %u  [%s] %3.0f %%",
-          progress->phase == QB_PHASE_PREPARE ? "preparing" : "measuring",
-          progress->configuration.instances, progress->configuration.threads, progress->batch, bar,
-          100 * progress->fraction);
-  if (progress->fraction > 0.02) {
-    const double done = progress->fraction;
-    const double left_ns = (double)progress->elapsed_ns * (1 - done) / done;
-    fprintf(stderr, ", %.0f s left", left_ns / 1e9);
-  }
-  fflush(stderr);
-  on_screen = true;
-  next_ns = progress->elapsed_ns + redraw_ns;
+  char left[32] = "";
+  const double done = progress->fraction;
+  if (done > 0.02)
+    snprintf(left, sizeof left, ", %.0f s left",
+             (double)progress->elapsed_ns / 1e9 * (1 - done) / done);
+  progress_draw(progress->elapsed_ns, done, "%s %ux%u, batch %u%s",
+                progress->phase == QB_PHASE_PREPARE ? "preparing" : "measuring",
+                progress->configuration.instances, progress->configuration.threads, progress->batch,
+                left);
   return true;
 }
 
 void progress_clear(void)
 {
+  flockfile(stderr);
   if (on_screen)
     fputs("\r\033[K", stderr);
   on_screen = false;
+  funlockfile(stderr);
 }

@@ -5,6 +5,10 @@
 
 #include <qosbatch/profile.h>
 
+/* A bar, `fraction` of it filled, and a text behind it; drawn at most ten times a second. */
+__attribute__((format(printf, 3, 4))) void progress_draw(int64_t now_ns, double fraction,
+                                                         const char *format, ...);
+
 /* A qb_progress_callback; `user` is not used. */
 bool progress_show(void *user, const qb_progress *progress);
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "images.h"
+
+#include "diagnose.h"
+#include "output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <vips/vips.h>
+
+struct images {
+  char *folder;
+  struct dirent **files;
+  size_t count;
+  uint64_t fingerprint;
+  uint32_t channels, height, width;
+};
+
+static int is_image(const struct dirent *entry)
+{
+  static const char *const endings[] = {".jpg", ".jpeg", ".png"};
+  const char *dot = strrchr(entry->d_name, '.');
+  for (size_t i = 0; dot && dot > entry->d_name && i < sizeof endings / sizeof *endings; i++)
+    if (!strcasecmp(dot, endings[i]))
+      return 1;
+  return 0;
+}
+
+/* By bytes, whatever the locale. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+  return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static char *path_of(const images *self, size_t index)
+{
+  const char *name = self->files[index]->d_name;
+  const size_t room = strlen(self->folder) + strlen(name) + 2;
+  char *path = allocate(room, 1);
+  snprintf(path, room, "%s/%s", self->folder, name);
+  return path;
+}
+
+static void note_file(images *self, size_t index)
+{
+  char *path = path_of(self, index);
+  struct stat info = {0};
+  (void)stat(path, &info); /* a file that is gone by now is found out when it is read */
+  free(path);
+  uint64_t hash = self->fingerprint;
+  for (const char *c = self->files[index]->d_name; *c; c++)
+    hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+  hash = (hash ^ (uint64_t)info.st_size) * UINT64_C(0x100000001b3);
+  hash = (hash ^ (uint64_t)info.st_mtim.tv_sec) * UINT64_C(0x100000001b3);
+  self->fingerprint = (hash ^ (uint64_t)info.st_mtim.tv_nsec) * UINT64_C(0x100000001b3);
+}
+
+int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t width,
+                images **opened)
+{
+  struct dirent **files;
+  const int count = scandir(folder, &files, is_image, by_name);
+  if (count < 0)
+    return fail("cannot read the folder '%s': %s", folder, strerror(errno));
+  images *self = allocate(1, sizeof *self);
+  self->files = files;
+  self->count = (size_t)count;
+  self->folder = strdup(folder);
+  self->channels = channels;
+  self->height = height;
+  self->width = width;
+  int result = EXIT_DONE;
+  if (!self->folder)
+    result = fail("no memory");
+  else if (!count)
+    result = fail("'%s' has no file that ends in .jpg, .jpeg or .png", folder);
+  else if (VIPS_INIT("qosbatch"))
+    result = fail("cannot start libvips: %s", vips_error_buffer());
+  if (result) {
+    images_close(self);
+    return result;
+  }
+  /* The cores are for the rounds, and no image is read twice. */
+  vips_concurrency_set(1);
+  vips_cache_set_max(0);
+  vips_block_untrusted_set(TRUE);
+  for (size_t i = 0; i < self->count; i++)
+    note_file(self, i);
+  *opened = self;
+  return EXIT_DONE;
+}
+
+size_t images_count(const images *self)
+{
+  return self->count;
+}
+
+const char *images_name(const images *self, size_t index)
+{
+  return self->files[index]->d_name;
+}
+
+uint64_t images_fingerprint(const images *self)
+{
+  return self->fingerprint;
+}
+
+/* The pixels of all channels interleaved, to be freed with g_free(); NULL if it cannot be read. */
+static uint8_t *decode(const images *self, const char *path)
+{
+  VipsImage *scaled = NULL, *flat = NULL, *coloured = NULL;
+  uint8_t *pixels = NULL;
+  size_t bytes = 0;
+  const VipsInterpretation space =
+      self->channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+  if (!vips_thumbnail(path, &scaled, (int)self->width, "height", (int)self->height, "crop",
+                      VIPS_INTERESTING_CENTRE, "fail_on", VIPS_FAIL_ON_ERROR, NULL) &&
+      !vips_flatten(scaled, &flat, NULL) && !vips_colourspace(flat, &coloured, space, NULL))
+    pixels = vips_image_write_to_memory(coloured, &bytes);
+  if (pixels && (coloured->BandFmt != VIPS_FORMAT_UCHAR ||
+                 bytes != (size_t)self->channels * self->height * self->width)) {
+    vips_error("qosbatch", "%d x %d pixels of %d bands; cannot be made %u x %u of %u",
+               coloured->Xsize, coloured->Ysize, coloured->Bands, self->width, self->height,
+               self->channels);
+    g_free(pixels);
+    pixels = NULL;
+  }
+  VIPS_UNREF(coloured);
+  VIPS_UNREF(flat);
+  VIPS_UNREF(scaled);
+  return pixels;
+}
+
+bool images_read(const images *self, size_t index, uint8_t *pixels)
+{
+  char *path = path_of(self, index);
+  uint8_t *interleaved = decode(self, path);
+  if (interleaved) {
+    const size_t plane = (size_t)self->height * self->width;
+    for (size_t i = 0; i < plane; i++)
+      for (size_t c = 0; c < self->channels; c++)
+        pixels[c * plane + i] = interleaved[i * self->channels + c];
+    g_free(interleaved);
+  } else {
+    const char *why = vips_error_buffer();
+    note("warning: skipped '%s': %.*s", path, (int)strcspn(why, "\n"), why);
+    vips_error_clear();
+  }
+  free(path);
+  return interleaved != NULL;
+}
+
+void images_close(images *self)
+{
+  if (!self)
+    return;
+  for (size_t i = 0; i < self->count; i++)
+    free(self->files[i]);
+  free(self->files);
+  free(self->folder);
+  free(self);
+}

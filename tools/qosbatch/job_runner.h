@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The threads of a job: one reads samples ahead, one for each instance runs rounds, writes their
+ * rows and notes them in the journal. The caller watches, and may change the batch size.
+ */
+#ifndef TOOL_JOB_RUNNER_H
+#define TOOL_JOB_RUNNER_H
+
+#include "journal.h"
+#include "results.h"
+#include "source.h"
+
+#include <qosbatch/session.h>
+
+typedef struct job_runner job_runner;
+
+/* All of it belongs to the caller and outlives the runner. */
+typedef struct job_params {
+  qb_model *model;
+  qb_session *session;
+  uint32_t instances, batch;
+  source *samples;
+  results *output;
+  journal *progress;
+  bool *done;                /* by sample: not to be run; changed as the job goes */
+  int64_t elapsed_before_ns; /* by earlier runs of the job */
+} job_params;
+
+typedef struct job_state {
+  bool ended;       /* all is done, or something failed, or it was stopped */
+  uint64_t samples; /* done by this run */
+  uint64_t bad;     /* of them: could not be read */
+  uint64_t rounds;
+  int64_t elapsed_ns; /* since the start; until the last round once it ended */
+  int64_t busy_ns;    /* instances were running rounds, all together */
+  int64_t waiting_ns; /* instances were waiting for samples, all together */
+} job_state;
+
+/* Sizes of the last rounds, over which the rest is spread evenly: *larger and, if not 0, *smaller. */
+void job_last_rounds(uint64_t samples, uint32_t instances, uint32_t batch, uint32_t *larger,
+                     uint32_t *smaller);
+
+/* Returns the exit status, after a message. */
+int job_start(const job_params *params, job_runner **started);
+
+/* Waits until something changed, or for so many milliseconds. */
+void job_watch(job_runner *self, int milliseconds, job_state *state);
+
+/* For rounds that are not being read yet. */
+void job_set_batch(job_runner *self, uint32_t batch);
+
+/* No new rounds are begun. */
+void job_stop(job_runner *self);
+
+/* Waits for the threads to end and frees them. Returns the exit status; the message was given. */
+int job_join(job_runner *self);
+
+#endif

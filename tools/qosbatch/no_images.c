@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stands for images.c in a build without libvips. */
+#include "diagnose.h"
+#include "images.h"
+
+int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t width,
+                images **opened)
+{
+  (void)channels, (void)height, (void)width, (void)opened;
+  return fail(
+      "'%s' is a folder: this qosbatch was built without libvips and reads no images; use a "
+      "build with -Dvips=enabled, or an .npy file",
+      folder);
+}
+
+size_t images_count(const images *self)
+{
+  (void)self;
+  return 0;
+}
+
+const char *images_name(const images *self, size_t index)
+{
+  (void)self, (void)index;
+  return NULL;
+}
+
+uint64_t images_fingerprint(const images *self)
+{
+  (void)self;
+  return 0;
+}
+
+bool images_read(const images *self, size_t index, uint8_t *pixels)
+{
+  (void)self, (void)index, (void)pixels;
+  return false;
+}
+
+void images_close(images *self)
+{
+  (void)self;
+}
