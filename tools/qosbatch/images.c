@@ -60,6 +60,11 @@ static void note_file(images *self, size_t index)
   self->fingerprint = (hash ^ (uint64_t)info.st_mtim.tv_nsec) * UINT64_C(0x100000001b3);
 }
 
+static void ignore(const char *domain, GLogLevelFlags level, const char *message, void *user)
+{
+  (void)domain, (void)level, (void)message, (void)user;
+}
+
 int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t width,
                 images **opened)
 {
@@ -85,6 +90,8 @@ int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t
     images_close(self);
     return result;
   }
+  /* What is wrong with an image is told once, with its name. */
+  g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING, ignore, NULL);
   /* The cores are for the rounds, and no image is read twice. */
   vips_concurrency_set(1);
   vips_cache_set_max(0);
@@ -118,9 +125,12 @@ static uint8_t *decode(const images *self, const char *path)
   size_t bytes = 0;
   const VipsInterpretation space =
       self->channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
+  /* libvips takes the last channel for transparency even if there is none. */
   if (!vips_thumbnail(path, &scaled, (int)self->width, "height", (int)self->height, "crop",
                       VIPS_INTERESTING_CENTRE, "fail_on", VIPS_FAIL_ON_ERROR, NULL) &&
-      !vips_flatten(scaled, &flat, NULL) && !vips_colourspace(flat, &coloured, space, NULL))
+      !(vips_image_hasalpha(scaled) ? vips_flatten(scaled, &flat, NULL)
+                                    : vips_copy(scaled, &flat, NULL)) &&
+      !vips_colourspace(flat, &coloured, space, NULL))
     pixels = vips_image_write_to_memory(coloured, &bytes);
   if (pixels && (coloured->BandFmt != VIPS_FORMAT_UCHAR ||
                  bytes != (size_t)self->channels * self->height * self->width)) {

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "job_runner.h"
 
+#include "clock.h"
 #include "diagnose.h"
 #include "output.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SLOTS_PER_INSTANCE = 2 }; /* one runs while the next is read */
 
@@ -43,13 +42,6 @@ struct job_runner {
   pthread_t *threads; /* the reader, then the instances' */
   uint32_t thread_count;
 };
-
-static int64_t now_ns(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 void job_last_rounds(uint64_t samples, uint32_t instances, uint32_t batch, uint32_t *larger,
                      uint32_t *smaller)
@@ -151,10 +143,10 @@ static void *read_ahead(void *argument)
 static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *checksum)
 {
   const void *inputs[] = {s->data};
-  const int64_t start_ns = now_ns();
+  const int64_t start_ns = clock_ns();
   const int result =
       check(qb_session_run(self->params.session, s->count, inputs, (void *const *)s->outputs));
-  *busy_ns = now_ns() - start_ns;
+  *busy_ns = clock_ns() - start_ns;
   if (result)
     return result;
   if (results_write(self->params.output, s->first, s->count, s->outputs[0], s->bad, checksum))
@@ -166,7 +158,7 @@ static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *chec
 static int note_round(job_runner *self, const slot *s, uint64_t checksum, int64_t busy_ns)
 {
   job_state *state = &self->state;
-  state->elapsed_ns = now_ns() - self->start_ns;
+  state->elapsed_ns = clock_ns() - self->start_ns;
   const journal_record record = {s->first, s->count, checksum,
                                  self->params.elapsed_before_ns + state->elapsed_ns, s->bad};
   const int result = journal_append(self->params.progress, &record);
@@ -188,12 +180,12 @@ static void *run_instance(void *argument)
   pthread_mutex_lock(&self->lock);
   while (!self->failed) {
     slot *s;
-    const int64_t wait_ns = now_ns();
+    const int64_t wait_ns = clock_ns();
     while (!(s = slot_in(self, SLOT_READY)) && !self->all_read && !self->failed)
       pthread_cond_wait(&self->changed, &self->lock);
     if (!s || self->failed || self->stopped)
       break;
-    self->state.waiting_ns += now_ns() - wait_ns;
+    self->state.waiting_ns += clock_ns() - wait_ns;
     s->state = SLOT_RUNNING;
     pthread_mutex_unlock(&self->lock);
     int64_t busy_ns = 0;
@@ -244,7 +236,7 @@ int job_start(const job_params *params, job_runner **started)
   job_runner *self = allocate(1, sizeof *self);
   self->params = *params;
   set_up(self);
-  self->start_ns = now_ns();
+  self->start_ns = clock_ns();
   int result = EXIT_DONE;
   pthread_mutex_lock(&self->lock);
   for (uint32_t i = 0; i <= params->instances && !result; i++) {
@@ -265,7 +257,7 @@ int job_start(const job_params *params, job_runner **started)
 
 void job_watch(job_runner *self, int milliseconds, job_state *state)
 {
-  const int64_t until_ns = now_ns() + milliseconds * INT64_C(1000000);
+  const int64_t until_ns = clock_ns() + milliseconds * INT64_C(1000000);
   const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
   pthread_mutex_lock(&self->lock);
   const uint64_t rounds = self->state.rounds;
@@ -274,7 +266,7 @@ void job_watch(job_runner *self, int milliseconds, job_state *state)
     code = pthread_cond_timedwait(&self->changed, &self->lock, &until);
   *state = self->state;
   if (!state->ended)
-    state->elapsed_ns = now_ns() - self->start_ns;
+    state->elapsed_ns = clock_ns() - self->start_ns;
   pthread_mutex_unlock(&self->lock);
 }
 

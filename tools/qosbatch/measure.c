@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "measure.h"
 
+#include "clock.h"
 #include "diagnose.h"
 #include "progress.h"
-
-#include <time.h>
-
-static int64_t now_ns(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 int measure_node(qb_context *context, double price_per_hour, double budget_s, qb_node **node,
                  int64_t *left_ns)
@@ -22,10 +14,10 @@ int measure_node(qb_context *context, double price_per_hour, double budget_s, qb
   qb_node_params params = QB_NODE_PARAMS_INIT;
   params.price_per_hour = price_per_hour;
   params.measure_budget_ns = budget_ns / 4 < longest_ns ? budget_ns / 4 : longest_ns;
-  const int64_t start_ns = now_ns();
+  const int64_t start_ns = clock_ns();
   if (check(qb_node_detect(context, &params, node)))
     return EXIT_FAILED;
-  const int64_t rest_ns = budget_ns - (now_ns() - start_ns);
+  const int64_t rest_ns = budget_ns - (clock_ns() - start_ns);
   *left_ns = rest_ns > budget_ns / 2 ? rest_ns : budget_ns / 2;
   return EXIT_DONE;
 }

@@ -89,6 +89,14 @@ void print_json(json_t *root)
   json_decref(root);
 }
 
+char *json_to_line(json_t *root)
+{
+  char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+  json_decref(root);
+  check_json(text != NULL);
+  return text;
+}
+
 static double round_to_3_digits(double value, rounding how)
 {
   const double scale = pow(10, 2 - floor(log10(value)));

@@ -23,7 +23,8 @@ void add_bool(json_t *object, const char *key, bool value);
 json_t *add_object(json_t *object, const char *key); /* belongs to `object` */
 json_t *add_array(json_t *object, const char *key);
 json_t *append_object(json_t *array);
-void print_json(json_t *root); /* and frees it */
+void print_json(json_t *root);    /* and frees it */
+char *json_to_line(json_t *root); /* compact, keys in order, to be freed; frees root */
 
 /* Short texts by value, for use inside a printf() argument. */
 typedef struct short_text {

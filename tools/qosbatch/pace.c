@@ -26,18 +26,39 @@ void pace_note(pace *self, int64_t at_ns, uint64_t samples, uint64_t rounds)
   self->marks[at].rounds = rounds;
 }
 
-/* The first mark to look back to; false if too little was seen. */
+/*
+ * The first and the last mark to judge by: those of the last seconds, or of as many rounds as it
+ * takes. False if there are too few.
+ */
 static bool look_back(const pace *self, uint64_t *first, uint64_t *last)
 {
-  *last = self->mark_count - 1;
+  *last = *first = self->mark_count - 1;
   const uint64_t oldest = self->mark_count > PACE_MARKS ? self->mark_count - PACE_MARKS : 0;
-  const int64_t now_ns = self->marks[*last % PACE_MARKS].at_ns;
-  *first = *last;
-  while (*first > oldest && now_ns - self->marks[(*first - 1) % PACE_MARKS].at_ns <= LONGEST_NS)
+  const uint64_t l = *last % PACE_MARKS;
+  int64_t span_ns = 0;
+  uint64_t rounds = 0;
+  while (*first > oldest) {
+    const uint64_t before = (*first - 1) % PACE_MARKS;
+    const int64_t longer_ns = self->marks[l].at_ns - self->marks[before].at_ns;
+    if (self->marks[before].rounds < self->first_round ||
+        (longer_ns > LONGEST_NS && rounds >= self->fewest_rounds))
+      break;
+    span_ns = longer_ns;
+    rounds = self->marks[l].rounds - self->marks[before].rounds;
     --*first;
-  const uint64_t f = *first % PACE_MARKS, l = *last % PACE_MARKS;
-  return now_ns - self->marks[f].at_ns >= SHORTEST_NS &&
-         self->marks[l].rounds - self->marks[f].rounds >= self->fewest_rounds;
+  }
+  return span_ns >= SHORTEST_NS && rounds >= self->fewest_rounds;
+}
+
+void pace_restart(pace *self)
+{
+  self->first_round = self->marks[(self->mark_count - 1) % PACE_MARKS].rounds + self->fewest_rounds;
+}
+
+bool pace_is_known(const pace *self)
+{
+  uint64_t first, last;
+  return look_back(self, &first, &last);
 }
 
 double pace_per_s(const pace *self)

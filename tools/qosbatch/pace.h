@@ -17,6 +17,7 @@ typedef struct pace {
     uint64_t samples, rounds;
   } marks[PACE_MARKS]; /* the latest, in a ring */
   uint64_t mark_count;
+  uint64_t first_round; /* marks before that many rounds are forgotten */
 } pace;
 
 /* `instances` rounds run at the same time. */
@@ -24,6 +25,12 @@ void pace_begin(pace *self, uint64_t samples, double planned_per_s, uint32_t ins
 
 /* What is done so far. The pace is that of the last seconds. */
 void pace_note(pace *self, int64_t at_ns, uint64_t samples, uint64_t rounds);
+
+/* Rounds will be others from now on, but for those that are under way or read already. */
+void pace_restart(pace *self);
+
+/* Was enough seen to judge by? */
+bool pace_is_known(const pace *self);
 
 /* Samples per second: as planned until enough was seen. */
 double pace_per_s(const pace *self);

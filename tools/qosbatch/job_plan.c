@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job_plan.h"
+
+#include "clock.h"
+#include "diagnose.h"
+#include "load.h"
+#include "measure.h"
+#include "output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+double job_plan_cost(const job_plan *plan, int64_t ns)
+{
+  return plan->price_per_hour * (double)ns / 3600e9;
+}
+
+/* A profile for this job alone: it may be less exact, as the job itself corrects the plan. */
+static int profile_briefly(qb_context *context, qb_model *model, const job_demand *demand,
+                           qb_profile **profile)
+{
+  enum { BUDGET_S = 6, LARGEST = 32 };
+  note("no --profile: measuring %s for some seconds; 'qosbatch profile %s -o FILE' makes one to "
+       "keep",
+       demand->model, demand->model);
+  qb_node *node = NULL;
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = demand->samples < LARGEST ? (uint32_t)demand->samples : LARGEST;
+  int result =
+      measure_node(context, demand->price_per_hour, BUDGET_S, &node, &params.time_budget_ns);
+  if (!result)
+    result = measure_profile(model, node, &params, demand->quiet, profile);
+  qb_node_unref(node);
+  return result;
+}
+
+/* It has to be of this model; of another node it is worth a warning. */
+static int load_own_profile(qb_context *context, qb_model *model, const char *path,
+                            qb_profile **profile)
+{
+  qb_node_params params = QB_NODE_PARAMS_INIT;
+  params.measure_budget_ns = -1;
+  qb_node *node = NULL;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_model_info own = QB_MODEL_INFO_INIT;
+  int result;
+  if ((result = load_profile(context, path, profile)) ||
+      (result = check(qb_profile_get_info(*profile, &info))) ||
+      (result = check(qb_model_get_info(model, &own))) ||
+      (result = check(qb_node_detect(context, &params, &node))))
+    goto done;
+  if (strcmp(info.model, own.name))
+    result = fail("%s: a profile of '%s', not of '%s'", path, info.model, own.name);
+  else if (qb_profile_check_node(*profile, node))
+    note("warning: %s: %s", path, qb_error_message());
+done:
+  qb_node_unref(node);
+  return result;
+}
+
+/* Refuses what cannot be; what is doubtful is said and tried. */
+static int judge(const job_demand *demand, const job_plan *plan, int64_t left_ns)
+{
+  const unsigned long long samples = demand->samples;
+  if (left_ns && plan->low_ns > left_ns)
+    return fail(
+        "INFEASIBLE: %llu samples take %s to %s here, and %s are left; a deadline >= %s s "
+        "would do",
+        samples, human_time(plan->low_ns).s, human_time(plan->high_ns).s, human_time(left_ns).s,
+        digits_rounded((double)(plan->high_ns + demand->deadline_ns - left_ns) / 1e9, ROUND_UP).s);
+  const double least = job_plan_cost(plan, plan->low_ns), most = job_plan_cost(plan, plan->high_ns);
+  if (demand->budget > 0 && least > demand->budget)
+    return fail("INFEASIBLE: %llu samples cost %s to %s here, the budget is %s; a budget >= %s "
+                "would do",
+                samples, digits(least).s, digits(most).s, digits(demand->budget).s,
+                digits_rounded(most, ROUND_UP).s);
+  if (left_ns && plan->high_ns > left_ns)
+    note("warning: the deadline is close: predicted are %s to %s, and %s are left",
+         human_time(plan->low_ns).s, human_time(plan->high_ns).s, human_time(left_ns).s);
+  return EXIT_DONE;
+}
+
+/* The measured batch sizes of the configuration, the planned one first. */
+static void list_batches(const qb_profile *profile, job_plan *plan)
+{
+  correction *list = &plan->batches;
+  qb_latency_estimate planned = QB_LATENCY_ESTIMATE_INIT;
+  if (qb_estimate(profile, &plan->configuration, plan->batch, &planned))
+    return;
+  list->batches[list->count++] =
+      (correction_batch){plan->batch, 1e9 / planned.throughput_per_s, 0, 0};
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
+    const qb_configuration *c = &point.configuration;
+    if (c->instances == plan->configuration.instances &&
+        c->threads == plan->configuration.threads && point.batch != plan->batch &&
+        list->count < CORRECTION_MOST_BATCHES)
+      list->batches[list->count++] = (correction_batch){
+          point.batch, (double)point.latency_ns / ((double)c->instances * point.batch), 0,
+          point.prepare_ns};
+  }
+}
+
+int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan)
+{
+  qb_profile *profile = NULL;
+  qb_job_plan found = QB_JOB_PLAN_INIT;
+  qb_node_info node = QB_NODE_INFO_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  int result = demand->profile ? load_own_profile(context, model, demand->profile, &profile)
+                               : profile_briefly(context, model, demand, &profile);
+  if (result)
+    goto done;
+  if (demand->deadline_ns) {
+    const int64_t left_ns = demand->deadline_ns - (clock_ns() - demand->start_ns);
+    qos.deadline_ns = left_ns > 1 ? left_ns : 1;
+  }
+  if ((result = check(qb_node_get_info(qb_profile_node(profile), &node))) ||
+      (result = check(
+           qb_plan_job((const qb_profile *const *)&profile, 1, demand->samples, &qos, &found))))
+    goto done;
+  *plan = (job_plan){.configuration = found.configuration,
+                     .batch = found.batch,
+                     .total_ns = found.total_ns,
+                     .low_ns = found.low_ns,
+                     .high_ns = found.high_ns,
+                     .price_per_hour =
+                         demand->price_per_hour > 0 ? demand->price_per_hour : node.price_per_hour};
+  list_batches(profile, plan);
+  if (demand->budget > 0 && !(plan->price_per_hour > 0))
+    result = fail("--budget needs a price: give --price-per-hour, or a profile of a node with one");
+  else
+    result = judge(demand, plan, qos.deadline_ns);
+done:
+  qb_profile_unref(profile);
+  return result;
+}
+
+char *job_plan_to_text(const job_plan *plan)
+{
+  json_t *root = object_new();
+  add_integer(root, "instances", plan->configuration.instances);
+  add_integer(root, "threads", plan->configuration.threads);
+  add_integer(root, "batch", plan->batch);
+  add_integer(root, "total_ns", plan->total_ns);
+  add_integer(root, "low_ns", plan->low_ns);
+  add_integer(root, "high_ns", plan->high_ns);
+  add_number(root, "price_per_hour", plan->price_per_hour);
+  return json_to_line(root);
+}
+
+bool job_plan_from_text(const char *text, job_plan *plan)
+{
+  json_t *root = json_loads(text, 0, NULL);
+  json_int_t instances, threads, batch, total, low, high;
+  double price;
+  const bool good =
+      root &&
+      !json_unpack(root, "{s:I, s:I, s:I, s:I, s:I, s:I, s:F}", "instances", &instances, "threads",
+                   &threads, "batch", &batch, "total_ns", &total, "low_ns", &low, "high_ns", &high,
+                   "price_per_hour", &price) &&
+      instances >= 1 && instances <= 4096 && threads >= 1 && threads <= 4096 && batch >= 1 &&
+      batch <= QB_MAX_BATCH && low >= 1 && low <= total && total <= high && price >= 0;
+  json_decref(root);
+  if (good)
+    *plan = (job_plan){
+        .configuration = {sizeof plan->configuration, (uint32_t)instances, (uint32_t)threads},
+        .batch = (uint32_t)batch,
+        .total_ns = total,
+        .low_ns = low,
+        .high_ns = high,
+        .price_per_hour = price};
+  return good;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is said of a job while it runs and when it is done. */
+#ifndef TOOL_JOB_REPORT_H
+#define TOOL_JOB_REPORT_H
+
+#include "job_plan.h"
+#include "job_runner.h"
+#include "pace.h"
+
+typedef struct job_report {
+  const char *model, *input, *output;
+  const job_demand *demand;
+  const job_plan *plan;
+  uint64_t samples, done_before; /* of the job; by earlier runs of it */
+  uint64_t bad_before;           /* of those: could not be read */
+  int64_t elapsed_before_ns;     /* of earlier runs */
+  int64_t prepare_ns;
+  uint32_t batch; /* at the end */
+  job_state state;
+  bool slow_told, late_told;
+} job_report;
+
+/* The bar, and once each what the plan did not foresee: a slow machine, a deadline missed. */
+void job_report_progress(job_report *self, const pace *speed);
+
+void job_report_json(const job_report *self);
+void job_report_text(const job_report *self);
+
+#endif
