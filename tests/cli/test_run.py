@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs whole jobs with the tool, and kills them: test_run.py TOOL FIXTURES [KILLS]"""
+import array
+import json
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+import time
+import zlib
+
+from tool import *
+
+KILLS = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+SEED = int(os.environ.get("QB_TEST_SEED", time.time_ns()))
+print(f"# QB_TEST_SEED={SEED}")
+random.seed(SEED)
+SIDE = 227
+ELEMENTS = 3 * SIDE * SIDE  # of a sample of AlexNet
+NAN = float("nan")
+
+
+def npy(name, descr, shape, data, fortran=False):
+    header = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape!r}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    path = FOLDER / name
+    path.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data)
+    return path
+
+
+def rows_of(path):
+    """The rows of an output array, each as an array of floats."""
+    data = path.read_bytes()
+    head = data[10:10 + struct.unpack("<H", data[8:10])[0]].decode()
+    expect("'<f4'" in head and "False" in head, "another header", head)
+    rows, columns = (int(n) for n in head.split("(")[1].split(")")[0].split(","))
+    values = array.array("f", data[10 + len(head):])
+    expect(len(values) == rows * columns, "another size", path)
+    return [values[r * columns:(r + 1) * columns] for r in range(rows)]
+
+
+def table_of(path):
+    return [line.split(",") for line in path.read_text().splitlines()]
+
+
+def png(path, pixels, width, height, channels):
+    """Writes interleaved 8-bit pixels."""
+    def chunk(kind, data):
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    stride = width * channels
+    rows = b"".join(b"\0" + pixels[y * stride:(y + 1) * stride] for y in range(height))
+    colour = {1: 0, 3: 2, 4: 6}[channels]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" +
+                     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)) +
+                     chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b""))
+
+
+def samples(count):
+    """8-bit samples, which differ from each other."""
+    some = random.randbytes(2 * ELEMENTS)
+    starts = [random.randrange(ELEMENTS) for _ in range(count)]
+    return b"".join(some[s:s + ELEMENTS] for s in starts)
+
+
+def job(*arguments):
+    """Runs a job that must end well; returns its JSON, with what stderr had as `notes`."""
+    result = run("run", "alexnet", "--profile", PROFILE, *arguments, "--json")
+    expect(result.code == 0, "expected exit status 0", result)
+    expect("\r" not in result.err, "a progress bar in a pipe", result)
+    value = json.loads(result.out)
+    value["notes"] = result.err
+    return value
+
+
+def left_behind(output):
+    return [p.name for p in output.parent.glob(output.name + ".*")]
+
+
+def expect_clean(output):
+    expect(not left_behind(output), "something was left behind", left_behind(output))
+
+
+def job_failure(arguments, *words):
+    """A job that fails before it begins leaves nothing behind."""
+    output = FOLDER / "never.npy"
+    result = run("run", "alexnet", "--output", output, *arguments)
+    expect(result.code == 1 and result.out == "", "expected exit status 1", result)
+    last = result.err.splitlines()[-1]  # before it may stand a warning of another node
+    for word in ["qosbatch run: ", *words]:
+        expect(str(word) in last, f"expected {word!r} in the message", result)
+    expect(not output.exists(), "an output was made", result)
+    expect_clean(output)
+
+
+PIXELS = samples(5)
+U8 = npy("u8.npy", "|u1", (5, 3, SIDE, SIDE), PIXELS)
+SCALE = 0.00392156862745098
+
+
+# Bad usage and bad input.
+
+
+@each([
+    ("no input", ["--output", "y.npy"], "--input"),
+    ("no output", ["--input", "x.npy"], "--output"),
+    ("output of another kind", ["--input", "x.npy", "--output", "y.txt"], "y.txt", ".npy"),
+    ("output without a name", ["--input", "x.npy", "--output", ".csv"], ".csv"),
+    *[(f"deadline {value}", ["--input", U8, "--output", "y.npy", "--deadline", value],
+       "--deadline") for value in ("0", "-1", "nan", "soon")],
+    *[(f"{option} {value}", ["--input", U8, "--output", FOLDER / "y.npy", option, value],
+       option, value) for option, value in
+      [("--scale", "0"), ("--scale", "x"), ("--mean", "1,2"), ("--mean", "1,,2"), ("--mean", "nan"),
+       ("--mean", "1,2,3,4"), ("--std", "0.1,0.2,0"), ("--std", "-1"), ("--std", "1 2 3")]],
+])
+def usage(_, arguments, *words):
+    usage_error(["run", "alexnet", *arguments], *words)
+
+
+@test
+def conversion_of_floats():
+    path = npy("f4.npy", "<f4", (1, 3, SIDE, SIDE), bytes(4 * ELEMENTS))
+    usage_error(["run", "alexnet", "--input", path, "--output", FOLDER / "y.npy", "--mean", "1"],
+                "--mean", "floats")
+
+
+def bad_arrays():
+    row = bytes(ELEMENTS)
+    yield "another size", npy("a.npy", "|u1", (1, 3, 224, 224), row), "1 x 3 x 224 x 224", \
+        "N x 3 x 227 x 227"
+    yield "channels last", npy("b.npy", "|u1", (1, SIDE, SIDE, 3), row), "1 x 227 x 227 x 3"
+    yield "one sample without N", npy("c.npy", "|u1", (3, SIDE, SIDE), row), "3 x 227 x 227"
+    yield "no samples", npy("d.npy", "|u1", (0, 3, SIDE, SIDE), b""), "no samples"
+    yield "64-bit floats", npy("e.npy", "<f8", (1, 3, SIDE, SIDE), row), "<f8", "astype"
+    yield "Fortran order", npy("f.npy", "<f4", (1, 3, SIDE, SIDE), row, True), "Fortran"
+    yield "cut off", npy("g.npy", "|u1", (2, 3, SIDE, SIDE), row), "end after"
+    yield "no .npy", write("h.npy", "1,2,3\n"), "numpy.save"
+    yield "empty", write("i.npy", ""), "numpy.save"
+    yield "missing", FOLDER / "missing.npy", "No such file"
+    yield "device", "/dev/null", "/dev/null"
+    folder = FOLDER / "no images"
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.txt").write_text("none")
+    yield "folder without images", folder, ("built without libvips" if not HAS_VIPS else ".jpg")
+
+
+HAS_VIPS = "without libvips" not in run("run", "alexnet", "--input", FOLDER, "--output",
+                                        FOLDER / "y.csv").err
+
+
+@each(list(bad_arrays()))
+def input_that_is(_, path, *words):
+    job_failure(["--input", path, "--profile", PROFILE], path, *words)
+
+
+@test
+def bad_profiles():
+    job_failure(["--input", U8, "--profile", FOLDER / "missing.json"], "missing.json")
+    job_failure(["--input", U8, "--profile", RESNET], "resnet50", "alexnet")
+
+
+@test
+def output_that_cannot_be_written():
+    failure(["run", "alexnet", "--input", U8, "--output", FOLDER / "nowhere" / "y.npy"],
+            "No such file")
+    (FOLDER / "folder.npy").mkdir()
+    failure(["run", "alexnet", "--input", U8, "--output", FOLDER / "folder.npy"], "directory")
+
+
+@test
+def demands_that_cannot_be_met():
+    here = ["--input", U8, "--profile", PROFILE]
+    job_failure([*here, "--deadline", "0.001"], "INFEASIBLE", "deadline >= ")
+    job_failure([*here, "--budget", "1e-9"], "INFEASIBLE", "budget >= ")
+    free = write("free.json", PROFILE.read_text().replace('"price_per_hour": 0.096',
+                                                          '"price_per_hour": 0'))
+    job_failure(["--input", U8, "--profile", free, "--budget", "1"], "--price-per-hour")
+
+
+# Jobs.
+
+FIELDS = {"model": TEXT, "samples": INTEGER, "done_before": INTEGER, "warnings": INTEGER,
+          "instances": INTEGER, "threads": INTEGER, "batch": INTEGER, "rounds": INTEGER,
+          "predicted_ns": INTEGER, "predicted_low_ns": INTEGER, "predicted_high_ns": INTEGER,
+          "measured_ns": INTEGER, "prepare_ns": INTEGER, "throughput_per_s": NUMBER,
+          "cost": NUMBER}
+
+
+@test
+def eight_bits_and_floats_give_the_same():
+    mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    plane = SIDE * SIDE
+    levels = [[(v * SCALE - mean[c]) / deviation[c] for v in range(256)] for c in range(3)]
+    floats = array.array("f")
+    for s in range(5):
+        for c in range(3):
+            first = s * ELEMENTS + c * plane
+            floats.extend(levels[c][v] for v in PIXELS[first:first + plane])
+    path = npy("f32.npy", "<f4", (5, 3, SIDE, SIDE), floats.tobytes())
+    a, b = FOLDER / "a_out.npy", FOLDER / "b_out.npy"
+    value = job("--input", path, "--output", a, "--deadline", "50", "--budget", "1")
+    expect_fields(value, {**FIELDS, "deadline_met": TRUTH})
+    expect(value["samples"] == 5 and value["warnings"] == 0, "another job", value)
+    expect(value["predicted_low_ns"] <= value["predicted_ns"] <= value["predicted_high_ns"],
+           "no interval", value)
+    expect(math.isclose(value["cost"], 0.096 * value["measured_ns"] / 3600e9), "another cost", value)
+    job("--input", U8, "--output", b, "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
+    expect(a.read_bytes() == b.read_bytes(), "the outputs differ")
+    expect(len({row.tobytes() for row in rows_of(a)}) == 5, "rows are alike")
+    expect_clean(a)
+
+
+@test
+def the_five_largest():
+    a, b = FOLDER / "all.npy", FOLDER / "five.csv"
+    job("--input", U8, "--output", a)
+    text = run("run", "alexnet", "--input", U8, "--output", b, "--profile", PROFILE, "--quiet")
+    expect(text.code == 0 and "predicted" in text.out and "samples/s" in text.out, "text", text)
+    table = table_of(b)
+    expect(table[0][:4] == ["sample", "status", "class1", "score1"] and len(table[0]) == 12,
+           "another header", table[0])
+    for index, (row, line) in enumerate(zip(rows_of(a), table[1:], strict=True)):
+        best = sorted(range(len(row)), key=lambda c: -row[c])[:5]
+        expect(line[:2] == [str(index), "ok"], "another sample", line)
+        expect([int(c) for c in line[2::2]] == best, "other classes", line, best)
+        expect([struct.pack("f", float(s)) for s in line[3::2]] ==
+               [struct.pack("f", row[c]) for c in best], "other scores", line)
+
+
+@test
+def images_of_which_some_cannot_be_read():
+    if not HAS_VIPS:
+        return
+    folder = FOLDER / "images"
+    folder.mkdir()
+    pixels = random.randbytes(3 * SIDE * SIDE)
+    png(folder / "b, rgb.png", pixels, SIDE, SIDE, 3)
+    png(folder / "C.PNG", random.randbytes(300 * 400), 300, 400, 1)
+    png(folder / "d-alpha.png", random.randbytes(4 * 300 * 260), 300, 260, 4)
+    (folder / "a-cut.png").write_bytes((folder / "b, rgb.png").read_bytes()[:50000])
+    (folder / "e-text.jpg").write_text("not an image\n")
+    (folder / "f-empty.jpeg").write_bytes(b"")
+    (folder / "notes.txt").write_text("not asked for")
+    a, b = FOLDER / "images.npy", FOLDER / "images.csv"
+    value = job("--input", folder, "--output", a)
+    expect(value["samples"] == 6 and value["warnings"] == 3, "other samples", value)
+    for name in "a-cut.png", "e-text.jpg", "f-empty.jpeg":
+        expect(value["notes"].count(f"{name}': ") == 1, f"{name} is not told once", value["notes"])
+    expect("VIPS" not in value["notes"], "libvips speaks for itself", value["notes"])
+    bad = [all(v != v for v in row) for row in rows_of(a)]
+    expect(bad == [False, True, False, False, True, True], "other rows are marked", bad)
+    result = run("run", "alexnet", "--input", folder, "--output", b, "--profile", PROFILE)
+    expect(result.code == 0 and "3 samples could not be read" in result.out, "text", result)
+    lines = b.read_text().splitlines()[1:]
+    expect([line.split(",")[0] for line in lines][0] == "C.PNG", "another order", lines)
+    expect(lines[1] == "a-cut.png,unreadable" + 10 * ",", "no mark", lines)
+    expect(lines[2].startswith('"b, rgb.png",ok,'), "no quotes", lines)
+    # An image of the network's own size is taken pixel by pixel.
+    planes = b"".join(pixels[c::3] for c in range(3))
+    own = FOLDER / "own.npy"
+    job("--input", npy("own_pixels.npy", "|u1", (1, 3, SIDE, SIDE), planes), "--output", own)
+    expect(rows_of(own)[0] == rows_of(a)[2], "other pixels")
+
+
+@test
+def slower_machine_than_profiled():
+    profile = json.loads(PROFILE.read_text())
+    for point in profile["points"]:
+        for field in "latency_ns", "low_ns", "high_ns", "p95_ns":
+            point[field] = max(1, point[field] // 50)
+    path = write("fast.json", json.dumps(profile))
+    many = npy("many.npy", "|u1", (150, 3, SIDE, SIDE), samples(150))
+    result = run("run", "alexnet", "--input", many, "--output", FOLDER / "slow.csv", "--profile",
+                 path, "--deadline", "0.5")
+    # What is left of the deadline may be too short to begin.
+    expect(result.code == 1 and "INFEASIBLE" in result.err or "times as long" in result.err and
+           "deadline will be missed" in result.err and "missed" in result.out, "not seen", result)
+    result = run("run", "alexnet", "--input", many, "--output", FOLDER / "slow.csv", "--profile",
+                 path)
+    expect(result.code == 0 and "times as long as planned" in result.err, "not seen", result)
+
+
+@test
+def a_brief_profile_is_made():
+    value = run("run", "alexnet", "--input", U8, "--output", FOLDER / "brief.csv", "--json")
+    expect(value.code == 0 and "no --profile" in value.err, "not said", value)
+    expect(json.loads(value.out)["batch"] <= 5, "a batch larger than the job", value)
+
+
+@test
+def answers_do_not_depend_on_the_locale():
+    a, b = FOLDER / "c.csv", FOLDER / "de.csv"
+    job("--input", U8, "--output", a, "--mean", "0.5")
+    result = run("run", "alexnet", "--input", U8, "--output", b, "--profile", PROFILE, "--mean",
+                 "0.5", env={**os.environ, "LC_ALL": "de_DE.UTF-8"})
+    expect(result.code == 0 and a.read_bytes() == b.read_bytes(), "differs", result)
+
+
+# Kills.
+
+
+class Killed:
+    """A job, killed after `seconds` unless it ends before."""
+
+    def __init__(self, input_path, output, seconds):
+        process = subprocess.Popen([TOOL, "run", "alexnet", "--input", input_path, "--output", output,
+                                    "--profile", PROFILE, "--quiet"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            self.err = process.communicate(timeout=seconds)[1].decode()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            self.err = process.communicate()[1].decode()
+        self.code = process.returncode
+
+
+def records(output):
+    journal = output.with_name(output.name + ".journal")
+    return journal.read_text().count("\ndone ") if journal.exists() else 0
+
+
+def kill_midway(input_path, output):
+    """Kills a job when some rounds are done and some are not."""
+    process = subprocess.Popen([TOOL, "run", "alexnet", "--input", input_path, "--output", output,
+                                "--profile", PROFILE, "--quiet"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and records(output) < 2:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    expect(0 < records(output) and not output.exists(), "killed too late", process.returncode)
+
+
+MANY = npy("kills.npy", "|u1", (120, 3, SIDE, SIDE), samples(120))
+
+
+def killed_at_random(name):
+    output, undisturbed = FOLDER / f"killed{name}", FOLDER / f"undisturbed{name}"
+    start = time.monotonic()
+    job("--input", MANY, "--output", undisturbed)
+    longest = time.monotonic() - start
+    kills = resumed = 0
+    while kills < KILLS:
+        result = Killed(MANY, output, random.uniform(0.3, 1) * longest)
+        if result.code == 0:  # in time: what was killed before has been gone on with
+            expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+            expect_clean(output)
+            output.unlink()
+            continue
+        expect(result.code == -9, "failed", result.code, result.err)
+        expect(not output.exists(), "half an output")
+        kills += 1
+        resumed += records(output) > 0
+    value = job("--input", MANY, "--output", output)
+    expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+    expect(value["samples"] == 120, "other samples", value)
+    expect_clean(output)
+    print(f"     {kills} kills, {resumed} with rounds done, same {name}")
+
+
+@test
+def killed_at_random_array():
+    killed_at_random(".npy")
+
+
+@test
+def killed_at_random_table():
+    killed_at_random(".csv")
+
+
+@test
+def damage_between_two_runs():
+    undisturbed, output = FOLDER / "undisturbed.npy", FOLDER / "damaged.npy"
+    journal, part = FOLDER / "damaged.npy.journal", FOLDER / "damaged.npy.part"
+    job("--input", MANY, "--output", undisturbed)
+
+    # A row that did not reach the disk and a record that did so in part: both are done again.
+    kill_midway(MANY, output)
+    done = journal.read_text().splitlines()
+    with open(part, "r+b") as file:
+        file.seek(256 + 4000 * int(done[3].split()[1]) + 100)
+        file.write(b"\0\0\0\0")
+    with open(journal, "r+") as file:
+        file.truncate(journal.stat().st_size - 5)
+    value = job("--input", MANY, "--output", output)
+    expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs", value)
+    expect(value["done_before"] + value["rounds"] > 0, "no rounds", value)
+
+    # Killed at the very end: before the output was put in place, and after it.
+    for in_place in False, True:
+        output.unlink()
+        kill_midway(MANY, output)
+        kept = FOLDER / "kept.journal"
+        os.link(journal, kept)
+        job("--input", MANY, "--output", output)
+        kept.rename(journal)
+        if not in_place:
+            output.rename(part)
+        value = job("--input", MANY, "--output", output)
+        expect(value["done_before"] == 120 and value["rounds"] == 0, "done twice", value)
+        expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+        expect_clean(output)
+
+    # The rows are gone: all is done again.
+    output.unlink()
+    kill_midway(MANY, output)
+    part.unlink()
+    expect(job("--input", MANY, "--output", output)["done_before"] == 0, "nothing was there")
+    expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+
+
+@test
+def journals_of_other_jobs():
+    output = FOLDER / "other.npy"
+    kill_midway(MANY, output)
+    before = {p: p.read_bytes() for p in (FOLDER / "other.npy.journal", FOLDER / "other.npy.part")}
+    for other in [["--input", U8], ["--input", MANY, "--mean", "0.5"]]:
+        result = run("run", "alexnet", "--output", output, "--profile", PROFILE, *other)
+        expect(result.code == 1 and "another job" in result.err, "taken for its own", result)
+        expect({p: p.read_bytes() for p in before} == before, "something was changed")
+    expect(job("--input", MANY, "--output", output)["done_before"] > 0, "not gone on with")
+    journal = write("strange.npy.journal", "my diary\n")
+    result = run("run", "alexnet", "--input", U8, "--output", FOLDER / "strange.npy")
+    expect(result.code == 1 and "strange.npy.journal" in result.err, "overwritten", result)
+    expect(journal.read_text() == "my diary\n", "overwritten")
+
+
+@test
+def two_runs_of_one_job():
+    output = FOLDER / "two.npy"
+    process = subprocess.Popen([TOOL, "run", "alexnet", "--input", MANY, "--output", output,
+                                "--profile", PROFILE, "--quiet"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    while process.poll() is None and not records(output):
+        time.sleep(0.002)
+    result = run("run", "alexnet", "--input", MANY, "--output", output, "--profile", PROFILE)
+    expect(result.code == 1 and "in use" in result.err or process.poll() is not None,
+           "both went on", result)
+    expect(process.wait() == 0, "the first run failed")
+
+
+@test
+def budget_that_is_spent():
+    output, undisturbed = FOLDER / "budget.csv", FOLDER / "no_budget.csv"
+    # Just what is predicted at best, which no run on a disturbed machine reaches, buys a part.
+    profile = json.loads(PROFILE.read_text())
+    for point in profile["points"]:
+        for field in "latency_ns", "low_ns", "high_ns", "p95_ns":
+            point[field] = max(1, point[field] // 10)
+    path = write("tenth.json", json.dumps(profile))
+    small = 0.096 * 0.25 / 3600  # a quarter of a second
+    result = run("run", "alexnet", "--input", MANY, "--output", output, "--profile", path, "--budget",
+                 f"{small:.12f}")
+    expect(result.code == 1 and "budget" in result.err and "goes on" in result.err,
+           "not stopped", result)
+    expect(not output.exists() and records(output) > 0, "nothing kept")
+    value = job("--input", MANY, "--output", output)
+    expect(value["done_before"] > 0 and value["cost"] > small, "not gone on with", value)
+    job("--input", MANY, "--output", undisturbed)
+    expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+
+
+run_tests(need_engine=True)
