@@ -74,7 +74,8 @@ QB_API qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_mo
  * The host's own engine, profiled and optimized like a network. Callbacks return 0 on success and
  * anything else to fail the call with QB_ERROR_ENGINE. They are called on threads of the session,
  * one thread for each instance, so calls with the same `instance` never overlap and calls with
- * different ones do.
+ * different ones do. Such a thread may run on the cores of its instance, `threads` of them where the
+ * node has enough, and threads that an engine starts in `prepare` inherit that.
  */
 typedef struct qb_workload {
   size_t size;      /**< sizeof(qb_workload) */

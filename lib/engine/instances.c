@@ -33,6 +33,7 @@ struct qb__instances {
   uint32_t count, threads;
   uint32_t core_count; /* 0: not pinned */
   uint16_t *cores;     /* count * threads CPU numbers */
+  bool own_threads;    /* of the engine: they inherit what their maker may run on */
   pthread_mutex_t lock;
   pthread_cond_t changed; /* a task ended, a worker became free, or run_all() let others in */
   bool exclusive;         /* run_all() is under way or waiting for its turn */
@@ -41,11 +42,12 @@ struct qb__instances {
   worker *workers;
 };
 
-static void pin_to(uint16_t cpu)
+static void pin_to(const uint16_t *cpus, uint32_t count)
 {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
+  for (uint32_t i = 0; i < count; i++)
+    CPU_SET(cpus[i], &set);
   (void)sched_setaffinity(0, sizeof set, &set);
 }
 
@@ -56,7 +58,7 @@ static qb_status set_up_team(const worker *self)
   const uint16_t *cores = pool->core_count ? pool->cores + self->index * pool->threads : NULL;
   uint32_t team = 1;
   if (cores)
-    pin_to(cores[0]);
+    pin_to(cores, 1);
 #ifdef _OPENMP
   omp_set_dynamic(0);
   omp_set_num_threads((int)pool->threads);
@@ -64,7 +66,7 @@ static qb_status set_up_team(const worker *self)
 #pragma omp parallel
     {
       if (cores)
-        pin_to(cores[omp_get_thread_num()]);
+        pin_to(&cores[omp_get_thread_num()], 1);
 #pragma omp master
       team = (uint32_t)omp_get_num_threads();
     }
@@ -77,6 +79,8 @@ static qb_status set_up_team(const worker *self)
 #else
   (void)team;
 #endif
+  if (cores && pool->own_threads)
+    pin_to(cores, pool->threads);
   return QB_OK;
 }
 
@@ -194,7 +198,7 @@ static qb_status choose_cores(qb__instances *pool)
 }
 
 qb_status qb__instances_start(qb_context *context, const qb_configuration *configuration,
-                              qb__instances **instances, uint32_t *pinned)
+                              bool own_threads, qb__instances **instances, uint32_t *pinned)
 {
   qb__instances *pool = qb__calloc(context, 1, sizeof *pool);
   if (!pool)
@@ -202,6 +206,7 @@ qb_status qb__instances_start(qb_context *context, const qb_configuration *confi
   pool->context = context;
   pool->count = configuration->instances;
   pool->threads = configuration->threads;
+  pool->own_threads = own_threads;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->changed, NULL);
   qb_status status = choose_cores(pool);

@@ -59,7 +59,8 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
   pthread_mutex_init(&self->ready_lock, NULL);
   status = qb__engine_new(model, &self->configuration, &self->engine);
   if (!status)
-    status = qb__instances_start(self->context, &use, &self->instances, &self->pinned_threads);
+    status = qb__instances_start(self->context, &use, model->is_workload, &self->instances,
+                                 &self->pinned_threads);
   if (status)
     free_session(self);
   else

@@ -186,6 +186,69 @@ static void test_info(void **state)
   qb_session_unref(NULL);
 }
 
+typedef struct placement {
+  atomic_int cores[MOST_INSTANCES]; /* that the threads of an instance may run on */
+  atomic_int shared;                /* cores of the first instance that the second has, too */
+  cpu_set_t sets[MOST_INSTANCES];
+} placement;
+
+static int place(void *user, const qb_configuration *configuration, uint32_t instance,
+                 uint32_t batch)
+{
+  (void)configuration, (void)batch;
+  placement *p = user;
+  cpu_set_t *set = &p->sets[instance];
+  if (sched_getaffinity(0, sizeof *set, set))
+    return 1;
+  atomic_store(&p->cores[instance], CPU_COUNT(set));
+  if (instance == 1) {
+    cpu_set_t both;
+    CPU_AND(&both, set, &p->sets[0]);
+    atomic_store(&p->shared, CPU_COUNT(&both));
+  }
+  return 0;
+}
+
+static int run_nothing(void *user, uint32_t instance, uint32_t batch, const void *const *inputs,
+                       void *const *outputs)
+{
+  (void)user, (void)instance, (void)batch, (void)inputs, (void)outputs;
+  return 0;
+}
+
+/* Threads that the host's engine starts inherit the cores of its instance, all of them. */
+static void test_cores_of_the_hosts_engine(void **state)
+{
+  (void)state;
+  static const qb_configuration configurations[] = {{sizeof(qb_configuration), 1, 2},
+                                                    {sizeof(qb_configuration), 2, 1}};
+  for (int i = 0; i < 2; i++) {
+    const qb_configuration *c = &configurations[i];
+    placement p = {.shared = 0};
+    qb_workload workload = QB_WORKLOAD_INIT;
+    workload.name = "placement";
+    workload.user = &p;
+    workload.prepare = place;
+    workload.run = run_nothing;
+    qb_context *context;
+    qb_model *model;
+    qb_session *session;
+    qb_session_info info = QB_SESSION_INFO_INIT;
+    assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+    assert_int_equal(qb_model_from_workload(context, &workload, &model), QB_OK);
+    assert_int_equal(qb_session_new(model, c, &session), QB_OK);
+    assert_int_equal(qb_session_prepare(session, 1, NULL), QB_OK);
+    assert_int_equal(qb_session_get_info(session, &info), QB_OK);
+    for (uint32_t k = 0; k < c->instances && info.pinned_threads; k++)
+      assert_int_equal(p.cores[k], c->threads);
+    if (info.pinned_threads)
+      assert_int_equal(p.shared, 0);
+    qb_session_unref(session);
+    qb_model_unref(model);
+    qb_context_unref(context);
+  }
+}
+
 static void test_wrong_arguments(void **state)
 {
   (void)state;
@@ -274,6 +337,7 @@ int main(void)
       cmocka_unit_test(test_failed_rounds_reach_their_callers),
       cmocka_unit_test(test_failed_prepare),
       cmocka_unit_test(test_info),
+      cmocka_unit_test(test_cores_of_the_hosts_engine),
       cmocka_unit_test(test_wrong_arguments),
       cmocka_unit_test(test_host_thread_is_left_alone),
       cmocka_unit_test(test_allocation_failures),
