@@ -22,8 +22,8 @@ typedef struct qb_profile qb_profile;
 typedef struct qb_profile_params {
   size_t size;        /**< sizeof(qb_profile_params) */
   uint32_t max_batch; /**< largest batch measured, 1..QB_MAX_BATCH; 0: 64 */
-  /** Batch sizes to measure, each 1..QB_MAX_BATCH; NULL: 1, 2, 3, 4, 6, 8,
-   * 12, 16, ... two to an octave up to max_batch, and it. */
+  /** Batch sizes to measure, each 1..QB_MAX_BATCH; NULL: powers of two up to max_batch, and it, and
+   * more where the curve bends. */
   const uint32_t *batches;
   size_t batch_count;
   /** Configurations to measure; NULL: 1 instance on 1 thread, on all, and an instance a thread. */
@@ -63,10 +63,11 @@ typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
  * Measures a model on the node this process runs on.
  *
  * Every batch size is made ready first. Then the points are visited in interleaved passes, so that
- * a neighbour's burst touches many points a little and not one point wholly. Beside each visit a
- * fixed yardstick of fused multiply-adds tells how fast the cores were just then; visits during
- * which they were slowed are set aside. All instances of a configuration run together: the latency
- * of a point is that of a round among its neighbours.
+ * a neighbour's burst touches many points a little and not one point wholly. A point's time is the
+ * sum of the operators' medians over the faster half of its visits, which is close to an undisturbed
+ * round even where none was undisturbed from end to end. Beside each visit a fixed yardstick of
+ * fused multiply-adds tells whether the cores had their full speed. All instances of a configuration
+ * run together: the latency of a point is that of a round among its neighbours.
  *
  * @param node from qb_node_detect() in this process, with c measured
  * @param params or NULL for the defaults
@@ -161,15 +162,15 @@ typedef struct qb_profile_point {
   size_t size; /**< sizeof(qb_profile_point) */
   qb_configuration configuration;
   uint32_t batch;
-  uint32_t visits;    /**< times it was visited and kept */
-  uint32_t set_aside; /**< times it was visited and the yardstick was slow */
-  int64_t latency_ns; /**< median of a round, all instances running */
-  int64_t low_ns;     /**< distribution-free 95 % interval of that median */
+  uint32_t visits;    /**< times it was visited: the faster half, which the figures are made of */
+  uint32_t set_aside; /**< the slower half */
+  int64_t latency_ns; /**< of an undisturbed round, all instances running */
+  int64_t low_ns;     /**< bootstrapped 95 % interval of it */
   int64_t high_ns;
-  int64_t p95_ns;        /**< 95th percentile of single rounds */
+  int64_t p95_ns;        /**< 95th percentile of single rounds, bursts of neighbours left out */
   int64_t prepare_ns;    /**< time to make this batch size ready */
   uint64_t memory_bytes; /**< of all instances together, weights included */
-  bool disturbed;        /**< too few undisturbed visits: the fastest quarter of all is given */
+  bool disturbed;        /**< visits disagree or the yardstick was slow: the time is uncertain */
 } qb_profile_point;
 
 #define QB_PROFILE_POINT_INIT                                                                      \

@@ -2,90 +2,117 @@
 #include "profile/record.h"
 
 #include "core/alloc.h"
+#include "profile/composite.h"
 #include "profile/statistics.h"
 
-/* A visit is undisturbed when its yardstick reached this share of the full speed. */
-static const double UNDISTURBED = 0.95;
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* With fewer undisturbed visits than these, the yardstick says less than the visits themselves. */
-enum { FEWEST_VISITS = 3 };
+/* Visits, or yardsticks, that differ by no more than this tell of the same conditions. */
+static const double ALIKE = 0.10;
+
+static void clear_visit(const qb_context *context, qb__visit_note *visit)
+{
+  qb__free(context, visit->round_ns);
+  qb__free(context, visit->part_ns);
+}
 
 void qb__record_clear(const qb_context *context, qb__record *record)
 {
+  for (size_t i = 0; i < record->visit_count; i++)
+    clear_visit(context, &record->visits[i]);
   qb__free(context, record->visits);
-  qb__free(context, record->rounds);
   record->visits = NULL;
-  record->rounds = NULL;
+  record->visit_count = record->visit_capacity = 0;
 }
 
 qb_status qb__record_add(const qb_context *context, qb__record *record, const qb__visit *visit)
 {
-  if (!qb__grow(context, &record->visits, record->visit_count, &record->visit_capacity,
-                sizeof *record->visits))
+  qb__visit_note note = {.flops = visit->flops, .round_count = visit->count};
+  note.round_ns = qb__calloc(context, visit->count, sizeof *note.round_ns);
+  note.part_ns = qb__calloc(context, visit->parts, sizeof *note.part_ns);
+  if (!note.round_ns || !note.part_ns ||
+      !qb__grow(context, &record->visits, record->visit_count, &record->visit_capacity,
+                sizeof *record->visits)) {
+    clear_visit(context, &note);
     return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; i < visit->count; i++) {
-    if (!qb__grow(context, &record->rounds, record->round_count, &record->round_capacity,
-                  sizeof *record->rounds))
-      return QB_ERROR_NO_MEMORY;
-    const qb__round_note note = {visit->round_ns[i], visit->flops};
-    record->rounds[record->round_count++] = note;
   }
-  qb__sort_ns(visit->round_ns, visit->count);
-  const qb__visit_note note = {qb__quantile_ns(visit->round_ns, visit->count, 0.5), visit->flops};
+  for (size_t p = 0; p < visit->parts; p++) {
+    for (size_t i = 0; i < visit->count; i++)
+      note.round_ns[i] = visit->part_ns[i * visit->parts + p];
+    qb__sort_ns(note.round_ns, visit->count);
+    note.part_ns[p] = qb__quantile_ns(note.round_ns, visit->count, 0.5);
+    note.sum_ns += note.part_ns[p];
+  }
+  memcpy(note.round_ns, visit->round_ns, visit->count * sizeof *note.round_ns);
+  qb__sort_ns(note.round_ns, visit->count);
+  record->parts = visit->parts;
+  record->last_ns = note.sum_ns;
   record->visits[record->visit_count++] = note;
   return QB_OK;
 }
 
-/* 0 FLOP/s: a clock that does not tell; such visits are taken as they are. */
-static bool undisturbed(double flops, double full_flops)
+static int by_sum(const void *a, const void *b)
 {
-  return flops == 0 || flops >= UNDISTURBED * full_flops;
+  const qb__visit_note *x = a, *y = b;
+  return x->sum_ns < y->sum_ns ? -1 : x->sum_ns > y->sum_ns;
 }
 
-/*
- * The quantile of all visits that is taken for a disturbed point. A disturbance only ever makes a
- * round longer, so the fast visits are those it touched least. (Tried: dividing by the yardstick.
- * It lasts far shorter than a round, so it overstates what it happens to see.)
- */
-static const double FAST = 0.25;
-
-static size_t take(const qb__record *record, double full_flops, bool all, bool rounds,
-                   int64_t *values)
+/* Of the `count` fastest visits; 0 FLOP/s: a clock that does not tell. */
+static bool disturbed(const qb__visit_note *visits, size_t count, double full_flops)
 {
-  size_t count = 0;
-  const size_t most = rounds ? record->round_count : record->visit_count;
-  for (size_t i = 0; i < most; i++) {
-    const double flops = rounds ? record->rounds[i].flops : record->visits[i].flops;
-    if (all || undisturbed(flops, full_flops))
-      values[count++] = rounds ? record->rounds[i].latency_ns : record->visits[i].median_ns;
-  }
-  qb__sort_ns(values, count);
-  return count;
+  double flops = 0;
+  for (size_t i = 0; i < count; i++)
+    flops = fmax(flops, visits[i].flops);
+  return (double)visits[count - 1].sum_ns > (1 + ALIKE) * (double)visits[0].sum_ns ||
+         (flops > 0 && flops < (1 - ALIKE) * full_flops);
+}
+
+/* Of single rounds, in all visits that were hardly slower than the `kept` fastest. */
+static qb_status p95_of_rounds(const qb_context *context, const qb__visit_note *visits,
+                               size_t visit_count, size_t kept, int64_t *p95_ns)
+{
+  const double most_ns = (1 + ALIKE) * (double)visits[kept - 1].sum_ns;
+  size_t alike = 0, count = 0;
+  for (; alike < visit_count && (double)visits[alike].sum_ns <= most_ns; alike++)
+    count += visits[alike].round_count;
+  int64_t *round_ns = qb__calloc(context, count, sizeof *round_ns);
+  if (!round_ns)
+    return QB_ERROR_NO_MEMORY;
+  size_t filled = 0;
+  for (size_t v = 0; v < alike; filled += visits[v++].round_count)
+    memcpy(round_ns + filled, visits[v].round_ns, visits[v].round_count * sizeof *round_ns);
+  qb__sort_ns(round_ns, count);
+  *p95_ns = qb__quantile_ns(round_ns, count, 0.95);
+  qb__free(context, round_ns);
+  return QB_OK;
 }
 
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops)
 {
   qb_profile_point *point = &record->point;
-  const size_t room =
-      record->round_count > record->visit_count ? record->round_count : record->visit_count;
-  int64_t *values = qb__calloc(context, room, sizeof *values);
-  if (!values)
+  const size_t count = record->visit_count;
+  qsort(record->visits, count, sizeof *record->visits, by_sum);
+  int64_t *part_ns = qb__calloc(context, count, record->parts * sizeof *part_ns);
+  if (!part_ns)
     return QB_ERROR_NO_MEMORY;
-  size_t count = take(record, full_flops, false, false, values);
-  point->set_aside = (uint32_t)(record->visit_count - count);
-  point->disturbed = point->set_aside > 0 && count < FEWEST_VISITS;
-  if (point->disturbed)
-    count = take(record, full_flops, true, false, values);
-  point->visits = (uint32_t)count;
-  point->latency_ns = qb__quantile_ns(values, count, point->disturbed ? FAST : 0.5);
-  qb__median_interval_ns(values, count, &point->low_ns, &point->high_ns);
-  if (point->low_ns > point->latency_ns)
-    point->low_ns = point->latency_ns;
-
-  count = take(record, full_flops, point->disturbed, true, values);
-  point->p95_ns = qb__quantile_ns(values, count, 0.95);
-  if (point->p95_ns < point->latency_ns)
-    point->p95_ns = point->latency_ns;
-  qb__free(context, values);
-  return QB_OK;
+  for (size_t i = 0; i < count; i++)
+    memcpy(part_ns + record->parts * i, record->visits[i].part_ns, record->parts * sizeof *part_ns);
+  qb__composite made;
+  qb_status status = qb__compose(context, part_ns, count, record->parts, &made);
+  int64_t p95_ns = 0;
+  if (!status)
+    status = p95_of_rounds(context, record->visits, count, made.kept, &p95_ns);
+  if (!status) {
+    point->visits = (uint32_t)made.kept;
+    point->set_aside = (uint32_t)(count - made.kept);
+    point->disturbed = disturbed(record->visits, made.kept, full_flops);
+    point->latency_ns = made.latency_ns;
+    point->low_ns = made.low_ns;
+    point->high_ns = made.high_ns;
+    point->p95_ns = p95_ns > made.latency_ns ? p95_ns : made.latency_ns;
+  }
+  qb__free(context, part_ns);
+  return status;
 }

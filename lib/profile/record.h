@@ -8,21 +8,19 @@
 #include <qosbatch/profile.h>
 
 typedef struct qb__visit_note {
-  int64_t median_ns; /* of its rounds */
-  double flops;      /* as in qb__visit */
+  double flops; /* as in qb__visit */
+  size_t round_count;
+  int64_t *round_ns; /* ascending */
+  int64_t *part_ns;  /* the median of each part over the rounds */
+  int64_t sum_ns;    /* of part_ns */
 } qb__visit_note;
-
-typedef struct qb__round_note {
-  int64_t latency_ns;
-  double flops; /* of its visit */
-} qb__round_note;
 
 typedef struct qb__record {
   qb_profile_point point; /* batch, configuration, prepare_ns and memory_bytes are set beforehand */
+  size_t parts;           /* of a round; the same in all visits */
   size_t visit_count, visit_capacity;
   qb__visit_note *visits;
-  size_t round_count, round_capacity;
-  qb__round_note *rounds;
+  int64_t last_ns; /* a round of the last visit; 0: none */
 } qb__record;
 
 void qb__record_clear(const qb_context *context, qb__record *record);
@@ -30,9 +28,9 @@ void qb__record_clear(const qb_context *context, qb__record *record);
 qb_status qb__record_add(const qb_context *context, qb__record *record, const qb__visit *visit);
 
 /*
- * Works out point.latency_ns and what goes with it. `full_flops` is what an undisturbed thread
- * sustains: visits whose yardstick was more than 5 % slower are set aside. When fewer than 3 are
- * left, the fastest quarter of all visits stands for the point, which is marked as disturbed.
+ * Works out point.latency_ns and what goes with it from the faster half of the visits
+ * (qb__compose()). The point is marked as disturbed when these do not agree within 10 %, or when
+ * none of their yardsticks came within 10 % of `full_flops`, a thread's full speed.
  */
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops);
 

@@ -19,8 +19,11 @@ struct qb__sampler {
   uint32_t input_count, output_count;
   float **inputs;  /* read by all instances */
   float **outputs; /* by instance and output */
+  size_t parts;
+  qb_operator_time *times; /* by instance, then part; NULL: parts are not told apart */
   int64_t *round_ns;
-  double *flops; /* by instance */
+  int64_t *part_ns; /* by round, then part */
+  double *flops;    /* by instance */
 };
 
 typedef struct visit_task {
@@ -42,36 +45,55 @@ static double yardstick(const qb__sampler *sampler)
   return qb__now_ns(context) > before_ns ? flops : 0;
 }
 
-static qb_status run_round(const visit_task *task, uint32_t instance)
+static qb_status run_round(const visit_task *task, uint32_t instance, qb_operator_time *times)
 {
   qb__engine *engine = task->sampler->session->engine;
   const qb__sampler *s = task->sampler;
   return engine->type->run(
       engine, instance, task->batch, (const void *const *)s->inputs,
-      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, NULL);
+      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL,
+      times);
+}
+
+/* What the operators do not account for, or all of the round if there are none, is the first's. */
+static qb_status time_round(const visit_task *task, uint32_t instance, uint32_t round)
+{
+  const qb__sampler *sampler = task->sampler;
+  const qb_context *context = sampler->session->context;
+  const size_t index = (size_t)instance * task->rounds + round;
+  qb_operator_time *times =
+      sampler->times ? sampler->times + (size_t)instance * sampler->parts : NULL;
+  for (size_t p = 0; times && p < sampler->parts; p++)
+    times[p].time_ns = 0;
+  const int64_t start_ns = qb__now_ns(context);
+  const qb_status status = run_round(task, instance, times);
+  const int64_t round_ns = qb__now_ns(context) - start_ns;
+  int64_t *part_ns = sampler->part_ns + index * sampler->parts;
+  part_ns[0] = round_ns;
+  for (size_t p = 1; p < sampler->parts; p++) {
+    part_ns[p] = times[p].time_ns;
+    part_ns[0] -= part_ns[p];
+  }
+  sampler->round_ns[index] = round_ns;
+  return status;
 }
 
 static qb_status visit_instance(void *argument, uint32_t instance)
 {
   visit_task *task = argument;
   qb__sampler *sampler = task->sampler;
-  const qb_context *context = sampler->session->context;
-  int64_t *round_ns = sampler->round_ns + (size_t)instance * task->rounds;
-  qb_status status = task->warm_up ? run_round(task, instance) : QB_OK;
+  qb_status status = task->warm_up ? run_round(task, instance, NULL) : QB_OK;
 
   pthread_barrier_wait(&task->start);
   double flops = yardstick(sampler);
   pthread_barrier_wait(&task->start);
-  for (uint32_t i = 0; i < task->rounds && !status; i++) {
-    const int64_t start_ns = qb__now_ns(context);
-    status = run_round(task, instance);
-    round_ns[i] = qb__now_ns(context) - start_ns;
-  }
+  for (uint32_t i = 0; i < task->rounds && !status; i++)
+    status = time_round(task, instance, i);
   if (status)
     atomic_store(&task->failed, true);
   atomic_fetch_add(&task->timed, 1);
   while (!status && !atomic_load(&task->failed) && atomic_load(&task->timed) < sampler->instances)
-    status = run_round(task, instance);
+    status = run_round(task, instance, NULL);
   const double after = yardstick(sampler);
   sampler->flops[instance] = after < flops ? after : flops;
   return status;
@@ -92,6 +114,8 @@ qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t round
     return status;
   visit->count = (size_t)rounds * sampler->instances;
   visit->round_ns = sampler->round_ns;
+  visit->parts = sampler->parts;
+  visit->part_ns = sampler->part_ns;
   visit->flops = sampler->flops[0];
   for (uint32_t i = 1; i < sampler->instances; i++)
     if (sampler->flops[i] < visit->flops)
@@ -140,9 +164,16 @@ qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampl
   self->session = qb_session_ref(session);
   self->instances = session->configuration.instances;
   self->flops = qb__calloc(context, self->instances, sizeof *self->flops);
-  self->round_ns =
-      qb__calloc(context, (size_t)self->instances * QB__MOST_ROUNDS, sizeof *self->round_ns);
-  qb_status status = self->flops && self->round_ns ? QB_OK : QB_ERROR_NO_MEMORY;
+  self->parts = session->model->is_workload ? 1 : session->model->graph.operator_count;
+  const size_t rounds = (size_t)self->instances * QB__MOST_ROUNDS;
+  self->round_ns = qb__calloc(context, rounds, sizeof *self->round_ns);
+  self->part_ns = qb__calloc(context, rounds, self->parts * sizeof *self->part_ns);
+  if (!session->model->is_workload)
+    self->times = qb__calloc(context, self->instances, self->parts * sizeof *self->times);
+  qb_status status = self->flops && self->round_ns && self->part_ns &&
+                             (self->times || session->model->is_workload)
+                         ? QB_OK
+                         : QB_ERROR_NO_MEMORY;
   if (!status && !session->model->is_workload)
     status = take_tensors(self, largest_batch);
   if (status)
@@ -166,6 +197,8 @@ void qb__sampler_free(qb__sampler *sampler)
   qb__free(context, sampler->outputs);
   qb__free(context, sampler->inputs);
   qb__free(context, sampler->flops);
+  qb__free(context, sampler->part_ns);
+  qb__free(context, sampler->times);
   qb__free(context, sampler->round_ns);
   qb__free(context, sampler);
   qb_session_unref(session);

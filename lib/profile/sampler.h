@@ -16,6 +16,8 @@ enum { QB__MOST_ROUNDS = 32 };
 typedef struct qb__visit {
   size_t count;      /* rounds of all instances */
   int64_t *round_ns; /* belongs to the sampler, valid until the next visit */
+  size_t parts;      /* a round's operators; 1 if they cannot be told apart */
+  int64_t *part_ns;  /* by round, then part; a round is the sum of its parts */
   double flops;      /* of the slowest thread, by the yardsticks before and after; 0: not known */
 } qb__visit;
 

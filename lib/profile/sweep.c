@@ -20,16 +20,30 @@
  * what a neighbour happens to do meanwhile, are part of how sure a measurement is. */
 enum { SESSIONS = 2 };
 
-/* Long enough for several short rounds, short against a neighbour's bursts. */
-static const int64_t VISIT_NS = 80000000;
+/* Long enough for a few short rounds, short against a neighbour's bursts. */
+static const int64_t VISIT_NS = 50000000;
 
 /* Rounds that take longer are not preceded by one that is not timed. */
-static const int64_t LONGEST_WARM_UP_NS = 100000000;
+static const int64_t LONGEST_WARM_UP_NS = 30000000;
 
 static const int64_t DEFAULT_BUDGET_NS = 20000000000; /* of one configuration */
 
-/* Fewer visits have no distribution-free interval, so no point is sure before. */
+/* Fewer visits say too little of how they vary, so no point is sure before. */
 enum { FEWEST_SURE_VISITS = 6 };
+
+/* With fewer visits noise and shape cannot be told apart. */
+enum { FEWEST_VISITS_OF_SHAPE = 4 };
+
+/* Log-log interpolation that misses a point between two by more than this has to be helped. */
+static const double LARGEST_BEND = 0.03;
+
+/* The points of one configuration. */
+typedef struct curve {
+  qb_configuration configuration;
+  double thread_flops; /* what one of its threads sustains while all run */
+  size_t count, capacity;
+  qb__record *records; /* by rising batch */
+} curve;
 
 typedef struct sweep {
   qb_context *context;
@@ -37,71 +51,85 @@ typedef struct sweep {
   qb_node *node;
   qb_progress_callback progress;
   void *user;
-  size_t configuration_count;
-  qb_configuration *configurations;
-  size_t batch_count;
-  uint32_t *batches; /* ascending */
+  size_t curve_count;
+  curve *curves;
+  bool adaptive;     /* batch sizes may be added */
   int64_t budget_ns; /* of one configuration */
   double goal;
-  qb__record *records; /* by configuration, then batch */
-  double full_flops;   /* what an undisturbed thread sustains, as far as seen */
   int64_t start_ns, measure_ns, prepare_ns;
   uint64_t weight_bytes;
   uint32_t sessions_done;
 } sweep;
 
-static int ascending(const void *a, const void *b)
+/* Adds a point, unless it is there. */
+static qb_status add_batch(const sweep *s, curve *c, uint32_t batch)
 {
-  const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-  return x < y ? -1 : x > y;
-}
-
-static qb_status choose_batches(sweep *s, const qb_profile_params *params)
-{
-  const uint32_t most = params->max_batch ? params->max_batch : 64;
-  if (most > QB_MAX_BATCH)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "max_batch %u is outside 1..%u", most, QB_MAX_BATCH);
-  const size_t room = params->batch_count > 40 ? params->batch_count : 40;
-  s->batches = qb__calloc(s->context, room, sizeof *s->batches);
-  if (!s->batches)
+  size_t at = c->count;
+  while (at > 0 && c->records[at - 1].point.batch > batch)
+    at--;
+  if (at > 0 && c->records[at - 1].point.batch == batch)
+    return QB_OK;
+  if (!qb__grow(s->context, &c->records, c->count, &c->capacity, sizeof *c->records))
     return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; params->batches && i < params->batch_count; i++) {
-    if (params->batches[i] < 1 || params->batches[i] > QB_MAX_BATCH)
-      return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batches[%zu] = %u is outside 1..%u", i,
-                      params->batches[i], QB_MAX_BATCH);
-    s->batches[s->batch_count++] = params->batches[i];
-  }
-  if (!s->batch_count) {
-    for (uint32_t b = 1; b < most; b *= 2) {
-      s->batches[s->batch_count++] = b;
-      if (b >= 2 && b + b / 2 < most)
-        s->batches[s->batch_count++] = b + b / 2;
-    }
-    s->batches[s->batch_count++] = most;
-  }
-  qsort(s->batches, s->batch_count, sizeof *s->batches, ascending);
-  size_t distinct = 1;
-  for (size_t i = 1; i < s->batch_count; i++)
-    if (s->batches[i] != s->batches[distinct - 1])
-      s->batches[distinct++] = s->batches[i];
-  s->batch_count = distinct;
+  memmove(&c->records[at + 1], &c->records[at], (c->count - at) * sizeof *c->records);
+  memset(&c->records[at], 0, sizeof *c->records);
+  qb_profile_point *point = &c->records[at].point;
+  point->size = sizeof *point;
+  point->configuration = c->configuration;
+  point->batch = batch;
+  c->count++;
   return QB_OK;
 }
 
+static qb_status check_batches(const qb_profile_params *params)
+{
+  if (params->max_batch > QB_MAX_BATCH)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "max_batch %u is outside 1..%u", params->max_batch,
+                    QB_MAX_BATCH);
+  for (size_t i = 0; params->batches && i < params->batch_count; i++)
+    if (params->batches[i] < 1 || params->batches[i] > QB_MAX_BATCH)
+      return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batches[%zu] = %u is outside 1..%u", i,
+                      params->batches[i], QB_MAX_BATCH);
+  return QB_OK;
+}
+
+/* Those asked for, or powers of two and the largest. */
+static qb_status add_batches(sweep *s, curve *c, const qb_profile_params *params)
+{
+  qb_status status = QB_OK;
+  if (!s->adaptive) {
+    for (size_t i = 0; i < params->batch_count && !status; i++)
+      status = add_batch(s, c, params->batches[i]);
+    return status;
+  }
+  const uint32_t most = params->max_batch ? params->max_batch : 64;
+  for (uint32_t b = 1; b < most && !status; b *= 2)
+    status = add_batch(s, c, b);
+  return status ? status : add_batch(s, c, most);
+}
+
+/* The node has compute power measured. */
 static void add_configuration(sweep *s, uint32_t instances, uint32_t threads)
 {
-  for (size_t i = 0; i < s->configuration_count; i++)
-    if (s->configurations[i].instances == instances && s->configurations[i].threads == threads)
+  for (size_t i = 0; i < s->curve_count; i++)
+    if (s->curves[i].configuration.instances == instances &&
+        s->curves[i].configuration.threads == threads)
       return;
   const qb_configuration made = {sizeof made, instances, threads};
-  s->configurations[s->configuration_count++] = made;
+  const uint64_t all = (uint64_t)instances * threads;
+  double flops = 0;
+  (void)qb_node_compute_flops(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
+                              &flops);
+  curve *c = &s->curves[s->curve_count++];
+  c->configuration = made;
+  c->thread_flops = flops / (double)all;
 }
 
 static qb_status choose_configurations(sweep *s, const qb_profile_params *params)
 {
   const size_t room = params->configuration_count > 3 ? params->configuration_count : 3;
-  s->configurations = qb__calloc(s->context, room, sizeof *s->configurations);
-  if (!s->configurations)
+  s->curves = qb__calloc(s->context, room, sizeof *s->curves);
+  if (!s->curves)
     return QB_ERROR_NO_MEMORY;
   for (size_t i = 0; params->configurations && i < params->configuration_count; i++) {
     qb_configuration each;
@@ -115,7 +143,7 @@ static qb_status choose_configurations(sweep *s, const qb_profile_params *params
                       each.instances, each.threads);
     add_configuration(s, each.instances, each.threads);
   }
-  if (!s->configuration_count) {
+  if (!s->curve_count) {
     qb_node_info info = QB_NODE_INFO_INIT;
     const qb_status status = qb_node_get_info(s->node, &info);
     if (status)
@@ -129,35 +157,25 @@ static qb_status choose_configurations(sweep *s, const qb_profile_params *params
 
 static qb_status set_up(sweep *s, const qb_profile_params *params)
 {
-  double flops;
-  qb_status status = qb_node_compute_flops(s->node, 1, QB_ISA_BEST, &flops);
-  if (status)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "the node's compute power is not measured; pass one from qb_node_detect() with "
-                    "a measure budget that is not negative");
-  s->full_flops = flops;
   if (!(params->goal >= 0 && params->goal < 1) || params->time_budget_ns < 0)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "goal %g must be in [0, 1) and the time budget not negative", params->goal);
-  status = choose_batches(s, params);
+  double ignored;
+  if (qb_node_compute_flops(s->node, 1, QB_ISA_BEST, &ignored))
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "the node's compute power is not measured; pass one from qb_node_detect() with "
+                    "a measure budget that is not negative");
+  s->adaptive = !params->batches || !params->batch_count;
+  qb_status status = check_batches(params);
   if (!status)
     status = choose_configurations(s, params);
-  if (status)
-    return status;
+  for (size_t k = 0; k < s->curve_count && !status; k++)
+    status = add_batches(s, &s->curves[k], params);
   s->goal = params->goal > 0 ? params->goal : 0.01;
-  s->budget_ns = params->time_budget_ns ? params->time_budget_ns / (int64_t)s->configuration_count
-                                        : DEFAULT_BUDGET_NS;
-  s->records = qb__calloc(s->context, s->configuration_count * s->batch_count, sizeof *s->records);
-  if (!s->records)
-    return QB_ERROR_NO_MEMORY;
-  for (size_t k = 0; k < s->configuration_count; k++)
-    for (size_t b = 0; b < s->batch_count; b++) {
-      qb_profile_point *point = &s->records[k * s->batch_count + b].point;
-      point->size = sizeof *point;
-      point->configuration = s->configurations[k];
-      point->batch = s->batches[b];
-    }
-  return QB_OK;
+  s->budget_ns = params->time_budget_ns && s->curve_count
+                     ? params->time_budget_ns / (int64_t)s->curve_count
+                     : DEFAULT_BUDGET_NS;
+  return status;
 }
 
 /* Tells the host; `part` is how much of the current session's work is done, 0..1. */
@@ -165,7 +183,7 @@ static qb_status tell(const sweep *s, qb_phase phase, const qb_profile_point *po
 {
   if (!s->progress)
     return QB_OK;
-  const double sessions = (double)(SESSIONS * s->configuration_count);
+  const double sessions = (double)(SESSIONS * s->curve_count);
   const qb_progress progress = {sizeof progress,
                                 phase,
                                 (s->sessions_done + fmin(part, 1)) / sessions,
@@ -180,13 +198,12 @@ static qb_status tell(const sweep *s, qb_phase phase, const qb_profile_point *po
 /* The share of a session's progress that preparation stands for. */
 static const double PREPARATION = 0.2;
 
-static qb_status prepare_all(sweep *s, qb_session *session, qb__record *records)
+static qb_status prepare_all(sweep *s, qb_session *session, curve *c)
 {
-  for (size_t b = 0; b < s->batch_count; b++) {
-    qb_profile_point *point = &records[b].point;
+  for (size_t b = 0; b < c->count; b++) {
+    qb_profile_point *point = &c->records[b].point;
     int64_t elapsed_ns;
-    qb_status status =
-        tell(s, QB_PHASE_PREPARE, point, PREPARATION * (double)b / (double)s->batch_count);
+    qb_status status = tell(s, QB_PHASE_PREPARE, point, PREPARATION * (double)b / (double)c->count);
     if (!status)
       status = qb_session_prepare(session, point->batch, &elapsed_ns);
     if (status)
@@ -205,25 +222,23 @@ static qb_status prepare_all(sweep *s, qb_session *session, qb__record *records)
   return QB_OK;
 }
 
-static qb_status is_sure(const sweep *s, qb__record *record, bool *sure)
+static qb_status is_sure(const sweep *s, const curve *c, qb__record *record, bool *sure)
 {
   *sure = false;
   if (record->visit_count < FEWEST_SURE_VISITS)
     return QB_OK;
-  const qb_status status = qb__record_finish(s->context, record, s->full_flops);
+  const qb_status status = qb__record_finish(s->context, record, c->thread_flops);
   const qb_profile_point *p = &record->point;
   const double allowed = s->goal * (double)p->latency_ns;
   if (!status)
-    *sure = !p->disturbed && p->visits >= FEWEST_SURE_VISITS &&
-            (double)(p->high_ns - p->latency_ns) <= allowed &&
+    *sure = !p->disturbed && (double)(p->high_ns - p->latency_ns) <= allowed &&
             (double)(p->latency_ns - p->low_ns) <= allowed;
   return status;
 }
 
 static qb_status visit(sweep *s, qb__sampler *sampler, qb__record *record)
 {
-  const int64_t last_ns =
-      record->visit_count ? record->visits[record->visit_count - 1].median_ns : 0;
+  const int64_t last_ns = record->last_ns;
   int64_t rounds = last_ns > 0 ? VISIT_NS / last_ns : 1;
   rounds = rounds < 1 ? 1 : rounds > QB__MOST_ROUNDS ? QB__MOST_ROUNDS : rounds;
   qb__visit seen;
@@ -231,8 +246,6 @@ static qb_status visit(sweep *s, qb__sampler *sampler, qb__record *record)
                                        last_ns < LONGEST_WARM_UP_NS, &seen);
   if (!status)
     status = qb__record_add(s->context, record, &seen);
-  if (!status && seen.flops > s->full_flops)
-    s->full_flops = seen.flops;
   return status;
 }
 
@@ -240,23 +253,24 @@ static qb_status visit(sweep *s, qb__sampler *sampler, qb__record *record)
  * Interleaved passes over the batch sizes of a session, until its share of the time is spent or all
  * points are sure. Every point is visited at least once, whatever that takes.
  */
-static qb_status measure(sweep *s, qb__sampler *sampler, qb__record *records, bool first_session)
+static qb_status measure(sweep *s, qb__sampler *sampler, curve *c, bool first_session)
 {
   const int64_t budget_ns = s->budget_ns / SESSIONS;
   const int64_t start_ns = qb__now_ns(s->context);
   int64_t elapsed_ns = 0;
   for (bool more = true; more;) {
     more = false;
-    for (size_t b = 0; b < s->batch_count; b++) {
+    for (size_t b = 0; b < c->count; b++) {
+      qb__record *record = &c->records[b];
       bool sure;
-      qb_status status = is_sure(s, &records[b], &sure);
-      const bool must = first_session && !records[b].visit_count;
+      qb_status status = is_sure(s, c, record, &sure);
+      const bool must = !record->visit_count;
       const bool passed_over = sure && !first_session;
       if (!status && ((elapsed_ns < budget_ns && !passed_over) || must)) {
-        status = tell(s, QB_PHASE_MEASURE, &records[b].point,
+        status = tell(s, QB_PHASE_MEASURE, &record->point,
                       PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns);
         if (!status)
-          status = visit(s, sampler, &records[b]);
+          status = visit(s, sampler, record);
         more |= !sure;
       }
       if (status)
@@ -266,21 +280,68 @@ static qb_status measure(sweep *s, qb__sampler *sampler, qb__record *records, bo
     more &= elapsed_ns < budget_ns;
   }
   s->measure_ns += elapsed_ns;
-  return tell(s, QB_PHASE_MEASURE, &records[s->batch_count - 1].point, 1);
+  return tell(s, QB_PHASE_MEASURE, &c->records[c->count - 1].point, 1);
 }
 
-static qb_status run_session(sweep *s, size_t configuration, bool first)
+/* Half-width of a point's interval, as a logarithm; infinite where too little was seen to tell. */
+static double noise(const qb__record *record)
 {
-  qb__record *records = s->records + configuration * s->batch_count;
+  const qb_profile_point *p = &record->point;
+  return p->disturbed || record->visit_count < FEWEST_VISITS_OF_SHAPE
+             ? INFINITY
+             : 0.5 * log((double)p->high_ns / (double)p->low_ns);
+}
+
+/*
+ * How far the time of a point is from where its neighbours would put it, as a logarithm, beyond
+ * what noise explains.
+ */
+static double bend(const qb__record *left, const qb__record *mid, const qb__record *right)
+{
+  const double b0 = left->point.batch, b1 = right->point.batch;
+  const double u = log(mid->point.batch / b0) / log(b1 / b0);
+  const double guess =
+      (1 - u) * log((double)left->point.latency_ns) + u * log((double)right->point.latency_ns);
+  return fabs(log((double)mid->point.latency_ns) - guess) - noise(left) - noise(mid) - noise(right);
+}
+
+/* Adds a batch size on either side of each point where the curve bends. */
+static qb_status add_where_it_bends(sweep *s, curve *c)
+{
+  const size_t before = c->count;
+  uint32_t *added = qb__calloc(s->context, 2 * before, sizeof *added);
+  if (!added)
+    return QB_ERROR_NO_MEMORY;
+  size_t count = 0;
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < before && !status; i++)
+    status = qb__record_finish(s->context, &c->records[i], c->thread_flops);
+  for (size_t i = 1; i + 1 < before && !status; i++) {
+    const qb__record *left = &c->records[i - 1], *mid = left + 1, *right = mid + 1;
+    if (bend(left, mid, right) > LARGEST_BEND) {
+      added[count++] = (uint32_t)lround(sqrt((double)left->point.batch * mid->point.batch));
+      added[count++] = (uint32_t)lround(sqrt((double)mid->point.batch * right->point.batch));
+    }
+  }
+  for (size_t i = 0; i < count && !status; i++)
+    status = add_batch(s, c, added[i]);
+  qb__free(s->context, added);
+  return status;
+}
+
+static qb_status run_session(sweep *s, curve *c, bool first)
+{
   qb_session *session = NULL;
   qb__sampler *sampler = NULL;
-  qb_status status = qb_session_new(s->model, &s->configurations[configuration], &session);
+  qb_status status = qb_session_new(s->model, &c->configuration, &session);
   if (!status)
-    status = prepare_all(s, session, records);
+    status = prepare_all(s, session, c);
   if (!status)
-    status = qb__sampler_new(session, s->batches[s->batch_count - 1], &sampler);
+    status = qb__sampler_new(session, c->records[c->count - 1].point.batch, &sampler);
   if (!status)
-    status = measure(s, sampler, records, first);
+    status = measure(s, sampler, c, first);
+  if (!status && first && s->adaptive)
+    status = add_where_it_bends(s, c);
   qb__sampler_free(sampler);
   qb_session_unref(session);
   s->sessions_done++;
@@ -289,15 +350,20 @@ static qb_status run_session(sweep *s, size_t configuration, bool first)
 
 static qb_status make_profile(sweep *s, qb_profile **profile)
 {
-  const size_t count = s->configuration_count * s->batch_count;
+  size_t count = 0;
+  for (size_t k = 0; k < s->curve_count; k++)
+    count += s->curves[k].count;
   qb_profile_point *points = qb__calloc(s->context, count, sizeof *points);
   if (!points)
     return QB_ERROR_NO_MEMORY;
   qb_status status = QB_OK;
-  for (size_t i = 0; i < count && !status; i++) {
-    status = qb__record_finish(s->context, &s->records[i], s->full_flops);
-    points[i] = s->records[i].point;
-  }
+  size_t made = 0;
+  for (size_t k = 0; k < s->curve_count; k++)
+    for (size_t b = 0; b < s->curves[k].count && !status; b++) {
+      qb__record *record = &s->curves[k].records[b];
+      status = qb__record_finish(s->context, record, s->curves[k].thread_flops);
+      points[made++] = record->point;
+    }
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   info.model = s->model->info.name;
   info.engine = s->model->is_workload ? "workload" : qb_engine_version();
@@ -336,14 +402,15 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
              .start_ns = qb__now_ns(model->context)};
   status = set_up(&s, &use);
   for (int session = 0; session < SESSIONS && !status; session++)
-    for (size_t k = 0; k < s.configuration_count && !status; k++)
-      status = run_session(&s, k, session == 0);
+    for (size_t k = 0; k < s.curve_count && !status; k++)
+      status = run_session(&s, &s.curves[k], session == 0);
   if (!status)
     status = make_profile(&s, profile);
-  for (size_t i = 0; s.records && i < s.configuration_count * s.batch_count; i++)
-    qb__record_clear(s.context, &s.records[i]);
-  qb__free(s.context, s.records);
-  qb__free(s.context, s.batches);
-  qb__free(s.context, s.configurations);
+  for (size_t k = 0; k < s.curve_count; k++) {
+    for (size_t b = 0; b < s.curves[k].count; b++)
+      qb__record_clear(s.context, &s.curves[k].records[b]);
+    qb__free(s.context, s.curves[k].records);
+  }
+  qb__free(s.context, s.curves);
   return status;
 }

@@ -33,7 +33,7 @@ static int tear_down(void **state)
 static void add(fixture *f, int64_t median_ns, double speed)
 {
   int64_t round_ns[3] = {median_ns + 50, median_ns - 50, median_ns};
-  const qb__visit visit = {3, round_ns, speed * FULL};
+  const qb__visit visit = {3, round_ns, 1, round_ns, speed * FULL};
   assert_ok(qb__record_add(f->context, &f->record, &visit));
 }
 
@@ -46,38 +46,47 @@ static const qb_profile_point *finish(fixture *f)
   return p;
 }
 
-static void test_slow_visits_are_set_aside(void **state)
+static void test_slower_half_is_set_aside(void **state)
 {
   fixture *f = *state;
-  for (int i = 0; i < 5; i++)
-    add(f, 1000 + 10 * i, 1 - 0.01 * i);
+  for (int i = 0; i < 4; i++)
+    add(f, 1000 + 10 * i, 0.95);
   add(f, 9000, 0.94);
   add(f, 9000, 0.10);
+  add(f, 9000, 1);
   const qb_profile_point *p = finish(f);
-  assert_int_equal(p->visits, 5);
-  assert_int_equal(p->set_aside, 2);
+  assert_int_equal(p->visits, 4);
+  assert_int_equal(p->set_aside, 3);
   assert_false(p->disturbed);
-  assert_int_equal(p->latency_ns, 1020);
-  assert_int_equal(p->low_ns, 1000); /* of 5 visits: the extremes */
-  assert_int_equal(p->high_ns, 1040);
-  assert_in_range(p->p95_ns, 1070, 1090); /* of single rounds, the largest being 1090 */
+  assert_int_equal(p->latency_ns, 1015);
+  assert_int_equal(p->low_ns, 1000);
+  assert_in_range(p->p95_ns, 1070, 1080); /* of their rounds, the largest being 1080 */
 }
 
-/* Disturbances only ever lengthen rounds: the fastest quarter stands for the point. */
-static void test_too_few_quiet_visits(void **state)
+/* The parts are those of different rounds: the medians of two that vary against each other. */
+static void test_parts(void **state)
 {
   fixture *f = *state;
-  add(f, 1000, 1);
-  add(f, 1100, 1);
-  for (int i = 0; i < 7; i++)
-    add(f, 2000 + 100 * i, 0.5);
+  for (int i = 0; i < 5; i++) {
+    int64_t part_ns[6] = {400, 600, 200, 900, 500 + i, 500 - i}, round_ns[3] = {1000, 1100, 1000};
+    const qb__visit visit = {3, round_ns, 2, part_ns, FULL};
+    assert_ok(qb__record_add(f->context, &f->record, &visit));
+  }
   const qb_profile_point *p = finish(f);
-  assert_true(p->disturbed);
-  assert_int_equal(p->visits, 9);
-  assert_int_equal(p->set_aside, 7);
-  assert_int_equal(p->latency_ns, 2000);
-  assert_int_equal(p->low_ns, 1100); /* of 9 visits: the second from either end */
-  assert_int_equal(p->high_ns, 2500);
+  assert_int_equal(p->latency_ns, 400 + 600);
+  assert_int_equal(p->p95_ns, 1100);
+}
+
+static void test_disturbed(void **state)
+{
+  fixture *f = *state;
+  for (int i = 0; i < 3; i++)
+    add(f, 1000, 0.85); /* no yardstick near the full speed */
+  assert_true(finish(f)->disturbed);
+  add(f, 990, 0.95);
+  assert_false(finish(f)->disturbed);
+  add(f, 800, 0.95); /* 3 of 5 are kept, and differ by a quarter */
+  assert_true(finish(f)->disturbed);
 }
 
 static void test_standing_clock_is_taken_as_it_is(void **state)
@@ -87,9 +96,9 @@ static void test_standing_clock_is_taken_as_it_is(void **state)
     add(f, 500 + i, 0);
   const qb_profile_point *p = finish(f);
   assert_false(p->disturbed);
-  assert_int_equal(p->visits, 8);
-  assert_int_equal(p->set_aside, 0);
-  assert_int_equal(p->latency_ns, 504); /* 503.5 */
+  assert_int_equal(p->visits, 4);
+  assert_int_equal(p->set_aside, 4);
+  assert_int_equal(p->latency_ns, 502); /* 501.5 */
 }
 
 static void test_single_visit(void **state)
@@ -111,9 +120,9 @@ static void test_finish_may_be_repeated(void **state)
     add(f, 1000, 1);
   assert_int_equal(finish(f)->latency_ns, 1000);
   for (int i = 0; i < 4; i++)
-    add(f, 3000, 1);
-  assert_int_equal(finish(f)->latency_ns, 3000);
-  assert_int_equal(finish(f)->visits, 7);
+    add(f, 500, 1);
+  assert_int_equal(finish(f)->latency_ns, 500);
+  assert_int_equal(finish(f)->visits, 4);
 }
 
 static qb_status record_visits(qb_context *context, void *user)
@@ -124,7 +133,7 @@ static qb_status record_visits(qb_context *context, void *user)
   qb_status status = QB_OK;
   for (int i = 0; i < 20 && !status; i++) {
     int64_t round_ns[2] = {10, 20};
-    const qb__visit visit = {2, round_ns, 0};
+    const qb__visit visit = {2, round_ns, 1, round_ns, 0};
     status = qb__record_add(context, &record, &visit);
   }
   if (!status)
@@ -142,8 +151,9 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_slow_visits_are_set_aside, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_too_few_quiet_visits, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_slower_half_is_set_aside, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_parts, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_disturbed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_standing_clock_is_taken_as_it_is, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_single_visit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_finish_may_be_repeated, set_up, tear_down),

@@ -117,6 +117,20 @@ static int tear_down(void **state)
   return 0;
 }
 
+static void check_point(const qb_profile_point *p)
+{
+  const qb_configuration *c = &p->configuration;
+  assert_int_equal(p->latency_ns, table_ns(c, p->batch));
+  assert_int_equal(p->low_ns, p->latency_ns);
+  assert_int_equal(p->high_ns, p->latency_ns);
+  assert_int_equal(p->p95_ns, p->latency_ns);
+  assert_int_equal(p->prepare_ns, c->instances * PREPARE_NS);
+  assert_int_equal(p->memory_bytes, 1000 + c->instances * (100 + 10 * p->batch));
+  /* Rounds that only keep another instance company take their time from the budget. */
+  assert_true(p->visits + p->set_aside >= (c->instances == 1 ? 6 : 1));
+  assert_false(p->disturbed);
+}
+
 static void check_points(const qb_profile *profile, const qb_configuration *configurations,
                          size_t configuration_count, const uint32_t *batches, size_t batch_count)
 {
@@ -127,22 +141,12 @@ static void check_points(const qb_profile *profile, const qb_configuration *conf
   assert_int_equal(info.max_batch, batches[batch_count - 1]);
   for (uint32_t i = 0; i < info.points; i++) {
     const qb_configuration *c = &configurations[i / batch_count];
-    const uint32_t batch = batches[i % batch_count];
     qb_profile_point p = QB_PROFILE_POINT_INIT;
     assert_ok(qb_profile_get_point(profile, i, &p));
     assert_int_equal(p.configuration.instances, c->instances);
     assert_int_equal(p.configuration.threads, c->threads);
-    assert_int_equal(p.batch, batch);
-    assert_int_equal(p.latency_ns, table_ns(c, batch));
-    assert_int_equal(p.low_ns, p.latency_ns);
-    assert_int_equal(p.high_ns, p.latency_ns);
-    assert_int_equal(p.p95_ns, p.latency_ns);
-    assert_int_equal(p.prepare_ns, c->instances * PREPARE_NS);
-    assert_int_equal(p.memory_bytes, 1000 + c->instances * (100 + 10 * batch));
-    /* Rounds that only keep another instance company take their time from the budget. */
-    assert_true(p.visits >= (c->instances == 1 ? 6 : 1));
-    assert_int_equal(p.set_aside, 0);
-    assert_false(p.disturbed);
+    assert_int_equal(p.batch, batches[i % batch_count]);
+    check_point(&p);
   }
 }
 
@@ -175,18 +179,34 @@ static void test_profile_has_the_latencies_of_the_rounds(void **state)
   qb_profile_unref(profile);
 }
 
+/* Powers of two and the largest batch, and more where the curve bends. */
 static void test_defaults(void **state)
 {
   const fixture *f = *state;
-  static const uint32_t batches[] = {1, 2, 3, 4, 6, 8, 10};
   static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
                                                     {sizeof *configurations, 1, 2},
                                                     {sizeof *configurations, 2, 1}};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  params.max_batch = 10;
+  params.max_batch = 40;
   qb_profile *profile;
   assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
-  check_points(profile, configurations, 3, batches, 7);
+  uint64_t seen[3] = {0, 0, 0}; /* a bit for each batch size */
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++) {
+    check_point(&p);
+    for (int k = 0; k < 3; k++)
+      if (p.configuration.instances == configurations[k].instances &&
+          p.configuration.threads == configurations[k].threads)
+        seen[k] |= UINT64_C(1) << p.batch;
+  }
+  for (int k = 0; k < 3; k++) {
+    for (uint32_t b = 1; b <= 32; b *= 2)
+      assert_true(seen[k] >> b & 1);
+    assert_true(seen[k] >> 40 & 1);
+    if (configurations[k].instances == 1) /* others have too few visits in the time */
+      assert_true(seen[k] >> 3 & 1);      /* log T bends around 2, */
+    assert_false(seen[k] >> 23 & 1);      /* and not around 32 */
+  }
   qb_profile_unref(profile);
 }
 
@@ -215,7 +235,7 @@ static void test_time_budget(void **state)
   assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   assert_ok(qb_profile_get_info(profile, &info));
-  /* A visit that began in time ends: 80 ms, and rounds of up to 60 ms before and behind. */
+  /* A visit that began in time ends: 50 ms, and rounds of up to 60 ms before and behind. */
   assert_in_range(info.measure_ns, params.time_budget_ns, params.time_budget_ns + 2 * 200000000);
   qb_profile_unref(profile);
 

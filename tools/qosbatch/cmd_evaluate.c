@@ -13,19 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_BATCHES = 8 };
+enum { DEFAULT_BATCHES = 8, FEWEST_BATCHES = 2 };
 
 /* A point that was measured again, next to what the profile says of it. */
 typedef struct comparison {
   qb_latency_estimate estimated;
   int64_t measured_ns;
   double error_pct;
-  bool covered; /* measured within the estimate's 95 % interval */
+  bool covered;   /* measured within the estimate's 95 % interval */
+  bool disturbed; /* the measurement is not to be trusted */
 } comparison;
 
 typedef struct evaluation {
   comparison *points; /* free(points) */
-  size_t count;
+  size_t count, disturbed;
   double mean_pct, max_pct; /* of the absolute errors */
   double coverage95;        /* 0..1 */
 } evaluation;
@@ -44,10 +45,11 @@ static void insert(uint32_t *sorted, size_t *count, uint32_t value)
 }
 
 /*
- * Chooses batch sizes that were not probed, where estimates have to reach farthest: each halves the
- * widest gap, as a ratio, between those probed or chosen so far. Returns how many there are.
+ * Chooses up to `most` batch sizes that were not probed, where estimates have to reach farthest:
+ * each halves the widest gap, as a ratio, between those probed or chosen so far. Returns how many
+ * there are.
  */
-static size_t choose_batches(const qb_profile *profile, uint32_t point_count,
+static size_t choose_batches(const qb_profile *profile, uint32_t point_count, size_t most,
                              uint32_t chosen[DEFAULT_BATCHES])
 {
   uint32_t *known = allocate((size_t)point_count + DEFAULT_BATCHES, sizeof *known);
@@ -55,7 +57,7 @@ static size_t choose_batches(const qb_profile *profile, uint32_t point_count,
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++)
     insert(known, &known_count, point.batch);
-  while (chosen_count < DEFAULT_BATCHES) {
+  while (chosen_count < most) {
     double widest = 1;
     uint32_t middle = 0;
     for (size_t i = 0; i + 1 < known_count; i++) {
@@ -72,6 +74,39 @@ static size_t choose_batches(const qb_profile *profile, uint32_t point_count,
   }
   free(known);
   return chosen_count;
+}
+
+/* How long it takes to visit each point once. */
+static double pass_ns(const qb_profile *profile, const configuration_list *configurations,
+                      const uint32_t *batches, size_t count)
+{
+  const double shortest_visit_ns = 8e7;
+  double sum_ns = 0;
+  for (size_t k = 0; k < configurations->count; k++)
+    for (size_t i = 0; i < count; i++) {
+      qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+      if (!qb_estimate(profile, &configurations->items[k], batches[i], &e))
+        sum_ns += fmax((double)e.latency_ns, shortest_visit_ns);
+    }
+  return sum_ns;
+}
+
+/*
+ * As many as can be visited ten times each within the budget: fewer points that are measured well
+ * tell more of the estimates than many that are not.
+ */
+static size_t choose_for_budget(const qb_profile *profile, uint32_t point_count,
+                                const configuration_list *configurations, double budget_s,
+                                uint32_t chosen[DEFAULT_BATCHES])
+{
+  const double visits = 10;
+  const double budget_ns = 1e9 * (budget_s > 0 ? budget_s : 20.0 * (double)configurations->count);
+  size_t most = DEFAULT_BATCHES, count;
+  do {
+    count = choose_batches(profile, point_count, most--, chosen);
+  } while (most >= FEWEST_BATCHES &&
+           visits * pass_ns(profile, configurations, chosen, count) > budget_ns);
+  return count;
 }
 
 /* Which measured points are compared; 0 and an empty list stand for any. */
@@ -110,7 +145,9 @@ static int compare(const qb_profile *profile, const qb_profile *measured, const 
         100.0 * (double)(c->estimated.latency_ns - point.latency_ns) / (double)point.latency_ns;
     c->covered =
         point.latency_ns >= c->estimated.low_ns && point.latency_ns <= c->estimated.high_ns;
+    c->disturbed = point.disturbed;
     covered += c->covered;
+    e->disturbed += c->disturbed;
     e->mean_pct += fabs(c->error_pct);
     e->max_pct = fmax(e->max_pct, fabs(c->error_pct));
   }
@@ -128,6 +165,7 @@ static void print_as_json(const char *model, const evaluation *e)
   add_number(root, "mean_abs_pct_error", e->mean_pct);
   add_number(root, "max_abs_pct_error", e->max_pct);
   add_number(root, "coverage95", e->coverage95);
+  add_integer(root, "disturbed_points", (int64_t)e->disturbed);
   json_t *array = add_array(root, "points");
   for (size_t i = 0; i < e->count; i++) {
     const comparison *c = &e->points[i];
@@ -142,6 +180,7 @@ static void print_as_json(const char *model, const evaluation *e)
     add_number(entry, "error_pct", c->error_pct);
     add_text(entry, "source", qb_source_name(c->estimated.source));
     add_bool(entry, "covered", c->covered);
+    add_bool(entry, "disturbed", c->disturbed);
   }
   print_json(root);
 }
@@ -162,15 +201,20 @@ static void print_as_text(const char *model, const evaluation *e)
     table_cell(t, "%s", digits(milliseconds(c->estimated.latency_ns)).s);
     table_cell(t, "%s", digits(milliseconds(c->estimated.low_ns)).s);
     table_cell(t, "%s", digits(milliseconds(c->estimated.high_ns)).s);
-    table_cell(t, "%s", digits(milliseconds(c->measured_ns)).s);
+    table_cell(t, "%s%s", c->disturbed ? "*" : "", digits(milliseconds(c->measured_ns)).s);
     table_cell(t, "%+.1f", c->error_pct);
     table_cell(t, "%s", c->covered ? "yes" : "no");
     table_cell(t, "%s", qb_source_name(c->estimated.source));
   }
   table_print(t);
+  if (e->disturbed)
+    printf("* neighbours slowed the cores in most visits: the measurement itself is uncertain\n");
   printf("\nmean error %.1f %%, worst %.1f %%; %.0f %% of the measurements lie in the 95 %% "
          "interval\n",
          e->mean_pct, e->max_pct, 100 * e->coverage95);
+  if (2 * e->disturbed > e->count)
+    printf("the machine was too disturbed to judge the estimates by: repeat this when it is "
+           "quieter\n");
 }
 
 /* The network of a profile, from `path` if that is not NULL. */
@@ -210,7 +254,8 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
     goto done;
   params.batches = batches->count ? batches->values : chosen;
   params.batch_count =
-      batches->count ? batches->count : choose_batches(profile, info.points, chosen);
+      batches->count ? batches->count
+                     : choose_for_budget(profile, info.points, &configurations, budget_s, chosen);
   if (!params.batch_count) {
     result = fail("%s: no batch size lies between those it measured; give --batch", path);
     goto done;

@@ -104,7 +104,7 @@ static int run(const command *self, int argc, char **argv)
   const option options[] = {
       OPTION_STRING('o', "output", "FILE", &r.output, "where to save the profile (required)"),
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
-                     "measure batches of 1, 2, 3, 4, 6, 8, 12, ... N samples (64)"),
+                     "batches of 1, 2, 4, ... N samples, more where times bend (64)"),
       OPTION_LIST("batch", "L", &r.batches, 1, QB_MAX_BATCH,
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),

@@ -96,7 +96,7 @@ static void print_points(const qb_profile *profile)
   }
   table_print(t);
   if (disturbed)
-    printf("* the cores were slowed during nearly every visit; the fastest quarter is shown\n");
+    printf("* neighbours slowed the cores in most visits: this time is uncertain\n");
 }
 
 void profile_print(const qb_profile *profile)
