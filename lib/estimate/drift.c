@@ -4,8 +4,8 @@
  * standard deviation, which is estimated from the moving range of successive rounds: a change of
  * level touches that once only.
  *
- * With an allowance k of 1 and a limit h of 8, noise alone crosses the limit every
- * (exp(2k(h + 1.166)) - 2k(h + 1.166) - 1) / 2k² = 46 million rounds a side (Siegmund, Sequential
+ * With an allowance k of 1 and a limit h of 9, noise alone crosses the limit every
+ * (exp(2k(h + 1.166)) - 2k(h + 1.166) - 1) / 2k² = 340 million rounds a side (Siegmund, Sequential
  * Analysis, 1985, approximation to normal noise). Evidence of one round is bounded: a burst of one
  * or two rounds, however long they take, is no regime.
  */
@@ -14,15 +14,15 @@
 #include <math.h>
 #include <string.h>
 
-static const double ALLOWANCE = 1, LIMIT = 8, MOST_EVIDENCE = 2.5;
+static const double ALLOWANCE = 1, LIMIT = 9, MOST_EVIDENCE = 2.5;
 
 static const double DEFAULT_NOISE = 0.05, LEAST_NOISE = 0.02;
 
 /* What the profile says counts like this many rounds at the start. */
-static const double PROFILE_WEIGHT = 4;
+static const double PROFILE_WEIGHT = 8;
 
 /* Rounds that the noise is the mean of, about. */
-static const double NOISE_ROUNDS = 64;
+static const double NOISE_ROUNDS = 256;
 
 /* Mean moving range of normal noise, in standard deviations: 2 / sqrt(pi). */
 static const double RANGE = 1.1283791670955126;
