@@ -37,12 +37,22 @@ typedef struct qb_round_state {
   uint32_t queued;         /**< samples that wait */
   uint32_t free_instances; /**< instances that could start now */
   int64_t oldest_age_ns;   /**< how long the oldest of them has waited */
-  double rate_per_s;       /**< samples that arrive per second as far as known; 0: the plan's */
+  double rate_per_s;       /**< samples that arrive per second as far as known; 0: the one that
+                                the optimizer counts, or the plan's */
+  /**
+   * How long there is until each of the first `left_count` samples has to be answered, in the order
+   * they will run, the most urgent first: with this, classes of requests may have targets of their
+   * own. NULL: the target of the qos for all, the others' ages spread evenly below the oldest's.
+   */
+  const int64_t *left_ns;
+  uint32_t left_count;
+  int64_t now_ns;   /**< the host's monotonic clock, for counting the rate; 0: do not count */
+  uint64_t arrived; /**< samples that arrived up to now, since any origin */
 } qb_round_state;
 
 #define QB_ROUND_STATE_INIT                                                                        \
   {                                                                                                \
-    sizeof(qb_round_state), 0, 1, 0, 0.0                                                           \
+    sizeof(qb_round_state), 0, 1, 0, 0.0, NULL, 0, 0, 0                                            \
   }
 
 /** What to do. */
@@ -50,7 +60,8 @@ typedef enum qb_action {
   QB_ACTION_RUN = 1,       /**< run a round of `batch` samples now */
   QB_ACTION_WAIT = 2,      /**< ask again when a sample arrives, or after max_wait_ns */
   QB_ACTION_INFEASIBLE = 3 /**< the oldest sample misses its target whatever is done; `batch` says
-                                 what to run if it is to be answered all the same */
+                                 what to run if it is to be answered all the same. With qos.shed:
+                                 refuse the first `give_up` samples and ask again */
 } qb_action;
 
 /** @return "run" and so on; "unknown" for a number that is none. Thread-safety: safe. */
@@ -67,18 +78,31 @@ typedef struct qb_decision {
   int64_t low_ns;      /**< 95 % interval of that */
   int64_t high_ns;
   int64_t oldest_latency_ns; /**< predicted time from arrival to answer of the oldest sample */
+  uint32_t give_up; /**< with qos.shed: refuse so many of the first samples before all else. They
+                         would be late, or make more of the others late */
 } qb_decision;
 
 #define QB_DECISION_INIT                                                                           \
   {                                                                                                \
-    sizeof(qb_decision), QB_ACTION_WAIT, QB_REASON_NONE, 0, false, 0, 0, 0, 0, 0                   \
+    sizeof(qb_decision), QB_ACTION_WAIT, QB_REASON_NONE, 0, false, 0, 0, 0, 0, 0, 0                \
   }
+
+/**
+ * Says which batch sizes are ready to run, when making another one ready would stall a round: until
+ * the next call rounds have one of these sizes. With qb_session_prepare() done for all, not needed.
+ * @param batches rising, each 1..the plan's batch; NULL: all are ready
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ */
+QB_API qb_status qb_optimizer_set_ready(qb_optimizer *optimizer, const uint32_t *batches,
+                                        size_t batch_count);
 
 /**
  * Decides the next round. The hot path: no allocation, no lock, no system call, no I/O.
  *
- * A sample is never made to wait when waiting would break the latency target of the oldest one,
- * counting the upper end of the interval of the round it would then be in.
+ * With a latency target and a known rate this looks up the rule that keeps most answers in time
+ * (docs/decision.md); without, it fills batches up to the plan's longest wait. A sample is never
+ * made to wait when waiting would break the target of the most urgent one, even if the round it
+ * would then be in is a slow one.
  *
  * @param[out] decision its size is set by the caller
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (negative age or rate, NaN, or a bad size)

@@ -87,15 +87,13 @@ typedef struct qb_service_plan {
   double cost_per_hour;  /**< 0 if not known */
   uint64_t memory_bytes;
   qb_nearest nearest; /**< if not feasible */
+  double rate_per_s;  /**< it was made for */
 } qb_service_plan;
 
 #define QB_SERVICE_PLAN_INIT                                                                       \
   {                                                                                                \
     sizeof(qb_service_plan), false, QB_REASON_NONE, 0, QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, \
-        0, 0, 0, 0,                                                                                \
-    {                                                                                              \
-      0, 0, 0, 0, 0                                                                                \
-    }                                                                                              \
+        0, 0, 0, 0, {0, 0, 0, 0, 0}, 0                                                             \
   }
 
 /**

@@ -8,6 +8,7 @@
 
 #include <qosbatch/export.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,23 +22,31 @@ typedef struct qb_qos {
   int64_t deadline_ns;    /**< a job is done within this time of its start */
   double budget_per_hour; /**< price of the node per hour is at most this */
   uint64_t memory_bytes;  /**< weights, activations and scratchpads stay below this */
+  bool shed;              /**< a service refuses samples that it cannot answer in time, rather than
+                               answer them late: more of the others are in time */
 } qb_qos;
 
 #define QB_QOS_INIT                                                                                \
   {                                                                                                \
-    sizeof(qb_qos), 0, 0.0, 0, 0.0, 0                                                              \
+    sizeof(qb_qos), 0, 0.0, 0, 0.0, 0, false                                                       \
   }
 
-/** Samples that arrive independently of each other (a Poisson process). */
+/**
+ * Samples that arrive: independently of each other (a Poisson process), or in bursts. Count your
+ * own arrivals in windows of a few burst lengths: `dispersion` is the variance of the counts over
+ * their mean.
+ */
 typedef struct qb_load {
   size_t size;       /**< sizeof(qb_load) */
-  double rate_per_s; /**< samples per second, > 0 */
+  double rate_per_s; /**< samples per second in the mean, > 0 */
   uint32_t queued;   /**< samples that wait already at the start */
+  double dispersion; /**< index of dispersion of counts over long times; 0 or 1: no bursts */
+  int64_t burst_ns;  /**< mean length of a burst; 0: 1 s */
 } qb_load;
 
 #define QB_LOAD_INIT                                                                               \
   {                                                                                                \
-    sizeof(qb_load), 0.0, 0                                                                        \
+    sizeof(qb_load), 0.0, 0, 0.0, 0                                                                \
   }
 
 /** What an answer was decided by, or why there is none. Values are stable. */

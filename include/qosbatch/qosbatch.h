@@ -16,7 +16,9 @@
 #include <qosbatch/profile.h>
 #include <qosbatch/qos.h>
 #include <qosbatch/session.h>
+#include <qosbatch/simulate.h>
 #include <qosbatch/status.h>
+#include <qosbatch/verify.h>
 #include <qosbatch/version.h>
 
 #endif

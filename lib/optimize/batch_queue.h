@@ -2,35 +2,37 @@
 /*
  * A queue served in batches: what the time from arrival to answer will be before anything runs.
  *
- * Samples arrive independently at a constant rate. A free instance runs min(queue, batch) samples
- * when `batch` of them wait or the oldest has waited max_wait_ns; a round of n takes latency_ns[n].
- * The queue length at the ends of rounds is a Markov chain (N. T. J. Bailey, "On queueing processes
- * with bulk service", J. R. Statist. Soc. B 16, 1954; with a least batch: M. F. Neuts, "A general
- * class of bulk queues with Poisson input", Ann. Math. Statist. 38, 1967). Its stationary
- * distribution gives the arrivals of every round and with them the time each of them spends.
+ * A free instance runs min(queue, batch) samples when `batch` of them wait or the oldest has waited
+ * max_wait_ns; a round of n takes latency_ns[n], with its measured spread. From one round start to
+ * the next the state of the queue (who waits, when each instance is free) follows by a recursion,
+ * that of J. Kiefer and J. Wolfowitz ("On the theory of queues with many servers", Trans. AMS 78,
+ * 1955) with batches. It is followed along a path of random arrivals, the same for all queues of a
+ * law, so that a comparison of two queues sees their difference and not that of their arrivals.
  *
- * Several instances are one server that begins a round every latency_ns[n] / instances on average,
- * each of which still takes latency_ns[n]; how unevenly is modelled. While fewer instances are busy
- * than there are, rounds start from an empty queue at once. That is good at low loads and for
- * batches that mostly fill; near saturation with batches that gain little it predicts too long
- * waits. Against simulations (tests/unit/test_batch_queue.c) quantiles are within 5 % for one
- * instance without a wait, and within 10 % with one; for 2..4 instances 9 of 10 queues are within
- * 20 %, the worst 60 % off.
+ * The embedded chain of one instance has a closed solution, but neither several instances, waits
+ * nor bursts do: approximations were up to 58 % off, the recursion is exact but for the length of
+ * its path. tests/unit/test_batch_queue.c checks it against what theory knows.
  */
 #ifndef QB_OPTIMIZE_BATCH_QUEUE_H
 #define QB_OPTIMIZE_BATCH_QUEUE_H
 
+#include "optimize/arrivals.h"
+
 #include <qosbatch/context.h>
 
-#include <stdbool.h>
+/* Lengths of paths: to compare many queues, and to be within 3 % of the truth. */
+enum { QB__PATH_QUICK = 1 << 13, QB__PATH_PRECISE = 1 << 20 };
 
 typedef struct qb__batch_queue {
-  double rate_per_s; /* samples that arrive, > 0 */
+  qb__arrival_law arrivals;
   uint32_t instances;
   uint32_t batch;
+  uint32_t queue_most; /* samples that find this many waiting are lost; 0: no bound */
   int64_t max_wait_ns;
-  const int64_t *latency_ns; /* of rounds of 0..batch samples */
+  const int64_t *latency_ns; /* median of rounds of 0..batch samples */
+  const double *spread;      /* standard deviation of their logarithm; NULL: none */
   double percentile;         /* to report, in (0, 100) */
+  uint64_t samples;          /* length of the path */
 } qb__batch_queue;
 
 typedef struct qb__queue_report {
@@ -41,6 +43,7 @@ typedef struct qb__queue_report {
   int64_t latency_ns; /* at `percentile` */
   double mean_batch;  /* samples in a round */
   double utilisation; /* share of time that an instance is busy */
+  double lost;        /* share of samples that a bounded queue refused */
 } qb__queue_report;
 
 qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_queue *queue,

@@ -4,11 +4,16 @@
 #include "core/alloc.h"
 #include "profile/profile_impl.h"
 
+#include <math.h>
+
+/* The 95th percentile of a standard normal variable. */
+static const double NORMAL_P95 = 1.6449;
+
 qb_status qb__latency_table_init(const qb_profile *profile, const qb_configuration *configuration,
                                  uint32_t max_batch, qb__latency_table *table)
 {
   const size_t count = (size_t)max_batch + 1;
-  int64_t *times = qb__calloc(profile->context, 5 * count, sizeof *times);
+  int64_t *times = qb__calloc(profile->context, 6 * count, sizeof *times);
   if (!times)
     return QB_ERROR_NO_MEMORY;
   qb__latency_table ours = {.configuration = *configuration,
@@ -17,7 +22,8 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
                             .low_ns = times + count,
                             .high_ns = times + 2 * count,
                             .p95_ns = times + 3 * count,
-                            .memory_bytes = (uint64_t *)(times + 4 * count)};
+                            .memory_bytes = (uint64_t *)(times + 4 * count),
+                            .spread = (double *)(times + 5 * count)};
   for (uint32_t n = 1; n <= max_batch; n++) {
     qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
     const qb_status status = qb_estimate(profile, configuration, n, &estimate);
@@ -30,6 +36,8 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
     ours.high_ns[n] = estimate.high_ns;
     ours.p95_ns[n] = estimate.p95_ns;
     ours.memory_bytes[n] = estimate.memory_bytes;
+    ours.spread[n] =
+        fmax(0, log((double)estimate.p95_ns / (double)estimate.latency_ns)) / NORMAL_P95;
   }
   *table = ours;
   return QB_OK;

@@ -14,6 +14,7 @@ typedef struct qb__latency_table {
   int64_t *high_ns;
   int64_t *p95_ns;
   uint64_t *memory_bytes;
+  double *spread; /* standard deviation of log(single rounds), from the 95th percentile */
 } qb__latency_table;
 
 /* Estimates the rounds of 1..max_batch samples; memory comes from the profile's context. */

@@ -5,8 +5,6 @@
  * queue is long, not when a single round is; the spread of single rounds is left to the decision
  * before each of them, which counts with the upper end of the interval.
  */
-#include "optimize/service.h"
-
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "core/error.h"
@@ -15,6 +13,7 @@
 #include "node/node_impl.h"
 #include "optimize/batch_queue.h"
 #include "optimize/demand.h"
+#include "optimize/latency_table.h"
 #include "profile/profile_impl.h"
 
 #include <math.h>
@@ -81,7 +80,9 @@ static qb_status analyse(const qb_context *context, const qb_qos *qos,
                          const qb__latency_table *table, uint32_t batch, int64_t max_wait_ns,
                          double rate_per_s, qb__queue_report *report)
 {
-  const qb__batch_queue queue = {.rate_per_s = rate_per_s,
+  const qb__batch_queue queue = {.arrivals = {.rate_per_s = {rate_per_s, 0}},
+                                 .samples = QB__PATH_QUICK,
+                                 .spread = table->spread,
                                  .instances = table->configuration.instances,
                                  .batch = batch,
                                  .max_wait_ns = max_wait_ns,
@@ -133,6 +134,7 @@ static qb_status try_candidate(search *s, const entry *e, uint32_t batch, int64_
   candidate c = {.plan = QB_SERVICE_PLAN_INIT};
   qb_service_plan *plan = &c.plan;
   plan->profile = e->profile;
+  plan->rate_per_s = s->rate_per_s;
   plan->configuration = e->table.configuration;
   plan->batch = batch;
   plan->max_wait_ns = max_wait_ns;
@@ -309,24 +311,4 @@ qb_status qb_plan_service(const qb_profile *const *profiles, size_t profile_coun
   if (!status)
     qb__struct_out(plan, &chosen, sizeof chosen);
   return status;
-}
-
-qb_status qb__service_best_wait(const qb_context *context, const qb__latency_table *table,
-                                uint32_t batch, double rate_per_s, const qb_qos *qos,
-                                int64_t *max_wait_ns)
-{
-  int64_t best_ns = 0, least_latency_ns = INT64_MAX;
-  for (int w = 0; w < WAITS; w++) {
-    const int64_t each_ns = wait_ns(qos, table, batch, w);
-    qb__queue_report report;
-    const qb_status status = analyse(context, qos, table, batch, each_ns, rate_per_s, &report);
-    if (status)
-      return status;
-    if (!report.saturated && report.latency_ns < least_latency_ns) {
-      least_latency_ns = report.latency_ns;
-      best_ns = each_ns;
-    }
-  }
-  *max_wait_ns = best_ns;
-  return QB_OK;
 }

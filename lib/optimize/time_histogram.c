@@ -1,64 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "optimize/time_histogram.h"
 
-#include <math.h>
-
-#define LOG_BIN 0.00995033085316808 /* log(1.01) */
-
-/* The first edge at or beyond a time. */
-static int edge_after(const qb__time_histogram *histogram, double time_s)
+/* The least time of a bin; of the bin behind the last one too. */
+static double bin_start(uint32_t bin)
 {
-  const double edge = ceil(log(time_s / histogram->least_s) / LOG_BIN - 1e-9);
-  return edge > 0 ? (edge < QB__TIME_BINS ? (int)edge : QB__TIME_BINS) : 0;
+  const uint32_t bins = 1u << QB__TIME_MANTISSA_BITS;
+  if (bin < bins)
+    return bin;
+  const uint32_t shift = (bin >> QB__TIME_MANTISSA_BITS) - 1;
+  return (double)(bins + (bin & (bins - 1))) * (double)(UINT64_C(1) << shift);
 }
 
-void qb__time_histogram_init(qb__time_histogram *histogram, double least_s)
+int64_t qb__time_histogram_quantile(const qb__time_histogram *histogram, double q)
 {
-  histogram->least_s = least_s;
-}
-
-void qb__time_histogram_add(qb__time_histogram *histogram, double from_s, double to_s,
-                            double weight)
-{
-  const int from = edge_after(histogram, from_s);
-  /* A piece much shorter than a bin is a point. */
-  if (to_s - from_s < 1e-3 * from_s) {
-    histogram->step[from] += weight;
-    return;
+  const double goal = q * (double)histogram->total;
+  double below = 0;
+  for (uint32_t i = 0; i < QB__TIME_BINS; i++) {
+    const double count = histogram->count[i];
+    if (count > 0 && below + count >= goal) {
+      const double start = bin_start(i), part = (goal - below) / count;
+      return (int64_t)(start + part * (bin_start(i + 1) - start));
+    }
+    below += count;
   }
-  const int to = edge_after(histogram, to_s);
-  const double slope = weight / (to_s - from_s);
-  histogram->slope[from] += slope;
-  histogram->offset[from] += slope * from_s;
-  histogram->slope[to] -= slope;
-  histogram->offset[to] -= slope * to_s;
-}
-
-void qb__time_histogram_finish(qb__time_histogram *histogram)
-{
-  double step = 0, slope = 0, offset = 0, edge_s = histogram->least_s;
-  for (int i = 0; i <= QB__TIME_BINS; i++) {
-    step += histogram->step[i];
-    slope += histogram->slope[i];
-    offset += histogram->offset[i];
-    histogram->step[i] = step + slope * edge_s - offset;
-    edge_s *= 1.01;
-  }
-}
-
-double qb__time_histogram_quantile(const qb__time_histogram *histogram, double q)
-{
-  const double goal = q * histogram->step[QB__TIME_BINS];
-  int low = 0, high = QB__TIME_BINS; /* the function reaches goal at high, not at low */
-  if (histogram->step[0] >= goal)
-    return histogram->least_s;
-  while (high - low > 1) {
-    const int middle = low + (high - low) / 2;
-    if (histogram->step[middle] >= goal)
-      high = middle;
-    else
-      low = middle;
-  }
-  const double below = histogram->step[low], above = histogram->step[high];
-  return histogram->least_s * exp(LOG_BIN * (low + (goal - below) / (above - below)));
+  return 0;
 }

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A distribution of times in bins of 1 %, made of uniform pieces, and its quantiles. */
+/* Counts of times in bins of at most 0.4 % of the time, and their quantiles. */
 #ifndef QB_OPTIMIZE_TIME_HISTOGRAM_H
 #define QB_OPTIMIZE_TIME_HISTOGRAM_H
 
-enum { QB__TIME_BINS = 2048 }; /* from the least time to 7e8 times that */
+#include <stdint.h>
 
-/*
- * Edge j is at least_s * 1.01^j. The distribution function at the edges is piecewise linear in
- * time, so a uniform piece is two changes of slope: adding one takes constant time.
- */
+enum {
+  QB__TIME_MANTISSA_BITS = 8,
+  QB__TIME_BINS = (64 - QB__TIME_MANTISSA_BITS) << QB__TIME_MANTISSA_BITS
+};
+
+/* A zeroed one is empty. */
 typedef struct qb__time_histogram {
-  double least_s;
-  double step[QB__TIME_BINS + 1];   /* mass that lies at one point; later the function itself */
-  double slope[QB__TIME_BINS + 1];  /* changes of slope ... */
-  double offset[QB__TIME_BINS + 1]; /* ... and slope times the time where it changes */
+  uint64_t total;
+  double sum_ns;
+  uint32_t count[QB__TIME_BINS];
 } qb__time_histogram;
 
-/* `histogram` is zeroed; no time added will be below least_s. */
-void qb__time_histogram_init(qb__time_histogram *histogram, double least_s);
+/* A bin holds the times with the same power of 2 and the same next 8 bits; small ones one time. */
+static inline uint32_t qb__time_bin(uint64_t time_ns)
+{
+  if (time_ns < 1u << QB__TIME_MANTISSA_BITS)
+    return (uint32_t)time_ns;
+  const uint32_t power = 63 - (uint32_t)__builtin_clzll(time_ns);
+  const uint32_t shift = power - QB__TIME_MANTISSA_BITS;
+  return (shift << QB__TIME_MANTISSA_BITS) + (uint32_t)(time_ns >> shift);
+}
 
-/* Adds `weight` spread evenly from from_s to to_s. */
-void qb__time_histogram_add(qb__time_histogram *histogram, double from_s, double to_s,
-                            double weight);
+static inline void qb__time_histogram_add(qb__time_histogram *histogram, int64_t time_ns)
+{
+  histogram->total++;
+  histogram->sum_ns += (double)time_ns;
+  histogram->count[qb__time_bin((uint64_t)time_ns)]++;
+}
 
-/* Ends adding. */
-void qb__time_histogram_finish(qb__time_histogram *histogram);
-
-/* The time that a share of q, in (0, 1), of the weight lies below. */
-double qb__time_histogram_quantile(const qb__time_histogram *histogram, double q);
+/* The time that a share of q, in (0, 1), lies below; 0 of an empty one. */
+int64_t qb__time_histogram_quantile(const qb__time_histogram *histogram, double q);
 
 #endif

@@ -41,7 +41,7 @@ for file in $(grep -lE '#include <(oneapi/dnnl|dnnl)' -r lib tools examples test
 	esac
 done
 for file in $(find tools examples -name '*.[ch]'); do
-	if grep -qE '#include "(core|node|model|engine|profile|estimate|optimize)/' "$file"; then
+	if grep -qE '#include "(core|node|model|engine|profile|estimate|optimize|place|simulate)/' "$file"; then
 		complain "$file includes a private header"
 	fi
 done

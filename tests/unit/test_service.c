@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { PROFILES = 400, MAX_BATCH = 8 };
+enum { PROFILES = 100, MAX_BATCH = 8 };
 
 static qb_context *context;
 
@@ -44,8 +44,14 @@ static best search(const qb_profile *profile, double rate_per_s, const qb_qos *q
         const int64_t slack = qos->latency_ns - table.high_ns[n];
         best c = {true, 0, slack > 0 ? (int64_t)(parts[w] * (double)slack) : 0,
                   p.configuration.instances * p.configuration.threads, n};
-        const qb__batch_queue queue = {rate_per_s,    p.configuration.instances, n,
-                                       c.max_wait_ns, table.latency_ns,          qos->percentile};
+        const qb__batch_queue queue = {.arrivals = {.rate_per_s = {rate_per_s, 0}},
+                                       .instances = p.configuration.instances,
+                                       .batch = n,
+                                       .max_wait_ns = c.max_wait_ns,
+                                       .latency_ns = table.latency_ns,
+                                       .spread = table.spread,
+                                       .percentile = qos->percentile,
+                                       .samples = QB__PATH_QUICK};
         qb__queue_report report;
         assert_int_equal(qb__batch_queue_analyse(context, &queue, &report), QB_OK);
         c.latency_ns = report.latency_ns;
@@ -99,7 +105,7 @@ static void test_random(void **state)
   print_message("%d profiles, %d feasible, %d nearest rates checked, %d mismatches\n", PROFILES,
                 feasible, checked, mismatches);
   assert_int_equal(mismatches, 0);
-  assert_true(feasible > PROFILES / 8 && checked > 10);
+  assert_true(feasible > PROFILES / 8 && checked > 4);
 }
 
 static void test_reasons(void **state)

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Our policy against those of other servers, simulated over a grid of profiles, loads, targets and
+ * traffic: goodput (answers within the target per second) against the best rival of each cell, the
+ * rivals' defaults, and the exhaustive search over largest batch and longest wait. Loads are parts
+ * of the throughput of the best batch whose rounds keep the target.
+ *
+ * usage: policies [SAMPLES]
+ */
+#include "support/scripted_profile.h"
+
+#include <qosbatch/qosbatch.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const double loads[] = {0.3, 0.5, 0.7, 0.85, 0.95};
+static const double targets[] = {2, 3, 5, 10};
+enum { LOADS = 5, TARGETS = 4, TRAFFICS = 2, POLICIES = 9, MAX_BATCH = 64 };
+
+static void check(qb_status status)
+{
+  if (status) {
+    fprintf(stderr, "policies: %s\n", qb_error_message());
+    exit(1);
+  }
+}
+
+typedef struct subject {
+  const char *name;
+  qb_profile *profile;
+  qb_configuration configuration;
+  uint32_t max_batch;
+} subject;
+
+static double latency_of(const subject *s, uint32_t batch)
+{
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  check(qb_estimate(s->profile, &s->configuration, batch, &e));
+  return (double)e.latency_ns;
+}
+
+static double capacity_per_s(const subject *s, double target_ns)
+{
+  double most = 0;
+  for (uint32_t b = 1; b <= s->max_batch; b++)
+    if (latency_of(s, b) <= target_ns)
+      most = fmax(most, 1e9 * s->configuration.instances * b / latency_of(s, b));
+  return most;
+}
+
+typedef struct totals {
+  int cells;
+  double worst_rival, worst_exhaustive, log_defaults;
+  int default_count, below_rival, below_exhaustive;
+} totals;
+
+static double goodput(const subject *s, const qb_traffic *traffic, const qb_qos *qos,
+                      qb_policy policy, bool tuned, uint64_t samples)
+{
+  qb_simulation simulation = QB_SIMULATION_INIT;
+  simulation.policy = policy;
+  simulation.tuned = tuned;
+  simulation.samples = samples;
+  simulation.max_batch = s->max_batch;
+  qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
+  check(qb_simulate(s->profile, &s->configuration, traffic, qos, &simulation, &report));
+  return report.within_slo;
+}
+
+static void run_cell(const subject *s, double load, double target, bool bursty, uint64_t samples,
+                     totals *t)
+{
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = (int64_t)(target * latency_of(s, 1));
+  qos.shed = true;
+  qb_traffic traffic = QB_TRAFFIC_INIT;
+  traffic.rate_per_s = load * capacity_per_s(s, (double)qos.latency_ns);
+  if (bursty) {
+    traffic.arrivals = QB_ARRIVALS_MMPP;
+    traffic.burst_ratio = 4;
+    traffic.burst_ns = (int64_t)(200e9 / traffic.rate_per_s);
+  }
+  const double ours = goodput(s, &traffic, &qos, QB_POLICY_QOSBATCH, false, samples);
+  const double exhaustive = goodput(s, &traffic, &qos, QB_POLICY_EXHAUSTIVE, true, samples);
+  double best = 0;
+  qb_policy best_policy = QB_POLICY_NO_BATCHING;
+  bool best_tuned = false;
+  for (int p = QB_POLICY_NO_BATCHING; p <= QB_POLICY_CLIPPER_DEADLINE; p++)
+    for (int tuned = 0; tuned < 2; tuned++) {
+      const double theirs = goodput(s, &traffic, &qos, (qb_policy)p, tuned, samples);
+      if (theirs > best) {
+        best = theirs;
+        best_policy = (qb_policy)p;
+        best_tuned = tuned;
+      }
+      if (!tuned) {
+        t->log_defaults += log(fmax(ours, 1e-3) / fmax(theirs, 1e-3));
+        t->default_count++;
+      }
+    }
+  const double to_rival = ours / best, to_exhaustive = ours / exhaustive;
+  t->cells++;
+  t->worst_rival = fmin(t->worst_rival, to_rival);
+  t->worst_exhaustive = fmin(t->worst_exhaustive, to_exhaustive);
+  t->below_rival += to_rival < 0.99;
+  t->below_exhaustive += to_exhaustive < 0.97;
+  printf("%-12s %-7s load %.2f target %4.1f T(1): within %.4f, best rival %.4f (%s%s), "
+         "exhaustive %.4f%s\n",
+         s->name, bursty ? "bursty" : "poisson", load, target, ours, best,
+         qb_policy_name(best_policy), best_tuned ? " tuned" : "", exhaustive,
+         to_rival < 0.99 || to_exhaustive < 0.97 ? "  <--" : "");
+}
+
+int main(int argc, char **argv)
+{
+  const uint64_t samples = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  qb_context *context;
+  check(qb_context_new(NULL, &context));
+  subject subjects[6];
+  int count = 0;
+  static const char *const files[] = {"alexnet", "resnet50"};
+  for (int i = 0; i < 2; i++) {
+    char path[64];
+    snprintf(path, sizeof path, "tests/fixtures/%s.json", files[i]);
+    subject *s = &subjects[count++];
+    *s = (subject){.name = files[i], .max_batch = 32};
+    check(qb_profile_load(context, path, &s->profile));
+    qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+    check(qb_estimate(s->profile, NULL, 1, &e));
+    s->configuration = e.configuration;
+  }
+  /* The time of a round, 10 ms for one sample, that does not depend on its size: 50 to 95 %. */
+  static const double once[] = {0.5, 0.8, 0.95};
+  static const char *const names[] = {"once-50", "once-80", "once-95", "once-80x4"};
+  for (int i = 0; i < 4; i++) {
+    subject *s = &subjects[count++];
+    const double part = i < 3 ? once[i] : 0.8;
+    *s = (subject){.name = names[i],
+                   .configuration = {sizeof s->configuration, i < 3 ? 1 : 4, 1},
+                   .max_batch = MAX_BATCH};
+    s->profile =
+        scripted_profile(context, &s->configuration, MAX_BATCH, 10 * part, 10 * (1 - part), 1.03);
+  }
+  totals t = {.worst_rival = INFINITY, .worst_exhaustive = INFINITY};
+  for (int i = 0; i < count; i++)
+    for (int bursty = 0; bursty < TRAFFICS; bursty++)
+      for (int l = 0; l < LOADS; l++)
+        for (int target = 0; target < TARGETS; target++)
+          run_cell(&subjects[i], loads[l], targets[target], bursty, samples, &t);
+  printf("%d cells: least ratio to the best rival %.4f (%d below 0.99), to the exhaustive search "
+         "%.4f (%d below 0.97); geometric mean over the rivals' defaults %.3f\n",
+         t.cells, t.worst_rival, t.below_rival, t.worst_exhaustive, t.below_exhaustive,
+         exp(t.log_defaults / t.default_count));
+  for (int i = 0; i < count; i++)
+    qb_profile_unref(subjects[i].profile);
+  qb_context_unref(context);
+  return 0;
+}
