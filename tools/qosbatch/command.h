@@ -19,5 +19,7 @@ extern const command command_evaluate;
 extern const command command_optimize;
 extern const command command_run;
 extern const command command_show;
+extern const command command_simulate;
+extern const command command_verify;
 
 #endif

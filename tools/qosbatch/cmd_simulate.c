@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configurations.h"
+#include "diagnose.h"
+#include "load.h"
+#include "options.h"
+#include "output.h"
+#include "trace.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_ENTRANTS = 32 };
+
+/* A policy that takes part, and what it made of it. */
+typedef struct entrant {
+  qb_policy policy;
+  bool tuned;
+  qb_simulation_report report;
+} entrant;
+
+typedef struct entrants {
+  entrant items[MOST_ENTRANTS];
+  size_t count;
+} entrants;
+
+static bool has_settings(qb_policy policy)
+{
+  return policy > QB_POLICY_NO_BATCHING;
+}
+
+static void add(entrants *list, qb_policy policy, bool tuned)
+{
+  for (size_t i = 0; i < list->count; i++)
+    if (list->items[i].policy == policy && list->items[i].tuned == tuned)
+      return;
+  if (list->count < MOST_ENTRANTS)
+    list->items[list->count++] = (entrant){policy, tuned, QB_SIMULATION_REPORT_INIT};
+}
+
+static void add_named(entrants *list, const char *name, size_t length, bool tuned)
+{
+  const bool all = length == 3 && !strncmp(name, "all", 3);
+  bool found = false;
+  for (qb_policy p = QB_POLICY_QOSBATCH; p <= QB_POLICY_CLIPPER_DEADLINE; p++) {
+    const char *const its = qb_policy_name(p);
+    if (!all && (strlen(its) != length || strncmp(its, name, length)))
+      continue;
+    found = true;
+    if (all || !tuned || !has_settings(p))
+      add(list, p, false);
+    if (tuned && has_settings(p))
+      add(list, p, true);
+  }
+  if (!found)
+    fail_usage("unknown policy '%.*s'; expected 'all', 'qosbatch', 'exhaustive', 'no-batching', "
+               "'fixed-batch', 'tensorflow-serving', 'triton', 'bentoml', 'clipper-aimd' or "
+               "'clipper-deadline'",
+               (int)length, name);
+}
+
+static void add_listed(entrants *list, const char *names, bool tuned)
+{
+  for (;;) {
+    const size_t length = strcspn(names, ",");
+    add_named(list, names, length, tuned);
+    if (!names[length])
+      return;
+    names += length + 1;
+  }
+}
+
+static qb_arrivals find_arrivals(const char *name)
+{
+  for (qb_arrivals a = QB_ARRIVALS_POISSON; a < QB_ARRIVALS_TRACE; a++)
+    if (!strcmp(name, qb_arrivals_name(a)))
+      return a;
+  fail_usage("unknown arrivals '%s'; expected poisson, mmpp, on-off or diurnal, or --trace FILE",
+             name);
+}
+
+static void print_as_json(const char *model, const qb_traffic *traffic, const entrants *list)
+{
+  json_t *root = object_new();
+  add_text(root, "model", model);
+  add_text(root, "arrivals", qb_arrivals_name(traffic->arrivals));
+  json_t *array = add_array(root, "policies");
+  for (size_t i = 0; i < list->count; i++) {
+    const qb_simulation_report *r = &list->items[i].report;
+    json_t *entry = append_object(array);
+    add_text(entry, "name", qb_policy_name(list->items[i].policy));
+    add_bool(entry, "tuned", list->items[i].tuned);
+    add_integer(entry, "samples", (int64_t)r->samples);
+    add_integer(entry, "answered", (int64_t)r->answered);
+    add_integer(entry, "p50_ns", r->p50_ns);
+    add_integer(entry, "p95_ns", r->p95_ns);
+    add_integer(entry, "p99_ns", r->p99_ns);
+    add_integer(entry, "latency_ns", r->latency_ns);
+    add_number(entry, "mean_latency_ns", r->mean_latency_ns);
+    add_number(entry, "within_slo", r->within_slo);
+    add_number(entry, "rate", r->rate_per_s);
+    add_number(entry, "throughput", r->throughput_per_s);
+    add_number(entry, "goodput", r->goodput_per_s);
+    add_number(entry, "utilisation", r->utilisation);
+    add_number(entry, "mean_batch", r->mean_batch);
+    add_number(entry, "cost_per_million", r->cost_per_million);
+    add_integer(entry, "events", (int64_t)r->events);
+    add_integer(entry, "batch", r->batch);
+    add_integer(entry, "max_wait_us", r->max_wait_ns / 1000);
+  }
+  print_json(root);
+}
+
+static void print_as_text(const char *model, const qb_configuration *c, const qb_traffic *traffic,
+                          const qb_qos *qos, const entrants *list)
+{
+  static const char *const titles[] = {"<policy",  "within SLO", "goodput/s",
+                                       "p50 [ms]", "p95 [ms]",   "p99 [ms]",
+                                       "busy",     "mean batch", "per million"};
+  printf("%s, %s, %s arrivals, %s samples/s, target %s\n\n", model,
+         human_configuration(c->instances, c->threads).s, qb_arrivals_name(traffic->arrivals),
+         digits(list->items[0].report.rate_per_s).s, human_time(qos->latency_ns).s);
+  table *t = table_new(titles, sizeof titles / sizeof *titles);
+  for (size_t i = 0; i < list->count; i++) {
+    const qb_simulation_report *r = &list->items[i].report;
+    table_cell(t, "%s%s", qb_policy_name(list->items[i].policy),
+               list->items[i].tuned ? ", tuned" : "");
+    table_cell(t, "%.2f %%", 100 * r->within_slo);
+    table_cell(t, "%s", digits(r->goodput_per_s).s);
+    table_cell(t, "%s", digits(milliseconds(r->p50_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(r->p95_ns)).s);
+    table_cell(t, "%s", digits(milliseconds(r->p99_ns)).s);
+    table_cell(t, "%.0f %%", 100 * r->utilisation);
+    table_cell(t, "%s", digits(r->mean_batch).s);
+    table_cell(t, "%s", r->cost_per_million > 0 ? digits(r->cost_per_million).s : "-");
+  }
+  table_print(t);
+}
+
+static int run(const command *self, int argc, char **argv)
+{
+  double latency_ms = 0, percentile = 0, burst_s = 1, period_s = 60;
+  uint64_t samples = 0, seed = 1, instances = 0, threads = 0, max_batch = 0, queue_most = 0;
+  const char *names = "qosbatch", *arrivals = "poisson", *path_of_trace = NULL;
+  bool as_json = false, tuned = false, answer_late = false;
+  qb_traffic traffic = QB_TRAFFIC_INIT;
+  const option options[] = {
+      OPTION_NUMBER("rate", "R", &traffic.rate_per_s, 0, 1e9, "samples that arrive per second"),
+      OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
+                    "milliseconds from arrival to answer, at most (required)"),
+      OPTION_NUMBER("percentile", "P", &percentile, 0, 100, "percentile to report (99)"),
+      OPTION_STRING(0, "policy", "L", &names, "policies, separated by commas, or all (qosbatch)"),
+      OPTION_FLAG("tuned", &tuned, "search the other servers' settings too"),
+      OPTION_INTEGER("requests", "N", &samples, 1, 1e9, "samples that arrive (100000; trace: all)"),
+      OPTION_INTEGER("seed", "S", &seed, 0, 1e15, "of all that is random (1)"),
+      OPTION_STRING(0, "arrivals", "KIND", &arrivals, "poisson, mmpp, on-off, diurnal (poisson)"),
+      OPTION_NUMBER("burst-ratio", "X", &traffic.burst_ratio, 1, 1e6,
+                    "mmpp: rate in a burst over that between (5)"),
+      OPTION_NUMBER("burst-share", "X", &traffic.burst_share, 0, 1,
+                    "mmpp, on-off: share of the time in bursts (0.2)"),
+      OPTION_NUMBER("burst-length", "S", &burst_s, 0, 1e6,
+                    "mmpp, on-off: mean seconds of a burst (1)"),
+      OPTION_NUMBER("swing", "X", &traffic.swing, 0, 1, "diurnal: of the rate (0.8)"),
+      OPTION_NUMBER("period", "S", &period_s, 0, 1e6, "diurnal: seconds (60)"),
+      OPTION_STRING(0, "trace", "FILE", &path_of_trace, "arrivals: seconds, one a line"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance"),
+      OPTION_INTEGER("max-batch", "N", &max_batch, 1, QB_MAX_BATCH,
+                     "samples in a round, at most (the largest measured)"),
+      OPTION_INTEGER("queue-limit", "N", &queue_most, 1, UINT32_MAX,
+                     "samples that wait, at most (no limit)"),
+      OPTION_FLAG("answer-late", &answer_late, "qosbatch answers late rather than refuse"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  if (!(latency_ms > 0))
+    fail_usage("expected --latency MS, the target that answers are judged by");
+  if (!(traffic.rate_per_s > 0) == !path_of_trace)
+    fail_usage("expected either --rate R or --trace FILE");
+  entrants list = {.count = 0};
+  add_listed(&list, names, tuned);
+  traffic.arrivals = path_of_trace ? QB_ARRIVALS_TRACE : find_arrivals(arrivals);
+  traffic.burst_ns = (int64_t)ceil(burst_s * 1e9);
+  traffic.period_ns = (int64_t)ceil(period_s * 1e9);
+
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = (int64_t)ceil(latency_ms * 1e6);
+  qos.percentile = percentile;
+  qos.shed = !answer_late;
+  qb_simulation simulation = QB_SIMULATION_INIT;
+  simulation.max_batch = (uint32_t)max_batch;
+  simulation.samples = samples;
+  simulation.seed = seed;
+  simulation.queue_most = (uint32_t)queue_most;
+
+  qb_context *context = NULL;
+  qb_profile *profile = NULL;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_configuration configuration;
+  trace times = {NULL, 0};
+  int result;
+  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
+      (result = check(qb_profile_get_info(profile, &info))) ||
+      (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
+                                         &configuration)) ||
+      (path_of_trace && (result = trace_read(path_of_trace, 1e9, &times))))
+    goto done;
+  traffic.times_ns = times.times_ns;
+  traffic.time_count = times.count;
+  for (size_t i = 0; i < list.count; i++) {
+    simulation.policy = list.items[i].policy;
+    simulation.tuned = list.items[i].tuned;
+    if ((result = check(qb_simulate(profile, &configuration, &traffic, &qos, &simulation,
+                                    &list.items[i].report))))
+      goto done;
+  }
+  if (as_json)
+    print_as_json(info.model, &traffic, &list);
+  else
+    print_as_text(info.model, &configuration, &traffic, &qos, &list);
+done:
+  free(times.times_ns);
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  return result;
+}
+
+const command command_simulate = {
+    .name = "simulate",
+    .operand = "PROFILE",
+    .synopsis = "--rate R --latency MS [options] | --trace FILE --latency MS [options]",
+    .summary = "Simulate a service under load, by our policy or another server's",
+    .details = "Nothing runs; rounds take what the profile says. The same seed gives the same\n"
+               "figures. Policies: qosbatch, exhaustive (largest batch and longest wait, the best\n"
+               "of all), no-batching, fixed-batch, tensorflow-serving, triton, bentoml,\n"
+               "clipper-aimd, clipper-deadline.",
+    .run = run,
+};

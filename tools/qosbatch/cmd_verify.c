@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "diagnose.h"
+#include "load.h"
+#include "options.h"
+#include "output.h"
+#include "trace.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_as_json(const qb_verification *v)
+{
+  json_t *root = object_new();
+  add_text(root, "verdict", qb_verdict_name(v->verdict));
+  add_integer(root, "samples", (int64_t)v->samples);
+  add_integer(root, "late", (int64_t)v->late);
+  add_integer(root, "needed", (int64_t)v->needed);
+  add_integer(root, "more", (int64_t)v->more);
+  add_integer(root, "latency_ns", v->latency_ns);
+  add_integer(root, "bound_ns", v->bound_ns);
+  print_json(root);
+}
+
+static void print_as_text(const qb_verification *v, const qb_qos *qos, double confidence)
+{
+  printf("%s: %llu of %llu samples took more than %s\n", qb_verdict_name(v->verdict),
+         (unsigned long long)v->late, (unsigned long long)v->samples,
+         human_time(qos->latency_ns).s);
+  if (v->verdict == QB_VERDICT_MORE)
+    printf("%llu more samples, none late, would prove it at %g %% confidence\n",
+           (unsigned long long)v->more, confidence);
+  printf("measured p%g   %s\n", qos->percentile, human_time(v->latency_ns).s);
+  if (v->bound_ns)
+    printf("proven         p%g is at most %s, at %g %% confidence\n", qos->percentile,
+           human_time(v->bound_ns).s, confidence);
+  else
+    printf("proven         nothing: so few samples prove no p%g\n", qos->percentile);
+}
+
+static int run(const command *self, int argc, char **argv)
+{
+  double latency_ms = 0, percentile = 99, confidence = 99;
+  bool as_json = false;
+  const option options[] = {
+      OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
+                    "milliseconds from arrival to answer, at most (required)"),
+      OPTION_NUMBER("percentile", "P", &percentile, 0, 100, "in this many cases of 100 (99)"),
+      OPTION_NUMBER("confidence", "C", &confidence, 0, 100, "percent (99)"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  if (!(latency_ms > 0))
+    fail_usage("expected --latency MS, the target that was promised");
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = (int64_t)ceil(latency_ms * 1e6);
+  qos.percentile = percentile;
+  trace latencies = {NULL, 0};
+  qb_verification v = QB_VERIFICATION_INIT;
+  qb_context *context = NULL;
+  int result;
+  if (!(result = load_context(&context)) && !(result = trace_read(path, 1e6, &latencies)) &&
+      !(result = check(
+            qb_verify(context, latencies.times_ns, latencies.count, &qos, confidence / 100, &v)))) {
+    if (as_json)
+      print_as_json(&v);
+    else
+      print_as_text(&v, &qos, confidence);
+    result = v.verdict == QB_VERDICT_PASS ? EXIT_DONE : EXIT_FAILED;
+  }
+  free(latencies.times_ns);
+  qb_context_unref(context);
+  return result;
+}
+
+const command command_verify = {
+    .name = "verify",
+    .operand = "LATENCIES",
+    .synopsis = "--latency MS [options]",
+    .summary = "Tell whether a run proves a latency target, or how many more samples would",
+    .details =
+        "LATENCIES is a file with a sample's milliseconds on each line. The test is MLPerf's\n"
+        "early stopping. Exit status: 0 pass; 1 fail, or more samples are needed.",
+    .run = run,
+};
