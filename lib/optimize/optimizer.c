@@ -16,9 +16,8 @@
 /* How much of its distance to the last round the observed drift moves, and at most how far. */
 #define DRIFT_WEIGHT (1.0 / 16)
 #define DRIFT_CLAMP  0.25
-/* Drift (as a logarithm: 5 %) and change of rate worth a refresh. */
+/* Drift worth a refresh, as a logarithm: 5 %. */
 #define DRIFT_DUE 0.0488
-#define RATE_DUE  0.25
 
 /*
  * n samples are there. Splitting them into rounds r1, r2, ... makes the first r1 wait T(r1), the
@@ -78,25 +77,28 @@ static qb_status check_plan(const qb_service_plan *plan)
   return QB_OK;
 }
 
-static qb_status solve_policy(qb_optimizer *o, double rate_per_s)
+/* The time left that decides whether a sample may be in a round of n. */
+static const int64_t *in_time_ns(const qb_optimizer *o)
 {
-  if (!o->qos.latency_ns || !(rate_per_s > 0))
-    return QB_OK;
-  const qb__round_model model = {.rate_per_s = rate_per_s,
-                                 .instances = o->table.configuration.instances,
-                                 .target_ns = o->qos.latency_ns,
-                                 .latency_ns = o->table.latency_ns,
-                                 .safe_ns = o->safe_ns};
-  const qb_status status = qb__round_policy_solve(o->profile->context, &model, &o->policy);
-  if (!status)
-    o->rate_per_s = rate_per_s;
-  return status;
+  /* Giving up a sample that might still be in time costs as much as being late with it. */
+  return o->qos.shed ? o->table.latency_ns : o->safe_ns;
 }
 
-static qb_status fill_tables(qb_optimizer *o, const qb_service_plan *plan)
+static qb_status solve_policy(qb_optimizer *o)
+{
+  if (!o->qos.latency_ns)
+    return QB_OK;
+  const qb__round_model model = {.instances = o->table.configuration.instances,
+                                 .target_ns = o->qos.latency_ns,
+                                 .latency_ns = o->table.latency_ns,
+                                 .in_time_ns = in_time_ns(o)};
+  return qb__round_policy_solve(o->profile->context, &model, &o->policy);
+}
+
+static qb_status fill_tables(qb_optimizer *o, const qb_configuration *configuration)
 {
   qb_context *context = o->profile->context;
-  qb_status status = qb__latency_table_init(o->profile, &plan->configuration, o->batch, &o->table);
+  qb_status status = qb__latency_table_init(o->profile, configuration, o->batch, &o->table);
   if (status)
     return status;
   make_monotone(o->table.latency_ns, o->batch);
@@ -112,7 +114,7 @@ static qb_status fill_tables(qb_optimizer *o, const qb_service_plan *plan)
   status = fill_first(context, &o->table, o->first);
   if (!status)
     status = qb__round_policy_init(context, o->batch, &o->policy);
-  return status ? status : solve_policy(o, plan->rate_per_s);
+  return status ? status : solve_policy(o);
 }
 
 qb_status qb_optimizer_new(qb_profile *profile, const qb_service_plan *plan, const qb_qos *qos,
@@ -137,8 +139,9 @@ qb_status qb_optimizer_new(qb_profile *profile, const qb_service_plan *plan, con
   o->qos = ours_qos;
   o->batch = ours_plan.batch;
   o->max_wait_ns = ours_plan.max_wait_ns;
+  o->rate_per_s = ours_plan.rate_per_s;
   o->all_ready = true;
-  status = fill_tables(o, &ours_plan);
+  status = fill_tables(o, &ours_plan.configuration);
   if (status) {
     qb_optimizer_free(o);
     return status;
@@ -185,11 +188,7 @@ qb_status qb_optimizer_set_ready(qb_optimizer *optimizer, const uint32_t *batche
 
 bool qb__optimizer_refresh_due(const qb_optimizer *o)
 {
-  if (o->drift_rounds == QB__DRIFT_ROUNDS && fabs(o->drift) > DRIFT_DUE)
-    return true;
-  if (!o->qos.latency_ns)
-    return false;
-  return fabs(qb__optimizer_rate(o) - o->rate_per_s) > RATE_DUE * o->rate_per_s;
+  return o->drift_rounds == QB__DRIFT_ROUNDS && fabs(o->drift) > DRIFT_DUE;
 }
 
 /*
@@ -246,5 +245,5 @@ qb_status qb_optimizer_refresh(qb_optimizer *optimizer)
     optimizer->drift = 0;
     optimizer->drift_rounds = 0;
   }
-  return solve_policy(optimizer, qb__optimizer_rate(optimizer));
+  return solve_policy(optimizer);
 }

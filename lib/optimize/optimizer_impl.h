@@ -16,28 +16,19 @@ struct qb_optimizer {
   qb_qos qos;
   uint32_t batch; /* B */
   int64_t max_wait_ns;
-  double rate_per_s;      /* that the policy was solved for; 0: not yet */
-  double rate_told_per_s; /* the last one the host told; 0: none */
+  double rate_per_s; /* the last one the host told, or the plan's; 0: none */
   qb__rate_meter meter;
   qb__latency_table table; /* T, low and H over 0..B, rescaled by refreshes; none ever falls */
   int64_t *safe_ns;        /* S: the longest of H and the 95th percentile of single rounds */
   uint32_t *first;         /* first round of the best split of 0..B samples */
   uint32_t *ready;         /* largest size that is ready and at most 0..B; 0: none is */
   bool all_ready;
-  qb__round_policy policy; /* with a latency target and a rate */
+  qb__round_policy policy; /* with a latency target */
   double drift;            /* mean of log(measured / T) over the last rounds */
   uint32_t drift_rounds;   /* that it was made from, up to QB__DRIFT_ROUNDS */
 };
 
 /* Whether qb_optimizer_refresh() would change decisions. */
 bool qb__optimizer_refresh_due(const qb_optimizer *optimizer);
-
-/* The best rate known: told, counted, or the plan's; 0: none. */
-static inline double qb__optimizer_rate(const qb_optimizer *optimizer)
-{
-  if (optimizer->rate_told_per_s > 0)
-    return optimizer->rate_told_per_s;
-  return optimizer->meter.rate_per_s > 0 ? optimizer->meter.rate_per_s : optimizer->rate_per_s;
-}
 
 #endif

@@ -102,10 +102,11 @@ static void give_up_all(const qb_optimizer *o, const waiting *w, uint32_t late, 
 }
 
 /* How long the policy waits with a queue whose most urgent sample has this age. */
-static int64_t policy_wait_ns(const qb__round_policy *policy, uint32_t queued, int64_t age_ns)
+static int64_t policy_wait_ns(const qb__round_policy *policy, const qb__round_level *level,
+                              uint32_t queued, int64_t age_ns)
 {
   uint32_t age = qb__round_policy_age(policy, age_ns);
-  while (age < QB__POLICY_AGES - 1 && !qb__round_policy_at(policy, queued, age))
+  while (age < QB__POLICY_AGES - 1 && !qb__round_policy_at(policy, level, queued, age))
     age++;
   const int64_t until_ns = (int64_t)((age - 0.5) * policy->age_step_ns) + 1;
   return until_ns > age_ns ? until_ns - age_ns : 1;
@@ -130,11 +131,30 @@ static void run(const qb_optimizer *o, const waiting *w, uint32_t size, qb_reaso
   predict(o, size, w->age_ns, d);
 }
 
-/* With a latency target and a solved policy. Ages are counted back from what is left. */
+/*
+ * Gives up the most urgent samples that a round of `size`, or of all others, is too late for. The
+ * round becomes smaller and shorter with each.
+ */
+static uint32_t give_up_for(const qb_optimizer *o, const waiting *w, uint32_t late, uint32_t size)
+{
+  const uint32_t start = late;
+  for (;;) {
+    const uint32_t others = min_u32(w->count - late, o->batch);
+    const int64_t need_ns = o->table.latency_ns[min_u32(size, others)];
+    if (late == w->count || (w->known && late == w->known))
+      return start;
+    if (left_behind(o, w, late) >= need_ns)
+      return late;
+    late++;
+  }
+}
+
+/* With a latency target. Ages are counted back from what is left. */
 static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decision *d)
 {
   const bool shed = o->qos.shed;
-  uint32_t late = shed ? count_late(o, w, 0, o->safe_ns[1]) : w->first_left_ns < o->safe_ns[1];
+  const int64_t *in_time_ns = shed ? o->table.latency_ns : o->safe_ns;
+  uint32_t late = shed ? count_late(o, w, 0, in_time_ns[1]) : w->first_left_ns < in_time_ns[1];
   if (late && (!shed || late == w->count || (w->known && late == w->known))) {
     give_up_all(o, w, shed ? late : 0, d);
     return;
@@ -142,30 +162,28 @@ static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decisio
   uint32_t queued = w->count - late;
   int64_t left_ns = left_behind(o, w, late);
   const int64_t age_ns = o->qos.latency_ns > left_ns ? o->qos.latency_ns - left_ns : 0;
-  uint32_t size = qb__round_policy_at(&o->policy, queued, qb__round_policy_age(&o->policy, age_ns));
+  const qb__round_level *level = qb__round_policy_level(
+      &o->policy, o->meter.rate_per_s > 0 ? o->meter.rate_per_s : o->rate_per_s);
+  uint32_t size =
+      qb__round_policy_at(&o->policy, level, queued, qb__round_policy_age(&o->policy, age_ns));
   if (!size) {
     const int64_t slo_ns = left_ns - o->safe_ns[min_u32(queued + 1, o->batch)];
-    const int64_t wait_ns = policy_wait_ns(&o->policy, queued, age_ns);
+    const int64_t wait_ns = policy_wait_ns(&o->policy, level, queued, age_ns);
     if (slo_ns > 0) {
       d->give_up = late;
       wait_for(o, w, slo_ns < wait_ns ? slo_ns : wait_ns,
                slo_ns < wait_ns ? QB_REASON_SLO : QB_REASON_FILL, d);
       return;
     }
-    size = min_u32(queued, o->batch);
+    size = QB__POLICY_ALL;
   }
-  const uint32_t wanted = min_u32(size, queued);
   if (shed) {
-    /* Giving up the most urgent makes room for the round that keeps more of the others. */
-    late = count_late(o, w, late, o->safe_ns[wanted]);
-    if (late < w->count && (!w->known || late < w->known)) {
-      queued = w->count - late;
-      left_ns = left_behind(o, w, late);
-    } else {
-      late = w->count - queued;
-    }
+    late = give_up_for(o, w, late, size);
+    queued = w->count - late;
+    left_ns = left_behind(o, w, late);
   }
-  size = most_within(o->safe_ns, min_u32(wanted, queued), left_ns);
+  const uint32_t wanted = min_u32(min_u32(size, queued), o->batch);
+  size = most_within(in_time_ns, wanted, left_ns);
   if (!o->all_ready)
     size = min_u32(ready_size(o, size ? size : 1), queued);
   d->give_up = late;
@@ -236,8 +254,8 @@ qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state, qb_d
   if (status)
     return status;
   if (now.rate_per_s > 0)
-    optimizer->rate_told_per_s = now.rate_per_s;
-  else if (now.now_ns > 0)
+    optimizer->rate_per_s = now.rate_per_s;
+  if (now.now_ns > 0)
     qb__rate_meter_see(&optimizer->meter, now.now_ns, now.arrived);
 
   qb_decision ours = QB_DECISION_INIT;

@@ -8,287 +8,348 @@
 
 /* An answer at the very end of the target is worth this much less than one at once. */
 static const double LATENCY_WEIGHT = 0.02;
+/* Rates that are solved for, as shares of the most that can be answered in time. */
+static const double shares[QB__POLICY_LEVELS] = {0.4, 0.65, 0.95, 1.4};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
-static const double PRECISION = 1e-3;
-enum { MOST_SWEEPS = 120, EVERY_SIZE = 16, PER_OCTAVE = 8, AGES = QB__POLICY_AGES };
+static const float PRECISION = 2e-3f;
+/* Sizes that leave others behind: each up to the first, then so many to an octave. */
+enum { MOST_SWEEPS = 60, EVERY_SIZE = 8, PER_OCTAVE = 4, AGES = QB__POLICY_AGES };
+enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 8 };
 
 /* Probability that is left out where a distribution is cut off. */
-static const double CUT = 1e-6;
+static const double CUT = 1e-5;
 /* More arrivals in a slot than the queue has states are as good as that many. */
 enum { MOST_MEAN = QB__POLICY_LONGEST, MOST_ARRIVALS = 2 * QB__POLICY_LONGEST };
 
-/* A size of a round that may be chosen. */
-typedef struct choice {
+/* Poisson probabilities from `first` on. */
+typedef struct arrivals {
+  uint32_t first;
+  uint32_t count;
+  float probability[MOST_ARRIVALS];
+} arrivals;
+
+/* A size of a round that leaves samples behind, and what it is from each length and age. */
+typedef struct size_of_round {
   uint32_t size;
   double slot_s; /* until an instance is free again */
-  double round_s;
-  double safe_s;
-  uint32_t first_arrivals; /* in a slot: probabilities from here on */
-  uint32_t arrival_count;
-  const float *arrivals;
-} choice;
+  float *earned; /* [length][age]: by the round itself; -INFINITY: impossible */
+  float *behind_age;
+  uint16_t *behind; /* samples that are left */
+  float *after; /* [samples left][their oldest's age when the round starts]: what that is worth */
+} size_of_round;
 
 typedef struct solver {
   const qb__round_model *model;
-  uint32_t lengths;
-  double target_s, step_s;
-  uint32_t choice_count;
-  choice *choices;
-  float *probabilities;
-  float *value; /* [length 0..lengths][age] */
-  float *next;  /* the same */
-  float *slot;  /* [length][age]: value when a slot ends with so many, having begun at this age */
-  float *after; /* [choice][length][age]: value of leaving so many behind, the oldest so old */
-  uint32_t wait_count;
-  float wait[MOST_ARRIVALS]; /* probabilities of arrivals in an age step */
-  double gain;
+  uint32_t batch, lengths;
+  double rate_per_s, target_s, step_s;
+  uint32_t size_count;
+  size_of_round sizes[MOST_SIZES];
+  float *all_earned;   /* [length][age]: by a round of all that can be in time */
+  uint16_t *all_size;  /* how many those are */
+  float *all_slot_s;   /* [size] */
+  float *all_after;    /* [size]: worth of having left none behind */
+  float *value, *next; /* [length][age] */
+  float *slot;         /* [length][age]: worth when a slot ends with so many, begun at this age */
+  arrivals wait;       /* in an age step */
+  arrivals scratch;
+  float gain;
 } solver;
-
-static uint32_t next_size(uint32_t size, uint32_t most)
-{
-  if (size == most)
-    return 0;
-  uint32_t step = 1;
-  for (uint32_t octave = EVERY_SIZE; octave <= size; octave *= 2)
-    step = octave / PER_OCTAVE;
-  return size + step < most ? size + step : most;
-}
-
-static uint32_t count_sizes(uint32_t most)
-{
-  uint32_t count = 0;
-  for (uint32_t size = most ? 1 : 0; size; size = next_size(size, most))
-    count++;
-  return count;
-}
 
 qb_status qb__round_policy_init(const qb_context *context, uint32_t batch, qb__round_policy *policy)
 {
-  const size_t states = (QB__POLICY_LONGEST + 1) * AGES;
   *policy = (qb__round_policy){.batch = batch};
-  policy->run = qb__calloc(context, states, sizeof *policy->run);
-  policy->value = qb__calloc(context, states, sizeof *policy->value);
-  if (policy->run && policy->value)
-    return QB_OK;
-  qb__round_policy_free(context, policy);
-  return QB_ERROR_NO_MEMORY;
+  policy->level = qb__calloc(context, QB__POLICY_LEVELS, sizeof *policy->level);
+  return policy->level ? QB_OK : QB_ERROR_NO_MEMORY;
 }
 
 void qb__round_policy_free(const qb_context *context, qb__round_policy *policy)
 {
-  qb__free(context, policy->run);
-  qb__free(context, policy->value);
+  qb__free(context, policy->level);
   *policy = (qb__round_policy){0};
 }
 
-/* Poisson probabilities, as many as matter; returns their number and the first in *first. */
-static uint32_t fill_poisson(double mean, float *probability, uint32_t *first)
+static void fill_poisson(double mean, arrivals *a)
 {
   mean = fmin(mean, MOST_MEAN);
-  const double reach = 5 * sqrt(mean) + 6;
-  *first = mean > reach ? (uint32_t)(mean - reach) : 0;
-  uint32_t count = 0;
+  const double reach = 4.5 * sqrt(mean) + 3;
+  a->first = mean > reach ? (uint32_t)(mean - reach) : 0;
+  a->count = 0;
   double sum = 0;
-  double term = exp(*first * log(fmax(mean, 1e-300)) - mean - lgamma(*first + 1.0));
-  while (*first + count < mean || term > CUT) {
-    probability[count++] = (float)term;
+  double term = exp(a->first * log(fmax(mean, 1e-300)) - mean - lgamma(a->first + 1.0));
+  while (a->first + a->count < mean || term > CUT) {
+    a->probability[a->count++] = (float)term;
     sum += term;
-    term *= mean / (*first + count);
+    term *= mean / (a->first + a->count);
   }
-  for (uint32_t k = 0; k < count; k++)
-    probability[k] = (float)(probability[k] / sum);
-  return count;
+  for (uint32_t k = 0; k < a->count; k++)
+    a->probability[k] = (float)(a->probability[k] / sum);
+}
+
+static double seconds(int64_t ns)
+{
+  return (double)ns * 1e-9;
 }
 
 /* Only rounds that keep the target when they start with a fresh sample are worth looking at. */
 static uint32_t largest_in_time(const qb__round_model *model, uint32_t batch)
 {
-  while (batch > 0 && model->safe_ns[batch] > model->target_ns)
+  while (batch > 0 && model->in_time_ns[batch] > model->target_ns)
     batch--;
   return batch;
 }
 
-static void fill_choices(solver *s, uint32_t most)
+/* The most samples per second that rounds in time can answer. */
+static double capacity_per_s(const qb__round_model *model, uint32_t most)
 {
-  float *free_room = s->probabilities;
-  for (uint32_t size = 1; size; size = next_size(size, most)) {
-    choice *c = &s->choices[s->choice_count++];
-    c->size = size;
-    c->round_s = (double)s->model->latency_ns[size] * 1e-9;
-    c->safe_s = (double)s->model->safe_ns[size] * 1e-9;
-    c->slot_s = c->round_s / s->model->instances;
-    c->arrivals = free_room;
-    c->arrival_count =
-        fill_poisson(s->model->rate_per_s * c->slot_s, free_room, &c->first_arrivals);
-    free_room += c->arrival_count;
-  }
+  double best = 0;
+  for (uint32_t n = 1; n <= most; n++)
+    best = fmax(best, n / seconds(model->latency_ns[n]));
+  return best * model->instances;
+}
+
+/* So many of n samples, the oldest of this age and the others' ages evenly below it, are too late
+ * for a round of `size`. */
+static double too_late(const solver *s, double n, double age_s, uint32_t size)
+{
+  const double most_s = s->target_s - seconds(s->model->in_time_ns[size]);
+  return age_s > most_s ? fmin(n, ceil(n * (1 - fmax(most_s, 0) / age_s) - 1e-6)) : 0;
+}
+
+/* What a round that starts `lost` behind the oldest earns by itself. */
+static float earned(const solver *s, double n, double age_s, double lost, uint32_t size)
+{
+  const double mean_age_s = age_s * (1 - (lost + 0.5 * (size - 1)) / n);
+  const double latency_s = mean_age_s + seconds(s->model->latency_ns[size]);
+  return (float)(size * (1 - LATENCY_WEIGHT * latency_s / s->target_s));
+}
+
+static void fill_size(const solver *s, size_of_round *r)
+{
+  for (uint32_t n = 1; n <= s->lengths; n++)
+    for (uint32_t j = 0; j < AGES; j++) {
+      const uint32_t at = n * AGES + j;
+      const double age_s = j * s->step_s, lost = too_late(s, n, age_s, r->size);
+      const double behind = n - lost - r->size;
+      r->earned[at] = behind > 0 ? earned(s, n, age_s, lost, r->size) : -INFINITY;
+      r->behind[at] = behind > 0 ? (uint16_t)behind : 0;
+      r->behind_age[at] = behind > 0 ? (float)fmin(j * behind / n, AGES - 1.001) : 0;
+    }
+}
+
+static void fill_all(const solver *s)
+{
+  for (uint32_t n = 1; n <= s->lengths; n++)
+    for (uint32_t j = 0; j < AGES; j++) {
+      const double age_s = j * s->step_s;
+      uint32_t size = n < s->batch ? n : s->batch;
+      double lost = too_late(s, n, age_s, size);
+      while (size > 1 && n - lost < size) /* a smaller round is in time for more */
+        lost = too_late(s, n, age_s, --size);
+      /* Beyond the batch, some would be left: that is another choice. */
+      const bool possible = n - lost >= 1 && (n - lost <= size || n == s->lengths);
+      s->all_earned[n * AGES + j] = possible ? earned(s, n, age_s, lost, size) : -INFINITY;
+      s->all_size[n * AGES + j] = (uint16_t)size;
+    }
 }
 
 /*
- * The value of a queue of n whose oldest is age_s old. Those that are older than the last age are
+ * The value of a queue of n whose oldest has this age (in steps). Those older than the last age are
  * lost; ages are spread evenly, so a share of them is.
  */
-static float value_at(const solver *s, double n, double age_s)
+static float value_at(const solver *s, float n, float age)
 {
-  double at = age_s / s->step_s;
-  if (at > AGES - 1) {
-    n *= (AGES - 1) / at;
-    at = AGES - 1;
+  if (age > AGES - 1) {
+    n *= (AGES - 1) / age;
+    age = AGES - 1;
   }
-  n = fmin(n, s->lengths);
+  if (n > (float)s->lengths)
+    n = (float)s->lengths;
   const uint32_t n0 = (uint32_t)n, n1 = n0 < s->lengths ? n0 + 1 : n0;
-  const uint32_t a0 = at < AGES - 2 ? (uint32_t)at : AGES - 2;
-  const float fn = (float)(n - n0), fa = (float)(at - a0);
+  const uint32_t a0 = age < AGES - 2 ? (uint32_t)age : AGES - 2;
+  const float fn = n - (float)n0, fa = age - (float)a0;
   const float *low = s->value + n0 * AGES + a0, *high = s->value + n1 * AGES + a0;
-  return (1 - fn) * ((1 - fa) * low[0] + fa * low[1]) + fn * ((1 - fa) * high[0] + fa * high[1]);
+  return (1 - fn) * (low[0] + fa * (low[1] - low[0])) + fn * (high[0] + fa * (high[1] - high[0]));
 }
 
-/* Value, when a slot ends, of queues whose oldest had each of the ages when it began. */
-static void fill_slot(solver *s, const choice *c)
+/* Worth of leaving m samples behind when a round starts. */
+static void fill_after(solver *s, size_of_round *r)
 {
+  const float slot = (float)(r->slot_s / s->step_s);
   for (uint32_t n = 0; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++)
-      s->slot[n * AGES + j] = value_at(s, n, j * s->step_s + c->slot_s);
-}
-
-/* Value of leaving m samples behind when a round of a choice starts. */
-static void fill_after(solver *s, const choice *c, float *after)
-{
-  fill_slot(s, c);
-  for (uint32_t m = 0; m <= s->lengths; m++) {
-    float *restrict sum = after + m * AGES;
-    memset(sum, 0, AGES * sizeof *sum);
-    for (uint32_t k = 0; k < c->arrival_count; k++) {
-      const uint32_t n = m + c->first_arrivals + k;
-      const float *restrict from = s->slot + (n < s->lengths ? n : s->lengths) * AGES;
-      const float probability = c->arrivals[k];
+      s->slot[n * AGES + j] = value_at(s, (float)n, (float)j + slot);
+  fill_poisson(s->rate_per_s * r->slot_s, &s->scratch);
+  for (uint32_t m = 1; m <= s->lengths; m++) {
+    float sum[AGES] = {0};
+    for (uint32_t k = 0; k < s->scratch.count; k++) {
+      const uint32_t n = m + s->scratch.first + k;
+      const float *from = s->slot + (n < s->lengths ? n : s->lengths) * AGES;
+      const float probability = s->scratch.probability[k];
       for (uint32_t j = 0; j < AGES; j++)
         sum[j] += probability * from[j];
     }
+    memcpy(r->after + m * AGES, sum, sizeof sum);
   }
-  /* With nothing left over the oldest is the first of those that arrive in the slot. */
-  float empty = 0;
-  for (uint32_t k = 0; k < c->arrival_count; k++) {
-    const double n = c->first_arrivals + k;
-    empty += c->arrivals[k] * value_at(s, n, c->slot_s * n / (n + 1));
-  }
-  for (uint32_t j = 0; j < AGES; j++)
-    after[j] = empty;
 }
 
-/* What running a choice earns from a queue of n whose oldest is age_s old. */
-static float earn(const solver *s, const choice *c, const float *after, uint32_t n, double age_s)
+/* With nothing left behind the oldest is the first of those that arrive in the slot. */
+static void fill_all_after(solver *s)
 {
-  const double oldest_s = fmin(age_s, s->target_s - c->safe_s);
-  const double lost = age_s > oldest_s ? ceil(n * (1 - oldest_s / age_s) - 1e-6) : 0;
-  const double left = n - lost, size = fmin(c->size, left), behind = left - size;
-  if (size < 1)
-    return -INFINITY;
-  const double per_sample_s = age_s / n, behind_s = behind * per_sample_s;
-  const double mean_s = 0.5 * (oldest_s + behind_s) + c->round_s;
-  const double at = fmin(behind_s / s->step_s, AGES - 1.001);
-  const uint32_t a = (uint32_t)at;
-  const float fa = (float)(at - a), *from = after + (uint32_t)behind * AGES + a;
-  return (float)(size * (1 - LATENCY_WEIGHT * mean_s / s->target_s) - s->gain * c->slot_s) +
-         (1 - fa) * from[0] + fa * from[1];
+  for (uint32_t size = 1; size <= s->batch; size++) {
+    const float slot = s->all_slot_s[size] / (float)s->step_s;
+    fill_poisson(s->rate_per_s * s->all_slot_s[size], &s->scratch);
+    float sum = 0;
+    for (uint32_t k = 0; k < s->scratch.count; k++) {
+      const float n = (float)(s->scratch.first + k);
+      sum += s->scratch.probability[k] * value_at(s, n, slot * n / (n + 1));
+    }
+    s->all_after[size] = sum;
+  }
+}
+
+static void fill_worth(solver *s)
+{
+  for (uint32_t i = 0; i < s->size_count; i++)
+    fill_after(s, &s->sizes[i]);
+  fill_all_after(s);
 }
 
 /* What waiting for an age step earns. */
-static float earn_waiting(const solver *s, uint32_t n, uint32_t age)
+static float worth_of_waiting(const solver *s, uint32_t n, uint32_t age)
 {
-  float sum = (float)(-s->gain * s->step_s);
-  for (uint32_t k = 0; k < s->wait_count; k++) {
-    const uint32_t length = n + k < s->lengths ? n + k : s->lengths;
-    sum += s->wait[k] * s->value[length * AGES + age + 1];
+  float sum = -s->gain * (float)s->step_s;
+  for (uint32_t k = 0; k < s->wait.count; k++) {
+    const uint32_t length = n + s->wait.first + k;
+    sum += s->wait.probability[k] *
+           s->value[(length < s->lengths ? length : s->lengths) * AGES + age + 1];
   }
   return sum;
 }
 
-/* The best choice in a state: 0 for waiting, else a choice's index + 1. */
-static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *value)
+/* The best choice in a state. */
+static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *worth)
 {
-  const size_t layer = (size_t)(s->lengths + 1) * AGES;
-  uint32_t best = 0;
-  *value = age + 1 < AGES ? earn_waiting(s, n, age) : -INFINITY;
-  for (uint32_t i = 0; i < s->choice_count; i++) {
-    /* A choice beyond the queue is all of it; one such is enough. */
-    if (i > 0 && s->choices[i - 1].size >= n)
-      break;
-    const float candidate = earn(s, &s->choices[i], s->after + i * layer, n, age * s->step_s);
-    if (candidate > *value) {
-      *value = candidate;
-      best = i + 1;
+  const uint32_t at = n * AGES + age, all = s->all_size[at];
+  uint32_t best = QB__POLICY_ALL;
+  *worth = s->all_earned[at] - s->gain * s->all_slot_s[all] + s->all_after[all];
+  for (uint32_t i = 0; i < s->size_count && s->sizes[i].size < n; i++) {
+    const size_of_round *r = &s->sizes[i];
+    const uint32_t a = (uint32_t)r->behind_age[at];
+    const float *after = r->after + r->behind[at] * AGES + a;
+    const float fa = r->behind_age[at] - (float)a;
+    const float candidate =
+        r->earned[at] - s->gain * (float)r->slot_s + after[0] + fa * (after[1] - after[0]);
+    if (candidate > *worth) {
+      *worth = candidate;
+      best = r->size;
     }
+  }
+  const float waiting = age + 1 < AGES ? worth_of_waiting(s, n, age) : -INFINITY;
+  if (waiting > *worth) {
+    *worth = waiting;
+    best = 0;
   }
   return best;
 }
 
-static void fill_all_after(solver *s)
-{
-  const size_t layer = (size_t)(s->lengths + 1) * AGES;
-  for (uint32_t i = 0; i < s->choice_count; i++)
-    fill_after(s, &s->choices[i], s->after + i * layer);
-}
-
 /*
- * One sweep over all states; returns how far values moved against each other. The gain is moved
- * towards what the reference state says is missing; the time a step takes is at most that of the
- * largest round, so it never overshoots.
+ * One sweep over all states; returns how far values moved against each other. The gain is moved by
+ * what all of them moved; a step takes at most the time of the largest round, so it does not
+ * overshoot.
  */
-static double sweep(solver *s)
+static float sweep(solver *s)
 {
-  const size_t layer = (size_t)(s->lengths + 1) * AGES;
-  fill_all_after(s);
+  fill_worth(s);
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++)
       (void)best_choice(s, n, j, &s->next[n * AGES + j]);
   const float reference = s->next[AGES]; /* one fresh sample */
-  double least = INFINITY, most = -INFINITY;
-  for (size_t i = AGES; i < layer; i++) {
-    const double moved = s->next[i] - s->value[i];
-    least = fmin(least, moved);
-    most = fmax(most, moved);
+  float least = INFINITY, most = -INFINITY;
+  for (uint32_t i = AGES; i < (s->lengths + 1) * AGES; i++) {
+    const float moved = s->next[i] - s->value[i];
+    least = moved < least ? moved : least;
+    most = moved > most ? moved : most;
     s->value[i] = s->next[i] - reference;
   }
-  const double longest_s = s->choices[s->choice_count - 1].slot_s;
-  s->gain += 0.5 * (least + most) / longest_s;
+  s->gain += 0.5f * (least + most) / s->all_slot_s[s->batch];
   /* Nothing waits: the next sample comes after 1 / rate. */
-  const float idle = (float)(s->value[AGES] - s->gain / s->model->rate_per_s);
+  const float idle = s->value[AGES] - s->gain / (float)s->rate_per_s;
   for (uint32_t j = 0; j < AGES; j++)
     s->value[j] = idle;
-  return fmax(most - least, fabs(most + least));
+  return fmaxf(most - least, fabsf(most + least));
 }
 
-static void solve(solver *s, const qb__round_policy *policy)
+static void solve_level(solver *s, qb__round_level *level)
 {
-  memcpy(s->value, policy->value, (size_t)(s->lengths + 1) * AGES * sizeof *s->value);
+  const size_t bytes = (size_t)(s->lengths + 1) * AGES * sizeof *s->value;
+  if (level->gain_per_s > 0) { /* else from what the level before ended with */
+    memcpy(s->value, level->value, bytes);
+    s->gain = (float)level->gain_per_s;
+  }
+  fill_poisson(s->rate_per_s * s->step_s, &s->wait);
   for (int i = 0; i < MOST_SWEEPS; i++)
     if (sweep(s) < PRECISION)
       break;
-}
-
-static void store(solver *s, qb__round_policy *policy)
-{
-  fill_all_after(s);
-  policy->lengths = s->lengths;
-  policy->age_step_ns = s->step_s * 1e9;
-  policy->gain_per_s = s->gain;
-  memcpy(policy->value, s->value, (size_t)(s->lengths + 1) * AGES * sizeof *s->value);
+  fill_worth(s);
+  level->rate_per_s = s->rate_per_s;
+  level->gain_per_s = s->gain;
+  memcpy(level->value, s->value, bytes);
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++) {
       float ignored;
-      const uint32_t best = best_choice(s, n, j, &ignored);
-      const uint32_t size = best ? s->choices[best - 1].size : 0;
-      policy->run[n * AGES + j] = (uint16_t)(size < n ? size : n);
+      level->run[n * AGES + j] = (uint16_t)best_choice(s, n, j, &ignored);
     }
 }
 
-/* The queue's longest: what arrives within the target, and more than two rounds. */
-static uint32_t count_lengths(const qb__round_model *model, uint32_t batch)
+static uint32_t next_size(uint32_t size)
 {
-  const double mean = model->rate_per_s * (double)model->target_ns * 1e-9;
-  const double longest = fmax(2.0 * batch, mean + 4 * sqrt(mean)) + 1;
-  return longest < QB__POLICY_LONGEST ? (uint32_t)longest : QB__POLICY_LONGEST;
+  uint32_t step = 1;
+  for (uint32_t octave = EVERY_SIZE; octave <= size; octave *= 2)
+    step = octave / PER_OCTAVE;
+  return size + step;
+}
+
+/* Points everything into one block of floats and one of counts; both NULL: only counts them. */
+static void place(solver *s, float *floats, uint16_t *counts, size_t *float_count,
+                  size_t *count_count)
+{
+  const size_t layer = (size_t)(s->lengths + 1) * AGES;
+  size_t f = 0, c = 0;
+  s->size_count = 0;
+  for (uint32_t size = 1; size <= s->batch && s->size_count < MOST_SIZES; size = next_size(size)) {
+    size_of_round *r = &s->sizes[s->size_count++];
+    r->size = size;
+    if (floats) {
+      r->earned = floats + f;
+      r->behind_age = r->earned + layer;
+      r->after = r->behind_age + layer;
+      r->behind = counts + c;
+    }
+    f += 3 * layer;
+    c += layer;
+  }
+  if (floats) {
+    s->all_earned = floats + f;
+    s->value = s->all_earned + layer;
+    s->next = s->value + layer;
+    s->slot = s->next + layer;
+    s->all_slot_s = s->slot + layer;
+    s->all_after = s->all_slot_s + s->batch + 1;
+    s->all_size = counts + c;
+  }
+  *float_count = f + 4 * layer + 2 * ((size_t)s->batch + 1);
+  *count_count = c + layer;
+}
+
+static void fill_tables(solver *s)
+{
+  for (uint32_t n = 1; n <= s->batch; n++)
+    s->all_slot_s[n] = (float)(seconds(s->model->latency_ns[n]) / s->model->instances);
+  for (uint32_t i = 0; i < s->size_count; i++) {
+    s->sizes[i].slot_s = s->all_slot_s[s->sizes[i].size];
+    fill_size(s, &s->sizes[i]);
+  }
+  fill_all(s);
 }
 
 qb_status qb__round_policy_solve(const qb_context *context, const qb__round_model *model,
@@ -299,31 +360,36 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
     policy->age_step_ns = 0;
     return QB_OK;
   }
-  solver s = {.model = model,
-              .lengths = count_lengths(model, most),
-              .target_s = (double)model->target_ns * 1e-9,
-              .gain = policy->gain_per_s};
-  s.step_s = fmax(s.target_s - (double)model->safe_ns[1] * 1e-9, 1e-9) / (AGES - 1);
-  const size_t sizes = count_sizes(most), layer = (size_t)(s.lengths + 1) * AGES;
-  s.choices = qb__calloc(context, sizes, sizeof *s.choices);
-  s.probabilities = qb__calloc(context, sizes * MOST_ARRIVALS, sizeof *s.probabilities);
-  s.value = qb__calloc(context, (3 + sizes) * layer, sizeof *s.value);
-  const bool made = s.choices && s.probabilities && s.value;
+  solver *s = qb__calloc(context, 1, sizeof *s);
+  if (!s)
+    return QB_ERROR_NO_MEMORY;
+  const double capacity = capacity_per_s(model, most);
+  const double longest = fmax(2.0 * most, 1.5 * capacity * seconds(model->target_ns)) + 2;
+  s->model = model;
+  s->batch = most;
+  s->lengths = longest < QB__POLICY_LONGEST ? (uint32_t)longest : QB__POLICY_LONGEST;
+  s->target_s = seconds(model->target_ns);
+  s->step_s = fmax(s->target_s - seconds(model->in_time_ns[1]), 1e-9) / (AGES - 1);
+  size_t float_count, count_count;
+  place(s, NULL, NULL, &float_count, &count_count);
+  float *floats = qb__calloc(context, float_count, sizeof *floats);
+  uint16_t *counts = qb__calloc(context, count_count, sizeof *counts);
+  const bool made = floats && counts;
   if (made) {
-    s.next = s.value + layer;
-    s.slot = s.next + layer;
-    s.after = s.slot + layer;
-    fill_choices(&s, most);
-    uint32_t first;
-    s.wait_count = fill_poisson(model->rate_per_s * s.step_s, s.wait, &first);
-    memmove(s.wait + first, s.wait, s.wait_count * sizeof *s.wait);
-    memset(s.wait, 0, first * sizeof *s.wait);
-    s.wait_count += first;
-    solve(&s, policy);
-    store(&s, policy);
+    place(s, floats, counts, &float_count, &count_count);
+    fill_tables(s);
+    const bool same = policy->lengths == s->lengths;
+    policy->lengths = s->lengths;
+    policy->age_step_ns = s->step_s * 1e9;
+    for (int i = 0; i < QB__POLICY_LEVELS; i++) {
+      s->rate_per_s = shares[i] * capacity;
+      if (!same)
+        policy->level[i].gain_per_s = 0;
+      solve_level(s, &policy->level[i]);
+    }
   }
-  qb__free(context, s.value);
-  qb__free(context, s.probabilities);
-  qb__free(context, s.choices);
+  qb__free(context, counts);
+  qb__free(context, floats);
+  qb__free(context, s);
   return made ? QB_OK : QB_ERROR_NO_MEMORY;
 }

@@ -6,7 +6,8 @@
  * batching for efficient inference on GPU-based platforms" (arXiv 2301.12865), with the age of the
  * oldest sample beside the length of the queue, because what counts here is answers in time. An
  * answer within the target earns 1, less a little for its latency; docs/decision.md has the model
- * in full. It is solved by relative value iteration; lengths beyond the last are one tail state.
+ * in full. It is solved by relative value iteration, with one tail state for all lengths beyond the
+ * last, at a ladder of rates: as the rate moves, a decision only looks into another table.
  */
 #ifndef QB_OPTIMIZE_ROUND_POLICY_H
 #define QB_OPTIMIZE_ROUND_POLICY_H
@@ -15,24 +16,32 @@
 
 #include <stdbool.h>
 
-enum { QB__POLICY_AGES = 24, QB__POLICY_LONGEST = 192 };
+enum { QB__POLICY_AGES = 20, QB__POLICY_LONGEST = 160, QB__POLICY_LEVELS = 4 };
+/* Run all that can be in time, giving up the others. */
+enum { QB__POLICY_ALL = UINT16_MAX };
+enum { QB__POLICY_STATES = (QB__POLICY_LONGEST + 1) * QB__POLICY_AGES };
+
+/* The table of one rate: [length][age]. */
+typedef struct qb__round_level {
+  double rate_per_s;
+  double gain_per_s;               /* what it earns: about the answers in time per second */
+  uint16_t run[QB__POLICY_STATES]; /* samples to run now; 0: wait; or QB__POLICY_ALL */
+  float value[QB__POLICY_STATES];  /* relative values, where the next solution begins */
+} qb__round_level;
 
 typedef struct qb__round_policy {
   uint32_t batch;
-  uint32_t lengths;   /* of the queue: 1..lengths, the last standing for all beyond */
-  double age_step_ns; /* between the ages 0..QB__POLICY_AGES - 1; 0: not solved */
-  double gain_per_s;  /* what it earns: about the answers in time per second */
-  uint16_t *run;      /* [length][age]: samples to run now; 0: wait */
-  float *value;       /* [length][age]: relative values, where the next solution begins */
+  uint32_t lengths;       /* of the queue: 1..lengths, the last standing for all beyond */
+  double age_step_ns;     /* between the ages 0..QB__POLICY_AGES - 1; 0: not solved */
+  qb__round_level *level; /* QB__POLICY_LEVELS by rising rate */
 } qb__round_policy;
 
 /* What to solve it for. Times are of rounds of 0..batch samples, none falling. */
 typedef struct qb__round_model {
-  double rate_per_s; /* > 0 */
   uint32_t instances;
   int64_t target_ns;         /* > 0 */
   const int64_t *latency_ns; /* expected */
-  const int64_t *safe_ns;    /* counted with for the target */
+  const int64_t *in_time_ns; /* at least the time left that a sample needs to be in the round */
 } qb__round_model;
 
 /* Makes room for rounds of up to `batch`. */
@@ -44,6 +53,18 @@ void qb__round_policy_free(const qb_context *context, qb__round_policy *policy);
 qb_status qb__round_policy_solve(const qb_context *context, const qb__round_model *model,
                                  qb__round_policy *policy);
 
+/* The level for a rate: the nearest by ratio. */
+static inline const qb__round_level *qb__round_policy_level(const qb__round_policy *policy,
+                                                            double rate_per_s)
+{
+  const qb__round_level *level = policy->level;
+  int i = 0;
+  while (i + 1 < QB__POLICY_LEVELS &&
+         rate_per_s * rate_per_s > level[i].rate_per_s * level[i + 1].rate_per_s)
+    i++;
+  return &level[i];
+}
+
 /* The nearest age that the policy knows. */
 static inline uint32_t qb__round_policy_age(const qb__round_policy *policy, int64_t age_ns)
 {
@@ -51,12 +72,13 @@ static inline uint32_t qb__round_policy_age(const qb__round_policy *policy, int6
   return at < QB__POLICY_AGES - 1 ? (uint32_t)at : QB__POLICY_AGES - 1;
 }
 
-/* The samples to run of a queue (> 0) whose oldest has one of the known ages; 0: wait. */
-static inline uint32_t qb__round_policy_at(const qb__round_policy *policy, uint32_t queued,
+/* What to run of a queue (> 0) whose oldest has one of the known ages. */
+static inline uint32_t qb__round_policy_at(const qb__round_policy *policy,
+                                           const qb__round_level *level, uint32_t queued,
                                            uint32_t age)
 {
   const uint32_t length = queued < policy->lengths ? queued : policy->lengths;
-  return policy->run[length * QB__POLICY_AGES + age];
+  return level->run[length * QB__POLICY_AGES + age];
 }
 
 #endif
