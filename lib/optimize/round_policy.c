@@ -13,8 +13,8 @@ static const double shares[QB__POLICY_LEVELS] = {0.4, 0.65, 0.95, 1.4};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
 static const float PRECISION = 2e-3f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */
-enum { MOST_SWEEPS = 60, EVERY_SIZE = 8, PER_OCTAVE = 4, AGES = QB__POLICY_AGES };
-enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 8 };
+enum { MOST_SWEEPS = 60, EVERY_SIZE = 4, PER_OCTAVE = 2, AGES = QB__POLICY_AGES };
+enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 14 };
 
 /* Probability that is left out where a distribution is cut off. */
 static const double CUT = 1e-5;
@@ -175,9 +175,18 @@ static float value_at(const solver *s, float n, float age)
 static void fill_after(solver *s, size_of_round *r)
 {
   const float slot = (float)(r->slot_s / s->step_s);
-  for (uint32_t n = 0; n <= s->lengths; n++)
-    for (uint32_t j = 0; j < AGES; j++)
-      s->slot[n * AGES + j] = value_at(s, (float)n, (float)j + slot);
+  /* Ages that stay within the known ones need no look at the length. */
+  const uint32_t whole = (uint32_t)fminf(slot, AGES),
+                 within = whole < AGES - 1 ? AGES - 1 - whole : 0;
+  const float part = slot - (float)whole;
+  for (uint32_t n = 0; n <= s->lengths; n++) {
+    float *restrict to = s->slot + n * AGES;
+    const float *restrict from = s->value + n * AGES + whole;
+    for (uint32_t j = 0; j < within; j++)
+      to[j] = from[j] + part * (from[j + 1] - from[j]);
+    for (uint32_t j = within; j < AGES; j++)
+      to[j] = value_at(s, (float)n, (float)j + slot);
+  }
   fill_poisson(s->rate_per_s * r->slot_s, &s->scratch);
   for (uint32_t m = 1; m <= s->lengths; m++) {
     float sum[AGES] = {0};
