@@ -6,9 +6,11 @@
 #ifndef QOSBATCH_QOSBATCH_H
 #define QOSBATCH_QOSBATCH_H
 
+#include <qosbatch/catalogue.h>
 #include <qosbatch/context.h>
 #include <qosbatch/estimate.h>
 #include <qosbatch/export.h>
+#include <qosbatch/fleet.h>
 #include <qosbatch/model.h>
 #include <qosbatch/node.h>
 #include <qosbatch/optimize.h>

@@ -29,6 +29,7 @@ const char *qb_reason_name(qb_reason reason)
   case QB_REASON_BUDGET: return "budget";
   case QB_REASON_DEADLINE: return "deadline";
   case QB_REASON_LATE: return "late";
+  case QB_REASON_COST: return "cost";
   }
   return "unknown";
 }

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "place/catalogue_impl.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/structs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t qb_node_type_cores(const qb_node_type *type)
+{
+  const uint32_t cores = type && type->threads_per_core ? type->vcpus / type->threads_per_core
+                         : type                         ? type->vcpus
+                                                        : 0;
+  return cores ? cores : 1;
+}
+
+static bool within(double value, double least, double most)
+{
+  return value >= least && value <= most;
+}
+
+/* What is wrong with a type, or NULL. */
+static const char *wrong_with(const qb_node_type *t)
+{
+  const qb_billing *b = &t->billing;
+  if (!t->name || !*t->name || strlen(t->name) > 255)
+    return "name must have 1..255 characters";
+  if (!t->cpu)
+    return "cpu is NULL; give the processor's name or \"\"";
+  if (t->vcpus < 1 || t->vcpus > QB__MOST_VCPUS)
+    return "vcpus must be 1..65536";
+  if (t->threads_per_core < 1 || t->threads_per_core > 8)
+    return "threads_per_core must be 1..8";
+  if (t->memory_bytes < 1 || t->memory_bytes > (uint64_t)QB__MOST_BYTES)
+    return "memory_bytes must be 1..2^52";
+  if (!within(t->compute_flops, 0, QB__MOST_PER_S))
+    return "compute_flops must be 0..1e18";
+  if (!within(t->memory_bytes_per_s, 0, QB__MOST_PER_S))
+    return "memory_bytes_per_s must be 0..1e18";
+  if (t->start_up_ns < 0 || t->start_up_ns > QB__MOST_TYPE_NS)
+    return "start_up_ns must be 0..2^56";
+  if (!within(t->interruptions_per_h, 0, 1000))
+    return "interruptions_per_h must be 0..1000";
+  if (t->most_nodes < 1 || t->most_nodes > QB_MOST_NODES)
+    return "most_nodes must be 1..100000";
+  if (b->kind != QB_BILLING_TIME && b->kind != QB_BILLING_CALLS)
+    return "billing.kind must be QB_BILLING_TIME or QB_BILLING_CALLS";
+  if (!within(b->price_per_hour, 0, QB__MOST_TYPE_PRICE) ||
+      !within(b->price_per_gib_s, 0, QB__MOST_TYPE_PRICE) ||
+      !within(b->price_per_call, 0, QB__MOST_TYPE_PRICE))
+    return "billing: prices must be 0..1e9";
+  if (b->kind == QB_BILLING_TIME ? b->price_per_gib_s > 0 || b->price_per_call > 0
+                                 : b->price_per_hour > 0)
+    return "billing: a price of the other kind is set";
+  if (b->granularity_ns < 1 || b->granularity_ns > QB__MOST_TYPE_NS)
+    return "billing.granularity_ns must be 1..2^56";
+  if (b->minimum_ns < 0 || b->minimum_ns > QB__MOST_TYPE_NS)
+    return "billing.minimum_ns must be 0..2^56";
+  return NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static qb_status check_names(const qb_catalogue *self)
+{
+  const char **names = qb__calloc(self->context, self->count, sizeof *names);
+  if (!names)
+    return QB_ERROR_NO_MEMORY;
+  for (uint32_t i = 0; i < self->count; i++)
+    names[i] = self->types[i].name;
+  qsort(names, self->count, sizeof *names, by_name);
+  qb_status status = QB_OK;
+  for (uint32_t i = 1; i < self->count && !status; i++)
+    if (!strcmp(names[i - 1], names[i]))
+      status =
+          qb__fail(QB_ERROR_INVALID_ARGUMENT, "two types are named '%.64s'; rename one", names[i]);
+  qb__free(self->context, names);
+  return status;
+}
+
+static qb_status copy_type(qb_catalogue *self, const qb_node_type *theirs, uint32_t index)
+{
+  qb_node_type *t = &self->types[index];
+  qb_node_type given;
+  const qb_status status = qb__struct_in(&given, sizeof given, sizeof given, theirs, "type");
+  if (status)
+    return status;
+  const char *wrong = wrong_with(&given);
+  if (wrong)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "types[%u] ('%.64s'): %s", index,
+                    given.name ? given.name : "", wrong);
+  *t = given;
+  t->billing.size = sizeof t->billing;
+  t->name = qb__strdup(self->context, given.name);
+  t->cpu = qb__strdup(self->context, given.cpu);
+  return t->name && t->cpu ? QB_OK : QB_ERROR_NO_MEMORY;
+}
+
+qb_status qb_catalogue_new(qb_context *context, const char *currency, const char *note,
+                           const qb_node_type *types, size_t count, qb_catalogue **catalogue)
+{
+  if (!context || !currency || !note || !types || !catalogue)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !context    ? "context"
+                    : !currency ? "currency"
+                    : !note     ? "note"
+                    : !types    ? "types"
+                                : "catalogue");
+  if (!*currency || strlen(currency) > 16)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "currency '%.32s': give a name of 1..16 characters, such as USD", currency);
+  if (!count || count > QB_MOST_NODES)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%zu types; a catalogue has 1..%u", count,
+                    QB_MOST_NODES);
+  qb_catalogue *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  qb__refcount_init(&self->references);
+  self->context = qb_context_ref(context);
+  self->currency = qb__strdup(context, currency);
+  self->note = qb__strdup(context, note);
+  self->types = qb__calloc(context, count, sizeof *self->types);
+  qb_status status = self->currency && self->note && self->types ? QB_OK : QB_ERROR_NO_MEMORY;
+  while (!status && self->count < count) {
+    self->count++;
+    status = copy_type(self, &types[self->count - 1], self->count - 1);
+  }
+  if (!status)
+    status = check_names(self);
+  if (status)
+    qb_catalogue_unref(self);
+  else
+    *catalogue = self;
+  return status;
+}
+
+uint32_t qb_catalogue_count(const qb_catalogue *catalogue)
+{
+  return catalogue ? catalogue->count : 0;
+}
+
+const char *qb_catalogue_currency(const qb_catalogue *catalogue)
+{
+  return catalogue ? catalogue->currency : "";
+}
+
+const char *qb_catalogue_note(const qb_catalogue *catalogue)
+{
+  return catalogue ? catalogue->note : "";
+}
+
+qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index, qb_node_type *type)
+{
+  if (!catalogue)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "catalogue is NULL");
+  const qb_status status = qb__struct_check_out(type, sizeof *type, "qb_node_type");
+  if (status)
+    return status;
+  if (index >= catalogue->count)
+    return qb__fail(QB_ERROR_NOT_FOUND, "the catalogue has no type %u; it has %u", index,
+                    catalogue->count);
+  qb__struct_out(type, &catalogue->types[index], sizeof catalogue->types[index]);
+  return QB_OK;
+}
+
+qb_catalogue *qb_catalogue_ref(qb_catalogue *catalogue)
+{
+  if (catalogue)
+    qb__refcount_take(&catalogue->references);
+  return catalogue;
+}
+
+void qb_catalogue_unref(qb_catalogue *catalogue)
+{
+  if (!catalogue || !qb__refcount_drop(&catalogue->references))
+    return;
+  qb_context *context = catalogue->context;
+  for (uint32_t i = 0; i < catalogue->count; i++) {
+    qb__free(context, catalogue->types[i].name);
+    qb__free(context, catalogue->types[i].cpu);
+  }
+  qb__free(context, catalogue->types);
+  qb__free(context, catalogue->currency);
+  qb__free(context, catalogue->note);
+  qb__free(context, catalogue);
+  qb_context_unref(context);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A catalogue as JSON. Format: docs/formats.md. People write it: times are in milliseconds. */
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "place/catalogue_impl.h"
+
+#include <string.h>
+
+static const char FORMAT[] = "qosbatch-catalogue";
+enum { VERSION = 1, LARGEST_FILE = 64 << 20, NS_PER_MS = 1000000 };
+
+static const int64_t MOST_MS = QB__MOST_TYPE_NS / NS_PER_MS;
+
+static json_t *billing_to_json(const qb_billing *b)
+{
+  const json_int_t granularity = b->granularity_ns / NS_PER_MS, minimum = b->minimum_ns / NS_PER_MS;
+  if (b->kind == QB_BILLING_TIME)
+    return json_pack("{s:s, s:f, s:I, s:I}", "kind", "time", "price_per_hour", b->price_per_hour,
+                     "granularity_ms", granularity, "minimum_ms", minimum);
+  return json_pack("{s:s, s:f, s:f, s:I, s:I}", "kind", "calls", "price_per_gib_s",
+                   b->price_per_gib_s, "price_per_call", b->price_per_call, "granularity_ms",
+                   granularity, "minimum_ms", minimum);
+}
+
+static json_t *type_to_json(const qb_node_type *t)
+{
+  return json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:b, s:I, s:f, s:I, s:o}", "name", t->name,
+                   "cpu", t->cpu, "vcpus", (json_int_t)t->vcpus, "threads_per_core",
+                   (json_int_t)t->threads_per_core, "memory_bytes", (json_int_t)t->memory_bytes,
+                   "compute_flops", t->compute_flops, "memory_bytes_per_s", t->memory_bytes_per_s,
+                   "measured", t->measured, "start_up_ms", (json_int_t)(t->start_up_ns / NS_PER_MS),
+                   "interruptions_per_h", t->interruptions_per_h, "most_nodes",
+                   (json_int_t)t->most_nodes, "billing", billing_to_json(&t->billing));
+}
+
+qb_status qb_catalogue_save(const qb_catalogue *catalogue, const char *path)
+{
+  if (!catalogue || !path)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", catalogue ? "path" : "catalogue");
+  for (uint32_t i = 0; i < catalogue->count; i++) {
+    const qb_node_type *t = &catalogue->types[i];
+    if (t->start_up_ns % NS_PER_MS || t->billing.granularity_ns % NS_PER_MS ||
+        t->billing.minimum_ns % NS_PER_MS)
+      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                      "types[%u] ('%.64s'): a file holds whole milliseconds; round its times", i,
+                      t->name);
+  }
+  json_t *types = json_array();
+  for (uint32_t i = 0; types && i < catalogue->count; i++)
+    if (json_array_append_new(types, type_to_json(&catalogue->types[i]))) {
+      json_decref(types);
+      types = NULL;
+    }
+  return qb__json_save(catalogue->context, path,
+                       json_pack("{s:s, s:i, s:s, s:s, s:o}", "format", FORMAT, "version", VERSION,
+                                 "note", catalogue->note, "currency", catalogue->currency, "types",
+                                 types));
+}
+
+static int64_t ms_from_json(qb__json *at, const char *key, int64_t least)
+{
+  return qb__json_int(at, key, least, MOST_MS) * NS_PER_MS;
+}
+
+static void billing_from_json(qb__json *at, qb_billing *b)
+{
+  b->size = sizeof *b;
+  const char *kind = qb__json_string(at, "kind");
+  b->kind = strcmp(kind, "calls") ? QB_BILLING_TIME : QB_BILLING_CALLS;
+  if (b->kind == QB_BILLING_CALLS) {
+    b->price_per_gib_s = qb__json_double(at, "price_per_gib_s", 0, QB__MOST_TYPE_PRICE);
+    b->price_per_call = qb__json_double(at, "price_per_call", 0, QB__MOST_TYPE_PRICE);
+  } else if (!strcmp(kind, "time")) {
+    b->price_per_hour = qb__json_double(at, "price_per_hour", 0, QB__MOST_TYPE_PRICE);
+  } else {
+    qb__json_fail(at, "kind", "'%.32s' is no kind of billing; expected time or calls", kind);
+  }
+  b->granularity_ns = ms_from_json(at, "granularity_ms", 1);
+  b->minimum_ns = ms_from_json(at, "minimum_ms", 0);
+  qb__json_end(at);
+}
+
+static void type_from_json(qb__json *at, qb_node_type *t)
+{
+  *t = (qb_node_type)QB_NODE_TYPE_INIT;
+  t->name = qb__json_string(at, "name");
+  t->cpu = qb__json_string(at, "cpu");
+  t->vcpus = (uint32_t)qb__json_int(at, "vcpus", 1, QB__MOST_VCPUS);
+  t->threads_per_core = (uint32_t)qb__json_int(at, "threads_per_core", 1, 8);
+  t->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 1, QB__MOST_BYTES);
+  t->compute_flops = qb__json_double(at, "compute_flops", 0, QB__MOST_PER_S);
+  t->memory_bytes_per_s = qb__json_double(at, "memory_bytes_per_s", 0, QB__MOST_PER_S);
+  t->measured = qb__json_bool(at, "measured");
+  t->start_up_ns = ms_from_json(at, "start_up_ms", 0);
+  t->interruptions_per_h = qb__json_double(at, "interruptions_per_h", 0, 1000);
+  t->most_nodes = (uint32_t)qb__json_int(at, "most_nodes", 1, QB_MOST_NODES);
+  qb__json billing;
+  qb__json_object(at, "billing", &billing);
+  billing_from_json(&billing, &t->billing);
+  qb__json_end(at);
+}
+
+static qb_status catalogue_from_json(qb_context *context, qb__json *root, qb_catalogue **catalogue)
+{
+  qb__json array, at;
+  const char *note = qb__json_string(root, "note");
+  const char *currency = qb__json_string(root, "currency");
+  const size_t count = qb__json_array(root, "types", 1, QB_MOST_NODES, &array);
+  qb__json_end(root);
+  if (root->file->status)
+    return root->file->status;
+  qb_node_type *types = qb__calloc(context, count, sizeof *types);
+  if (!types)
+    return QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < count && !root->file->status; i++) {
+    qb__json_element(&array, i, &at);
+    type_from_json(&at, &types[i]);
+  }
+  qb_status status = root->file->status;
+  if (!status) {
+    status = qb_catalogue_new(context, currency, note, types, count, catalogue);
+    if (status == QB_ERROR_INVALID_ARGUMENT)
+      status = qb__fail_within(QB_ERROR_FORMAT, "%s: $", root->file->path);
+  }
+  qb__free(context, types);
+  return status;
+}
+
+qb_status qb_catalogue_load(qb_context *context, const char *path, qb_catalogue **catalogue)
+{
+  if (!context || !path || !catalogue)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !context ? "context"
+                    : !path  ? "path"
+                             : "catalogue");
+  qb__json_file file;
+  qb__json root;
+  qb_status status = qb__json_open(&file, context, path, LARGEST_FILE, FORMAT, VERSION, &root);
+  if (!status)
+    status = catalogue_from_json(context, &root, catalogue);
+  qb__json_close(&file);
+  return status;
+}
