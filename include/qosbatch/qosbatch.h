@@ -14,6 +14,7 @@
 #include <qosbatch/model.h>
 #include <qosbatch/node.h>
 #include <qosbatch/optimize.h>
+#include <qosbatch/place.h>
 #include <qosbatch/plan.h>
 #include <qosbatch/profile.h>
 #include <qosbatch/qos.h>

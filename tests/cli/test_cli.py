@@ -45,7 +45,8 @@ def help_of(command):
     *[(f"{c}, unknown letter", [c, "-z"], "'-z'") for c in COMMANDS],
     *[(f"{c}, value for a flag", [c, "--json=yes"], "--json", "'yes'") for c in COMMANDS],
     *[(f"{c}, no operand", [c], "expected ") for c in COMMANDS if c != "node"],
-    *[(f"{c}, two operands", [c, "one", "two"], "'two'") for c in COMMANDS if c != "node"],
+    *[(f"{c}, two operands", [c, "one", "two"], "'two'") for c in COMMANDS
+      if c not in ("node", "plan")],
     ("node, operand", ["node", "here"], "'here'"),
     ("node, empty output", ["node", "-o", ""], "--output"),
     ("node, output without value", ["node", "-o"], "--output"),
@@ -70,6 +71,14 @@ def help_of(command):
      "--samples"),
     ("optimize, deadline of a service",
      ["optimize", PROFILE, "--rate", "1", "--latency", "1", "--deadline", "3"], "--deadline"),
+    ("plan, no catalogue", ["plan", PROFILE, "--samples", "1"], "--catalog"),
+    ("plan, nothing asked for", ["plan", PROFILE, "--catalog", CATALOGUE], "--samples", "--rate"),
+    ("plan, no latency", ["plan", PROFILE, "--catalog", CATALOGUE, "--rate", "1"], "--latency"),
+    ("plan, job and service",
+     ["plan", PROFILE, "--catalog", CATALOGUE, "--samples", "1", "--rate", "1"], "--samples"),
+    ("plan, budget of a service",
+     ["plan", PROFILE, "--catalog", CATALOGUE, "--rate", "1", "--latency", "1", "--budget", "1"],
+     "--budget"),
     ("estimate, no batch", ["estimate", PROFILE], "--batch"),
 ])
 def usage(_, arguments, *words):
@@ -111,6 +120,11 @@ def bad_values():
          [PROFILE, *service]),
         ("optimize", "--samples", [v for v in BAD_INTEGERS if v != "65537"], [PROFILE]),
         ("optimize", "--deadline", BAD_NUMBERS, [PROFILE, "--samples", "1"]),
+        ("plan", "--samples", [v for v in BAD_INTEGERS if v != "65537"], [PROFILE]),
+        ("plan", "--deadline", BAD_NUMBERS, [PROFILE, "--samples", "1"]),
+        ("plan", "--budget", BAD_NUMBERS, [PROFILE, "--samples", "1"]),
+        ("plan", "--rate", BAD_NUMBERS, [PROFILE]),
+        ("plan", "--spare", [v for v in BAD_INTEGERS if v not in ("0", "65537")], [PROFILE]),
     ]:
         yield f"{command} {option}", command, option, values, more
 
@@ -132,6 +146,7 @@ def readers(path):
     yield ["evaluate", path]
     yield ["optimize", path, "--rate", "10", "--latency", "300"]
     yield ["optimize", path, "--samples", "10"]
+    yield ["plan", path, "--catalog", CATALOGUE, "--samples", "10"]
     yield ["show", path]
 
 
@@ -444,6 +459,79 @@ def job_with_a_deadline_too_early():
                      repr(nearest_s + 1e-6))["feasible"], "the nearest deadline is not feasible")
     text = done("optimize", PROFILE, "--samples", "1000", "--deadline", "1")
     expect("INFEASIBLE" in text and "deadline >= " in text, "expected the nearest one", text)
+
+
+FLEET = {"type": TEXT, "nodes": INTEGER, "instances": INTEGER, "threads": INTEGER,
+         "batch": INTEGER, "cost_per_1000": NUMBER, "source": TEXT}
+JOB_FLEET = {**FLEET, "total_ns": INTEGER, "total_95_ns": INTEGER, "cost": NUMBER,
+             "cost_95": NUMBER, "samples_per_instance": INTEGER, "memory_bytes": INTEGER}
+SERVICE_FLEET = {**FLEET, "feasible": TRUTH, "rate_per_s": NUMBER, "max_wait_us": INTEGER,
+                 "p99_ns": INTEGER, "max_rate_per_s": NUMBER, "cost_per_hour": NUMBER}
+
+
+def plan(*arguments):
+    answer = done_json("plan", PROFILE, "--catalog", CATALOGUE, *arguments)
+    expect_fields(answer, {"currency": TEXT, "note": TEXT, "feasible": TRUTH, "choice": OBJECT,
+                           "frontier": LIST})
+    expect("illustration" in answer["note"], "the sample catalogue must say what it is")
+    return answer
+
+
+@test
+def plan_of_a_job():
+    answer = plan("--samples", "1000000", "--deadline", "600")
+    chosen, ways = answer["choice"], answer["frontier"]
+    for way in [chosen, *ways]:
+        expect_fields(way, JOB_FLEET)
+    expect(answer["feasible"] and chosen["total_95_ns"] <= 600e9, "misses the deadline", chosen)
+    expect(chosen == [w for w in ways if w["total_95_ns"] <= 600e9][-1], "not the cheapest")
+    for before, after in zip(ways, ways[1:]):
+        expect(before["total_95_ns"] < after["total_95_ns"] and before["cost"] > after["cost"],
+               "not a frontier", before, after)
+    cheapest = plan("--samples", "1000000")
+    expect(cheapest["reason"] == "cost" and cheapest["choice"] == ways[-1], "not the least cost")
+    soonest = plan("--samples", "1000000", "--budget", "1")
+    expect(soonest["choice"]["cost_95"] <= 1, "over the budget", soonest["choice"])
+    text = done("plan", PROFILE, RESNET.with_name("alexnet.json"), "--catalog", CATALOGUE,
+                "--samples", "1000000", "--deadline", "600")
+    expect("per 1,000" in text and "bound by: deadline" in text and "USD" in text, "text", text)
+
+
+@test
+def plan_of_a_job_that_cannot_be():
+    arguments = ["--samples", "1000000", "--deadline", "10"]
+    answer = plan(*arguments)
+    expect(not answer["feasible"] and answer["reason"] == "deadline", "expected infeasible", answer)
+    nearest_s = answer["nearest"]["deadline_ns"] / 1e9
+    expect(plan("--samples", "1000000", "--deadline", repr(nearest_s + 1e-6))["feasible"],
+           "the nearest deadline is not feasible")
+    text = done("plan", PROFILE, "--catalog", CATALOGUE, *arguments)
+    expect("INFEASIBLE" in text and "deadline >= " in text, "expected the nearest one", text)
+
+
+@test
+def plan_of_a_service():
+    answer = plan("--rate", "300", "--latency", "250")
+    for fleet in answer["frontier"]:
+        expect_fields(fleet, SERVICE_FLEET)
+    costs = [fleet["cost_per_hour"] for fleet in answer["frontier"] if fleet["feasible"]]
+    expect(answer["feasible"] and costs == sorted(costs), "not by cost", costs)
+    spare = plan("--rate", "300", "--latency", "250", "--spare", "1")
+    expect(spare["choice"]["cost_per_hour"] > answer["choice"]["cost_per_hour"], "spare is free")
+    text = done("plan", PROFILE, "--catalog", CATALOGUE, "--rate", "300", "--latency", "250")
+    expect("holds" in text and "per hour" in text, "text", text)
+
+
+@test
+def plan_refuses_what_does_not_fit():
+    failure(["plan", PROFILE, RESNET, "--catalog", CATALOGUE, "--samples", "1"], "resnet50")
+    failure(["plan", PROFILE, "--catalog", PROFILE, "--samples", "1"], PROFILE, "qosbatch-catalogue")
+    missing = FOLDER / "none.json"
+    failure(["plan", PROFILE, "--catalog", missing, "--samples", "1"], missing)
+    catalogue = json.loads(CATALOGUE.read_text())
+    catalogue["types"][1]["compute_flops"] = 0
+    path = write("unknown.json", json.dumps(catalogue))
+    failure(["plan", PROFILE, "--catalog", path, "--samples", "1"], "'large'", "compute_flops")
 
 
 @test

@@ -17,7 +17,9 @@ TOOL = pathlib.Path(sys.argv[1]).resolve()
 FIXTURES = pathlib.Path(sys.argv[2]).resolve()
 PROFILE = FIXTURES / "alexnet.json"
 RESNET = FIXTURES / "resnet50.json"
-COMMANDS = ["node", "profile", "estimate", "evaluate", "optimize", "run", "show"]
+CATALOGUE = FIXTURES.parents[1] / "examples" / "catalogue.json"
+COMMANDS = ["node", "profile", "estimate", "evaluate", "optimize", "plan", "run", "show", "simulate",
+            "verify"]
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-cli-")  # removed at the end, come what may
 FOLDER = pathlib.Path(SCRATCH.name)
 

@@ -3,6 +3,7 @@
 #include "support/failing_allocator.h"
 #include "support/random_catalogue.h"
 
+#include "place/catalogue_impl.h"
 #include "profile/profile_impl.h"
 
 #include <qosbatch/fleet.h>
@@ -309,10 +310,95 @@ static void test_random(void **state)
   assert_true(feasible > CATALOGUES / 2 && feasible < CATALOGUES);
 }
 
+static void test_arguments(void **state)
+{
+  (void)state;
+  uint64_t seed = 4;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  const qb_profile *const profiles[2] = {profile, NULL};
+  qb_catalogue *catalogue = random_catalogue(context, &seed, 1, 2);
+  qb_job job = QB_JOB_INIT;
+  qb_job_choice choice = QB_JOB_CHOICE_INIT;
+  choice.fleet.nodes = 77;
+  assert_status(qb_plan_job_fleet(catalogue, profiles, 1, &job, &choice, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_message("job.samples is 0");
+  job.samples = 1;
+  assert_status(qb_plan_job_fleet(NULL, profiles, 1, &job, &choice, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_plan_job_fleet(catalogue, profiles, 2, &job, &choice, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  job.budget = NAN;
+  assert_status(qb_plan_job_fleet(catalogue, profiles, 1, &job, &choice, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  job.budget = 0;
+  job.deadline_ns = -1;
+  assert_status(qb_plan_job_fleet(catalogue, profiles, 1, &job, &choice, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  qb_catalogue_unref(catalogue);
+  job.deadline_ns = 0;
+
+  qb_node_type type = QB_NODE_TYPE_INIT;
+  type.name = "unknown";
+  type.memory_bytes = 1;
+  assert_ok(qb_catalogue_new(context, "EUR", "", &type, 1, &catalogue));
+  assert_status(qb_plan_job_fleet(catalogue, profiles, 1, &job, &choice, NULL), QB_ERROR_NOT_FOUND);
+  assert_message("type 'unknown'");
+  assert_int_equal(choice.fleet.nodes, 77);
+  qb_catalogue_unref(catalogue);
+
+  /* Without memory for one sample there is no fleet, and that is said. */
+  type.compute_flops = 1e11;
+  assert_ok(qb_catalogue_new(context, "EUR", "", &type, 1, &catalogue));
+  qb_frontier *frontier = NULL;
+  assert_ok(qb_plan_job_fleet(catalogue, profiles, 1, &job, &choice, &frontier));
+  assert_false(choice.feasible);
+  assert_int_equal(choice.reason, QB_REASON_MEMORY);
+  assert_int_equal(choice.fleet.nodes, 0);
+  assert_int_equal(qb_frontier_count(frontier), 0);
+  qb_frontier_free(frontier);
+  qb_catalogue_unref(catalogue);
+  qb_profile_unref(profile);
+}
+
+typedef struct material {
+  qb_catalogue *catalogue;
+  qb_profile *profile;
+} material;
+
+static qb_status plan_with(qb_context *failing, void *user)
+{
+  const material *m = user;
+  const qb_profile *const profiles[1] = {m->profile};
+  qb_context *const before = m->profile->context;
+  m->profile->context = m->catalogue->context = failing;
+  qb_job job = QB_JOB_INIT;
+  job.samples = 100;
+  job.budget = 1;
+  qb_job_choice choice = QB_JOB_CHOICE_INIT;
+  qb_frontier *frontier = NULL;
+  const qb_status status = qb_plan_job_fleet(m->catalogue, profiles, 1, &job, &choice, &frontier);
+  qb_frontier_free(frontier);
+  m->profile->context = m->catalogue->context = before;
+  return status;
+}
+
+static void test_no_memory(void **state)
+{
+  (void)state;
+  uint64_t seed = 4;
+  material m = {random_catalogue(context, &seed, 3, 2), random_profile(context, &seed, MAX_BATCH)};
+  assert_true(check_every_allocation_failure(plan_with, &m) >= 10);
+  qb_catalogue_unref(m.catalogue);
+  qb_profile_unref(m.profile);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_random),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_no_memory),
   };
   if (qb_context_new(NULL, &context))
     return 1;

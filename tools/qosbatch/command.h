@@ -18,6 +18,7 @@ extern const command command_estimate;
 extern const command command_evaluate;
 extern const command command_optimize;
 extern const command command_run;
+extern const command command_plan;
 extern const command command_show;
 extern const command command_simulate;
 extern const command command_verify;

@@ -135,17 +135,17 @@ static const option *find(const option *options, size_t count, const char *argum
   fail_usage("unknown option '%s'", argument);
 }
 
-const char *options_parse(const command *self, const option *options, size_t count, int argc,
-                          char **argv)
+size_t options_parse_many(const command *self, const option *options, size_t count, int argc,
+                          char **argv, const char **operands, size_t most)
 {
-  const char *operand = NULL;
+  size_t operand_count = 0;
   bool options_ended = false;
   for (int i = 0; i < argc; i++) {
     const char *argument = argv[i];
     if (options_ended || argument[0] != '-' || !argument[1]) {
-      if (operand || !self->operand)
+      if (operand_count == most)
         fail_usage("stray argument '%s'", argument);
-      operand = argument;
+      operands[operand_count++] = argument;
       continue;
     }
     if (!strcmp(argument, "--")) {
@@ -169,7 +169,15 @@ const char *options_parse(const command *self, const option *options, size_t cou
     }
     set(o, value);
   }
-  if (self->operand && self->operand[0] != '[' && !operand)
+  if (self->operand && self->operand[0] != '[' && !operand_count)
     fail_usage("expected %s", self->operand);
+  return operand_count;
+}
+
+const char *options_parse(const command *self, const option *options, size_t count, int argc,
+                          char **argv)
+{
+  const char *operand = NULL;
+  options_parse_many(self, options, count, argc, argv, &operand, self->operand ? 1 : 0);
   return operand;
 }

@@ -83,4 +83,8 @@ typedef struct option {
 const char *options_parse(const command *self, const option *options, size_t count, int argc,
                           char **argv);
 
+/* The same with up to `most` operands, one or more; returns their number. */
+size_t options_parse_many(const command *self, const option *options, size_t count, int argc,
+                          char **argv, const char **operands, size_t most);
+
 #endif

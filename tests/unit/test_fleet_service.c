@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* qb_plan_service_fleet() and qb_place_load(): the fewest nodes that hold a rate. */
+#include "support/random_catalogue.h"
+
+#include <qosbatch/fleet.h>
+#include <qosbatch/place.h>
+
+#include <math.h>
+
+enum { CASES = 12, MAX_BATCH = 6, MOST_NODES = 6 };
+
+static qb_context *context;
+
+/* A catalogue of nodes like the profile's, which need no transfer. */
+static qb_catalogue *own_types(const double *prices, const uint32_t *most, uint32_t count)
+{
+  static const char *const names[] = {"a", "b", "c"};
+  qb_node_type types[3];
+  for (uint32_t i = 0; i < count; i++) {
+    types[i] = (qb_node_type)QB_NODE_TYPE_INIT;
+    types[i].name = names[i];
+    types[i].cpu = "random";
+    types[i].vcpus = 4;
+    types[i].memory_bytes = UINT64_C(1) << 40;
+    types[i].most_nodes = most[i];
+    types[i].billing.price_per_hour = prices[i];
+  }
+  qb_catalogue *catalogue = NULL;
+  assert_ok(qb_catalogue_new(context, "EUR", "", types, count, &catalogue));
+  return catalogue;
+}
+
+/* The fewest of 1..MOST_NODES nodes, tried one after the other; 0 if more are needed. */
+static uint32_t fewest(const qb_profile *profile, double rate_per_s, const qb_qos *qos)
+{
+  for (uint32_t k = 1; k <= MOST_NODES; k++) {
+    qb_load load = QB_LOAD_INIT;
+    load.rate_per_s = rate_per_s / k;
+    qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+    assert_ok(qb_plan_service(&profile, 1, &load, qos, &plan));
+    if (plan.feasible)
+      return k;
+  }
+  return 0;
+}
+
+static void test_fewest(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261127;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  int feasible = 0;
+  for (int c = 0; c < CASES; c++) {
+    qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+    const qb_profile *const profiles[1] = {profile};
+    const double prices[] = {0.5 + random_unit(&seed), 0.5 + random_unit(&seed)};
+    const uint32_t most[] = {MOST_NODES, 1};
+    qb_catalogue *catalogue = own_types(prices, most, 2);
+    qb_load load = QB_LOAD_INIT;
+    load.rate_per_s = 20 + 900 * random_unit(&seed);
+    qb_qos qos = QB_QOS_INIT;
+    qos.latency_ns = (int64_t)random_int(&seed, 20000000, 300000000);
+    const uint32_t expected = fewest(profile, load.rate_per_s, &qos);
+    qb_service_fleet fleets[2] = {QB_SERVICE_FLEET_INIT, QB_SERVICE_FLEET_INIT};
+    assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, fleets, 2));
+    const qb_service_fleet *a = &fleets[fleets[0].type == 0 ? 0 : 1];
+    const qb_service_fleet *b = &fleets[fleets[0].type == 0 ? 1 : 0];
+    assert_int_equal(a->feasible, expected > 0);
+    assert_int_equal(b->feasible, expected == 1);
+    if (a->feasible) {
+      assert_int_equal(a->nodes, expected);
+      assert_true(fabs(a->cost_per_hour - expected * prices[0]) < 1e-9);
+      assert_true(a->max_rate_per_s >= load.rate_per_s * 0.999);
+      assert_int_equal(a->source, QB_SOURCE_MEASURED);
+      feasible++;
+    }
+    if (expected == 1)
+      assert_true(fleets[0].cost_per_hour <= fleets[1].cost_per_hour);
+    qb_catalogue_unref(catalogue);
+    qb_profile_unref(profile);
+  }
+  print_message("%d of %d feasible\n", feasible, CASES);
+  assert_true(feasible > CASES / 3 && feasible < CASES);
+}
+
+/* A spare node is one more, and the rest hold the rate without it. */
+static void test_spare(void **state)
+{
+  (void)state;
+  uint64_t seed = 9;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  const qb_profile *const profiles[1] = {profile};
+  const double prices[] = {1};
+  const uint32_t most[] = {20};
+  qb_catalogue *catalogue = own_types(prices, most, 1);
+  qb_load load = QB_LOAD_INIT;
+  load.rate_per_s = 300;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 400000000;
+  qb_service_fleet without = QB_SERVICE_FLEET_INIT, with = QB_SERVICE_FLEET_INIT;
+  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &without, 1));
+  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 1, &with, 1));
+  assert_true(without.feasible && with.feasible);
+  assert_int_equal(with.nodes, without.nodes + 1);
+  assert_true(with.max_rate_per_s == without.max_rate_per_s);
+  qos.budget_per_hour = without.cost_per_hour;
+  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &without, 1));
+  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 1, &with, 1));
+  assert_true(without.feasible && !with.feasible);
+  assert_status(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &with, 2),
+                QB_ERROR_INVALID_ARGUMENT);
+  load.rate_per_s = 0;
+  assert_status(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &with, 1),
+                QB_ERROR_INVALID_ARGUMENT);
+  qb_catalogue_unref(catalogue);
+  qb_profile_unref(profile);
+}
+
+/* Rates add up, are in proportion to what nodes hold, and each node holds its own. */
+static void test_place_load(void **state)
+{
+  (void)state;
+  enum { NODES = 5 };
+  uint64_t seed = 21;
+  qb_profile *profiles[2] = {random_profile(context, &seed, MAX_BATCH),
+                             random_profile(context, &seed, MAX_BATCH)};
+  qb_place_node nodes[NODES];
+  qb_share shares[NODES];
+  for (int i = 0; i < NODES; i++) {
+    nodes[i] = (qb_place_node)QB_PLACE_NODE_INIT;
+    nodes[i].profile = profiles[i % 2];
+    nodes[i].speed = i == 4 ? 0.5 : 1;
+    shares[i] = (qb_share)QB_SHARE_INIT;
+  }
+  qb_load load = QB_LOAD_INIT;
+  load.rate_per_s = 100;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 400000000;
+  qb_placement placement = QB_PLACEMENT_INIT;
+  assert_ok(qb_place_load(nodes, NODES, &load, &qos, shares, &placement));
+  assert_true(placement.feasible && placement.max_rate_per_s > 100);
+  double sum = 0;
+  for (int i = 0; i < NODES; i++) {
+    sum += shares[i].rate_per_s;
+    qb_load own = QB_LOAD_INIT;
+    qb_qos target = qos;
+    own.rate_per_s = shares[i].rate_per_s / nodes[i].speed;
+    target.latency_ns = (int64_t)((double)qos.latency_ns * nodes[i].speed);
+    qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+    const qb_profile *const profile[1] = {nodes[i].profile};
+    assert_ok(qb_plan_service(profile, 1, &own, &target, &plan));
+    assert_true(plan.feasible);
+    assert_int_equal(plan.batch, shares[i].batch);
+  }
+  assert_true(fabs(sum - 100) < 1e-6);
+  assert_true(shares[0].rate_per_s == shares[2].rate_per_s);
+  assert_true(shares[4].rate_per_s < shares[0].rate_per_s);
+  load.rate_per_s = 1e6;
+  assert_ok(qb_place_load(nodes, NODES, &load, &qos, shares, &placement));
+  assert_false(placement.feasible);
+  qos.latency_ns = 1;
+  assert_status(qb_place_load(nodes, NODES, &load, &qos, shares, &placement), QB_ERROR_INFEASIBLE);
+  qb_profile_unref(profiles[0]);
+  qb_profile_unref(profiles[1]);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_fewest),
+      cmocka_unit_test(test_spare),
+      cmocka_unit_test(test_place_load),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}

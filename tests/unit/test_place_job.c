@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* qb_place_job() against all ways to split a small job. */
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+#include "support/random_profile.h"
+
+#include "profile/profile_impl.h"
+
+#include <qosbatch/estimate.h>
+#include <qosbatch/place.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { CASES = 2000, MOST_NODES = 4, MOST_SAMPLES = 14, MAX_BATCH = 6 };
+
+static qb_context *context;
+
+static bool fits(const qb_place_node *node, const qb_latency_estimate *e)
+{
+  return !node->memory_bytes || e->memory_bytes <= node->memory_bytes;
+}
+
+/* When a node is done with its samples, in rounds of at most one configuration and batch size. */
+static double done_ns(const qb_place_node *node, uint64_t samples)
+{
+  double best = INFINITY;
+  if (!samples)
+    return 0;
+  for (uint32_t i = 0; i < node->profile->point_count; i++) {
+    const qb_profile_point *p = &node->profile->points[i];
+    const uint64_t each = (samples + p->configuration.instances - 1) / p->configuration.instances;
+    for (uint32_t b = 1; b <= p->batch && b <= each; b++) {
+      double ns = 0;
+      qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+      bool good = true;
+      for (uint64_t left = each; left;) {
+        const uint32_t n = left < b ? (uint32_t)left : b;
+        assert_ok(qb_estimate(node->profile, &p->configuration, n, &e));
+        good = good && fits(node, &e);
+        ns += (double)e.latency_ns;
+        left -= n;
+      }
+      if (good)
+        best = fmin(best, (double)node->ready_ns + ceil(ns / node->speed));
+    }
+  }
+  return best;
+}
+
+/* The least time by which the last of the nodes from `first` on is done. */
+static double least_ns(double done[MOST_NODES][MOST_SAMPLES + 1], uint32_t nodes, uint32_t first,
+                       uint64_t samples)
+{
+  if (first + 1 == nodes)
+    return done[first][samples];
+  double best = INFINITY;
+  for (uint64_t n = 0; n <= samples; n++)
+    best = fmin(best, fmax(done[first][n], least_ns(done, nodes, first + 1, samples - n)));
+  return best;
+}
+
+static qb_place_node random_node(uint64_t *seed, const qb_profile *profile)
+{
+  qb_place_node node = QB_PLACE_NODE_INIT;
+  node.profile = profile;
+  if (random_int(seed, 0, 1))
+    node.speed = 0.3 + random_unit(seed);
+  if (random_int(seed, 0, 2) == 0)
+    node.memory_bytes = random_int(seed, 90000, 3000000);
+  if (random_int(seed, 0, 2) == 0)
+    node.ready_ns = (int64_t)random_int(seed, 0, 100000000);
+  return node;
+}
+
+static void test_exhaustive(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261126;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  int mismatches = 0, infeasible = 0;
+  for (int c = 0; c < CASES; c++) {
+    qb_profile *profiles[2] = {random_profile(context, &seed, MAX_BATCH),
+                               random_profile(context, &seed, MAX_BATCH)};
+    const uint32_t count = (uint32_t)random_int(&seed, 1, MOST_NODES);
+    const uint64_t samples = random_int(&seed, 1, MOST_SAMPLES);
+    qb_place_node nodes[MOST_NODES];
+    qb_share shares[MOST_NODES];
+    double done[MOST_NODES][MOST_SAMPLES + 1];
+    for (uint32_t i = 0; i < count; i++) {
+      nodes[i] = random_node(&seed, profiles[random_int(&seed, 0, 1)]);
+      shares[i] = (qb_share)QB_SHARE_INIT;
+      for (uint64_t n = 0; n <= samples; n++)
+        done[i][n] = done_ns(&nodes[i], n);
+    }
+    const double expected = least_ns(done, count, 0, samples);
+    qb_placement placement = QB_PLACEMENT_INIT;
+    const qb_status status = qb_place_job(nodes, count, samples, shares, &placement);
+    if (isinf(expected)) {
+      assert_status(status, QB_ERROR_INFEASIBLE);
+      infeasible++;
+    } else {
+      assert_ok(status);
+      uint64_t placed = 0;
+      uint32_t used = 0;
+      for (uint32_t i = 0; i < count; i++) {
+        placed += shares[i].samples;
+        used += shares[i].batch > 0;
+        assert_true(fabs((double)shares[i].total_ns - done[i][shares[i].samples]) <= 1);
+      }
+      assert_int_equal(placed, samples);
+      assert_int_equal(used, placement.used);
+      assert_true((double)placement.bound_ns <= expected);
+      if (fabs((double)placement.total_ns - expected) > 1) {
+        print_message("case %d: %lld ns, expected %.0f\n", c, (long long)placement.total_ns,
+                      expected);
+        mismatches++;
+      }
+    }
+    qb_profile_unref(profiles[0]);
+    qb_profile_unref(profiles[1]);
+  }
+  print_message("%d cases, %d infeasible, %d mismatches\n", CASES, infeasible, mismatches);
+  assert_int_equal(mismatches, 0);
+  assert_true(infeasible > 0 && infeasible < CASES / 4);
+}
+
+/* Of a job far longer than a round, all end together, close to the bound. */
+static void test_large(void **state)
+{
+  (void)state;
+  enum { NODES = 300 };
+  static qb_place_node nodes[NODES];
+  static qb_share shares[NODES];
+  uint64_t seed = 5;
+  qb_profile *profiles[4];
+  for (int i = 0; i < 4; i++)
+    profiles[i] = random_profile(context, &seed, MAX_BATCH);
+  for (int i = 0; i < NODES; i++) {
+    nodes[i] = (qb_place_node)QB_PLACE_NODE_INIT;
+    nodes[i].profile = profiles[i % 4];
+    nodes[i].speed = 0.5 + random_unit(&seed);
+    shares[i] = (qb_share)QB_SHARE_INIT;
+  }
+  qb_placement placement = QB_PLACEMENT_INIT;
+  assert_ok(qb_place_job(nodes, NODES, 100000000, shares, &placement));
+  uint64_t placed = 0;
+  int64_t first = INT64_MAX;
+  for (int i = 0; i < NODES; i++) {
+    placed += shares[i].samples;
+    first = shares[i].total_ns < first ? shares[i].total_ns : first;
+  }
+  assert_int_equal(placed, 100000000);
+  assert_true((double)placement.total_ns <= 1.0001 * (double)placement.bound_ns);
+  assert_true((double)first >= 0.9999 * (double)placement.total_ns);
+  for (int i = 0; i < 4; i++)
+    qb_profile_unref(profiles[i]);
+}
+
+static void test_arguments(void **state)
+{
+  (void)state;
+  uint64_t seed = 3;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  qb_place_node nodes[2] = {QB_PLACE_NODE_INIT, QB_PLACE_NODE_INIT};
+  qb_share shares[2] = {QB_SHARE_INIT, QB_SHARE_INIT};
+  nodes[0].profile = nodes[1].profile = profile;
+  shares[0].batch = 77;
+  assert_status(qb_place_job(nodes, 0, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_place_job(nodes, 2, 0, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_place_job(NULL, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_place_job(nodes, 2, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  nodes[1].speed = NAN;
+  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_message("nodes[1]: speed");
+  nodes[1].speed = 1;
+  nodes[1].ready_ns = -1;
+  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  nodes[1].ready_ns = 0;
+  nodes[1].profile = NULL;
+  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  nodes[1].profile = profile;
+  nodes[0].memory_bytes = nodes[1].memory_bytes = 1;
+  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INFEASIBLE);
+  assert_int_equal(shares[0].batch, 77);
+  nodes[0].memory_bytes = 0;
+  assert_status(qb_place_job(nodes, 2, UINT64_C(1) << 53, shares, NULL), QB_ERROR_OVERFLOW);
+  assert_int_equal(shares[0].batch, 77);
+  assert_ok(qb_place_job(nodes, 2, UINT64_C(1) << 38, shares, NULL));
+  assert_int_equal(shares[0].samples, UINT64_C(1) << 38);
+  assert_int_equal(shares[1].batch, 0);
+  qb_profile_unref(profile);
+}
+
+static qb_status place_with(qb_context *failing, void *user)
+{
+  (void)user;
+  uint64_t seed = 11;
+  /* The profile's own allocations are not what is tested. */
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  qb_context *before = profile->context;
+  profile->context = failing;
+  qb_place_node nodes[2] = {QB_PLACE_NODE_INIT, QB_PLACE_NODE_INIT};
+  qb_share shares[2] = {QB_SHARE_INIT, QB_SHARE_INIT};
+  nodes[0].profile = nodes[1].profile = profile;
+  const qb_status status = qb_place_job(nodes, 2, 100, shares, NULL);
+  profile->context = before;
+  qb_profile_unref(profile);
+  return status;
+}
+
+static void test_no_memory(void **state)
+{
+  (void)state;
+  assert_true(check_every_allocation_failure(place_with, NULL) >= 4);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_exhaustive),
+      cmocka_unit_test(test_large),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_no_memory),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}
