@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch.h"
+
+#include <qosbatch/estimate.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a round says about the speed counts as much as all rounds before it, this much less. */
+static const double MEMORY = 0.7;
+
+/* Rounds of all instances that are left when what remains is placed. */
+enum { LAST_ROUNDS = 3 };
+
+typedef struct node {
+  qb_share share;
+  double *time_ns;    /* of rounds of 0..batch samples, by the profile */
+  double rate_per_ns; /* samples, of all instances, by the profile */
+  double speed;
+  uint64_t outstanding; /* samples it was given and has not done */
+  uint32_t rounds_out;
+  int64_t free_ns;  /* when it will have done them */
+  uint64_t granted; /* of the last placement, not given yet */
+  uint64_t samples, rounds;
+} node;
+
+struct dispatch {
+  dispatch_params params;
+  qb_place_node *nodes; /* with speeds and what they still have to do */
+  qb_share *shares;
+  node *all;
+  qb_placement placement;
+  uint64_t next, unassigned, done;
+  uint64_t last_samples; /* so many left: place them */
+  bool placed;
+  size_t since_placed; /* rounds that were done */
+};
+
+static qb_status find_times(dispatch *self, size_t i)
+{
+  node *n = &self->all[i];
+  const qb_place_node *given = &self->params.nodes[i];
+  n->time_ns = calloc((size_t)n->share.batch + 1, sizeof *n->time_ns);
+  if (!n->time_ns)
+    return QB_ERROR_NO_MEMORY;
+  for (uint32_t b = 1; b <= n->share.batch; b++) {
+    qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+    const qb_status status = qb_estimate(given->profile, &n->share.configuration, b, &e);
+    if (status)
+      return status;
+    n->time_ns[b] = (double)e.latency_ns / given->speed;
+  }
+  n->rate_per_ns =
+      n->share.configuration.instances * (double)n->share.batch / n->time_ns[n->share.batch];
+  n->speed = 1;
+  return QB_OK;
+}
+
+static qb_status place_first(dispatch *self)
+{
+  const size_t count = self->params.node_count;
+  for (size_t i = 0; i < count; i++)
+    self->shares[i] = (qb_share)QB_SHARE_INIT;
+  self->placement = (qb_placement)QB_PLACEMENT_INIT;
+  qb_status status =
+      qb_place_job(self->params.nodes, count, self->unassigned, self->shares, &self->placement);
+  for (size_t i = 0; i < count && !status; i++) {
+    node *n = &self->all[i];
+    n->share = self->shares[i];
+    if (self->params.fixed_batch)
+      n->share.batch = self->params.fixed_batch;
+    if (n->share.batch)
+      status = find_times(self, i);
+    self->last_samples += (uint64_t)LAST_ROUNDS * n->share.configuration.instances * n->share.batch;
+  }
+  return status;
+}
+
+qb_status dispatch_new(const dispatch_params *params, dispatch **made)
+{
+  dispatch *self = calloc(1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  self->params = *params;
+  const size_t count = params->node_count;
+  self->nodes = calloc(count, sizeof *self->nodes);
+  self->shares = calloc(count, sizeof *self->shares);
+  self->all = calloc(count, sizeof *self->all);
+  qb_status status = self->nodes && self->shares && self->all ? QB_OK : QB_ERROR_NO_MEMORY;
+  if (!status) {
+    memcpy(self->nodes, params->nodes, count * sizeof *self->nodes);
+    for (uint64_t i = 0; i < params->samples; i++)
+      self->done += params->done && params->done[i];
+    self->unassigned = params->samples - self->done;
+    status = self->unassigned ? place_first(self) : QB_OK;
+  }
+  if (status)
+    dispatch_free(self);
+  else
+    *made = self;
+  return status;
+}
+
+void dispatch_free(dispatch *self)
+{
+  if (!self)
+    return;
+  for (size_t i = 0; self->all && i < self->params.node_count; i++)
+    free(self->all[i].time_ns);
+  free(self->all);
+  free(self->nodes);
+  free(self->shares);
+  free(self);
+}
+
+const qb_share *dispatch_share(const dispatch *self, size_t i)
+{
+  return &self->all[i].share;
+}
+
+const qb_placement *dispatch_placement(const dispatch *self)
+{
+  return &self->placement;
+}
+
+bool dispatch_has_room(const dispatch *self, size_t i)
+{
+  const node *n = &self->all[i];
+  const uint32_t instances = n->share.configuration.instances;
+  return n->share.batch && n->rounds_out < instances + 1 + instances / 4;
+}
+
+bool dispatch_is_last(const dispatch *self)
+{
+  return self->unassigned <= self->last_samples;
+}
+
+/* Time to do `samples` more, all instances at work. */
+static double time_for(const node *n, double samples)
+{
+  return samples / (n->rate_per_ns * n->speed);
+}
+
+/*
+ * Places what is left on nodes that are busy until they have done what they have. The last
+ * placement stands if there can be none.
+ */
+static void place_rest(dispatch *self, int64_t now_ns)
+{
+  const size_t count = self->params.node_count;
+  for (size_t i = 0; i < count; i++) {
+    node *n = &self->all[i];
+    self->nodes[i].speed = self->params.nodes[i].speed * n->speed;
+    self->nodes[i].ready_ns = n->free_ns > now_ns ? n->free_ns - now_ns : 0;
+    self->shares[i] = (qb_share)QB_SHARE_INIT;
+  }
+  if (!qb_place_job(self->nodes, count, self->unassigned, self->shares, NULL))
+    for (size_t i = 0; i < count; i++)
+      self->all[i].granted = self->all[i].share.batch ? self->shares[i].samples : 0;
+  self->placed = true;
+  self->since_placed = 0;
+}
+
+/* The next `most` or fewer samples one behind the other that nobody has. */
+static dispatch_round take(dispatch *self, uint32_t most)
+{
+  const bool *done = self->params.done;
+  while (done && self->next < self->params.samples && done[self->next])
+    self->next++;
+  dispatch_round round = {self->next, 0};
+  while (round.count < most && self->next < self->params.samples && !(done && done[self->next])) {
+    round.count++;
+    self->next++;
+  }
+  self->unassigned -= round.count;
+  return round;
+}
+
+/* How many samples a node should run next; 0: none just now. */
+static uint32_t samples_next(dispatch *self, size_t i, int64_t now_ns)
+{
+  node *n = &self->all[i];
+  const uint64_t batch = n->share.batch;
+  if (self->params.fixed_batch || !dispatch_is_last(self))
+    return (uint32_t)(batch < self->unassigned ? batch : self->unassigned);
+  if (!self->placed || self->since_placed > self->params.node_count / 16)
+    place_rest(self, now_ns);
+  if (!n->granted)
+    return 0;
+  /* Each instance its even part of what the node is to do, if that is less than a round. */
+  const uint64_t instances = n->share.configuration.instances;
+  const uint64_t each = (n->granted + instances - 1) / instances;
+  const uint64_t count = each < batch ? each : batch;
+  return (uint32_t)(count < self->unassigned ? count : self->unassigned);
+}
+
+bool dispatch_next(dispatch *self, size_t i, int64_t now_ns, dispatch_round *round)
+{
+  node *n = &self->all[i];
+  if (!dispatch_has_room(self, i) || !self->unassigned)
+    return false;
+  const uint32_t count = samples_next(self, i, now_ns);
+  if (!count)
+    return false;
+  *round = take(self, count);
+  n->granted -= n->granted < round->count ? n->granted : round->count;
+  n->outstanding += round->count;
+  n->rounds_out++;
+  if (n->free_ns < now_ns)
+    n->free_ns = now_ns;
+  n->free_ns += (int64_t)(n->time_ns[round->count] / n->share.configuration.instances / n->speed);
+  return true;
+}
+
+void dispatch_done(dispatch *self, size_t i, const dispatch_round *round, int64_t now_ns,
+                   int64_t took_ns)
+{
+  node *n = &self->all[i];
+  const double speed = n->time_ns[round->count] / (double)(took_ns > 0 ? took_ns : 1);
+  /* In logarithms, so that a round half and one twice as fast cancel out. */
+  n->speed = exp(MEMORY * log(n->speed) + (1 - MEMORY) * log(fmin(fmax(speed, 1e-3), 1e3)));
+  n->outstanding -= round->count;
+  n->rounds_out--;
+  n->samples += round->count;
+  n->rounds++;
+  self->done += round->count;
+  self->since_placed++;
+  /* The other instances are in the middle of a round, on average. */
+  const uint32_t instances = n->share.configuration.instances;
+  const double running = n->rounds_out < instances - 1 ? n->rounds_out : instances - 1;
+  const double left = (double)n->outstanding - 0.5 * running * n->share.batch;
+  n->free_ns = now_ns + (int64_t)time_for(n, left > 0 ? left : 0);
+}
+
+bool dispatch_complete(const dispatch *self)
+{
+  return self->done == self->params.samples;
+}
+
+uint64_t dispatch_samples_done(const dispatch *self)
+{
+  return self->done;
+}
+
+dispatch_report dispatch_report_of(const dispatch *self, size_t i)
+{
+  const node *n = &self->all[i];
+  return (dispatch_report){n->samples, n->rounds, n->speed, n->rate_per_ns * 1e9};
+}
