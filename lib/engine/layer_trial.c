@@ -9,11 +9,10 @@
 /* The first round is not timed: it touches the memory. */
 enum { ROUNDS = 4, MOST_STEPS = 3 };
 
-/* A primitive on memory of its own. */
+/* One of a candidate's primitives, on the trial's memory. */
 typedef struct step {
-  struct dnnl_primitive *primitive; /* owned if a change of layout */
-  bool owned;
-  void *data[QB__ARG_COUNT];
+  struct dnnl_primitive *primitive;
+  bool owned; /* a change of layout */
   struct dnnl_memory *memories[QB__ARG_COUNT];
 } step;
 
@@ -22,80 +21,114 @@ typedef struct candidate {
   step steps[MOST_STEPS];
 } candidate;
 
-static qb_status add_memory(const qb__planner *p, step *s, qb__argument argument,
-                            const qb__layout *layout)
+/* Memory that all candidates share: what is in it does not matter to how long they take. */
+typedef struct trial {
+  const qb__planner *planner;
+  const qb__operator *op;
+  size_t bytes[QB__ARG_COUNT]; /* the most that any candidate needs */
+  void *data[QB__ARG_COUNT];
+  bool borrowed_weights;
+  size_t count;
+  candidate *candidates;
+} trial;
+
+/* Memories get their address when all sizes are known. */
+static qb_status add_memory(trial *t, step *s, qb__argument argument, const qb__layout *layout)
 {
   const size_t bytes = qb__layout_bytes(layout);
-  float *data = qb__alloc_aligned(p->context, bytes + sizeof *data, QB__REGION_ALIGNMENT);
-  if (!data)
-    return QB_ERROR_NO_MEMORY;
-  s->data[argument] = data;
-  for (size_t i = 0; i < bytes / sizeof *data; i++)
-    data[i] = 0.01f; /* neither zero nor anything a product makes denormal */
-  return qb__memory_new(p->engine, layout, data, &s->memories[argument]);
+  if (bytes > t->bytes[argument])
+    t->bytes[argument] = bytes;
+  return qb__memory_new(t->planner->engine, layout, NULL, &s->memories[argument]);
 }
 
-static qb_status add_scratchpad(const qb__planner *p, step *s, size_t bytes)
+static qb_status add_row(trial *t, step *s, qb__argument argument, size_t elements)
 {
-  if (!bytes)
+  if (!elements)
     return QB_OK;
-  const qb__dims dims = {1, {(int64_t)(bytes + 3) / 4}};
+  const qb__dims dims = {1, {(int64_t)elements}};
   qb__layout *layout = NULL;
-  qb_status status = qb__layout_plain(p->context, &dims, &layout);
+  qb_status status = qb__layout_plain(t->planner->context, &dims, &layout);
   if (!status)
-    status = add_memory(p, s, QB__ARG_SCRATCHPAD, layout);
-  qb__layout_free(p->context, layout);
+    status = add_memory(t, s, argument, layout);
+  qb__layout_free(t->planner->context, layout);
   return status;
 }
 
-static qb_status add_change(const qb__planner *p, candidate *c, const qb__layout *from,
-                            const qb__layout *to)
+static qb_status add_change(trial *t, candidate *c, const qb__layout *from, const qb__layout *to)
 {
   if (qb__layout_equal(from, to))
     return QB_OK;
   step *s = &c->steps[c->step_count++];
   size_t scratchpad_bytes = 0;
   s->owned = true;
-  qb_status status = qb__reorder_new(p->engine, from, to, &s->primitive, &scratchpad_bytes);
+  qb_status status =
+      qb__reorder_new(t->planner->engine, from, to, &s->primitive, &scratchpad_bytes);
   if (!status)
-    status = add_memory(p, s, QB__ARG_SOURCE, from);
+    status = add_memory(t, s, QB__ARG_SOURCE, from);
   if (!status)
-    status = add_memory(p, s, QB__ARG_DESTINATION, to);
-  return status ? status : add_scratchpad(p, s, scratchpad_bytes);
+    status = add_memory(t, s, QB__ARG_DESTINATION, to);
+  return status ? status : add_row(t, s, QB__ARG_SCRATCHPAD, (scratchpad_bytes + 3) / 4);
 }
 
-static qb_status add_layer(const qb__planner *p, candidate *c, const qb__operator *op,
-                           const qb__made *made)
+static qb_status add_layer(trial *t, candidate *c, const qb__made *made)
 {
+  const qb__tensor *tensors = t->planner->graph->tensors;
   step *s = &c->steps[c->step_count++];
   s->primitive = made->primitive;
-  qb_status status = add_memory(p, s, QB__ARG_SOURCE, made->source);
+  qb_status status = add_memory(t, s, QB__ARG_SOURCE, made->source);
   if (!status)
-    status = add_memory(p, s, QB__ARG_WEIGHTS, made->weights);
+    status = add_memory(t, s, QB__ARG_WEIGHTS, made->weights);
   if (!status)
-    status = add_memory(p, s, QB__ARG_DESTINATION, made->destination);
-  if (!status && op->bias != QB__NONE) {
-    const qb__dims dims = {1, {(int64_t)p->graph->tensors[op->bias].elements}};
-    qb__layout *layout = NULL;
-    status = qb__layout_plain(p->context, &dims, &layout);
-    if (!status)
-      status = add_memory(p, s, QB__ARG_BIAS, layout);
-    qb__layout_free(p->context, layout);
-  }
-  return status ? status : add_scratchpad(p, s, made->scratchpad_bytes);
+    status = add_memory(t, s, QB__ARG_DESTINATION, made->destination);
+  if (!status && t->op->bias != QB__NONE)
+    status = add_row(t, s, QB__ARG_BIAS, tensors[t->op->bias].elements);
+  return status ? status : add_row(t, s, QB__ARG_SCRATCHPAD, (made->scratchpad_bytes + 3) / 4);
 }
 
-static void clear(const qb__planner *p, candidate *c)
+/* The model's own weights serve where they are large enough: there may be much of them. */
+static qb_status take_memory(trial *t)
 {
-  for (size_t i = 0; i < c->step_count; i++) {
-    step *s = &c->steps[i];
-    for (int a = 0; a < QB__ARG_COUNT; a++) {
-      qb__memory_free(s->memories[a]);
-      qb__free(p->context, s->data[a]);
+  const qb_context *context = t->planner->context;
+  const qb__tensor *weights = &t->planner->graph->tensors[t->op->weights];
+  for (int a = 0; a < QB__ARG_COUNT; a++) {
+    if (!t->bytes[a])
+      continue;
+    if (a == QB__ARG_WEIGHTS && t->bytes[a] <= weights->elements * sizeof(float)) {
+      t->data[a] = weights->constant;
+      t->borrowed_weights = true;
+      continue;
     }
-    if (s->owned)
-      qb__primitive_free(s->primitive);
+    float *values = qb__alloc_aligned(context, t->bytes[a], QB__REGION_ALIGNMENT);
+    if (!values)
+      return QB_ERROR_NO_MEMORY;
+    for (size_t i = 0; i < t->bytes[a] / sizeof *values; i++)
+      values[i] = 0.01f; /* neither zero nor anything a product makes denormal */
+    t->data[a] = values;
   }
+  qb_status status = QB_OK;
+  for (size_t c = 0; c < t->count; c++)
+    for (size_t i = 0; i < t->candidates[c].step_count; i++)
+      for (int a = 0; a < QB__ARG_COUNT && !status; a++)
+        if (t->candidates[c].steps[i].memories[a])
+          status = qb__memory_set(t->candidates[c].steps[i].memories[a], t->data[a]);
+  return status;
+}
+
+static void clear(trial *t)
+{
+  const qb_context *context = t->planner->context;
+  for (size_t c = 0; t->candidates && c < t->count; c++)
+    for (size_t i = 0; i < t->candidates[c].step_count; i++) {
+      step *s = &t->candidates[c].steps[i];
+      for (int a = 0; a < QB__ARG_COUNT; a++)
+        qb__memory_free(s->memories[a]);
+      if (s->owned)
+        qb__primitive_free(s->primitive);
+    }
+  for (int a = 0; a < QB__ARG_COUNT; a++)
+    if (a != QB__ARG_WEIGHTS || !t->borrowed_weights)
+      qb__free(context, t->data[a]);
+  qb__free(context, t->candidates);
 }
 
 static qb_status run(const qb__planner *p, const candidate *c)
@@ -126,21 +159,21 @@ static qb_status time_all(const qb__planner *p, const candidate *candidates, siz
 qb_status qb__layer_trial(const qb__planner *p, const qb__operator *op, const qb__layout *have,
                           const qb__layout *addend, const qb__made *made, size_t count, int64_t *ns)
 {
-  candidate *candidates = qb__calloc(p->context, count, sizeof *candidates);
-  if (!candidates)
-    return QB_ERROR_NO_MEMORY;
-  qb_status status = QB_OK;
+  trial t = {.planner = p, .op = op, .count = count};
+  t.candidates = qb__calloc(p->context, count, sizeof *t.candidates);
+  qb_status status = t.candidates ? QB_OK : QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < count && !status; i++) {
-    status = add_change(p, &candidates[i], have, made[i].source);
+    candidate *c = &t.candidates[i];
+    status = add_change(&t, c, have, made[i].source);
     if (!status && addend)
-      status = add_change(p, &candidates[i], addend, made[i].destination);
+      status = add_change(&t, c, addend, made[i].destination);
     if (!status)
-      status = add_layer(p, &candidates[i], op, &made[i]);
+      status = add_layer(&t, c, &made[i]);
   }
   if (!status)
-    status = time_all(p, candidates, count, ns);
-  for (size_t i = 0; i < count; i++)
-    clear(p, &candidates[i]);
-  qb__free(p->context, candidates);
+    status = take_memory(&t);
+  if (!status)
+    status = time_all(p, t.candidates, count, ns);
+  clear(&t);
   return status;
 }

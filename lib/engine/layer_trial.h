@@ -8,7 +8,7 @@
 /*
  * The least time of each of `count` primitives over a few rounds, with the changes of layout that an
  * input lying as `have` and an addend lying as `addend` (or NULL) need for it. On the calling
- * thread's team and memory of its own.
+ * thread's team.
  */
 qb_status qb__layer_trial(const qb__planner *p, const qb__operator *op, const qb__layout *have,
                           const qb__layout *addend, const qb__made *made, size_t count,
