@@ -535,6 +535,20 @@ def plan_refuses_what_does_not_fit():
 
 
 @test
+def show_an_onnx_file():
+    path = FIXTURES.parent / "fuzz" / "corpus" / "onnx" / "images.onnx"
+    result = run("show", path, "--json")
+    if "without ONNX" in result.err:
+        return
+    expect(result.code == 0, "not shown", result)
+    shown = json.loads(result.out)
+    expect(shown["model"] == "images.onnx", "other name", shown)
+    expect("convolution+clip" in [o["kind"] for o in shown["operators"]], "not fused", shown)
+    missing = run("profile", FOLDER / "none.onnx", "-o", FOLDER / "none.json")
+    expect(missing.code == 1 and "none.onnx" in missing.err and not missing.out, "no error", missing)
+
+
+@test
 def show_profile_and_models():
     for path in PROFILE, RESNET:
         shown, stored = done_json("show", path), json.loads(path.read_text())
