@@ -15,7 +15,7 @@ typedef enum qb_source {
   QB_SOURCE_MEASURED = 1,     /**< this point was measured */
   QB_SOURCE_INTERPOLATED = 2, /**< between measured batch sizes of the same configuration */
   QB_SOURCE_EXTRAPOLATED = 3, /**< outside the measured batch sizes of the same configuration */
-  QB_SOURCE_TRANSFERRED = 4   /**< from another configuration, by its compute power and bandwidth */
+  QB_SOURCE_TRANSFERRED = 4 /**< from another configuration, node or instruction set, by c and m */
 } qb_source;
 
 /** @return "measured" and so on; "unknown" for a number that is none. Thread-safety: safe. */
@@ -46,12 +46,16 @@ typedef struct qb_latency_estimate {
   double compute_flops;    /**< c: of the threads of one instance, all instances running */
   uint64_t memory_bytes;   /**< of all instances together, weights included */
   qb_bound bound;
+  double memory_share; /**< part of the roofline's time that waits for memory, 0..1 */
+  double thread_flops; /**< what a thread sustained when it was profiled; 0: not known. Now that a
+                            thread sustains f, T is T * (memory_share + (1 - memory_share) *
+                            thread_flops / f) */
 } qb_latency_estimate;
 
 #define QB_LATENCY_ESTIMATE_INIT                                                                   \
   {                                                                                                \
     sizeof(qb_latency_estimate), QB_CONFIGURATION_INIT, 0, QB_SOURCE_MEASURED, 0, 0, 0, 0, 0, 0,   \
-        0, 0, QB_BOUND_UNKNOWN                                                                     \
+        0, 0, QB_BOUND_UNKNOWN, 0, 0                                                               \
   }
 
 /**
@@ -59,8 +63,8 @@ typedef struct qb_latency_estimate {
  *
  * Between measured batch sizes log(time per sample) is interpolated over log(batch), kept within
  * what a round may do: a larger batch never takes less time in all. Beyond them the last time per
- * sample is kept and the interval widens. A configuration that was not measured gets the density of
- * the nearest one and its own compute power, with a wide interval.
+ * sample is kept and the interval widens. A configuration that was not measured gets the time of
+ * the nearest one, scaled by the rooflines of the two operator by operator, with a wide interval.
  *
  * @param configuration NULL: the profile's with the highest throughput
  * @param batch 1..QB_MAX_BATCH
@@ -70,6 +74,23 @@ typedef struct qb_latency_estimate {
  */
 QB_API qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configuration,
                              uint32_t batch, qb_latency_estimate *estimate);
+
+/**
+ * Estimates a round on a node, or with an instruction set, that the profile is not of.
+ *
+ * c and m of the node, from a file of qb_node_save() made there, are enough. What a round takes
+ * beyond the roofline of its operators is carried over from the profile; the roofline is the
+ * node's. Kernels for another instruction set may be better or worse ones than those profiled,
+ * which no figure of the node tells: hence the wide interval.
+ *
+ * @param node NULL: the profile's own
+ * @param isa the best instruction set that the engine is to use; QB_ISA_BEST: all the node has
+ * @return as qb_estimate(); QB_ERROR_NOT_FOUND (the node's compute power was not measured)
+ * Thread-safety: safe. Takes no lock and allocates nothing.
+ */
+QB_API qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa isa,
+                                const qb_configuration *configuration, uint32_t batch,
+                                qb_latency_estimate *estimate);
 
 QB_END_DECLS
 

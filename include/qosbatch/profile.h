@@ -171,11 +171,14 @@ typedef struct qb_profile_point {
   int64_t prepare_ns;    /**< time to make this batch size ready */
   uint64_t memory_bytes; /**< of all instances together, weights included */
   bool disturbed;        /**< visits disagree or the yardstick was slow: the time is uncertain */
+  /** FLOP/s that a thread sustained beside the visits of this configuration, by the yardstick; 0: not
+   * known. It moves by several percent with the processor's frequency, and times with it. */
+  double thread_flops;
 } qb_profile_point;
 
 #define QB_PROFILE_POINT_INIT                                                                      \
   {                                                                                                \
-    sizeof(qb_profile_point), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, false              \
+    sizeof(qb_profile_point), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0           \
   }
 
 /**

@@ -11,6 +11,7 @@
 #include <qosbatch/estimate.h>
 #include <qosbatch/export.h>
 #include <qosbatch/fleet.h>
+#include <qosbatch/mitigate.h>
 #include <qosbatch/model.h>
 #include <qosbatch/node.h>
 #include <qosbatch/optimize.h>

@@ -150,7 +150,7 @@ static qb__curve_value below_first(const qb_profile_point *points, size_t count,
   return value;
 }
 
-qb__curve_value qb__curve_at(const qb_profile_point *points, size_t count, uint32_t batch)
+static qb__curve_value value_at(const qb_profile_point *points, size_t count, uint32_t batch)
 {
   if (batch < points[0].batch)
     return below_first(points, count, batch);
@@ -161,4 +161,11 @@ qb__curve_value qb__curve_at(const qb_profile_point *points, size_t count, uint3
     k++;
   return points[k].batch == batch ? at_point(points, count, k)
                                   : interpolated(points, count, k, batch);
+}
+
+qb__curve_value qb__curve_at(const qb_profile_point *points, size_t count, uint32_t batch)
+{
+  qb__curve_value value = value_at(points, count, batch);
+  value.thread_flops = points[0].thread_flops; /* the same for all of a configuration */
+  return value;
 }

@@ -10,7 +10,8 @@ typedef struct qb__curve_value {
   double low_ns, high_ns; /* 95 % interval */
   double p95_ns;
   double memory_bytes;
-  qb_source source; /* never QB_SOURCE_TRANSFERRED */
+  double thread_flops; /* beside the points; 0: not known */
+  qb_source source;    /* never QB_SOURCE_TRANSFERRED */
 } qb__curve_value;
 
 /* `points` are those of one configuration by rising batch, `count` >= 1; `batch` >= 1. */

@@ -5,12 +5,16 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "estimate/curve.h"
-#include "profile/profile_impl.h"
+#include "estimate/density.h"
 
 #include <math.h>
+#include <string.h>
 
-/* 95 % half-width of a time carried over from another configuration, as a logarithm. */
-static const double TRANSFERRED = 0.25;
+/*
+ * 95 % half-widths of a time carried over, as logarithms: to other threads and instances of the
+ * same cores, and to other cores or instruction sets, whose kernels may be better or worse ones.
+ */
+static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.30;
 
 const char *qb_source_name(qb_source source)
 {
@@ -89,86 +93,132 @@ static const qb_profile_point *nearest_curve(const qb_profile *profile,
 }
 
 /*
- * c and m of one instance while all of them run; what was not measured is 1 FLOP/s, so that p is
- * defined on every node, and 0 B/s.
+ * The instruction set that an engine's kernels use where `isa` is the best there is. oneDNN has
+ * kernels for SSE4.1, AVX2 and AVX-512: a convolution limited to AVX runs those for SSE4.1.
  */
-static void instance_share(const qb_node *node, const qb_configuration *k, double *flops,
-                           double *bytes_per_s)
+static qb_isa isa_of_kernels(const qb_profile *profile, const qb_node *node, qb_isa isa)
+{
+  qb_node_info info = QB_NODE_INFO_INIT;
+  if (qb_node_get_info(node, &info))
+    return isa;
+  const qb_isa use = isa == QB_ISA_BEST || isa > info.isa ? info.isa : isa;
+  return use == QB_ISA_AVX && !strncmp(profile->info.engine, "oneDNN", 6) ? QB_ISA_SSE41 : use;
+}
+
+/* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
+static qb__power instance_share(const qb_node *node, qb_isa isa, const qb_configuration *k)
 {
   const uint64_t all = (uint64_t)k->instances * k->threads;
   const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
-  if (qb_node_compute_flops(node, threads, QB_ISA_BEST, flops))
-    *flops = k->instances;
-  if (qb_node_bandwidth(node, threads, bytes_per_s))
-    *bytes_per_s = 0;
-  *flops /= k->instances;
-  *bytes_per_s /= k->instances;
+  qb__power power;
+  if (qb_node_compute_flops(node, threads, isa, &power.flops))
+    power.flops = k->instances;
+  if (qb_node_bandwidth(node, threads, &power.bytes_per_s))
+    power.bytes_per_s = 0;
+  power.flops /= k->instances;
+  power.bytes_per_s /= k->instances;
+  return power;
 }
 
-/* The larger part of the roofline (Williams, Waterman and Patterson, CACM 52(4), 2009). */
-static qb_bound find_bound(const qb_profile *profile, uint32_t batch, double flops,
-                           double bytes_per_s)
+/*
+ * Carries a time over: what it is above the roofline is the engine's and the network's, and stays;
+ * the roofline is that of the asked configuration. Where the work is not known, c alone tells.
+ */
+static void carry_over(const qb_profile *profile, uint32_t batch, const qb__power *from,
+                       const qb__power *to, double uncertainty, qb__curve_value *value)
 {
-  const double work = profile->info.flops_per_sample * batch;
-  const double bytes = (double)profile->info.weight_bytes + profile->bytes_per_sample * batch;
-  if (!(work > 0) || !(bytes > 0) || !(bytes_per_s > 0) || flops <= 1)
-    return QB_BOUND_UNKNOWN;
-  return work / flops >= bytes / bytes_per_s ? QB_BOUND_COMPUTE : QB_BOUND_MEMORY;
+  const double there_s = qb__roofline_of(profile, batch, from).time_s;
+  const double here_s = qb__roofline_of(profile, batch, to).time_s;
+  const double ratio = there_s > 0 ? here_s / there_s : from->flops / to->flops;
+  const double below = log(value->latency_ns / value->low_ns);
+  const double above = log(value->high_ns / value->latency_ns);
+  value->latency_ns *= ratio;
+  value->p95_ns *= ratio;
+  value->low_ns = value->latency_ns * exp(-hypot(below, uncertainty));
+  value->high_ns = value->latency_ns * exp(hypot(above, uncertainty));
+  value->source = QB_SOURCE_TRANSFERRED;
+}
+
+static qb_status check_arguments(const qb_profile *profile, const qb_configuration *configuration,
+                                 uint32_t batch, const qb_latency_estimate *estimate,
+                                 qb_configuration *k)
+{
+  if (!profile)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
+  qb_status status = qb__struct_check_out(estimate, sizeof *estimate, "qb_latency_estimate");
+  if (!status && configuration)
+    status = qb__struct_in(k, sizeof *k, sizeof *k, configuration, "qb_configuration");
+  else if (!status)
+    *k = best_configuration(profile);
+  if (status)
+    return status;
+  if (batch < 1 || batch > QB_MAX_BATCH)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batch %u is outside 1..%u", batch, QB_MAX_BATCH);
+  if (k->instances < 1 || k->instances > 65536 || k->threads < 1 || k->threads > 65536)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..65536",
+                    k->instances, k->threads);
+  return QB_OK;
+}
+
+qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa isa,
+                         const qb_configuration *configuration, uint32_t batch,
+                         qb_latency_estimate *estimate)
+{
+  qb_configuration k = QB_CONFIGURATION_INIT;
+  const qb_status status = check_arguments(profile, configuration, batch, estimate, &k);
+  if (status)
+    return status;
+  const qb_node *here = node ? node : profile->node;
+  const qb_isa isa_there = isa_of_kernels(profile, profile->node, QB_ISA_BEST);
+  const qb_isa isa_here = isa_of_kernels(profile, here, isa);
+  double ignored;
+  const bool same_cores = here == profile->node && isa_here == isa_there;
+  if (!same_cores && qb_node_compute_flops(here, 1, isa_here, &ignored))
+    return qb__fail(QB_ERROR_NOT_FOUND,
+                    "the node's compute power with %s was not measured; measure it there with "
+                    "qb_node_detect()",
+                    qb_isa_name(isa_here));
+
+  const qb__power power = instance_share(here, isa_here, &k);
+  size_t count;
+  const qb_profile_point *points = qb__profile_curve(profile, k.instances, k.threads, &count);
+  const bool measured = count > 0 && same_cores;
+  if (!count)
+    points = nearest_curve(profile, &k, &count);
+  qb__curve_value value = qb__curve_at(points, count, batch);
+  if (!measured) {
+    const qb__power from = instance_share(profile->node, isa_there, &points->configuration);
+    carry_over(profile, batch, &from, &power, same_cores ? OTHER_CONFIGURATION : OTHER_CORES,
+               &value);
+  }
+  const double work = profile->info.flops_per_sample > 0 ? profile->info.flops_per_sample : 1;
+  const qb__roofline roof = qb__roofline_of(profile, batch, &power);
+  const double memory_share = roof.time_s > 0 ? roof.memory_s / roof.time_s : 0;
+  const bool bound_known = roof.time_s > 0 && power.bytes_per_s > 0 && power.flops > 1;
+  const qb_latency_estimate found = {
+      .size = sizeof found,
+      .configuration = k,
+      .batch = batch,
+      .source = value.source,
+      .latency_ns = qb__clamp_i64(value.latency_ns),
+      .low_ns = qb__clamp_i64(value.low_ns),
+      .high_ns = qb__clamp_i64(value.high_ns),
+      .p95_ns = qb__clamp_i64(value.p95_ns),
+      .throughput_per_s = (double)k.instances * batch / value.latency_ns * 1e9,
+      .density = value.latency_ns * 1e-9 * power.flops / (batch * work),
+      .compute_flops = power.flops,
+      .memory_bytes = (uint64_t)fmax(value.memory_bytes, 0),
+      .bound = !bound_known         ? QB_BOUND_UNKNOWN
+               : memory_share > 0.5 ? QB_BOUND_MEMORY
+                                    : QB_BOUND_COMPUTE,
+      .memory_share = memory_share,
+      .thread_flops = value.thread_flops};
+  qb__struct_out(estimate, &found, sizeof found);
+  return QB_OK;
 }
 
 qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configuration,
                       uint32_t batch, qb_latency_estimate *estimate)
 {
-  if (!profile)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
-  qb_status status = qb__struct_check_out(estimate, sizeof *estimate, "qb_latency_estimate");
-  qb_configuration k = QB_CONFIGURATION_INIT;
-  if (!status && configuration)
-    status = qb__struct_in(&k, sizeof k, sizeof k, configuration, "qb_configuration");
-  else if (!status)
-    k = best_configuration(profile);
-  if (status)
-    return status;
-  if (batch < 1 || batch > QB_MAX_BATCH)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batch %u is outside 1..%u", batch, QB_MAX_BATCH);
-  if (k.instances < 1 || k.instances > 65536 || k.threads < 1 || k.threads > 65536)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..65536",
-                    k.instances, k.threads);
-
-  double flops, bytes_per_s;
-  instance_share(profile->node, &k, &flops, &bytes_per_s);
-  size_t count;
-  const qb_profile_point *points = qb__profile_curve(profile, k.instances, k.threads, &count);
-  const bool measured = count > 0;
-  if (!measured)
-    points = nearest_curve(profile, &k, &count);
-  qb__curve_value value = qb__curve_at(points, count, batch);
-  if (!measured) {
-    /* The density is carried over, so times go with the compute power: T' = T * c / c'. */
-    double from_flops, ignored;
-    instance_share(profile->node, &points->configuration, &from_flops, &ignored);
-    const double ratio = from_flops / flops;
-    value.latency_ns *= ratio;
-    value.p95_ns *= ratio;
-    value.low_ns *= ratio * exp(-TRANSFERRED);
-    value.high_ns *= ratio * exp(TRANSFERRED);
-    value.source = QB_SOURCE_TRANSFERRED;
-  }
-  const double work = profile->info.flops_per_sample > 0 ? profile->info.flops_per_sample : 1;
-  const qb_latency_estimate found = {.size = sizeof found,
-                                     .configuration = k,
-                                     .batch = batch,
-                                     .source = value.source,
-                                     .latency_ns = qb__clamp_i64(value.latency_ns),
-                                     .low_ns = qb__clamp_i64(value.low_ns),
-                                     .high_ns = qb__clamp_i64(value.high_ns),
-                                     .p95_ns = qb__clamp_i64(value.p95_ns),
-                                     .throughput_per_s =
-                                         (double)k.instances * batch / value.latency_ns * 1e9,
-                                     .density = value.latency_ns * 1e-9 * flops / (batch * work),
-                                     .compute_flops = flops,
-                                     .memory_bytes = (uint64_t)fmax(value.memory_bytes, 0),
-                                     .bound = find_bound(profile, batch, flops, bytes_per_s)};
-  qb__struct_out(estimate, &found, sizeof found);
-  return QB_OK;
+  return qb_estimate_on(profile, NULL, QB_ISA_BEST, configuration, batch, estimate);
 }

@@ -276,6 +276,7 @@ static qb_status make_profile(qb_context *context, const reader *r,
   qb_profile_point *points = NULL;
   size_t count;
   qb_node *node = NULL;
+  qb_profile *result = NULL;
   qb_status status = make_points(context, r, &points, &count);
   if (!status && params->node)
     node = qb_node_ref(params->node);
@@ -300,8 +301,14 @@ static qb_status make_profile(qb_context *context, const reader *r,
         info.measure_ns = (int64_t)MOST_NS;
     status =
         qb__profile_new(context, node, &info, params->model ? params->model->bytes_per_sample : 0,
-                        points, count, profile);
+                        points, count, &result);
+    if (!status && params->model)
+      status = qb__profile_take_operators(result, params->model);
   }
+  if (status)
+    qb_profile_unref(result);
+  else
+    *profile = result;
   qb_node_unref(node);
   qb__free(context, points);
   return status;

@@ -104,6 +104,41 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
   return status;
 }
 
+qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work *operators,
+                                    size_t count)
+{
+  qb__operator_work *copy = qb__calloc(profile->context, count, sizeof *copy);
+  if (!copy)
+    return QB_ERROR_NO_MEMORY;
+  if (count)
+    memcpy(copy, operators, count * sizeof *copy);
+  qb__free(profile->context, profile->operators);
+  profile->operators = copy;
+  profile->operator_count = count;
+  return QB_OK;
+}
+
+qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model)
+{
+  qb_model_info info = QB_MODEL_INFO_INIT;
+  qb_status status = qb_model_get_info(model, &info);
+  if (status)
+    return status;
+  qb__operator_work *work = qb__calloc(profile->context, info.operators, sizeof *work);
+  if (!work)
+    return QB_ERROR_NO_MEMORY;
+  for (uint32_t i = 0; i < info.operators && !status; i++) {
+    qb_operator_info op = QB_OPERATOR_INFO_INIT;
+    status = qb_model_get_operator(model, i, &op);
+    work[i] = (qb__operator_work){op.flops_per_sample, (double)op.bytes_per_sample,
+                                  (double)op.weight_bytes};
+  }
+  if (!status)
+    status = qb__profile_set_operators(profile, work, info.operators);
+  qb__free(profile->context, work);
+  return status;
+}
+
 const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
                                           uint32_t threads, size_t *count)
 {
@@ -206,6 +241,7 @@ void qb_profile_unref(qb_profile *profile)
   qb__free(context, profile->info.model);
   qb__free(context, profile->info.engine);
   qb__free(context, profile->info.library);
+  qb__free(context, profile->operators);
   qb__free(context, profile->points);
   qb__free(context, profile);
   qb_context_unref(context);

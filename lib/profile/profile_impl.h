@@ -7,12 +7,21 @@
 
 #include <qosbatch/profile.h>
 
+/* What an operator of the network does, for the roofline of each. */
+typedef struct qb__operator_work {
+  double flops_per_sample;
+  double bytes_per_sample; /* activations read and written */
+  double weight_bytes;     /* read once a round */
+} qb__operator_work;
+
 struct qb_profile {
   qb__refcount references;
   qb_context *context;
   qb_node *node;
   qb_profile_info info;    /* its strings are owned */
   double bytes_per_sample; /* activations read and written, for the roofline */
+  size_t operator_count;   /* 0: not known */
+  qb__operator_work *operators;
   size_t point_count;
   qb_profile_point *points; /* ordered by instances, threads, batch; no two alike */
 };
@@ -29,6 +38,13 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
 /* As qb_profile_load(), of JSON that is in memory already; `path` stands in messages only. */
 qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
                             qb_profile **profile);
+
+/* Before anybody else sees the profile; `operators` is copied. */
+qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work *operators,
+                                    size_t count);
+
+/* Those of a model; a workload has none. */
+qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model);
 
 /* The points of one configuration, by rising batch: *count of them from the one returned. */
 const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,

@@ -8,21 +8,38 @@
 #include "profile/profile_impl.h"
 
 static const char FORMAT[] = "qosbatch-profile";
-enum { VERSION = 1, LARGEST_FILE = 64 << 20, MOST_POINTS = 100000 };
+enum { VERSION = 1, LARGEST_FILE = 64 << 20, MOST_POINTS = 100000, MOST_OPERATORS = 100000 };
 
 static const int64_t MOST_NS = INT64_C(1) << 56; /* two years */
 static const int64_t MOST_BYTES = INT64_C(1) << 52;
 
 static json_t *point_to_json(const qb_profile_point *p)
 {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "instances",
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}", "instances",
                    (json_int_t)p->configuration.instances, "threads",
                    (json_int_t)p->configuration.threads, "batch", (json_int_t)p->batch, "visits",
                    (json_int_t)p->visits, "set_aside", (json_int_t)p->set_aside, "latency_ns",
                    (json_int_t)p->latency_ns, "low_ns", (json_int_t)p->low_ns, "high_ns",
                    (json_int_t)p->high_ns, "p95_ns", (json_int_t)p->p95_ns, "prepare_ns",
                    (json_int_t)p->prepare_ns, "memory_bytes", (json_int_t)p->memory_bytes,
-                   "disturbed", p->disturbed);
+                   "disturbed", p->disturbed, "thread_flops", p->thread_flops);
+}
+
+static json_t *operator_to_json(const qb__operator_work *o)
+{
+  return json_pack("{s:f, s:f, s:f}", "flops_per_sample", o->flops_per_sample, "bytes_per_sample",
+                   o->bytes_per_sample, "weight_bytes", o->weight_bytes);
+}
+
+/* Appends to an array that is NULL once something failed. */
+static void append(json_t **array, json_t *value)
+{
+  if (*array && json_array_append_new(*array, value)) {
+    json_decref(*array);
+    *array = NULL;
+  } else if (!*array) {
+    json_decref(value);
+  }
 }
 
 qb_status qb_profile_save(const qb_profile *profile, const char *path)
@@ -31,18 +48,18 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "path" : "profile");
   const qb_profile_info *i = &profile->info;
   json_t *points = json_array();
-  for (size_t p = 0; points && p < profile->point_count; p++)
-    if (json_array_append_new(points, point_to_json(&profile->points[p]))) {
-      json_decref(points);
-      points = NULL;
-    }
+  for (size_t p = 0; p < profile->point_count; p++)
+    append(&points, point_to_json(&profile->points[p]));
+  json_t *operators = json_array();
+  for (size_t o = 0; o < profile->operator_count; o++)
+    append(&operators, operator_to_json(&profile->operators[o]));
   json_t *root = json_pack(
-      "{s:s, s:i, s:s, s:s, s:s, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o}", "format", FORMAT,
+      "{s:s, s:i, s:s, s:s, s:s, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o, s:o}", "format", FORMAT,
       "version", VERSION, "library", i->library, "engine", i->engine, "model", i->model,
       "created_unix_s", (json_int_t)i->created_unix_s, "flops_per_sample", i->flops_per_sample,
       "bytes_per_sample", profile->bytes_per_sample, "weight_bytes", (json_int_t)i->weight_bytes,
       "measure_ns", (json_int_t)i->measure_ns, "prepare_ns", (json_int_t)i->prepare_ns, "node",
-      qb__node_to_json(profile->node), "points", points);
+      qb__node_to_json(profile->node), "operators", operators, "points", points);
   return qb__json_save(profile->context, path, root);
 }
 
@@ -62,6 +79,15 @@ static void point_from_json(qb__json *at, qb_profile_point *p)
   p->prepare_ns = qb__json_int(at, "prepare_ns", 0, MOST_NS);
   p->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 0, MOST_BYTES);
   p->disturbed = qb__json_bool(at, "disturbed");
+  p->thread_flops = qb__json_double(at, "thread_flops", 0, 1e18);
+  qb__json_end(at);
+}
+
+static void operator_from_json(qb__json *at, qb__operator_work *o)
+{
+  o->flops_per_sample = qb__json_double(at, "flops_per_sample", 0, 1e18);
+  o->bytes_per_sample = qb__json_double(at, "bytes_per_sample", 0, 1e18);
+  o->weight_bytes = qb__json_double(at, "weight_bytes", 0, 1e18);
   qb__json_end(at);
 }
 
@@ -78,21 +104,30 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   info.measure_ns = qb__json_int(root, "measure_ns", 0, MOST_NS);
   info.prepare_ns = qb__json_int(root, "prepare_ns", 0, MOST_NS);
 
-  qb__json at, array;
+  qb__json at, array, operator_array;
   qb_node *node = NULL;
   qb_profile_point *points = NULL;
+  qb__operator_work *operators = NULL;
+  qb_profile *made = NULL;
   qb__json_object(root, "node", &at);
   qb_status status =
       root->file->status ? root->file->status : qb__node_from_json(context, &at, &node);
+  const size_t operator_count =
+      qb__json_array(root, "operators", 0, MOST_OPERATORS, &operator_array);
   const size_t count = qb__json_array(root, "points", 1, MOST_POINTS, &array);
   qb__json_end(root);
   status = root->file->status;
   if (status)
     goto done;
   points = qb__calloc(context, count, sizeof *points);
-  if (!points) {
+  operators = qb__calloc(context, operator_count, sizeof *operators);
+  if (!points || !operators) {
     status = QB_ERROR_NO_MEMORY;
     goto done;
+  }
+  for (size_t i = 0; i < operator_count && !root->file->status; i++) {
+    qb__json_element(&operator_array, i, &at);
+    operator_from_json(&at, &operators[i]);
   }
   for (size_t i = 0; i < count && !root->file->status; i++) {
     qb__json_element(&array, i, &at);
@@ -100,11 +135,17 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   }
   status = root->file->status;
   if (!status) {
-    status = qb__profile_new(context, node, &info, bytes_per_sample, points, count, profile);
+    status = qb__profile_new(context, node, &info, bytes_per_sample, points, count, &made);
     if (status == QB_ERROR_INVALID_ARGUMENT)
       status = qb__fail_within(QB_ERROR_FORMAT, "%s: $.points", root->file->path);
   }
+  if (!status)
+    status = qb__profile_set_operators(made, operators, operator_count);
+  if (!status)
+    *profile = qb_profile_ref(made);
 done:
+  qb_profile_unref(made);
+  qb__free(context, operators);
   qb__free(context, points);
   qb_node_unref(node);
   return status;

@@ -51,8 +51,7 @@ static qb_status run_round(const visit_task *task, uint32_t instance, qb_operato
   const qb__sampler *s = task->sampler;
   return engine->type->run(
       engine, instance, task->batch, (const void *const *)s->inputs,
-      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL,
-      times);
+      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, times);
 }
 
 /* What the operators do not account for, or all of the round if there are none, is the first's. */
@@ -170,10 +169,10 @@ qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampl
   self->part_ns = qb__calloc(context, rounds, self->parts * sizeof *self->part_ns);
   if (!session->model->is_workload)
     self->times = qb__calloc(context, self->instances, self->parts * sizeof *self->times);
-  qb_status status = self->flops && self->round_ns && self->part_ns &&
-                             (self->times || session->model->is_workload)
-                         ? QB_OK
-                         : QB_ERROR_NO_MEMORY;
+  qb_status status =
+      self->flops && self->round_ns && self->part_ns && (self->times || session->model->is_workload)
+          ? QB_OK
+          : QB_ERROR_NO_MEMORY;
   if (!status && !session->model->is_workload)
     status = take_tensors(self, largest_batch);
   if (status)

@@ -7,6 +7,7 @@
 #include "model/model_impl.h"
 #include "profile/profile_impl.h"
 #include "profile/record.h"
+#include "profile/statistics.h"
 
 #include <qosbatch/session.h>
 #include <qosbatch/version.h>
@@ -348,6 +349,25 @@ static qb_status run_session(sweep *s, curve *c, bool first)
   return status;
 }
 
+/* The upper quartile of the yardsticks of a configuration: bursts only ever slow them. */
+static qb_status yardstick_level(const sweep *s, const curve *c, double *flops)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < c->count; i++)
+    count += c->records[i].visit_count;
+  int64_t *seen = qb__calloc(s->context, count, sizeof *seen);
+  if (!seen)
+    return QB_ERROR_NO_MEMORY;
+  count = 0;
+  for (size_t i = 0; i < c->count; i++)
+    for (size_t v = 0; v < c->records[i].visit_count; v++)
+      seen[count++] = (int64_t)c->records[i].visits[v].flops;
+  qb__sort_ns(seen, count);
+  *flops = (double)qb__quantile_ns(seen, count, 0.75);
+  qb__free(s->context, seen);
+  return QB_OK;
+}
+
 static qb_status make_profile(sweep *s, qb_profile **profile)
 {
   size_t count = 0;
@@ -358,12 +378,17 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
     return QB_ERROR_NO_MEMORY;
   qb_status status = QB_OK;
   size_t made = 0;
-  for (size_t k = 0; k < s->curve_count; k++)
+  for (size_t k = 0; k < s->curve_count && !status; k++) {
+    double flops = 0;
+    status = yardstick_level(s, &s->curves[k], &flops);
     for (size_t b = 0; b < s->curves[k].count && !status; b++) {
       qb__record *record = &s->curves[k].records[b];
+      record->point.thread_flops = flops;
       status = qb__record_finish(s->context, record, s->curves[k].thread_flops);
       points[made++] = record->point;
     }
+  }
+  qb_profile *result = NULL;
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   info.model = s->model->info.name;
   info.engine = s->model->is_workload ? "workload" : qb_engine_version();
@@ -375,7 +400,13 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
   info.weight_bytes = s->weight_bytes;
   if (!status)
     status = qb__profile_new(s->context, s->node, &info, s->model->bytes_per_sample, points, count,
-                             profile);
+                             &result);
+  if (!status)
+    status = qb__profile_take_operators(result, s->model);
+  if (status)
+    qb_profile_unref(result);
+  else
+    *profile = result;
   qb__free(s->context, points);
   return status;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/density.h"
 #include "estimate/estimate.h"
+#include "node/node_impl.h"
 #include "profile/profile_impl.h"
 #include "support/random_profile.h"
 #include "support/unit.h"
@@ -77,8 +79,8 @@ static void test_transfer(void **state)
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
   assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_OK);
   assert_int_equal(e.source, QB_SOURCE_TRANSFERRED);
-  assert_true((double)e.high_ns / (double)e.latency_ns > 1.25);
-  assert_true((double)e.low_ns / (double)e.latency_ns < 0.8);
+  assert_true((double)e.high_ns / (double)e.latency_ns > 1.12);
+  assert_true((double)e.low_ns / (double)e.latency_ns < 0.89);
   bool same_density = false;
   for (size_t c = 0; c < qb__configuration_count(profile); c++) {
     qb__configuration_at(profile, c, &measured, &max_batch);
@@ -90,6 +92,59 @@ static void test_transfer(void **state)
   k.instances = k.threads = 65536; /* their product is more than 32 bits hold */
   assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_OK);
   assert_true(fabs(e.compute_flops / (4e11 / 65536) - 1) < 1e-9);
+  qb_profile_unref(profile);
+}
+
+/* Operators that compute follow c, those that wait for memory follow m. */
+static void test_another_node(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  static const qb__sustained halved[] = {{QB_ISA_AVX2, 1, 0.5e11}, {QB_ISA_AVX2, 4, 2e11}};
+  static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 1e10}};
+  qb_node_info info = qb_profile_node(profile)->info;
+  qb_node *slower, *unmeasured;
+  assert_int_equal(qb__node_new(context, &info, halved, 2, memory, 1, &slower), QB_OK);
+  assert_int_equal(qb__node_new(context, &info, NULL, 0, NULL, 0, &unmeasured), QB_OK);
+  qb_configuration k;
+  uint32_t max_batch;
+  qb__configuration_at(profile, 0, &k, &max_batch);
+  qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
+  static const qb__operator_work compute = {1e9, 0, 0};
+  assert_int_equal(qb__profile_set_operators(profile, &compute, 1), QB_OK);
+  for (uint32_t b = 1; b <= max_batch; b++) {
+    assert_int_equal(qb_estimate(profile, &k, b, &here), QB_OK);
+    assert_int_equal(qb_estimate_on(profile, slower, QB_ISA_BEST, &k, b, &there), QB_OK);
+    assert_int_equal(there.source, QB_SOURCE_TRANSFERRED);
+    assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2) < 1e-6);
+    assert_true(fabs(there.density / here.density - 1) < 1e-6);
+    assert_true(there.low_ns < there.latency_ns && there.latency_ns < there.high_ns);
+    assert_true(there.memory_share == 0);
+  }
+  assert_int_equal(qb_estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there),
+                   QB_ERROR_NOT_FOUND);
+  assert_int_equal(qb_estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there),
+                   QB_ERROR_NOT_FOUND);
+  qb_node_unref(slower);
+  qb_node_unref(unmeasured);
+  qb_profile_unref(profile);
+}
+
+/* Layer by layer: the sum of the larger of arithmetic and traffic. */
+static void test_roofline(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  static const qb__operator_work work[] = {{100, 10, 0}, {20, 0, 1000}};
+  const qb__power power = {10, 5};
+  assert_int_equal(qb__profile_set_operators(profile, work, 2), QB_OK);
+  qb__roofline r = qb__roofline_of(profile, 3, &power);
+  assert_true(fabs(r.time_s - (30 + 200)) < 1e-9); /* 300 / 10 > 30 / 5; 1000 / 5 > 60 / 10 */
+  assert_true(fabs(r.memory_s - 200) < 1e-9);
+  r = qb__roofline_of(profile, 1000, &power);
+  assert_true(r.memory_s == 0);
   qb_profile_unref(profile);
 }
 
@@ -118,10 +173,9 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_formula),
-      cmocka_unit_test(test_best_configuration),
-      cmocka_unit_test(test_transfer),
-      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_formula),  cmocka_unit_test(test_best_configuration),
+      cmocka_unit_test(test_transfer), cmocka_unit_test(test_another_node),
+      cmocka_unit_test(test_roofline), cmocka_unit_test(test_arguments),
   };
   if (qb_context_new(NULL, &context))
     return 1;

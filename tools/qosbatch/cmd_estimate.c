@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void print_as_json(const qb_profile_info *info, const qb_latency_estimate *estimates,
                           size_t count)
@@ -63,35 +64,53 @@ static void print_as_text(const qb_profile *profile, const qb_profile_info *info
   table_print(t);
 }
 
+static qb_isa isa_of(const char *name)
+{
+  for (int isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++)
+    if (!strcmp(name, qb_isa_name((qb_isa)isa)))
+      return (qb_isa)isa;
+  fail_usage("--isa %s: expected generic, sse41, avx, avx2 or avx512", name);
+}
+
 static int run(const command *self, int argc, char **argv)
 {
   integer_list batches = {NULL, 0};
   uint64_t instances = 0, threads = 0;
+  const char *node_path = NULL, *isa_name = NULL;
   bool as_json = false;
   const option options[] = {
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH, "batch sizes, 1,3,24 or 1-8 (required)"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time (see above)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (see above)"),
+      OPTION_STRING(0, "node", "FILE", &node_path,
+                    "on another node, saved there with 'qosbatch node -o'"),
+      OPTION_STRING(0, "isa", "NAME", &isa_name,
+                    "with kernels up to sse41, avx, avx2 or avx512 (all the node has)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   if (!batches.count)
     fail_usage("expected --batch L, the batch sizes to estimate");
 
+  const qb_isa isa = isa_name ? isa_of(isa_name) : QB_ISA_BEST;
+
   qb_context *context = NULL;
   qb_profile *profile = NULL;
+  qb_node *node = NULL;
   qb_latency_estimate *estimates = allocate(batches.count, sizeof *estimates);
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   qb_configuration configuration;
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
+      (node_path && (result = check(qb_node_load(context, node_path, &node)))) ||
       (result = check(qb_profile_get_info(profile, &info))) ||
       (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
                                          &configuration)))
     goto done;
   for (size_t i = 0; i < batches.count; i++) {
     estimates[i] = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
-    if ((result = check(qb_estimate(profile, &configuration, batches.values[i], &estimates[i]))))
+    if ((result = check(
+             qb_estimate_on(profile, node, isa, &configuration, batches.values[i], &estimates[i]))))
       goto done;
   }
   if (as_json)
@@ -99,6 +118,7 @@ static int run(const command *self, int argc, char **argv)
   else
     print_as_text(profile, &info, estimates, batches.count);
 done:
+  qb_node_unref(node);
   qb_profile_unref(profile);
   qb_context_unref(context);
   free(estimates);

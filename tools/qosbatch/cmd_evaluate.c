@@ -18,6 +18,7 @@ enum { DEFAULT_BATCHES = 8, FEWEST_BATCHES = 2 };
 /* A point that was measured again, next to what the profile says of it. */
 typedef struct comparison {
   qb_latency_estimate estimated;
+  double speed; /* of a thread, as a ratio to when it was profiled */
   int64_t measured_ns;
   double error_pct;
   bool covered;   /* measured within the estimate's 95 % interval */
@@ -125,6 +126,20 @@ static bool selected(const selection *which, const qb_profile_point *point)
          (!which->threads || which->threads == point->configuration.threads);
 }
 
+/* c moves with the processor's frequency: T = b F p / c with the c of now, by the same yardstick. */
+static void follow_speed(comparison *c, const qb_profile_point *point)
+{
+  qb_latency_estimate *e = &c->estimated;
+  c->speed = 1;
+  if (!(e->thread_flops > 0) || !(point->thread_flops > 0))
+    return;
+  c->speed = point->thread_flops / e->thread_flops;
+  const double factor = e->memory_share + (1 - e->memory_share) / c->speed;
+  e->latency_ns = (int64_t)((double)e->latency_ns * factor);
+  e->low_ns = (int64_t)((double)e->low_ns * factor);
+  e->high_ns = (int64_t)((double)e->high_ns * factor);
+}
+
 static int compare(const qb_profile *profile, const qb_profile *measured, const selection *which,
                    evaluation *e)
 {
@@ -140,6 +155,7 @@ static int compare(const qb_profile *profile, const qb_profile *measured, const 
     c->estimated = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
     if (check(qb_estimate(profile, &point.configuration, point.batch, &c->estimated)))
       return EXIT_FAILED;
+    follow_speed(c, &point);
     c->measured_ns = point.latency_ns;
     c->error_pct =
         100.0 * (double)(c->estimated.latency_ns - point.latency_ns) / (double)point.latency_ns;
@@ -181,6 +197,7 @@ static void print_as_json(const char *model, const evaluation *e)
     add_text(entry, "source", qb_source_name(c->estimated.source));
     add_bool(entry, "covered", c->covered);
     add_bool(entry, "disturbed", c->disturbed);
+    add_number(entry, "speed", c->speed);
   }
   print_json(root);
 }
@@ -207,6 +224,16 @@ static void print_as_text(const char *model, const evaluation *e)
     table_cell(t, "%s", qb_source_name(c->estimated.source));
   }
   table_print(t);
+  double slowest = 1, fastest = 1;
+  for (size_t i = 0; i < e->count; i++) {
+    slowest = fmin(slowest, e->points[i].speed);
+    fastest = fmax(fastest, e->points[i].speed);
+  }
+  if (slowest < 0.98 || fastest > 1.02)
+    printf(
+        "threads now sustain %.2f to %.2f of the compute power they were profiled with; estimates "
+        "are for that\n",
+        slowest, fastest);
   if (e->disturbed)
     printf("* neighbours slowed the cores in most visits: the measurement itself is uncertain\n");
   printf("\nmean error %.1f %%, worst %.1f %%; %.0f %% of the measurements lie in the 95 %% "

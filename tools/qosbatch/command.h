@@ -16,6 +16,7 @@ extern const command command_node;
 extern const command command_profile;
 extern const command command_estimate;
 extern const command command_evaluate;
+extern const command command_explain;
 extern const command command_optimize;
 extern const command command_run;
 extern const command command_plan;

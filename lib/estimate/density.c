@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/density.h"
+
+static void add(qb__roofline *sum, const qb__operator_work *work, uint32_t batch,
+                const qb__power *power)
+{
+  const double compute_s = work->flops_per_sample * batch / power->flops;
+  const double memory_s =
+      power->bytes_per_s > 0
+          ? (work->weight_bytes + work->bytes_per_sample * batch) / power->bytes_per_s
+          : 0;
+  sum->time_s += compute_s > memory_s ? compute_s : memory_s;
+  sum->memory_s += compute_s > memory_s ? 0 : memory_s;
+}
+
+qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch, const qb__power *power)
+{
+  qb__roofline sum = {0, 0};
+  const qb__operator_work whole = {profile->info.flops_per_sample, profile->bytes_per_sample,
+                                   (double)profile->info.weight_bytes};
+  for (size_t i = 0; i < profile->operator_count; i++)
+    add(&sum, &profile->operators[i], batch, power);
+  if (!profile->operator_count && whole.flops_per_sample > 0)
+    add(&sum, &whole, batch, power);
+  return sum;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a round would take if every operator ran at the roof: the scale that densities are told on. */
+#ifndef QB_ESTIMATE_DENSITY_H
+#define QB_ESTIMATE_DENSITY_H
+
+#include "profile/profile_impl.h"
+
+/* c and m of one instance while all of a configuration run. */
+typedef struct qb__power {
+  double flops;
+  double bytes_per_s; /* 0: not known, and no operator waits for memory */
+} qb__power;
+
+typedef struct qb__roofline {
+  double time_s;   /* sum over the operators of max(F b / c, (W + A b) / m) */
+  double memory_s; /* the part of those whose second term is the larger */
+} qb__roofline;
+
+/*
+ * An operator of F FLOP and A bytes of activations a sample and W bytes of weights takes no less
+ * than its arithmetic at c and its traffic at m (Williams, Waterman and Patterson, CACM 52(4),
+ * 2009), taken operator by operator: they run one after the other. Where the operators are not
+ * known the network is taken for one. All 0 where the work is not known.
+ */
+qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch, const qb__power *power);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <qosbatch/mitigate.h>
+
+#include "core/error.h"
+#include "estimate/estimate.h"
+#include "profile/profile_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Less is not worth a change, and not told apart from noise. */
+static const double LEAST_GAIN = 0.02;
+
+typedef struct advice {
+  const qb_profile *profile;
+  qb_latency_estimate now;
+  qb_mitigation *list;
+  size_t count;
+} advice;
+
+const char *qb_mitigation_name(qb_mitigation_kind kind)
+{
+  static const char *const names[] = {
+      "unknown",     "larger batch", "smaller batch", "more instances", "more threads",
+      "raise quota", "better isa",   "prepare",       "quieter node",
+  };
+  const size_t i = (size_t)kind;
+  return i < sizeof names / sizeof *names ? names[i] : "unknown";
+}
+
+/* The new entry, whose text is still to be written; NULL if it gains too little. */
+static qb_mitigation *add(advice *a, qb_mitigation_kind kind, qb_gain_of gain_of, double gain)
+{
+  if (!(gain >= LEAST_GAIN) || isinf(gain))
+    return NULL;
+  qb_mitigation *m = &a->list[a->count++];
+  *m = (qb_mitigation){.size = sizeof *m,
+                       .kind = kind,
+                       .gain_of = gain_of,
+                       .gain = gain,
+                       .configuration = a->now.configuration,
+                       .batch = a->now.batch};
+  return m;
+}
+
+static bool measured_at(const advice *a, const qb_configuration *k, uint32_t batch,
+                        qb_latency_estimate *e)
+{
+  *e = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
+  return !qb_estimate(a->profile, k, batch, e) && e->source != QB_SOURCE_EXTRAPOLATED;
+}
+
+/* The smallest batch within 2 % of the best throughput on one side of the present one. */
+static void advise_batch(advice *a, bool larger)
+{
+  size_t count;
+  const qb_configuration *k = &a->now.configuration;
+  const qb_profile_point *points = qb__profile_curve(a->profile, k->instances, k->threads, &count);
+  double best = 0;
+  uint32_t batch = 0;
+  for (int pass = 0; pass < 2; pass++)
+    for (size_t i = 0; i < count; i++) {
+      qb_latency_estimate e;
+      if ((points[i].batch > a->now.batch) != larger || !measured_at(a, k, points[i].batch, &e))
+        continue;
+      if (pass == 0)
+        best = fmax(best, e.throughput_per_s);
+      else if (!batch && e.throughput_per_s >= best / (1 + LEAST_GAIN))
+        batch = points[i].batch;
+    }
+  qb_latency_estimate e;
+  if (!batch || batch == a->now.batch || !measured_at(a, k, batch, &e))
+    return;
+  qb_mitigation *m = add(a, larger ? QB_MITIGATION_LARGER_BATCH : QB_MITIGATION_SMALLER_BATCH,
+                         QB_GAIN_OF_THROUGHPUT, e.throughput_per_s / a->now.throughput_per_s - 1);
+  if (!m)
+    return;
+  m->batch = batch;
+  if (larger)
+    snprintf(
+        m->text, sizeof m->text,
+        "Run batches of %u: %.0f %% of the time at batch %u waits for memory, and what a round "
+        "costs once is shared.",
+        batch, 100 * a->now.memory_share, a->now.batch);
+  else
+    snprintf(m->text, sizeof m->text,
+             "Run batches of %u: the activations of %u samples do not stay in the cache.", batch,
+             a->now.batch);
+}
+
+static void advise_configuration(advice *a, bool more_instances)
+{
+  qb_latency_estimate best = a->now;
+  for (size_t i = 0; i < qb__configuration_count(a->profile); i++) {
+    qb_configuration k;
+    uint32_t max_batch;
+    qb_latency_estimate e;
+    qb__configuration_at(a->profile, i, &k, &max_batch);
+    const bool fits = more_instances ? k.instances > a->now.configuration.instances
+                                     : k.instances <= a->now.configuration.instances &&
+                                           k.threads > a->now.configuration.threads;
+    if (fits && measured_at(a, &k, a->now.batch, &e) && e.throughput_per_s > best.throughput_per_s)
+      best = e;
+  }
+  qb_mitigation *m =
+      add(a, more_instances ? QB_MITIGATION_MORE_INSTANCES : QB_MITIGATION_MORE_THREADS,
+          QB_GAIN_OF_THROUGHPUT, best.throughput_per_s / a->now.throughput_per_s - 1);
+  if (!m)
+    return;
+  m->configuration = best.configuration;
+  snprintf(m->text, sizeof m->text,
+           "Run %u instance%s of %u thread%s: a round then takes %.3g ms instead of %.3g ms.",
+           best.configuration.instances, best.configuration.instances == 1 ? "" : "s",
+           best.configuration.threads, best.configuration.threads == 1 ? "" : "s",
+           1e-6 * (double)best.latency_ns, 1e-6 * (double)a->now.latency_ns);
+}
+
+static void advise_quota(advice *a)
+{
+  qb_node_info node = QB_NODE_INFO_INIT;
+  if (qb_node_get_info(a->profile->node, &node) || !(node.quota_cores > 0))
+    return;
+  const double threads =
+      fmin((double)a->now.configuration.instances * a->now.configuration.threads, node.cores);
+  qb_mitigation *m =
+      add(a, QB_MITIGATION_RAISE_QUOTA, QB_GAIN_OF_THROUGHPUT, threads / node.quota_cores - 1);
+  if (m)
+    snprintf(m->text, sizeof m->text,
+             "Raise the CPU quota from %.3g to %.0f cores: these threads are throttled.",
+             node.quota_cores, threads);
+}
+
+/* Two to one or more between instruction sets, so that good kernels of the lower one are told from
+ * bad ones of the higher. */
+static void advise_isa(advice *a)
+{
+  static const double GOOD_KERNELS = 1.5; /* the largest density of arithmetic well done */
+  qb_node_info node = QB_NODE_INFO_INIT;
+  double best, lower;
+  if (a->now.bound != QB_BOUND_COMPUTE || qb_node_get_info(a->profile->node, &node))
+    return;
+  const uint32_t threads = a->now.configuration.instances * a->now.configuration.threads;
+  if (qb_node_compute_flops(a->profile->node, threads, node.isa, &best))
+    return;
+  for (int isa = node.isa - 1; isa > QB_ISA_GENERIC; isa--) {
+    if (qb_node_compute_flops(a->profile->node, threads, (qb_isa)isa, &lower) ||
+        best / lower < GOOD_KERNELS)
+      continue;
+    const double density = a->now.density * lower / best;
+    if (density < 1 || density > GOOD_KERNELS)
+      continue;
+    qb_mitigation *m = add(a, QB_MITIGATION_BETTER_ISA, QB_GAIN_OF_THROUGHPUT, best / lower - 1);
+    if (m)
+      snprintf(m->text, sizeof m->text,
+               "Let the engine use %s: arithmetic runs at %.0f %% of its peak, as with %s (is "
+               "ONEDNN_MAX_CPU_ISA set?).",
+               qb_isa_name(node.isa), 100 / a->now.density, qb_isa_name((qb_isa)isa));
+    return;
+  }
+}
+
+static const qb_profile_point *point_of(const advice *a)
+{
+  size_t count;
+  const qb_configuration *k = &a->now.configuration;
+  const qb_profile_point *points = qb__profile_curve(a->profile, k->instances, k->threads, &count);
+  for (size_t i = 0; i < count; i++)
+    if (points[i].batch == a->now.batch)
+      return &points[i];
+  return NULL;
+}
+
+static void advise_preparation(advice *a)
+{
+  const qb_profile_point *p = point_of(a);
+  if (!p || !p->prepare_ns)
+    return;
+  qb_mitigation *m = add(a, QB_MITIGATION_PREPARE, QB_GAIN_OF_FIRST_ROUND,
+                         (double)p->prepare_ns / (double)p->latency_ns);
+  if (m)
+    snprintf(m->text, sizeof m->text,
+             "Make the batch sizes in use ready at the start (qb_session_prepare()): it takes %.3g "
+             "ms, and a first round is late by it.",
+             1e-6 * (double)p->prepare_ns);
+}
+
+static void advise_node(advice *a)
+{
+  const qb_profile_point *p = point_of(a);
+  if (!p)
+    return;
+  qb_mitigation *m = add(a, QB_MITIGATION_QUIETER_NODE, QB_GAIN_OF_P95,
+                         (double)p->p95_ns / (double)p->latency_ns - 1);
+  if (m)
+    snprintf(
+        m->text, sizeof m->text,
+        "Give the node to this alone: 1 round in 20 takes %.3g ms or more where an undisturbed "
+        "one takes %.3g ms.",
+        1e-6 * (double)p->p95_ns, 1e-6 * (double)p->latency_ns);
+}
+
+static int by_gain(const void *a, const void *b)
+{
+  const qb_mitigation *x = a, *y = b;
+  if (x->gain_of != y->gain_of) /* throughput first */
+    return x->gain_of < y->gain_of ? -1 : 1;
+  return x->gain > y->gain ? -1 : x->gain < y->gain;
+}
+
+/* One instance on the most threads. */
+static qb_configuration widest(const qb_profile *profile)
+{
+  qb_configuration best, k;
+  uint32_t max_batch;
+  qb__configuration_at(profile, 0, &best, &max_batch);
+  for (size_t i = 1; i < qb__configuration_count(profile); i++) {
+    qb__configuration_at(profile, i, &k, &max_batch);
+    if (k.instances < best.instances || (k.instances == best.instances && k.threads > best.threads))
+      best = k;
+  }
+  return best;
+}
+
+qb_status qb_mitigations(const qb_profile *profile, const qb_configuration *configuration,
+                         uint32_t batch, qb_mitigation list[QB_MOST_MITIGATIONS], size_t *count)
+{
+  if (!profile || !list || !count)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !profile ? "profile"
+                    : !list  ? "list"
+                             : "count");
+  advice a = {.profile = profile, .now = QB_LATENCY_ESTIMATE_INIT, .list = list};
+  const qb_configuration usual = widest(profile);
+  const qb_status status =
+      qb_estimate(profile, configuration ? configuration : &usual, batch, &a.now);
+  if (status)
+    return status;
+  advise_batch(&a, true);
+  advise_batch(&a, false);
+  advise_configuration(&a, true);
+  advise_configuration(&a, false);
+  advise_quota(&a);
+  advise_isa(&a);
+  advise_preparation(&a);
+  advise_node(&a);
+  qsort(list, a.count, sizeof *list, by_gain);
+  *count = a.count;
+  return QB_OK;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <qosbatch/mitigate.h>
+
+#include "node/node_impl.h"
+#include "profile/profile_impl.h"
+#include "support/expect.h"
+
+#include <math.h>
+
+static qb_context *context;
+
+static qb_profile_point point(uint32_t instances, uint32_t threads, uint32_t batch, double ms)
+{
+  const int64_t ns = (int64_t)(1e6 * ms);
+  const qb_profile_point p = {.size = sizeof p,
+                              .configuration = {sizeof p.configuration, instances, threads},
+                              .batch = batch,
+                              .latency_ns = ns,
+                              .low_ns = ns,
+                              .high_ns = ns,
+                              .p95_ns = ns,
+                              .visits = 5};
+  return p;
+}
+
+static qb_profile *profile_of(const qb_profile_point *points, size_t count, double quota,
+                              double flops)
+{
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11},
+                                          {QB_ISA_AVX2, 2, 2e11},
+                                          {QB_ISA_AVX512, 1, 2e11},
+                                          {QB_ISA_AVX512, 2, 4e11}};
+  static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 1e12}};
+  qb_node_info node_info = QB_NODE_INFO_INIT;
+  node_info.cpu = "test";
+  node_info.isa = QB_ISA_AVX512;
+  node_info.hardware_threads = node_info.cores = node_info.usable_threads = 2;
+  node_info.numa_nodes = 1;
+  node_info.quota_cores = quota;
+  qb_node *node;
+  qb_profile *profile;
+  assert_ok(qb__node_new(context, &node_info, compute, 4, memory, 1, &node));
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  info.model = info.engine = info.library = "test";
+  info.flops_per_sample = flops;
+  assert_ok(qb__profile_new(context, node, &info, 1, points, count, &profile));
+  qb_node_unref(node);
+  return profile;
+}
+
+/* The mitigation of this kind, or NULL. */
+static const qb_mitigation *find(const qb_profile *profile, const qb_configuration *k,
+                                 uint32_t batch, qb_mitigation_kind kind)
+{
+  static qb_mitigation list[QB_MOST_MITIGATIONS];
+  size_t count = 0;
+  assert_ok(qb_mitigations(profile, k, batch, list, &count));
+  assert_true(count <= QB_MOST_MITIGATIONS);
+  const qb_mitigation *found = NULL;
+  for (size_t i = 0; i < count; i++) {
+    assert_true(list[i].gain >= 0.02 && strlen(list[i].text) > 20);
+    if (list[i].kind == kind)
+      found = &list[i];
+  }
+  return found;
+}
+
+static const qb_configuration ONE = {sizeof ONE, 1, 1}, WIDE = {sizeof WIDE, 1, 2};
+
+/* 10 ms once and 1 ms a sample, and a cliff behind batch 16. */
+static void test_batches(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(1, 1, 1, 11), point(1, 1, 4, 14), point(1, 1, 16, 26),
+                                     point(1, 1, 32, 64)};
+  qb_profile *profile = profile_of(points, 4, 2, 0);
+  const qb_mitigation *m = find(profile, &ONE, 1, QB_MITIGATION_LARGER_BATCH);
+  assert_non_null(m);
+  assert_int_equal(m->batch, 16);
+  assert_true(fabs(m->gain - (11 / (26. / 16) - 1)) < 1e-6);
+  assert_null(find(profile, &ONE, 16, QB_MITIGATION_LARGER_BATCH));
+  assert_null(find(profile, &ONE, 16, QB_MITIGATION_SMALLER_BATCH));
+  m = find(profile, &ONE, 32, QB_MITIGATION_SMALLER_BATCH);
+  assert_non_null(m);
+  assert_int_equal(m->batch, 16);
+  assert_true(fabs(m->gain - (64. / 32 / (26. / 16) - 1)) < 1e-6);
+  qb_profile_unref(profile);
+}
+
+static void test_configurations(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(1, 1, 1, 10), point(1, 2, 1, 7), point(2, 1, 1, 11)};
+  qb_profile *profile = profile_of(points, 3, 2, 0);
+  const qb_mitigation *m = find(profile, NULL, 1, QB_MITIGATION_MORE_INSTANCES);
+  assert_non_null(m);
+  assert_int_equal(m->configuration.instances, 2);
+  assert_true(fabs(m->gain - (2 / 11. * 7 - 1)) < 1e-6);
+  m = find(profile, &ONE, 1, QB_MITIGATION_MORE_THREADS);
+  assert_non_null(m);
+  assert_int_equal(m->configuration.threads, 2);
+  assert_true(fabs(m->gain - (10 / 7. - 1)) < 1e-6);
+  qb_profile_unref(profile);
+}
+
+static void test_quota(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(1, 1, 1, 10), point(1, 2, 1, 8)};
+  qb_profile *profile = profile_of(points, 2, 1.5, 0);
+  const qb_mitigation *m = find(profile, &WIDE, 1, QB_MITIGATION_RAISE_QUOTA);
+  assert_non_null(m);
+  assert_true(fabs(m->gain - 1 / 3.) < 1e-6);
+  assert_null(find(profile, &ONE, 1, QB_MITIGATION_RAISE_QUOTA));
+  qb_profile_unref(profile);
+}
+
+/* Twice the roof of the best instruction set, right at that of the one below. */
+static void test_instruction_set(void **state)
+{
+  (void)state;
+  const qb_profile_point slow[] = {point(1, 1, 1, 11)}, fast[] = {point(1, 1, 1, 5.5)};
+  qb_profile *profile = profile_of(slow, 1, 2, 1e9);
+  const qb_mitigation *m = find(profile, &ONE, 1, QB_MITIGATION_BETTER_ISA);
+  assert_non_null(m);
+  assert_true(fabs(m->gain - 1) < 1e-6);
+  qb_profile_unref(profile);
+  profile = profile_of(fast, 1, 2, 1e9);
+  assert_null(find(profile, &ONE, 1, QB_MITIGATION_BETTER_ISA));
+  qb_profile_unref(profile);
+}
+
+static void test_single_rounds(void **state)
+{
+  (void)state;
+  qb_profile_point points[] = {point(1, 1, 1, 10), point(1, 1, 2, 20)};
+  points[0].prepare_ns = 50000000;
+  points[0].p95_ns = 12000000;
+  qb_profile *profile = profile_of(points, 2, 2, 0);
+  const qb_mitigation *m = find(profile, &ONE, 1, QB_MITIGATION_PREPARE);
+  assert_non_null(m);
+  assert_int_equal(m->gain_of, QB_GAIN_OF_FIRST_ROUND);
+  assert_true(fabs(m->gain - 5) < 1e-6);
+  m = find(profile, &ONE, 1, QB_MITIGATION_QUIETER_NODE);
+  assert_non_null(m);
+  assert_int_equal(m->gain_of, QB_GAIN_OF_P95);
+  assert_true(fabs(m->gain - 0.2) < 1e-6);
+  assert_null(find(profile, &ONE, 2, QB_MITIGATION_PREPARE));
+  qb_profile_unref(profile);
+}
+
+static void test_arguments(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(1, 1, 1, 10)};
+  qb_profile *profile = profile_of(points, 1, 2, 0);
+  qb_mitigation list[QB_MOST_MITIGATIONS];
+  size_t count = 77;
+  assert_status(qb_mitigations(NULL, NULL, 1, list, &count), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_mitigations(profile, NULL, 0, list, &count), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_mitigations(profile, NULL, 1, NULL, &count), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(count, 77);
+  assert_ok(qb_mitigations(profile, NULL, 1, list, &count));
+  assert_int_equal(count, 0);
+  assert_string_equal(qb_mitigation_name(QB_MITIGATION_PREPARE), "prepare");
+  assert_string_equal(qb_mitigation_name((qb_mitigation_kind)99), "unknown");
+  qb_profile_unref(profile);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_batches),       cmocka_unit_test(test_configurations),
+      cmocka_unit_test(test_quota),         cmocka_unit_test(test_instruction_set),
+      cmocka_unit_test(test_single_rounds), cmocka_unit_test(test_arguments),
+  };
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}

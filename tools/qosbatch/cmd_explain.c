@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configurations.h"
+#include "diagnose.h"
+#include "load.h"
+#include "options.h"
+#include "output.h"
+
+#include <qosbatch/mitigate.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *gain_text(qb_gain_of of)
+{
+  return of == QB_GAIN_OF_FIRST_ROUND ? "of the first round"
+         : of == QB_GAIN_OF_P95       ? "of slow rounds"
+                                      : "of samples/s";
+}
+
+static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *list, size_t count)
+{
+  json_t *root = object_new();
+  add_integer(root, "batch", now->batch);
+  add_integer(root, "instances", now->configuration.instances);
+  add_integer(root, "threads", now->configuration.threads);
+  add_integer(root, "latency_ns", now->latency_ns);
+  add_number(root, "density", now->density);
+  add_text(root, "bound", qb_bound_name(now->bound));
+  add_number(root, "memory_share", now->memory_share);
+  json_t *array = add_array(root, "mitigations");
+  for (size_t i = 0; i < count; i++) {
+    json_t *entry = append_object(array);
+    add_text(entry, "kind", qb_mitigation_name(list[i].kind));
+    add_number(entry, "gain", list[i].gain);
+    add_text(entry, "gain_of",
+             list[i].gain_of == QB_GAIN_OF_FIRST_ROUND ? "first_round"
+             : list[i].gain_of == QB_GAIN_OF_P95       ? "p95"
+                                                       : "throughput");
+    add_integer(entry, "batch", list[i].batch);
+    add_integer(entry, "instances", list[i].configuration.instances);
+    add_integer(entry, "threads", list[i].configuration.threads);
+    add_text(entry, "text", list[i].text);
+  }
+  print_json(root);
+}
+
+static void print_as_text(const char *model, const qb_latency_estimate *now,
+                          const qb_mitigation *list, size_t count)
+{
+  printf("%s, %s, batch %u: %s, %s samples/s\n", model,
+         human_configuration(now->configuration.instances, now->configuration.threads).s,
+         now->batch, human_time(now->latency_ns).s, digits(now->throughput_per_s).s);
+  printf(
+      "%.0f %% of the compute power is used; bound by %s (%.0f %% of the roofline is memory)\n\n",
+      100 / now->density, qb_bound_name(now->bound), 100 * now->memory_share);
+  for (size_t i = 0; i < count; i++)
+    printf("+%.0f %% %s: %s\n", 100 * list[i].gain, gain_text(list[i].gain_of), list[i].text);
+  if (!count)
+    printf("Nothing in the profile would gain 2 %% or more.\n");
+}
+
+static int run(const command *self, int argc, char **argv)
+{
+  uint64_t instances = 0, threads = 0, batch = 1;
+  bool as_json = false;
+  const option options[] = {
+      OPTION_INTEGER("batch", "N", &batch, 1, QB_MAX_BATCH, "samples in a round (1)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time (1)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (the most measured)"),
+      OPTION_FLAG("json", &as_json, "print JSON"),
+  };
+  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+
+  qb_context *context = NULL;
+  qb_profile *profile = NULL;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_latency_estimate now = QB_LATENCY_ESTIMATE_INIT;
+  qb_mitigation list[QB_MOST_MITIGATIONS];
+  qb_configuration configuration;
+  size_t count;
+  int result;
+  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
+      (result = check(qb_profile_get_info(profile, &info))) ||
+      (result = configuration_of_profile(profile, instances ? (uint32_t)instances : 1,
+                                         (uint32_t)threads, &configuration)) ||
+      (result = check(qb_estimate(profile, &configuration, (uint32_t)batch, &now))) ||
+      (result = check(qb_mitigations(profile, &configuration, (uint32_t)batch, list, &count))))
+    goto done;
+  if (as_json)
+    print_as_json(&now, list, count);
+  else
+    print_as_text(info.model, &now, list, count);
+done:
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  return result;
+}
+
+const command command_explain = {
+    .name = "explain",
+    .operand = "PROFILE",
+    .synopsis = "[options]",
+    .summary = "Tell what bounds the time of a round and what would help, with the gain of each",
+    .details = "Gains are estimated from the profile, each for the measure alone.",
+    .run = run,
+};
