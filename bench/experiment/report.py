@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables and figures of the experiment."""
+import json
+import math
+import subprocess
+
+
+def load(path):
+    return json.loads(path.read_text())
+
+
+def fit(points, weight):
+    """a n + b by weighted least squares of times, weight(T) each."""
+    s = [0.0] * 5
+    for n, t in points:
+        w = weight(t)
+        s = [s[0] + w, s[1] + w * n, s[2] + w * n * n, s[3] + w * t, s[4] + w * n * t]
+    determinant = s[0] * s[2] - s[1] * s[1]
+    a = (s[0] * s[4] - s[1] * s[3]) / determinant
+    return a, (s[3] - a * s[1]) / s[0]
+
+
+def log_log(points, n):
+    for (n0, t0), (n1, t1) in zip(points, points[1:]):
+        if n0 <= n <= n1:
+            u = math.log(n / n0) / math.log(n1 / n0)
+            return math.exp((1 - u) * math.log(t0) + u * math.log(t1))
+    return points[-1][1] * n / points[-1][0]
+
+
+def rivals(points):
+    """Estimators that see the same points, by name."""
+    constant = sum(t / n for n, t in points) / len(points)
+    a, b = fit(points, lambda t: 1)
+    ra, rb = fit(points, lambda t: 1 / t ** 2)
+    return {"constant p": lambda n: constant * n,
+            "a n + b, least squares": lambda n: a * n + b,
+            "a n + b, relative error": lambda n: ra * n + rb,
+            "log-log": lambda n: log_log(points, n)}
+
+
+def curves(profile):
+    by_configuration = {}
+    for p in profile["points"]:
+        by_configuration.setdefault((p["instances"], p["threads"]), []).append(p)
+    return by_configuration
+
+
+def of_cores(profile, instances, threads):
+    """c of one instance while all run."""
+    all_threads = instances * threads
+    best = [c["flops"] for c in profile["node"]["compute"]
+            if c["isa"] == profile["node"]["isa"] and c["threads"] <= all_threads]
+    return best[-1] / instances
+
+
+def summary(errors):
+    errors = sorted(abs(e) for e in errors)
+    within = sum(e <= 10 for e in errors) / len(errors)
+    return (f"{sum(errors) / len(errors):.1f} | {errors[-1]:.1f} | {100 * within:.0f}")
+
+
+def gnuplot(docs, name, title, x, y, series, extra=""):
+    data = "\n".join(f"$d{i} << E\n" + "\n".join(f"{a} {b}" for a, b in points) + "\nE"
+                     for i, (_, points, _) in enumerate(series))
+    plot = ", ".join(f"$d{i} with {style} title '{label}'"
+                     for i, (label, _, style) in enumerate(series))
+    script = (f"set terminal svg size 720,420 background 'white' font 'sans,12'\n"
+              f"set output '{docs / name}'\nset title '{title}'\nset xlabel '{x}'\n"
+              f"set ylabel '{y}'\nset grid\nset key outside right\n{extra}\n{data}\nplot {plot}\n")
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def density_figure(folder, docs, models):
+    series = []
+    for model in models:
+        profile = load(folder / f"{model}.json")
+        for (i, t), points in curves(profile).items():
+            c = of_cores(profile, i, t)
+            series.append((f"{model} {i} x {t}",
+                           [(p["batch"], p["latency_ns"] * 1e-9 * c
+                             / (p["batch"] * profile["flops_per_sample"])) for p in points],
+                           "linespoints"))
+    gnuplot(docs, "experiment-density.svg", "Density p, by instances x threads", "batch", "p",
+            series, "set logscale x 2\nset yrange [0:*]")
+
+
+def held_out_figure(runs, docs):
+    series = []
+    for model, evaluations in runs.items():
+        points = [(p["measured_ns"] * 1e-6, p["estimated_ns"] * 1e-6)
+                  for e in evaluations for p in e["points"]]
+        series.append((model, points, "points"))
+    longest = max(x for _, points, _ in series for x, _ in points)
+    series.append(("equal", [(1, 1), (longest, longest)], "lines"))
+    gnuplot(docs, "experiment-held-out.svg", "Estimated against measured, held-out batch sizes",
+            "measured [ms]", "estimated [ms]", series, "set logscale xy")
+
+
+def write(folder, docs, models, most_runs, transfers):
+    (docs / "figures").mkdir(exist_ok=True)
+    figures = docs / "figures"
+    runs = {m: [load(p) for p in (folder / f"{m}-held-out-{r}.json"
+                                  for r in range(1, most_runs + 1)) if p.exists()]
+            for m in models}
+    profiles = {m: load(folder / f"{m}.json") for m in models}
+    node = profiles[models[0]]["node"]
+    text = ["# The experiment", "",
+            "Written by `./dev experiment`, which repeats it. AlexNet and ResNet-50 on "
+            f"{node['usable_threads']} cores of {node['cpu']}, {node['isa']}, with "
+            f"{profiles[models[0]]['engine']}. Errors are in percent of the measurement.", ""]
+
+    text += ["## What a profile costs", "",
+             "| network | points | rounds timed [s] | preparation [s] | disturbed points |",
+             "|---|---|---|---|---|"]
+    for m in models:
+        p = profiles[m]
+        text.append(f"| {m} | {len(p['points'])} | {p['measure_ns'] * 1e-9:.0f} | "
+                    f"{p['prepare_ns'] * 1e-9:.0f} | "
+                    f"{sum(x['disturbed'] for x in p['points'])} |")
+    density_figure(folder, figures, models)
+    text += ["", "![density](figures/experiment-density.svg)", ""]
+
+    if any(runs.values()):
+        text += ["## Held-out batch sizes", "",
+                 "| network | run | mean | worst | within 10 % [%] | in the 95 % interval [%] | "
+                 "disturbed points |", "|---|---|---|---|---|---|---|"]
+        for m in models:
+            for r, e in enumerate(runs[m], 1):
+                text.append(f"| {m} | {r} | {summary([p['error_pct'] for p in e['points']])} | "
+                            f"{100 * e['coverage95']:.0f} | {e['disturbed_points']} of "
+                            f"{len(e['points'])} |")
+        held_out_figure(runs, figures)
+        text += ["", "![estimated against measured](figures/experiment-held-out.svg)", "",
+                 "The same points by other estimators, which see the same profile (all runs):", "",
+                 "| network | estimator | mean | worst | within 10 % [%] |", "|---|---|---|---|---|"]
+        for m in models:
+            errors = {}
+            for e in runs[m]:
+                for p in e["points"]:
+                    curve = curves(profiles[m])[(p["instances"], p["threads"])]
+                    known = [(x["batch"], x["latency_ns"]) for x in curve]
+                    speed = p["estimated_ns"] / log_log(known, p["batch"])
+                    for name, estimate in rivals(known).items():
+                        t = estimate(p["batch"]) * (speed if name != "log-log" else 1)
+                        errors.setdefault(name, []).append(100 * (t / p["measured_ns"] - 1))
+                    errors.setdefault("qosbatch", []).append(p["error_pct"])
+            for name, values in errors.items():
+                text.append(f"| {m} | {name} | {summary(values)} |")
+        text.append("")
+
+    text += ["## Transfer from one thread", "",
+             "From the points of 1 instance on 1 thread alone, to other threads and instances and "
+             "to lower instruction sets, capped with `ONEDNN_MAX_CPU_ISA`:", "",
+             "| network | instruction set | instances x threads | mean | worst | within 10 % [%] | "
+             "in the 95 % interval [%] |", "|---|---|---|---|---|---|---|"]
+    groups = {}
+    for m, isa, point, e in transfers:
+        covered = e["low_ns"] <= point["latency_ns"] <= e["high_ns"]
+        groups.setdefault((m, isa, point["instances"], point["threads"]), []).append(
+            (100 * (e["latency_ns"] / point["latency_ns"] - 1), covered))
+    for (m, isa, i, t), values in groups.items():
+        text.append(f"| {m} | {isa} | {i} x {t} | {summary([v[0] for v in values])} | "
+                    f"{100 * sum(v[1] for v in values) / len(values):.0f} |")
+    (docs / "experiment.md").write_text("\n".join(text) + "\n")
