@@ -17,13 +17,13 @@ typedef struct crew_round {
 /* Lets a round wait for a free instance. */
 void crew_push(crew *self, const dispatch_round *samples);
 
-/* The next round that is done, if there is one; in a simulation time passes until it is. */
+/* The next round that is done, if there is one. */
 bool crew_take(crew *self, crew_round *round);
 
 /* Nothing runs and nothing waits. */
 bool crew_idle(crew *self);
 
-/* Waits a moment for something to happen; in a simulation not at all. */
+/* Waits a moment, until a round is done at most. */
 void crew_pause(crew *self);
 
 /* The message of a round that failed, or NULL. */

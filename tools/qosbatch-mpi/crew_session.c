@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* More than a worker is ever given. */
-enum { MOST_ROUNDS = 8192, PAUSE_NS = 500000 };
+enum { MOST_ROUNDS = 8192, PAUSE_NS = 2000000 };
 
 typedef struct queue {
   crew_round rounds[MOST_ROUNDS];

@@ -10,8 +10,11 @@
 /* What a round says about the speed counts as much as all rounds before it, this much less. */
 static const double MEMORY = 0.7;
 
-/* Rounds of all instances that are left when what remains is placed. */
-enum { LAST_ROUNDS = 3 };
+/*
+ * What remains is placed when it is so many rounds of the slowest node away: it has one running and
+ * one waiting, and may have become slower than anybody knows.
+ */
+enum { LAST_ROUNDS = 6 };
 
 typedef struct node {
   qb_share share;
@@ -22,6 +25,7 @@ typedef struct node {
   uint32_t rounds_out;
   int64_t free_ns;  /* when it will have done them */
   uint64_t granted; /* of the last placement, not given yet */
+  uint64_t grain;   /* samples of a round of it */
   uint64_t samples, rounds;
 } node;
 
@@ -65,6 +69,7 @@ static qb_status place_first(dispatch *self)
   self->placement = (qb_placement)QB_PLACEMENT_INIT;
   qb_status status =
       qb_place_job(self->params.nodes, count, self->unassigned, self->shares, &self->placement);
+  double slowest_ns = 0, rate_per_ns = 0;
   for (size_t i = 0; i < count && !status; i++) {
     node *n = &self->all[i];
     n->share = self->shares[i];
@@ -72,8 +77,12 @@ static qb_status place_first(dispatch *self)
       n->share.batch = self->params.fixed_batch;
     if (n->share.batch)
       status = find_times(self, i);
-    self->last_samples += (uint64_t)LAST_ROUNDS * n->share.configuration.instances * n->share.batch;
+    if (n->time_ns) {
+      slowest_ns = fmax(slowest_ns, n->time_ns[n->share.batch]);
+      rate_per_ns += n->rate_per_ns;
+    }
   }
+  self->last_samples = (uint64_t)(LAST_ROUNDS * slowest_ns * rate_per_ns);
   return status;
 }
 
@@ -143,6 +152,19 @@ static double time_for(const node *n, double samples)
 }
 
 /*
+ * Each instance an even part of what the node is to do, if that is less than a round; but no
+ * crumbs, which take nearly as long as a quarter of a round.
+ */
+static void grant(node *n, uint64_t samples)
+{
+  const uint64_t instances = n->share.configuration.instances, batch = n->share.batch;
+  const uint64_t each = (samples + instances - 1) / instances;
+  const uint64_t least = (batch + 3) / 4;
+  n->granted = samples;
+  n->grain = each > batch ? batch : each < least ? least : each;
+}
+
+/*
  * Places what is left on nodes that are busy until they have done what they have. The last
  * placement stands if there can be none.
  */
@@ -157,7 +179,7 @@ static void place_rest(dispatch *self, int64_t now_ns)
   }
   if (!qb_place_job(self->nodes, count, self->unassigned, self->shares, NULL))
     for (size_t i = 0; i < count; i++)
-      self->all[i].granted = self->all[i].share.batch ? self->shares[i].samples : 0;
+      grant(&self->all[i], self->all[i].share.batch ? self->shares[i].samples : 0);
   self->placed = true;
   self->since_placed = 0;
 }
@@ -188,10 +210,7 @@ static uint32_t samples_next(dispatch *self, size_t i, int64_t now_ns)
     place_rest(self, now_ns);
   if (!n->granted)
     return 0;
-  /* Each instance its even part of what the node is to do, if that is less than a round. */
-  const uint64_t instances = n->share.configuration.instances;
-  const uint64_t each = (n->granted + instances - 1) / instances;
-  const uint64_t count = each < batch ? each : batch;
+  const uint64_t count = n->granted < n->grain ? n->granted : n->grain;
   return (uint32_t)(count < self->unassigned ? count : self->unassigned);
 }
 

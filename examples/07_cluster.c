@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job, and then a rate, over nodes that are there already: shares that end together, each node
+ * with its own best batch. The nodes here are one kind at three speeds, one of which is busy for
+ * another minute and one of which has little memory to spare.
+ *
+ * usage: 07_cluster PROFILE.json SAMPLES
+ */
+#include <qosbatch/qosbatch.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NODES = 4 };
+
+static void require(qb_status status, const char *what)
+{
+  if (status) {
+    fprintf(stderr, "cannot %s: %s\n", what, qb_error_message());
+    exit(EXIT_FAILURE);
+  }
+}
+
+int main(int argc, char **argv)
+{
+  if (argc != 3) {
+    fprintf(stderr, "usage: %s PROFILE.json SAMPLES\n", argv[0]);
+    return 2;
+  }
+  qb_context *context;
+  qb_profile *profile;
+  require(qb_context_new(NULL, &context), "make a context");
+  require(qb_profile_load(context, argv[1], &profile), "load the profile");
+
+  qb_place_node nodes[NODES];
+  qb_share shares[NODES];
+  for (int i = 0; i < NODES; i++) {
+    nodes[i] = (qb_place_node)QB_PLACE_NODE_INIT;
+    nodes[i].profile = profile;
+    shares[i] = (qb_share)QB_SHARE_INIT;
+  }
+  nodes[1].speed = 1.5;
+  nodes[2].speed = 0.6;
+  nodes[2].memory_bytes = UINT64_C(400) << 20;
+  nodes[3].ready_ns = 60000000000;
+
+  qb_placement placement = QB_PLACEMENT_INIT;
+  require(qb_place_job(nodes, NODES, strtoull(argv[2], NULL, 10), shares, &placement),
+          "place the job");
+  for (int i = 0; i < NODES; i++)
+    printf("node %d: %llu samples in rounds of %u on %u instance(s) of %u thread(s), done at "
+           "%.3f s\n",
+           i, (unsigned long long)shares[i].samples, shares[i].batch,
+           shares[i].configuration.instances, shares[i].configuration.threads,
+           (double)shares[i].total_ns / 1e9);
+  printf("all done at %.3f s\n\n", (double)placement.total_ns / 1e9);
+
+  qb_load load = QB_LOAD_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  load.rate_per_s = 80;
+  qos.latency_ns = 400000000;
+  require(qb_place_load(nodes, NODES, &load, &qos, shares, &placement), "place the rate");
+  for (int i = 0; i < NODES; i++)
+    printf("node %d: %.1f samples/s, batches of up to %u\n", i, shares[i].rate_per_s,
+           shares[i].batch);
+  printf("%s: all of them hold up to %.1f samples/s\n",
+         placement.feasible ? "feasible" : "not feasible", placement.max_rate_per_s);
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  return 0;
+}

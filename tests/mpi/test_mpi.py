@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs qosbatch-mpi on this machine: test_mpi.py RUNNER PROFILE
+
+All rows are there once and in order, whatever the number of ranks; a slow rank gives work away; a
+lost rank ends the job, and the same command goes on where it was.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+RUNNER = pathlib.Path(sys.argv[1]).resolve()
+PROFILE = pathlib.Path(sys.argv[2]).resolve()
+SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-mpi-test-")
+FOLDER = pathlib.Path(SCRATCH.name)
+SAMPLES, SIDE, ROW_BYTES = 120, 227, 4000
+INPUT = FOLDER / "x.npy"
+tests = []
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+def write_samples():
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({SAMPLES}, 3, {SIDE}, {SIDE}), }}"
+    text = header.ljust(117) + "\n"
+    sample = bytes((13 * i) % 251 for i in range(3 * SIDE * SIDE))
+    with open(INPUT, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+        for i in range(SAMPLES):
+            file.write(sample[31 * i:] + sample[:31 * i])
+
+
+def command(ranks, output, *more):
+    return ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np",
+            str(ranks), str(RUNNER), "alexnet", "--input", str(INPUT), "--output", str(output),
+            "--profile", str(PROFILE), "--json", *more]
+
+
+def run(ranks, output, *more):
+    done = subprocess.run(command(ranks, output, *more), capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def rows(path):
+    data = path.read_bytes()
+    return data[len(data) - SAMPLES * ROW_BYTES:]
+
+
+def expected():
+    path = FOLDER / "expected.npy"
+    if not path.exists():
+        run(1, path)
+    return rows(path)
+
+
+@test
+def the_same_rows_on_any_number_of_ranks():
+    for ranks in 2, 4:
+        output = FOLDER / f"{ranks}.npy"
+        result = run(ranks, output)
+        assert result["samples"] == SAMPLES and result["done_before"] == 0, result
+        assert sum(r["samples"] for r in result["ranks"]) == SAMPLES, result
+        assert len(result["ranks"]) == ranks, result
+        assert rows(output) == expected(), "other rows, or in another order"
+        assert not list(FOLDER.glob("*.journal")) and not list(FOLDER.glob("*.part"))
+
+
+def children_of(pid):
+    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            yield int(entry.parent.name)
+
+
+def start_and_wait(output, records):
+    """A job of two ranks, when so many rounds are recorded."""
+    job = subprocess.Popen(command(2, output, "--quiet", "--max-batch", "4"),
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    journal = pathlib.Path(f"{output}.journal")
+    deadline = time.monotonic() + 60
+    while not journal.exists() or journal.read_text().count("\ndone ") < records:
+        assert job.poll() is None, f"ended early: {job.stderr.read()}"
+        assert time.monotonic() < deadline, "no progress"
+        time.sleep(0.002)
+    return job
+
+
+@test
+def a_lost_rank_ends_the_job_which_goes_on():
+    for which in 0, 1:
+        output = FOLDER / f"lost{which}.npy"
+        job = start_and_wait(output, 1)
+        ranks = sorted(children_of(job.pid))
+        os.kill(ranks[which % len(ranks)], signal.SIGKILL)
+        assert job.wait(60) != 0, "a lost rank must fail the job"
+        assert not output.exists(), "an output that is not whole"
+        result = run(2, output)
+        assert result["done_before"] > 0, result
+        assert sum(r["samples"] for r in result["ranks"]) == SAMPLES - result["done_before"], result
+        assert rows(output) == expected(), "lost or changed rows"
+
+
+@test
+def a_slow_rank_gives_work_away():
+    output = FOLDER / "slow.npy"
+    job = start_and_wait(output, 1)
+    slow = sorted(children_of(job.pid))[-1]
+    while job.poll() is None:  # runs a fifth of the time
+        try:
+            os.kill(slow, signal.SIGSTOP)
+            time.sleep(0.08)
+            os.kill(slow, signal.SIGCONT)
+        except ProcessLookupError:
+            break
+        time.sleep(0.02)
+    assert job.wait(60) == 0, job.stderr.read()
+    assert rows(output) == expected()
+
+
+@test
+def bad_usage_and_bad_input():
+    done = subprocess.run([RUNNER, "alexnet"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--input" in done.stderr and not done.stdout, done
+    done = subprocess.run([RUNNER, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "mpirun" in done.stdout, done
+    missing = command(2, FOLDER / "y.npy")
+    missing[missing.index(str(INPUT))] = str(FOLDER / "none.npy")
+    done = subprocess.run(missing, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "none.npy" in done.stderr and not done.stdout, done
+    assert not (FOLDER / "y.npy").exists()
+
+
+def main():
+    write_samples()
+    failed = 0
+    for function in tests:
+        start = time.monotonic()
+        try:
+            function()
+            print(f"ok {function.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:
+            failed += 1
+            print(f"not ok {function.__name__}\n{traceback.format_exc()}", flush=True)
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+main()
