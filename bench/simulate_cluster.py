@@ -18,7 +18,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build/simulate"
-SIZES = [256]
+SIZES = [16, 256, 1024]
 POLICIES = ["qosbatch", "equal", "32"]
 NAMES = {"qosbatch": "qosbatch-mpi", "equal": "equal shares", "32": "batch 32"}
 SOURCES = [*("simulated/main.c simulated/crew_simulated.c cluster.c dispatch.c link.c "

@@ -50,14 +50,20 @@ static bool get(queue *q, crew_round *round)
   return true;
 }
 
-/* Runs a round in parts that are ready: as large as possible, each half of a larger one. */
+/* The sizes that are ready: a batch, its half, its quarter, and 1. */
+static uint32_t next_size(const crew *self, uint32_t size)
+{
+  return size == 1 ? 0 : size > self->batch / 4 && size / 2 ? size / 2 : 1;
+}
+
+/* Runs a round in parts that are ready, as large as possible. */
 static qb_status run_parts(crew *self, const float *inputs, float *outputs, uint32_t count)
 {
   qb_status status = QB_OK;
   uint32_t size = self->batch;
   for (uint32_t done = 0; done < count && !status; done += size) {
     while (size > count - done)
-      size /= 2;
+      size = next_size(self, size);
     const void *const in[1] = {inputs + done * self->in_elements};
     void *const out[1] = {outputs + done * self->out_elements};
     status = qb_session_run(self->session, size, in, out);
@@ -115,7 +121,7 @@ static qb_status open_session(crew *self, qb_model *model, const qb_share *share
     status = qb_model_get_output(model, 0, &out);
   if (!status)
     status = qb_session_new(model, &share->configuration, &self->session);
-  for (uint32_t b = share->batch; b >= 1 && !status; b /= 2)
+  for (uint32_t b = share->batch; b >= 1 && !status; b = next_size(self, b))
     status = qb_session_prepare(self->session, b, NULL);
   self->in_elements = in.elements_per_sample;
   self->out_elements = out.elements_per_sample;

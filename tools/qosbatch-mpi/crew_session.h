@@ -7,8 +7,8 @@
 #include "source.h"
 
 /*
- * Starts a thread for each instance. Batch sizes are made ready before: that of the share and its
- * halves, so that any smaller round is a few that are ready. NULL with the reason in `failure`.
+ * Starts a thread for each instance. Batch sizes are made ready before: that of the share, its half,
+ * its quarter and 1, of which any smaller round is made up. NULL with the reason in `failure`.
  */
 crew *crew_start(qb_model *model, source *samples, const qb_share *share, char failure[256]);
 
