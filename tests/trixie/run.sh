@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Builds and tests against oneDNN 3.x in a Debian 13 root: run.sh FOLDER. The root is made once with
+# Builds and tests against oneDNN 3.x in a Debian 13 root: run.sh FOLDER [COMMAND...], a command being
+# run in the root instead of the tests. The root is made once with
 # debootstrap and kept in FOLDER; the source is copied in, so that nothing has to be mounted.
 set -eu
 folder=$1
+shift
 root=$folder/root
 source=$(cd "$(dirname "$0")/../.." && pwd)
 
@@ -34,10 +36,6 @@ chroot "$root" dpkg-query -W $packages >/dev/null 2>&1 || {
 	}
 }
 
-rm -rf "$root/source"
-mkdir "$root/source"
-(cd "$source" && git ls-files -z --cached --others --exclude-standard |
-	xargs -0 tar -cf -) | tar -xf - -C "$root/source"
 mounted=
 trap 'for m in $mounted; do umount "$m"; done' EXIT
 if [ ! -e "$root/proc/self" ]; then
@@ -48,6 +46,15 @@ if [ ! -e "$root/sys/devices" ]; then
 	mount -t sysfs sysfs "$root/sys"
 	mounted="$mounted $root/sys"
 fi
+if [ $# != 0 ]; then
+	chroot "$root" "$@"
+	exit
+fi
+
+rm -rf "$root/source"
+mkdir "$root/source"
+(cd "$source" && git ls-files -z --cached --others --exclude-standard |
+	xargs -0 tar -cf -) | tar -xf - -C "$root/source"
 chroot "$root" sh -c '
 	cd /source && export LC_ALL=C.UTF-8
 	[ -f /build/build.ninja ] || meson setup /build --werror >/build.log 2>&1 || { cat /build.log; exit 1; }
