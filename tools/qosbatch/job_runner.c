@@ -18,8 +18,7 @@ typedef struct slot {
   slot_state state;
   uint64_t sequence, first;
   uint32_t count, room; /* room: samples that fit in what is allocated */
-  float *buffer;
-  const float *data; /* the buffer, or a mapped file */
+  float *samples;
   bool *bad;
   float **outputs;
 } slot;
@@ -86,9 +85,9 @@ static void make_room(const job_runner *self, slot *s)
 {
   if (s->count <= s->room)
     return;
-  free(s->buffer);
+  free(s->samples);
   free(s->bad);
-  s->buffer = allocate(s->count, self->input_elements * sizeof *s->buffer);
+  s->samples = allocate(s->count, self->input_elements * sizeof *s->samples);
   s->bad = allocate(s->count, sizeof *s->bad);
   for (uint32_t o = 0; o < self->output_count; o++) {
     free(s->outputs[o]);
@@ -128,7 +127,7 @@ static void *read_ahead(void *argument)
       break;
     pthread_mutex_unlock(&self->lock);
     make_room(self, s);
-    s->data = source_read(self->params.samples, s->first, s->count, s->buffer, s->bad);
+    source_read(self->params.samples, s->first, s->count, s->samples, s->bad);
     pthread_mutex_lock(&self->lock);
     s->state = SLOT_READY;
     pthread_cond_broadcast(&self->changed);
@@ -142,7 +141,7 @@ static void *read_ahead(void *argument)
 /* Runs a round and writes its rows. Returns the exit status. */
 static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *checksum)
 {
-  const void *inputs[] = {s->data};
+  const void *inputs[] = {s->samples};
   const int64_t start_ns = clock_ns();
   const int result =
       check(qb_session_run(self->params.session, s->count, inputs, (void *const *)s->outputs));
@@ -295,7 +294,7 @@ int job_join(job_runner *self)
     for (uint32_t o = 0; o < self->output_count; o++)
       free(s->outputs[o]);
     free(s->outputs);
-    free(s->buffer);
+    free(s->samples);
     free(s->bad);
   }
   free(self->slots);

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LEVELS = 256, PAGE_BYTES = 4096 };
+enum { LEVELS = 256 };
 
 struct source {
   uint64_t count, fingerprint;
@@ -128,9 +128,6 @@ static int open_array(source *self, const char *path, const qb_tensor_info *inpu
     make_levels(self, how);
   else if (how->scale || how->mean || how->deviation)
     fail_usage("--scale, --mean and --std are for 8-bit samples; those of '%s' are floats", path);
-  else if (self->data_offset % sizeof(float))
-    return fail("'%s': the data begin at byte %zu, which floats cannot; save it anew", path,
-                self->data_offset);
   (void)madvise(self->map, self->map_bytes, MADV_SEQUENTIAL);
   return EXIT_DONE;
 }
@@ -194,34 +191,27 @@ static void convert(const source *self, const uint8_t *pixels, float *sample)
   }
 }
 
-/* Brings mapped samples into memory here, so that a round does not wait for the disk. */
-static void touch(const uint8_t *data, size_t bytes)
+void source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad)
 {
-  for (size_t i = 0; i < bytes; i += PAGE_BYTES)
-    (void)*(const volatile uint8_t *)(data + i);
-}
-
-const float *source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad)
-{
+  const size_t elements = self->elements;
+  const uint8_t *data = self->map ? self->map + self->data_offset : NULL;
   memset(bad, 0, count * sizeof *bad);
-  if (!self->images && !self->levels) {
-    const size_t bytes = self->elements * sizeof(float);
-    const uint8_t *data = self->map + self->data_offset + first * bytes;
-    touch(data, count * bytes);
-    return (const float *)(const void *)data;
+  if (data && !self->levels) {
+    const size_t bytes = elements * sizeof *buffer;
+    memcpy(buffer, data + first * bytes, count * bytes);
+    return;
   }
   for (uint32_t i = 0; i < count; i++) {
-    float *sample = buffer + i * self->elements;
-    if (!self->images)
-      convert(self, self->map + self->data_offset + (first + i) * self->elements, sample);
+    float *sample = buffer + i * elements;
+    if (data)
+      convert(self, data + (first + i) * elements, sample);
     else if (images_read(self->images, first + i, self->pixels))
       convert(self, self->pixels, sample);
     else {
-      memset(sample, 0, self->elements * sizeof *sample);
+      memset(sample, 0, elements * sizeof *sample);
       bad[i] = true;
     }
   }
-  return buffer;
 }
 
 void source_close(source *self)

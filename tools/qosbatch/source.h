@@ -30,11 +30,12 @@ const char *source_name(const source *self, uint64_t index);
 uint64_t source_fingerprint(const source *self);
 
 /*
- * Samples first .. first + count - 1 in 32-bit floats, one behind the other: in `buffer`, or in the
- * mapped file itself. A sample that cannot be read is zeros and sets its place in `bad`, after a
- * note on stderr; the others are false.
+ * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. A
+ * sample that cannot be read is zeros and sets its place in `bad`, after a note on stderr; the others
+ * are false. (Rounds could run on the mapped file itself. Tried: they are slower by more than the copy
+ * takes, as every line of it then comes from memory when a round waits for it.)
  */
-const float *source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad);
+void source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad);
 
 void source_close(source *self); /* NULL is allowed */
 
