@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* An answer at the very end of the target is worth this much less than one at once. */
-static const double LATENCY_WEIGHT = 0.02;
+static const double LATENCY_WEIGHT = 0.1;
 /* Rates that are solved for, as shares of the most that can be answered in time. */
-static const double shares[QB__POLICY_LEVELS] = {0.4, 0.65, 0.95, 1.4};
+static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
 static const float PRECISION = 2e-3f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */

@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-enum { QB__POLICY_AGES = 24, QB__POLICY_LONGEST = 160, QB__POLICY_LEVELS = 4 };
+enum { QB__POLICY_AGES = 24, QB__POLICY_LONGEST = 160, QB__POLICY_LEVELS = 5 };
 /* Run all that can be in time, giving up the others. */
 enum { QB__POLICY_ALL = UINT16_MAX };
 enum { QB__POLICY_STATES = (QB__POLICY_LONGEST + 1) * QB__POLICY_AGES };

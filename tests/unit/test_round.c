@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decision before a round against what docs/decision.md says of it, evaluated from scratch. */
 #include "support/random_profile.h"
+#include "support/scripted_profile.h"
 #include "support/unit.h"
 
 #include <qosbatch/optimize.h>
@@ -8,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { PROFILES = 10000, STATES = 10, MAX_BATCH = 10 };
+enum { PROFILES = 1000, STATES = 10, MAX_BATCH = 10 };
 
 static qb_context *context;
 static size_t allocations;
@@ -82,43 +83,55 @@ static qb_service_plan random_plan(const qb_profile *profile, uint64_t *seed, in
   return plan;
 }
 
-/* Checks a decision by its meaning. */
+/* With a target the rule is looked up; whatever it says, no promise is broken for it. */
+static void check_promise(const times *t, int64_t left, const qb_round_state *state,
+                          const qb_decision *d)
+{
+  const uint32_t at_hand = state->queued < t->batch ? state->queued : t->batch;
+  if (d->action == QB_ACTION_WAIT) {
+    const uint32_t next = at_hand < t->batch ? at_hand + 1 : at_hand;
+    assert_true(d->max_wait_ns > 0 && d->max_wait_ns + t->high_ns[next] <= left);
+    return;
+  }
+  assert_int_equal(d->action, QB_ACTION_RUN);
+  assert_true(d->batch >= 1 && d->batch <= at_hand && t->high_ns[d->batch] <= left);
+  assert_int_equal(d->oldest_latency_ns, state->oldest_age_ns + d->latency_ns);
+}
+
+/* Without a target: the best split, after the plan's wait. */
+static void check_split(const times *t, const qb_service_plan *plan, const qb_round_state *state,
+                        const qb_decision *d, uint32_t best)
+{
+  const int64_t age = state->oldest_age_ns;
+  const int64_t wait = state->queued < t->batch ? plan->max_wait_ns - age : 0;
+  if (wait > 0) {
+    assert_int_equal(d->action, QB_ACTION_WAIT);
+    assert_int_equal(d->max_wait_ns, wait);
+    return;
+  }
+  assert_int_equal(d->action, QB_ACTION_RUN);
+  assert_int_equal(d->batch, best);
+  assert_true(d->reason == QB_REASON_FILL || d->reason == QB_REASON_THROUGHPUT);
+  assert_int_equal(d->oldest_latency_ns, age + d->latency_ns);
+}
+
 static void check(const times *t, const qb_service_plan *plan, int64_t target_ns,
                   const qb_round_state *state, const qb_decision *d, uint32_t best)
 {
-  const int64_t age = state->oldest_age_ns, left = target_ns ? target_ns - age : INT64_MAX;
-  const uint32_t at_hand = state->queued < t->batch ? state->queued : t->batch;
+  const int64_t left = target_ns ? target_ns - state->oldest_age_ns : INT64_MAX;
+  assert_int_equal(d->give_up, 0); /* nobody asked for that */
   if (!state->queued || !state->free_instances) {
     assert_int_equal(d->action, QB_ACTION_WAIT);
     assert_int_equal(d->reason, QB_REASON_NONE);
     assert_int_equal(d->max_wait_ns, 0);
-    return;
-  }
-  if (t->high_ns[1] > left) {
+  } else if (t->high_ns[1] > left) {
     assert_int_equal(d->action, QB_ACTION_INFEASIBLE);
     assert_int_equal(d->batch, best);
-    return;
+  } else if (target_ns) {
+    check_promise(t, left, state, d);
+  } else {
+    check_split(t, plan, state, d, best);
   }
-  /* Waiting may go on while the plan allows and a round of one more would still be in time. */
-  int64_t wait = at_hand < t->batch ? plan->max_wait_ns - age : 0;
-  if (wait > 0 && left - t->high_ns[at_hand + 1] < wait)
-    wait = left - t->high_ns[at_hand + 1];
-  if (wait > 0) {
-    assert_int_equal(d->action, QB_ACTION_WAIT);
-    assert_int_equal(d->max_wait_ns, wait);
-    assert_true(wait + t->high_ns[at_hand] <= left); /* never waits past the target */
-    return;
-  }
-  uint32_t run = best;
-  while (t->high_ns[run] > left)
-    run--;
-  assert_int_equal(d->action, QB_ACTION_RUN);
-  assert_int_equal(d->batch, run);
-  assert_true(d->reason == QB_REASON_SLO || d->reason == QB_REASON_FILL ||
-              d->reason == QB_REASON_THROUGHPUT);
-  if (run < best)
-    assert_int_equal(d->reason, QB_REASON_SLO);
-  assert_int_equal(d->oldest_latency_ns, age + d->latency_ns);
 }
 
 static void test_random(void **state)
@@ -157,6 +170,109 @@ static void test_random(void **state)
   print_message("%d profiles, %d states each, %zu allocations in decisions\n", PROFILES, STATES,
                 during);
   assert_int_equal(during, 0);
+}
+
+/* An optimizer on rounds of 8 + 2 n ms, up to 8, with a target of 40 ms. */
+static qb_optimizer *scripted_optimizer(qb_profile **profile, bool shed)
+{
+  const qb_configuration one = {sizeof one, 1, 1};
+  *profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  plan.batch = 8;
+  plan.rate_per_s = 100;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 40000000;
+  qos.shed = shed;
+  qb_optimizer *optimizer;
+  assert_int_equal(qb_optimizer_new(*profile, &plan, &qos, &optimizer), QB_OK);
+  return optimizer;
+}
+
+/* Giving up follows the times left: those who cannot be in time, and who make others late. */
+static void test_shedding(void **state)
+{
+  (void)state;
+  qb_profile *profile;
+  qb_optimizer *optimizer = scripted_optimizer(&profile, true);
+  const int64_t lost[] = {-1, 5000000, 9999999};
+  qb_round_state now = QB_ROUND_STATE_INIT;
+  qb_decision d = QB_DECISION_INIT;
+  now.queued = now.left_count = 3;
+  now.left_ns = lost;
+  now.oldest_age_ns = 40000001;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_int_equal(d.action, QB_ACTION_INFEASIBLE);
+  assert_int_equal(d.give_up, 3);
+  /* The first of seven has 11 ms left: alone it would be in time, and the others wait for it. */
+  const int64_t left[] = {11000000, 23000000, 23000000, 23000000, 23000000, 23000000, 23000000};
+  now.queued = now.left_count = 7;
+  now.left_ns = left;
+  now.oldest_age_ns = 29000000;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_int_equal(d.action, QB_ACTION_RUN);
+  assert_int_equal(d.give_up, 1);
+  assert_int_equal(d.batch, 6);
+  qb_optimizer_free(optimizer);
+  /* Without shedding the promise to it is kept. */
+  qb_profile_unref(profile);
+  optimizer = scripted_optimizer(&profile, false);
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_int_equal(d.action, QB_ACTION_RUN);
+  assert_int_equal(d.give_up, 0);
+  assert_int_equal(d.batch, 1);
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
+}
+
+/* A request with a target of its own is not made to wait beyond it. */
+static void test_own_targets(void **state)
+{
+  (void)state;
+  qb_profile *profile;
+  qb_optimizer *optimizer = scripted_optimizer(&profile, false);
+  for (int64_t urgent = 1000000; urgent <= 40000000; urgent += 500000) {
+    const int64_t left[] = {urgent, 200000000};
+    qb_round_state now = QB_ROUND_STATE_INIT;
+    qb_decision d = QB_DECISION_INIT;
+    now.queued = now.left_count = 2;
+    now.left_ns = left;
+    assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+    if (d.action == QB_ACTION_WAIT)
+      assert_true(d.max_wait_ns + 14000000 <= urgent);
+    else if (d.action == QB_ACTION_RUN)
+      assert_true(8000000 + 2000000 * (int64_t)d.batch <= urgent);
+    else
+      assert_true(urgent < 10500000);
+  }
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
+}
+
+static void test_ready_sizes(void **state)
+{
+  (void)state;
+  qb_profile *profile;
+  qb_optimizer *optimizer = scripted_optimizer(&profile, false);
+  const uint32_t ready[] = {1, 4}, falling[] = {4, 1}, large[] = {9};
+  assert_int_equal(qb_optimizer_set_ready(optimizer, ready, 2), QB_OK);
+  assert_int_equal(qb_optimizer_set_ready(optimizer, falling, 2), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_optimizer_set_ready(optimizer, large, 1), QB_ERROR_INVALID_ARGUMENT);
+  qb_decision d = QB_DECISION_INIT;
+  for (uint32_t n = 1; n <= 8; n++) {
+    qb_round_state now = QB_ROUND_STATE_INIT;
+    now.queued = n;
+    now.oldest_age_ns = 12000000;
+    assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+    if (d.action == QB_ACTION_RUN)
+      assert_int_equal(d.batch, n < 4 ? 1 : 4);
+  }
+  assert_int_equal(qb_optimizer_set_ready(optimizer, NULL, 0), QB_OK);
+  qb_round_state now = QB_ROUND_STATE_INIT;
+  now.queued = 8;
+  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_int_equal(d.batch, 8);
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
 }
 
 /* A node that became slower: seen, asked to be refreshed, and predicted right after that. */
@@ -235,9 +351,9 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random),
-      cmocka_unit_test(test_drift),
-      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_random),      cmocka_unit_test(test_shedding),
+      cmocka_unit_test(test_own_targets), cmocka_unit_test(test_ready_sizes),
+      cmocka_unit_test(test_drift),       cmocka_unit_test(test_arguments),
   };
   qb_context_params params = QB_CONTEXT_PARAMS_INIT;
   params.allocate = counting_allocate;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A bounded queue of samples and a thread for each instance that takes rounds from it. */
+#ifndef SERVICE_BATCHER_H
+#define SERVICE_BATCHER_H
+
+#include <qosbatch/qosbatch.h>
+
+#include <pthread.h>
+
+enum { REASONS = QB_REASON_LATE + 1, LATENCY_BUCKETS = 12 };
+
+/* What a request asks for and becomes. Its owner keeps it until it was told that it is over. */
+typedef struct request {
+  uint32_t samples;
+  const float *inputs; /* one behind the other */
+  float *outputs;
+  void (*over)(struct request *self); /* called once, from a thread of the batcher */
+  int status;                         /* 200, 429: too late to be in time, 500 */
+  int64_t arrived_ns;                 /* these belong to the batcher */
+  uint32_t left;
+} request;
+
+/* Counted since the start; a copy is consistent. */
+typedef struct batcher_counts {
+  uint64_t requests, refused, given_up, failed; /* refused: at once; given up: after a wait */
+  uint64_t samples, in_time, rounds;            /* samples: answered */
+  uint64_t reasons[REASONS];                    /* of decisions to run */
+  uint64_t latency[LATENCY_BUCKETS + 1]; /* samples by sixths of the target; the last: more */
+  double latency_sum_s, round_sum_s, predicted_sum_s;
+  uint32_t queued;
+  uint64_t *batches; /* rounds of 0..max_batch samples; belongs to the batcher */
+} batcher_counts;
+
+typedef struct batcher_params {
+  qb_context *context;
+  qb_profile *profile;
+  qb_session *session;
+  qb_service_plan plan;
+  qb_qos qos;
+  uint32_t queue_most; /* samples */
+  size_t input_elements, output_elements;
+} batcher_params;
+
+typedef struct batcher batcher;
+
+/* Returns NULL after a message on stderr. */
+batcher *batcher_start(const batcher_params *params);
+
+/* False: refused, because the queue is full or the target could not be kept. Never blocks. */
+bool batcher_submit(batcher *self, request *r);
+
+/* Answers what is queued, takes no more, and frees it. */
+void batcher_stop(batcher *self);
+
+batcher_counts batcher_count(batcher *self);
+
+int64_t batcher_now_ns(void);
+
+#endif
