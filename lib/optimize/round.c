@@ -149,7 +149,18 @@ static uint32_t give_up_for(const qb_optimizer *o, const waiting *w, uint32_t la
   }
 }
 
-/* With a latency target. Ages are counted back from what is left. */
+/* What the policy says of the samples behind `late` others. Ages are counted back from what is left.
+ */
+static uint32_t look_up(const qb_optimizer *o, const waiting *w, uint32_t late,
+                        const qb__round_level *level, int64_t *age_ns)
+{
+  const int64_t left_ns = left_behind(o, w, late);
+  *age_ns = o->qos.latency_ns > left_ns ? o->qos.latency_ns - left_ns : 0;
+  return qb__round_policy_at(&o->policy, level, w->count - late,
+                             qb__round_policy_age(&o->policy, *age_ns));
+}
+
+/* With a latency target. */
 static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decision *d)
 {
   const bool shed = o->qos.shed;
@@ -159,15 +170,13 @@ static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decisio
     give_up_all(o, w, shed ? late : 0, d);
     return;
   }
-  uint32_t queued = w->count - late;
-  int64_t left_ns = left_behind(o, w, late);
-  const int64_t age_ns = o->qos.latency_ns > left_ns ? o->qos.latency_ns - left_ns : 0;
   const qb__round_level *level = qb__round_policy_level(
       &o->policy, o->meter.rate_per_s > 0 ? o->meter.rate_per_s : o->rate_per_s);
-  uint32_t size =
-      qb__round_policy_at(&o->policy, level, queued, qb__round_policy_age(&o->policy, age_ns));
+  int64_t age_ns;
+  uint32_t size = look_up(o, w, late, level, &age_ns);
   if (!size) {
-    const int64_t slo_ns = left_ns - o->safe_ns[min_u32(queued + 1, o->batch)];
+    const uint32_t queued = w->count - late;
+    const int64_t slo_ns = left_behind(o, w, late) - o->safe_ns[min_u32(queued + 1, o->batch)];
     const int64_t wait_ns = policy_wait_ns(&o->policy, level, queued, age_ns);
     if (slo_ns > 0) {
       d->give_up = late;
@@ -178,12 +187,15 @@ static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decisio
     size = QB__POLICY_ALL;
   }
   if (shed) {
-    late = give_up_for(o, w, late, size);
-    queued = w->count - late;
-    left_ns = left_behind(o, w, late);
+    const uint32_t more = give_up_for(o, w, late, size);
+    if (more > late) { /* what is best for the others may be more than was left to them */
+      size = look_up(o, w, more, level, &age_ns);
+      late = give_up_for(o, w, more, size ? size : QB__POLICY_ALL);
+    }
   }
-  const uint32_t wanted = min_u32(min_u32(size, queued), o->batch);
-  size = most_within(in_time_ns, wanted, left_ns);
+  const uint32_t queued = w->count - late;
+  const uint32_t wanted = min_u32(min_u32(size ? size : QB__POLICY_ALL, queued), o->batch);
+  size = most_within(in_time_ns, wanted, left_behind(o, w, late));
   if (!o->all_ready)
     size = min_u32(ready_size(o, size ? size : 1), queued);
   d->give_up = late;

@@ -11,9 +11,9 @@ static const double LATENCY_WEIGHT = 0.1;
 /* Rates that are solved for, as shares of the most that can be answered in time. */
 static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
-static const float PRECISION = 2e-3f;
+static const float PRECISION = 2e-3f, ALIKE = 0.5f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */
-enum { MOST_SWEEPS = 60, EVERY_SIZE = 4, PER_OCTAVE = 2, AGES = QB__POLICY_AGES };
+enum { MOST_SWEEPS = 100, EVERY_SIZE = 4, PER_OCTAVE = 2, AGES = QB__POLICY_AGES };
 enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 14 };
 
 /* Probability that is left out where a distribution is cut off. */
@@ -41,7 +41,7 @@ typedef struct size_of_round {
 typedef struct solver {
   const qb__round_model *model;
   uint32_t batch, lengths;
-  double rate_per_s, target_s, step_s;
+  double rate_per_s, capacity_per_s, target_s, step_s;
   uint32_t size_count;
   size_of_round sizes[MOST_SIZES];
   float *all_earned;   /* [length][age]: by a round of all that can be in time */
@@ -262,9 +262,9 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *wo
 }
 
 /*
- * One sweep over all states; returns how far values moved against each other. The gain is moved by
- * what all of them moved; a step takes at most the time of the largest round, so it does not
- * overshoot.
+ * One sweep over all states; returns how far values moved against each other. Once they move nearly
+ * alike the gain is moved by what they moved; a step takes at most the time of the largest round,
+ * so it does not overshoot.
  */
 static float sweep(solver *s)
 {
@@ -280,7 +280,8 @@ static float sweep(solver *s)
     most = moved > most ? moved : most;
     s->value[i] = s->next[i] - reference;
   }
-  s->gain += 0.5f * (least + most) / s->all_slot_s[s->batch];
+  if (most - least < ALIKE)
+    s->gain += 0.5f * (least + most) / s->all_slot_s[s->batch];
   /* Nothing waits: the next sample comes after 1 / rate. */
   const float idle = s->value[AGES] - s->gain / (float)s->rate_per_s;
   for (uint32_t j = 0; j < AGES; j++)
@@ -291,9 +292,13 @@ static float sweep(solver *s)
 static void solve_level(solver *s, qb__round_level *level)
 {
   const size_t bytes = (size_t)(s->lengths + 1) * AGES * sizeof *s->value;
-  if (level->gain_per_s > 0) { /* else from what the level before ended with */
+  if (level->gain_per_s > 0) {
     memcpy(s->value, level->value, bytes);
     s->gain = (float)level->gain_per_s;
+  } else { /* values are what the level before ended with */
+    const double latency = 2 * seconds(s->model->latency_ns[1]) / s->target_s;
+    const bool light = s->gain == 0 || s->rate_per_s < 0.7 * s->capacity_per_s;
+    s->gain = light ? (float)(s->rate_per_s * (1 - LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
   }
   fill_poisson(s->rate_per_s * s->step_s, &s->wait);
   for (int i = 0; i < MOST_SWEEPS; i++)
@@ -375,6 +380,7 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
   const double capacity = capacity_per_s(model, most);
   const double longest = fmax(2.0 * most, 1.5 * capacity * seconds(model->target_ns)) + 2;
   s->model = model;
+  s->capacity_per_s = capacity;
   s->batch = most;
   s->lengths = longest < QB__POLICY_LONGEST ? (uint32_t)longest : QB__POLICY_LONGEST;
   s->target_s = seconds(model->target_ns);

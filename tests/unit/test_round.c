@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { PROFILES = 1000, STATES = 10, MAX_BATCH = 10 };
+enum { PROFILES = 200, STATES = 10, MAX_BATCH = 10 };
 
 static qb_context *context;
 static size_t allocations;
