@@ -16,7 +16,7 @@ import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "build/simulate"
 SIZES = [16, 256, 1024]
 POLICIES = ["qosbatch", "equal", "32"]
