@@ -77,10 +77,10 @@ static void run_round(crew *self, crew_round *round, float *buffer)
   round->rows = allocate(count * self->out_elements, sizeof *round->rows);
   round->bad = allocate(count, sizeof *round->bad);
   pthread_mutex_lock(&self->reading);
-  const float *inputs = source_read(self->samples, round->samples.first, count, buffer, round->bad);
+  source_read(self->samples, round->samples.first, count, buffer, round->bad);
   pthread_mutex_unlock(&self->reading);
   const int64_t start_ns = link_now_ns();
-  const qb_status status = run_parts(self, inputs, round->rows, count);
+  const qb_status status = run_parts(self, buffer, round->rows, count);
   round->took_ns = link_now_ns() - start_ns;
   if (status) {
     pthread_mutex_lock(&self->mutex);
