@@ -229,7 +229,7 @@ done:
 const command command_simulate = {
     .name = "simulate",
     .operand = "PROFILE",
-    .synopsis = "--rate R --latency MS [options] | --trace FILE --latency MS [options]",
+    .synopsis = "(--rate R | --trace FILE) --latency MS [options]",
     .summary = "Simulate a service under load, by our policy or another server's",
     .details = "Nothing runs; rounds take what the profile says. The same seed gives the same\n"
                "figures. Policies: qosbatch, exhaustive (largest batch and longest wait, the best\n"
