@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long qb_optimize() takes, and what it allocates: 1,000,000 decisions of varied states on a
- * stored profile. The median is of groups of 16 calls; the tail of single calls, which contain the
- * reading of the clock (printed beside it).
+ * stored profile, in one thread and then in 8, each with its own optimizer on the shared profile.
+ * The median is of groups of 16 calls; the tail of single calls, which contain the reading of the
+ * clock (printed beside it). On fewer cores than threads the tail is when the clock ran and the
+ * thread did not, so threads time their own CPU clock. And how long a refresh takes, for 64 batch
+ * sizes.
  *
  * usage: decision [PROFILE.json]
  */
+#include "support/scripted_profile.h"
+
 #include <qosbatch/qosbatch.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { CALLS = 1000000, GROUP = 16, STATES = 4096 };
+enum { CALLS = 1000000, GROUP = 16, STATES = 4096, THREADS = 8, MAX_BATCH = 64 };
 
 /* malloc is the library's default, too: every way to memory is counted. */
-static size_t allocations;
+static _Thread_local size_t allocations;
 void *__real_malloc(size_t bytes);
 void *__wrap_malloc(size_t bytes);
 int __real_posix_memalign(void **memory, size_t alignment, size_t bytes);
@@ -41,10 +47,10 @@ static void check(qb_status status)
   }
 }
 
-static int64_t now_ns(void)
+static int64_t now_ns(clockid_t clock)
 {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -54,67 +60,138 @@ static int ascending(const void *a, const void *b)
   return x < y ? -1 : x > y;
 }
 
+/* One thread's part. */
+typedef struct part {
+  qb_profile *profile;
+  const qb_service_plan *plan;
+  const qb_qos *qos;
+  clockid_t clock;
+  pthread_t thread;
+  int64_t groups[CALLS / GROUP], singles[CALLS];
+  size_t during;
+  int64_t clock_ns;
+} part;
+
+static void *decide(void *user)
+{
+  part *p = user;
+  static const int64_t second_ns = 1000000000;
+  qb_optimizer *optimizer;
+  check(qb_optimizer_new(p->profile, p->plan, p->qos, &optimizer));
+  qb_round_state *states = calloc(STATES, sizeof *states);
+  int64_t(*left_ns)[48] = calloc(STATES, sizeof *left_ns);
+  if (!states || !left_ns)
+    exit(1);
+  unsigned seed = 1;
+  for (int i = 0; i < STATES; i++) {
+    states[i] = (qb_round_state)QB_ROUND_STATE_INIT;
+    states[i].queued = states[i].left_count = (uint32_t)(rand_r(&seed) % 48);
+    states[i].oldest_age_ns = rand_r(&seed) % 260000000;
+    for (uint32_t k = 0; k < states[i].queued; k++)
+      left_ns[i][k] =
+          p->qos->latency_ns - states[i].oldest_age_ns * (states[i].queued - k) / states[i].queued;
+    states[i].left_ns = left_ns[i];
+    states[i].now_ns = second_ns + (int64_t)i * 1000000;
+    states[i].arrived = (uint64_t)i;
+  }
+  qb_decision decision = QB_DECISION_INIT;
+  const size_t before = allocations;
+  for (int g = 0; g < CALLS / GROUP; g++) {
+    const int64_t start_ns = now_ns(p->clock);
+    for (int i = 0; i < GROUP; i++)
+      check(qb_optimize(optimizer, &states[(g * GROUP + i) % STATES], &decision));
+    p->groups[g] = now_ns(p->clock) - start_ns;
+  }
+  for (int i = 0; i < CALLS; i++) {
+    const int64_t start_ns = now_ns(p->clock);
+    check(qb_optimize(optimizer, &states[i % STATES], &decision));
+    p->singles[i] = now_ns(p->clock) - start_ns;
+  }
+  p->during = allocations - before;
+  p->clock_ns = INT64_MAX;
+  for (int i = 0; i < 1000; i++) {
+    const int64_t start_ns = now_ns(p->clock), cost_ns = now_ns(p->clock) - start_ns;
+    p->clock_ns = cost_ns < p->clock_ns ? cost_ns : p->clock_ns;
+  }
+  qsort(p->groups, CALLS / GROUP, sizeof *p->groups, ascending);
+  qsort(p->singles, CALLS, sizeof *p->singles, ascending);
+  free(left_ns);
+  free(states);
+  qb_optimizer_free(optimizer);
+  return NULL;
+}
+
+static void print(const part *p, const char *name)
+{
+  printf("%s: median %.0f ns; single calls p99 %lld ns, p99.9 %lld ns, of which the clock %lld ns; "
+         "allocations %zu\n",
+         name, (double)p->groups[CALLS / GROUP / 2] / GROUP,
+         (long long)p->singles[CALLS / 100 * 99], (long long)p->singles[CALLS / 1000 * 999],
+         (long long)p->clock_ns, p->during);
+}
+
+/* Rounds of 8 + 2 n ms that all turn out 10 % slower: what a refresh has to solve anew. */
+static void time_refresh(qb_context *context)
+{
+  const qb_configuration one = {sizeof one, 1, 1};
+  qb_profile *profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.03);
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  plan.batch = MAX_BATCH;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 150000000;
+  qos.shed = true;
+  qb_optimizer *optimizer;
+  const int64_t start_ns = now_ns(CLOCK_MONOTONIC);
+  check(qb_optimizer_new(profile, &plan, &qos, &optimizer));
+  const int64_t made_ns = now_ns(CLOCK_MONOTONIC);
+  const qb_round_result slow = {sizeof slow, 1, 11000000};
+  for (int i = 0; i < 100; i++)
+    check(qb_observe(optimizer, &slow));
+  const int64_t before_ns = now_ns(CLOCK_MONOTONIC);
+  check(qb_optimizer_refresh(optimizer));
+  printf("%d batch sizes: made in %.1f ms, refreshed in %.1f ms\n", MAX_BATCH,
+         (double)(made_ns - start_ns) * 1e-6, (double)(now_ns(CLOCK_MONOTONIC) - before_ns) * 1e-6);
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
+}
+
 int main(int argc, char **argv)
 {
   qb_context *context;
   qb_profile *profile;
-  qb_optimizer *optimizer;
   check(qb_context_new(NULL, &context));
   check(qb_profile_load(context, argc > 1 ? argv[1] : "tests/fixtures/alexnet.json", &profile));
   qb_load load = QB_LOAD_INIT;
   load.rate_per_s = 60;
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = 250000000;
+  qos.shed = true;
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  const qb_profile *const profiles[1] = {profile};
-  check(qb_plan_service(profiles, 1, &load, &qos, &plan));
-  plan.batch = 32; /* the largest tables, and waits to decide about */
-  plan.max_wait_ns = 50000000;
-  check(qb_optimizer_new(profile, &plan, &qos, &optimizer));
-
-  qb_round_state *states = calloc(STATES, sizeof *states);
-  int64_t *groups = calloc(CALLS / GROUP, sizeof *groups),
-          *singles = calloc(CALLS, sizeof *singles);
-  if (!states || !groups || !singles)
+  check(qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
+  plan.batch = 32; /* the largest tables */
+  part *parts = calloc(THREADS, sizeof *parts);
+  if (!parts)
     return 1;
-  srand(1);
-  for (int i = 0; i < STATES; i++) {
-    states[i] = (qb_round_state)QB_ROUND_STATE_INIT;
-    states[i].queued = (uint32_t)(rand() % 48);
-    states[i].oldest_age_ns = rand() % 260000000;
-    states[i].rate_per_s = 40 + rand() % 40;
+  parts[0] = (part){.profile = profile, .plan = &plan, .qos = &qos, .clock = CLOCK_MONOTONIC};
+  decide(&parts[0]);
+  print(&parts[0], "one thread");
+  for (int i = 0; i < THREADS; i++) {
+    parts[i].profile = profile;
+    parts[i].plan = &plan;
+    parts[i].qos = &qos;
+    parts[i].clock = CLOCK_THREAD_CPUTIME_ID;
+    if (pthread_create(&parts[i].thread, NULL, decide, &parts[i]))
+      return 1;
   }
-  qb_decision decision = QB_DECISION_INIT;
-  const size_t before = allocations;
-  for (int g = 0; g < CALLS / GROUP; g++) {
-    const int64_t start_ns = now_ns();
-    for (int i = 0; i < GROUP; i++)
-      check(qb_optimize(optimizer, &states[(g * GROUP + i) % STATES], &decision));
-    groups[g] = now_ns() - start_ns;
+  const part *worst = &parts[0];
+  for (int i = 0; i < THREADS; i++) {
+    pthread_join(parts[i].thread, NULL);
+    if (parts[i].singles[CALLS / 1000 * 999] > worst->singles[CALLS / 1000 * 999])
+      worst = &parts[i];
   }
-  for (int i = 0; i < CALLS; i++) {
-    const int64_t start_ns = now_ns();
-    check(qb_optimize(optimizer, &states[i % STATES], &decision));
-    singles[i] = now_ns() - start_ns;
-  }
-  const size_t during = allocations - before;
-  int64_t clock_ns = INT64_MAX;
-  for (int i = 0; i < 1000; i++) {
-    const int64_t start_ns = now_ns(), cost_ns = now_ns() - start_ns;
-    clock_ns = cost_ns < clock_ns ? cost_ns : clock_ns;
-  }
-  qsort(groups, CALLS / GROUP, sizeof *groups, ascending);
-  qsort(singles, CALLS, sizeof *singles, ascending);
-  printf("qb_optimize(), %d calls: median %.0f ns\n", CALLS,
-         (double)groups[CALLS / GROUP / 2] / GROUP);
-  printf("single calls: p99 %lld ns, p99.9 %lld ns, of which the clock %lld ns\n",
-         (long long)singles[CALLS / 100 * 99], (long long)singles[CALLS / 1000 * 999],
-         (long long)clock_ns);
-  printf("allocations: %zu\n", during);
-  free(states);
-  free(groups);
-  free(singles);
-  qb_optimizer_free(optimizer);
+  print(worst, "the slowest of 8 threads");
+  time_refresh(context);
+  free(parts);
   qb_profile_unref(profile);
   qb_context_unref(context);
   return 0;

@@ -80,6 +80,15 @@ def help_of(command):
      ["plan", PROFILE, "--catalog", CATALOGUE, "--rate", "1", "--latency", "1", "--budget", "1"],
      "--budget"),
     ("estimate, no batch", ["estimate", PROFILE], "--batch"),
+    ("simulate, no latency", ["simulate", PROFILE, "--rate", "1"], "--latency"),
+    ("simulate, no rate", ["simulate", PROFILE, "--latency", "1"], "--rate"),
+    ("simulate, rate and trace", ["simulate", PROFILE, "--latency", "1", "--rate", "1", "--trace", "x"],
+     "--trace"),
+    ("simulate, unknown policy", ["simulate", PROFILE, "--latency", "1", "--rate", "1", "--policy",
+                                  "triton,best"], "'best'", "clipper-aimd"),
+    ("simulate, unknown arrivals", ["simulate", PROFILE, "--latency", "1", "--rate", "1",
+                                    "--arrivals", "normal"], "'normal'", "mmpp"),
+    ("verify, no latency", ["verify", "x"], "--latency"),
 ])
 def usage(_, arguments, *words):
     usage_error(arguments, *words)

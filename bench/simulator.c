@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events per second of the simulator, for each policy with its default settings, on AlexNet's
+ * stored profile.
+ *
+ * usage: simulator [SAMPLES]
+ */
+#include <qosbatch/qosbatch.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static double now_s(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void check(qb_status status)
+{
+  if (status) {
+    fprintf(stderr, "simulator: %s\n", qb_error_message());
+    exit(1);
+  }
+}
+
+int main(int argc, char **argv)
+{
+  qb_context *context;
+  qb_profile *profile;
+  check(qb_context_new(NULL, &context));
+  check(qb_profile_load(context, "tests/fixtures/alexnet.json", &profile));
+  qb_traffic traffic = QB_TRAFFIC_INIT;
+  traffic.rate_per_s = 100;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 100000000;
+  qos.shed = true;
+  qb_simulation simulation = QB_SIMULATION_INIT;
+  simulation.samples = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
+  for (int p = QB_POLICY_QOSBATCH; p <= QB_POLICY_CLIPPER_DEADLINE; p++) {
+    if (p == QB_POLICY_EXHAUSTIVE)
+      continue; /* a search of many simulations */
+    simulation.policy = (qb_policy)p;
+    qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
+    const double start_s = now_s();
+    check(qb_simulate(profile, NULL, &traffic, &qos, &simulation, &report));
+    printf("%-20s %5.1f M events/s\n", qb_policy_name(simulation.policy),
+           1e-6 * (double)report.events / (now_s() - start_s));
+  }
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  return 0;
+}
