@@ -3,6 +3,7 @@
 
 #include "diagnose.h"
 #include "output.h"
+#include "vips_library.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <vips/vips.h>
 
 struct images {
   char *folder;
@@ -19,6 +19,7 @@ struct images {
   size_t count;
   uint64_t fingerprint;
   uint32_t channels, height, width;
+  const vips_library *vips;
 };
 
 static int is_image(const struct dirent *entry)
@@ -84,18 +85,18 @@ int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t
     result = fail("no memory");
   else if (!count)
     result = fail("'%s' has no file that ends in .jpg, .jpeg or .png", folder);
-  else if (VIPS_INIT("qosbatch"))
-    result = fail("cannot start libvips: %s", vips_error_buffer());
+  else if (!(result = vips_library_load(&self->vips)) && self->vips->vips_init("qosbatch"))
+    result = fail("cannot start libvips: %s", self->vips->vips_error_buffer());
   if (result) {
     images_close(self);
     return result;
   }
   /* What is wrong with an image is told once, with its name. */
-  g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING, ignore, NULL);
+  self->vips->g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING, ignore, NULL);
   /* The cores are for the rounds, and no image is read twice. */
-  vips_concurrency_set(1);
-  vips_cache_set_max(0);
-  vips_block_untrusted_set(TRUE);
+  self->vips->vips_concurrency_set(1);
+  self->vips->vips_cache_set_max(0);
+  self->vips->vips_block_untrusted_set(TRUE);
   for (size_t i = 0; i < self->count; i++)
     note_file(self, i);
   *opened = self;
@@ -126,23 +127,25 @@ static uint8_t *decode(const images *self, const char *path)
   const VipsInterpretation space =
       self->channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
   /* libvips takes the last channel for transparency even if there is none. */
-  if (!vips_thumbnail(path, &scaled, (int)self->width, "height", (int)self->height, "crop",
-                      VIPS_INTERESTING_CENTRE, "fail_on", VIPS_FAIL_ON_ERROR, NULL) &&
-      !(vips_image_hasalpha(scaled) ? vips_flatten(scaled, &flat, NULL)
-                                    : vips_copy(scaled, &flat, NULL)) &&
-      !vips_colourspace(flat, &coloured, space, NULL))
-    pixels = vips_image_write_to_memory(coloured, &bytes);
+  if (!self->vips->vips_thumbnail(path, &scaled, (int)self->width, "height", (int)self->height,
+                                  "crop", VIPS_INTERESTING_CENTRE, "fail_on", VIPS_FAIL_ON_ERROR,
+                                  NULL) &&
+      !(self->vips->vips_image_hasalpha(scaled) ? self->vips->vips_flatten(scaled, &flat, NULL)
+                                                : self->vips->vips_copy(scaled, &flat, NULL)) &&
+      !self->vips->vips_colourspace(flat, &coloured, space, NULL))
+    pixels = self->vips->vips_image_write_to_memory(coloured, &bytes);
   if (pixels && (coloured->BandFmt != VIPS_FORMAT_UCHAR ||
                  bytes != (size_t)self->channels * self->height * self->width)) {
-    vips_error("qosbatch", "%d x %d pixels of %d bands; cannot be made %u x %u of %u",
-               coloured->Xsize, coloured->Ysize, coloured->Bands, self->width, self->height,
-               self->channels);
-    g_free(pixels);
+    self->vips->vips_error("qosbatch", "%d x %d pixels of %d bands; cannot be made %u x %u of %u",
+                           coloured->Xsize, coloured->Ysize, coloured->Bands, self->width,
+                           self->height, self->channels);
+    self->vips->g_free(pixels);
     pixels = NULL;
   }
-  VIPS_UNREF(coloured);
-  VIPS_UNREF(flat);
-  VIPS_UNREF(scaled);
+  VipsImage *const all[] = {coloured, flat, scaled};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i])
+      self->vips->g_object_unref(all[i]);
   return pixels;
 }
 
@@ -155,11 +158,11 @@ bool images_read(const images *self, size_t index, uint8_t *pixels)
     for (size_t i = 0; i < plane; i++)
       for (size_t c = 0; c < self->channels; c++)
         pixels[c * plane + i] = interleaved[i * self->channels + c];
-    g_free(interleaved);
+    self->vips->g_free(interleaved);
   } else {
-    const char *why = vips_error_buffer();
+    const char *why = self->vips->vips_error_buffer();
     note("warning: skipped '%s': %.*s", path, (int)strcspn(why, "\n"), why);
-    vips_error_clear();
+    self->vips->vips_error_clear();
   }
   free(path);
   return interleaved != NULL;

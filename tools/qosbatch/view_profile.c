@@ -58,6 +58,7 @@ void profile_to_json(const qb_profile *profile, json_t *object)
     add_integer(entry, "prepare_ns", point.prepare_ns);
     add_integer(entry, "memory_bytes", (int64_t)point.memory_bytes);
     add_bool(entry, "disturbed", point.disturbed);
+    add_number(entry, "thread_flops", point.thread_flops);
     add_number(entry, "throughput_per_s", samples_per_s(&point));
     add_number(entry, "density", p);
     add_number(entry, "peak_fraction", 1 / p);
