@@ -99,7 +99,7 @@ typedef struct qb_service_plan {
 /**
  * Plans a service: among all configurations, largest batches and longest waits that meet the
  * demand, the one with the least predicted latency at the percentile asked for; of equal ones that
- * with the fewest threads, then the smallest batch, then the shortest wait. Beyond 64 samples, 16
+ * with the fewest threads, then the smallest batch, then the shortest wait. Beyond 8 samples, 4
  * batch sizes an octave are looked at; waits are 0, 1/8, 1/4, 1/2 and all of what the target leaves
  * beside a full round.
  *

@@ -21,7 +21,7 @@
 #include <qosbatch/context.h>
 
 /* Lengths of paths: to compare many queues, and to be within 3 % of the truth. */
-enum { QB__PATH_QUICK = 1 << 13, QB__PATH_PRECISE = 1 << 20 };
+enum { QB__PATH_QUICK = 1 << 14, QB__PATH_PRECISE = 1 << 20 };
 
 typedef struct qb__batch_queue {
   qb__arrival_law arrivals;

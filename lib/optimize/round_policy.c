@@ -13,7 +13,13 @@ static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
 static const float PRECISION = 2e-3f, ALIKE = 0.5f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */
-enum { MOST_SWEEPS = 100, EVERY_SIZE = 4, PER_OCTAVE = 2, AGES = QB__POLICY_AGES };
+enum {
+  MOST_SWEEPS = 100,
+  WARM_SWEEPS = 12,
+  EVERY_SIZE = 4,
+  PER_OCTAVE = 2,
+  AGES = QB__POLICY_AGES
+};
 enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 14 };
 
 /* Probability that is left out where a distribution is cut off. */
@@ -292,16 +298,18 @@ static float sweep(solver *s)
 static void solve_level(solver *s, qb__round_level *level)
 {
   const size_t bytes = (size_t)(s->lengths + 1) * AGES * sizeof *s->value;
+  /* A solution for other times is near already: rates and gains scale with the capacity. */
+  const int most_sweeps = level->gain_per_s > 0 ? WARM_SWEEPS : MOST_SWEEPS;
   if (level->gain_per_s > 0) {
     memcpy(s->value, level->value, bytes);
-    s->gain = (float)level->gain_per_s;
+    s->gain = (float)(level->gain_per_s * s->rate_per_s / level->rate_per_s);
   } else { /* values are what the level before ended with */
     const double latency = 2 * seconds(s->model->latency_ns[1]) / s->target_s;
     const bool light = s->gain == 0 || s->rate_per_s < 0.7 * s->capacity_per_s;
     s->gain = light ? (float)(s->rate_per_s * (1 - LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
   }
   fill_poisson(s->rate_per_s * s->step_s, &s->wait);
-  for (int i = 0; i < MOST_SWEEPS; i++)
+  for (int i = 0; i < most_sweeps; i++)
     if (sweep(s) < PRECISION)
       break;
   fill_worth(s);

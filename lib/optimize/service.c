@@ -23,7 +23,7 @@ static const double waits[] = {0, 0.125, 0.25, 0.5, 1};
 enum { WAITS = sizeof waits / sizeof *waits };
 
 /* Up to here every batch size is tried, beyond it this many to an octave. */
-enum { EVERY_BATCH = 64, PER_OCTAVE = 16 };
+enum { EVERY_BATCH = 8, PER_OCTAVE = 4 };
 
 /* Rates are found to this share. */
 static const double RATE_PRECISION = 0.01;
@@ -45,7 +45,7 @@ typedef struct search {
   const qb_context *context;
   qb_qos qos;
   double rate_per_s;
-  uint32_t queued;
+  qb_load load;
   size_t entry_count;
   entry *entries;
   candidate met;      /* best of those that meet the demand */
@@ -76,19 +76,20 @@ static int64_t wait_ns(const qb_qos *qos, const qb__latency_table *table, uint32
   return qos->latency_ns && slack_ns > 0 ? (int64_t)(waits[index] * (double)slack_ns) : 0;
 }
 
-static qb_status analyse(const qb_context *context, const qb_qos *qos,
-                         const qb__latency_table *table, uint32_t batch, int64_t max_wait_ns,
-                         double rate_per_s, qb__queue_report *report)
+static qb_status analyse(const search *s, const qb__latency_table *table, uint32_t batch,
+                         int64_t max_wait_ns, double rate_per_s, qb__queue_report *report)
 {
-  const qb__batch_queue queue = {.arrivals = {.rate_per_s = {rate_per_s, 0}},
+  qb_load load = s->load;
+  load.rate_per_s = rate_per_s;
+  const qb__batch_queue queue = {.arrivals = qb__arrival_law_of(&load),
                                  .samples = QB__PATH_QUICK,
                                  .spread = table->spread,
                                  .instances = table->configuration.instances,
                                  .batch = batch,
                                  .max_wait_ns = max_wait_ns,
                                  .latency_ns = table->latency_ns,
-                                 .percentile = qos->percentile};
-  return qb__batch_queue_analyse(context, &queue, report);
+                                 .percentile = s->qos.percentile};
+  return qb__batch_queue_analyse(s->context, &queue, report);
 }
 
 /* The last of the samples that wait at the start is answered after this. */
@@ -145,11 +146,10 @@ static qb_status try_candidate(search *s, const entry *e, uint32_t batch, int64_
     s->capacity = c;
 
   qb__queue_report report;
-  const qb_status status =
-      analyse(s->context, &s->qos, &e->table, batch, max_wait_ns, s->rate_per_s, &report);
+  const qb_status status = analyse(s, &e->table, batch, max_wait_ns, s->rate_per_s, &report);
   if (status || report.saturated)
     return status;
-  const int64_t drained_ns = drain_ns(&e->table, batch, s->queued);
+  const int64_t drained_ns = drain_ns(&e->table, batch, s->load.queued);
   plan->p50_ns = report.p50_ns;
   plan->p95_ns = report.p95_ns;
   plan->p99_ns = larger(report.p99_ns, drained_ns);
@@ -223,7 +223,7 @@ static qb_status find_plan_rate(const search *s, const candidate *c, double *rat
     const double rate = 0.5 * (low + high);
     qb__queue_report report;
     const qb_status status =
-        analyse(s->context, &s->qos, &e->table, c->plan.batch, c->plan.max_wait_ns, rate, &report);
+        analyse(s, &e->table, c->plan.batch, c->plan.max_wait_ns, rate, &report);
     if (status)
       return status;
     if (!report.saturated && (!s->qos.latency_ns || report.latency_ns <= s->qos.latency_ns))
@@ -288,8 +288,12 @@ qb_status qb_plan_service(const qb_profile *const *profiles, size_t profile_coun
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "load.rate_per_s is %g; give the samples that arrive per second, above 0",
                     asked.rate_per_s);
+  if (!(asked.dispersion >= 0 && isfinite(asked.dispersion)) || asked.burst_ns < 0)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "load.dispersion is %g and .burst_ns %lld; give 0 or more", asked.dispersion,
+                    (long long)asked.burst_ns);
   s.rate_per_s = asked.rate_per_s;
-  s.queued = asked.queued;
+  s.load = asked;
   s.context = profiles[0]->context;
   size_t entries = 0;
   for (size_t i = 0; i < profile_count; i++)
