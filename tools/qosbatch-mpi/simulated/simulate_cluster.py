@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster runner on 16, 256 and 1,024 nodes of four kinds, under SimGrid's SMPI.
 
-usage: ./dev simulate-cluster [SECONDS]
+usage: ./dev simulate-cluster [SECONDS [NODES...]]
 
 The program of qosbatch-mpi with its rounds stood in for by the times of profiles (with noise), on a
 network of 10 Gbit/s links with 50 us. A job is as long as all nodes at their best rates need
@@ -18,7 +18,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "build/simulate"
-SIZES = [16, 256, 1024]
+SIZES = [int(size) for size in sys.argv[2:]] or [16, 256, 1024]
 POLICIES = ["qosbatch", "equal", "32"]
 NAMES = {"qosbatch": "qosbatch-mpi", "equal": "equal shares", "32": "batch 32"}
 SOURCES = [*("simulated/main.c simulated/crew_simulated.c cluster.c dispatch.c link.c "
@@ -87,7 +87,9 @@ def run(program, nodes, policy, samples, slow_from_s, kinds):
         ["smpirun", "-np", str(nodes + 1), "-platform", str(platform(nodes)), "-hostfile",
          str(FOLDER / f"hosts-{nodes}"), "--cfg=smpi/simulate-computation:no",
          # As MPI libraries do: small messages are on their way before anybody receives them.
-         "--cfg=smpi/async-small-thresh:65536", "--log=root.thres:error",
+         "--cfg=smpi/async-small-thresh:65536",
+         # SMPI's own 100 us are for programs that poll; asking for a message takes about this long.
+         "--cfg=smpi/iprobe:2e-6", "--log=root.thres:error",
          str(program), policy, str(samples), repr(slow_from_s), *map(str, kinds)],
         capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
