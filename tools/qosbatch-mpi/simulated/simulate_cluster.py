@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "build/simulate"
 SIZES = [int(size) for size in sys.argv[2:]] or [16, 256, 1024]
 POLICIES = ["qosbatch", "equal", "32"]
+SLOWED = "\\n5 % slowed"
 NAMES = {"qosbatch": "qosbatch-mpi", "equal": "equal shares", "32": "batch 32"}
 SOURCES = [*("simulated/main.c simulated/crew_simulated.c cluster.c dispatch.c link.c "
              "profiles.c").split(),
@@ -104,7 +105,7 @@ def draw(rows):
         for slowed in (False, True):
             for nodes in SIZES:
                 values = [rows[nodes, slowed, policy] for policy in POLICIES]
-                label = f"\"{nodes:,} nodes{', 5 % slowed' if slowed else ''}\""
+                label = f"\"{nodes:,} nodes{SLOWED if slowed else ''}\""
                 print(label, *[f"{100 * v:.2f}" for v in values], file=file)
     plots = ", ".join(f"'{data}' using {2 + i}:xtic(1) title '{NAMES[p]}'"
                       for i, p in enumerate(POLICIES))
