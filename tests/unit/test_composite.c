@@ -82,7 +82,7 @@ static void compose_visits(int visits, double common, double own, double burst, 
 static void test_interval_covers_repetitions(void **state)
 {
   (void)state;
-  enum { REPETITIONS = 300 };
+  enum { REPETITIONS = 1500 };
   uint64_t random = random_start();
   static const int visits[] = {8, 16, 40};
   for (size_t i = 0; i < sizeof visits / sizeof *visits; i++) {
@@ -100,16 +100,23 @@ static void test_interval_covers_repetitions(void **state)
   }
 }
 
+/* A third of the visits meet a burst; on average over measurements that shows by less than 1.5 %. */
 static void test_bursts_hardly_matter(void **state)
 {
   (void)state;
+  enum { REPETITIONS = 100 };
   uint64_t random = random_start();
-  for (int i = 0; i < 50; i++) {
+  double bias = 0;
+  for (int i = 0; i < REPETITIONS; i++) {
     qb__composite quiet, noisy;
     compose_visits(MOST_VISITS, 0.01, 0.03, 0, &random, &quiet);
     compose_visits(MOST_VISITS, 0.01, 0.03, 0.35, &random, &noisy);
-    assert_true(fabs((double)noisy.latency_ns / (double)quiet.latency_ns - 1) < 0.02);
+    const double off = (double)noisy.latency_ns / (double)quiet.latency_ns - 1;
+    bias += off / REPETITIONS;
+    assert_true(fabs(off) < 0.05);
   }
+  if (fabs(bias) >= 0.015)
+    fail_msg("bursts show by %.2f %%", 100 * bias);
 }
 
 static qb_status compose(qb_context *in, void *user)
