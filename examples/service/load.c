@@ -163,6 +163,7 @@ int main(int argc, char **argv)
   }
   const double seconds = argc > 6 ? strtod(argv[6], NULL) : 20;
   const double overload_s = argc > 7 ? strtod(argv[7], NULL) : 60;
+  setvbuf(stdout, NULL, _IOLBF, 0);
   qb_context *context;
   qb_model *model;
   CHECK(!qb_context_new(NULL, &context));
