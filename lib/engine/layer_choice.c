@@ -144,9 +144,9 @@ static qb_status make(const layer *l, qb__way way, qb__made *made)
 /* Whether other batch sizes can use the same weights. */
 static bool weights_serve_all(const layer *l, qb__way way, const qb__made *made)
 {
-  static const uint32_t batches[2] = {1, 32};
+  static const uint32_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64};
   qb__planner *p = l->planner;
-  for (int i = 0; i < 2; i++) {
+  for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
     qb__request request = {.op = l->request.op,
                            .source_dims = l->request.source_dims,
                            .weights_dims = l->request.weights_dims,
