@@ -177,8 +177,9 @@ static bool same_result(const qb__made *a, const qb__made *b)
 static qb_status collect(const layer *l, qb__way *ways, qb__made *made, size_t *count)
 {
   const qb_context *context = l->planner->context;
+  const qb__way last = qb__other_layouts_are_sound() ? QB__WAY_COLUMNS : QB__WAY_PREFERRED;
   *count = 0;
-  for (qb__way way = QB__WAY_PREFERRED; way <= QB__WAY_COLUMNS; way++) {
+  for (qb__way way = QB__WAY_PREFERRED; way <= last; way++) {
     qb__made *each = &made[*count];
     const qb_status status = make(l, way, each);
     if (status)

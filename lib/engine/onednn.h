@@ -65,6 +65,9 @@ typedef struct qb__blocking {
 bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking);
 size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position);
 
+/* Whether layouts other than oneDNN's preferred ones are worth trying. */
+bool qb__other_layouts_are_sound(void);
+
 /* A memory over bytes of the caller's; NULL data may be given and set later. */
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
                          struct dnnl_memory **memory);

@@ -75,7 +75,7 @@ static void test_every_way(void **state)
   (void)state;
   uint64_t random = random_start();
   qb_context *context = new_context_with_clock(random_clock, &random);
-  static const qb__builtin_size size = {96, 2, 16};
+  static const qb__builtin_size size = {64, 4, 16};
   network_check c = make_builtin(context, qb__build_resnet50, &size, 5);
   for (int i = 0; i < 6; i++) {
     qb_session *session = network_check_session(&c, 1, (uint32_t)i % 2 + 1);
