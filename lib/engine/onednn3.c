@@ -85,7 +85,7 @@ size_t qb__layout_bytes(const qb__layout *layout)
   return dnnl_memory_desc_get_size(layout->md);
 }
 
-/* 3.7.2: random networks with channels in blocks of our choice come out wrong. */
+/* Not before it is known why 3.7.2 computes some random networks wrongly (docs/engine.md). */
 bool qb__other_layouts_are_sound(void)
 {
   return false;
