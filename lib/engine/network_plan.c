@@ -28,10 +28,9 @@ qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims
   return QB_OK;
 }
 
-/* Takes the primitive over, also on failure; a scratchpad gets a slot that lives for this step. */
-static qb_status add_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
-                          const char *implementation, size_t scratchpad_bytes,
-                          const int32_t slots[QB__ARG_COUNT])
+qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
+                        const char *implementation, size_t scratchpad_bytes,
+                        const int32_t slots[QB__ARG_COUNT])
 {
   qb__network_plan *plan = p->plan;
   qb__step step = {.primitive = primitive, .op = op};
@@ -77,7 +76,7 @@ qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to)
   memcpy(slots, no_slots, sizeof slots);
   slots[QB__ARG_SOURCE] = from;
   slots[QB__ARG_DESTINATION] = to;
-  return add_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
+  return qb__plan_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
 }
 
 qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
@@ -85,7 +84,7 @@ qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, no_slots, sizeof slots);
   slots[QB__ARG_DESTINATION] = slot;
-  const qb_status status = add_step(p, op, NULL, "fill", 0, slots);
+  const qb_status status = qb__plan_step(p, op, NULL, "fill", 0, slots);
   if (!status)
     p->plan->steps[p->plan->step_count - 1].value = value;
   return status;
@@ -185,8 +184,7 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
   return status;
 }
 
-/* Where the second input of an operator lies; constants are put there. */
-static qb_status operand(qb__planner *p, int32_t tensor, int32_t *slot)
+qb_status qb__plan_operand(qb__planner *p, int32_t tensor, int32_t *slot)
 {
   const qb__tensor *t = &p->graph->tensors[tensor];
   if (!t->constant) {
@@ -213,7 +211,7 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
   request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
-  for (int attempt = op->kind == QB__OP_MATMUL || op->kind == QB__OP_MEAN; attempt < 2; attempt++) {
+  for (int attempt = op->kind == QB__OP_MEAN; attempt < 2; attempt++) {
     const int32_t before[2] = {*source, *addend};
     if (attempt == 1) {
       status = qb__plan_plain(p, index, source);
@@ -223,9 +221,7 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
         return status;
     }
     request.source = p->plan->slots[*source].layout;
-    const qb__layout *second = *addend == QB__NONE ? NULL : p->plan->slots[*addend].layout;
-    request.addend = op->kind == QB__OP_MATMUL ? NULL : second;
-    request.weights = op->kind == QB__OP_MATMUL ? second : NULL;
+    request.addend = *addend == QB__NONE ? NULL : p->plan->slots[*addend].layout;
     qb__made_clear(p->context, made);
     status = qb__primitive_new(p->context, p->engine, &request, made);
     if (!status && !qb__is_slow(made))
@@ -246,7 +242,7 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
   memcpy(slots, no_slots, sizeof slots);
   qb__made made;
   memset(&made, 0, sizeof made);
-  qb_status status = op->addend == QB__NONE ? QB_OK : operand(p, op->addend, &addend);
+  qb_status status = op->addend == QB__NONE ? QB_OK : qb__plan_operand(p, op->addend, &addend);
   if (status)
     goto done;
 
@@ -277,19 +273,18 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
       goto done;
   }
   if (!weighted)
-    slots[op->kind == QB__OP_MATMUL ? QB__ARG_WEIGHTS : QB__ARG_ADDEND] = addend;
+    slots[QB__ARG_ADDEND] = addend;
   status = place_result(p, index, &made, source, weighted ? addend : QB__NONE,
                         &slots[QB__ARG_DESTINATION]);
   if (status)
     goto done;
   p->slot_of[op->output] = slots[QB__ARG_DESTINATION];
-  status = add_step(p, index, made.primitive, made.implementation, made.scratchpad_bytes, slots);
+  status =
+      qb__plan_step(p, index, made.primitive, made.implementation, made.scratchpad_bytes, slots);
   made.primitive = NULL;
 done:
   qb__made_clear(p->context, &made);
-  return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
-                                  qb__operator_kind_name(op), p->plan->batch)
-                : QB_OK;
+  return status;
 }
 
 /*
@@ -373,13 +368,19 @@ static void find_last_uses(qb__planner *p)
 
 static qb_status add_any(qb__planner *p, uint32_t index)
 {
-  switch (p->graph->operators[index].kind) {
-  case QB__OP_FLATTEN: return add_flatten(p, index);
+  const qb__operator *op = &p->graph->operators[index];
+  qb_status status;
+  switch (op->kind) {
+  case QB__OP_FLATTEN: status = add_flatten(p, index); break;
+  case QB__OP_MATMUL: status = qb__plan_matmul(p, index); break;
   case QB__OP_CONCAT:
   case QB__OP_PAD:
-  case QB__OP_TRANSPOSE: return qb__plan_rearrangement(p, index);
-  default: return add_operator(p, index);
+  case QB__OP_TRANSPOSE: status = qb__plan_rearrangement(p, index); break;
+  default: status = add_operator(p, index);
   }
+  return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
+                                  qb__operator_kind_name(op), p->plan->batch)
+                : QB_OK;
 }
 
 static bool owns_region(const qb__slot *slot)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan under construction: between network_plan.c and network_rearrange.c. */
+/* A plan under construction: what adds steps to it. */
 #ifndef QB_ENGINE_NETWORK_PLAN_IMPL_H
 #define QB_ENGINE_NETWORK_PLAN_IMPL_H
 
@@ -28,6 +28,14 @@ qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims
 qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,
                         int32_t *view);
 
+/* Where the second input of an operator lies; constants are put there. */
+qb_status qb__plan_operand(qb__planner *p, int32_t tensor, int32_t *slot);
+
+/* Takes the primitive over, also on failure; a scratchpad gets a slot that lives for this step. */
+qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
+                        const char *implementation, size_t scratchpad_bytes,
+                        const int32_t slots[QB__ARG_COUNT]);
+
 /* Copies a slot to another one of the same dimensions. */
 qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to);
 
@@ -36,6 +44,9 @@ qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot);
 
 /* Writes `value` into all of a slot. */
 qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value);
+
+/* Products of matrices. */
+qb_status qb__plan_matmul(qb__planner *p, uint32_t index);
 
 /* Operators that only move elements: concat, pad, transpose. */
 qb_status qb__plan_rearrangement(qb__planner *p, uint32_t index);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that only move elements: copies between parts of slots. */
-#include "core/error.h"
 #include "engine/network_plan_impl.h"
 
 #include <string.h>
@@ -73,6 +72,25 @@ static qb_status concat(qb__planner *p, uint32_t index)
   return status;
 }
 
+/*
+ * Replaces a part by a copy without gaps: oneDNN 3.7.2 copies between parts with the same gaps, as
+ * those of a shift are, as if there were none.
+ */
+static qb_status cut_out(qb__planner *p, uint32_t index, int32_t *part)
+{
+  const qb__dims dims = p->plan->slots[*part].dims;
+  const int32_t from = *part;
+  qb__layout *layout = NULL;
+  qb_status status = qb__layout_plain(p->context, &dims, &layout);
+  if (!status)
+    status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, part);
+  if (status) {
+    qb__layout_free(p->context, layout);
+    return status;
+  }
+  return qb__plan_copy(p, index, from, *part);
+}
+
 /* Values other than 0 must not get into the unused rest of blocks. */
 static qb_status pad(qb__planner *p, uint32_t index)
 {
@@ -82,7 +100,7 @@ static qb_status pad(qb__planner *p, uint32_t index)
   const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb__dims kept = from.dims;
   int64_t from_offsets[QB__ONEDNN_DIMS] = {0}, to_offsets[QB__ONEDNN_DIMS] = {0};
-  bool whole = true;
+  bool whole = true, cut = false;
   for (int i = 1; i < dims.count; i++) {
     const int64_t before = op->before[i - 1];
     from_offsets[i] = before < 0 ? -before : 0;
@@ -90,6 +108,7 @@ static qb_status pad(qb__planner *p, uint32_t index)
     const int64_t left = from.dims.at[i] - from_offsets[i], room = dims.at[i] - to_offsets[i];
     kept.at[i] = left < room ? left : room;
     whole = whole && kept.at[i] == dims.at[i];
+    cut = cut || kept.at[i] != from.dims.at[i];
   }
   qb__layout *layout = NULL, *test = NULL;
   qb_status status = QB_OK;
@@ -121,6 +140,8 @@ static qb_status pad(qb__planner *p, uint32_t index)
     status = qb__plan_fill(p, index, p->slot_of[op->output], op->value);
   if (!status)
     status = add_part(p, source, &kept, from_offsets, &source);
+  if (!status && cut && !whole)
+    status = cut_out(p, index, &source);
   if (!status)
     status = add_part(p, p->slot_of[op->output], &kept, to_offsets, &part);
   return status ? status : qb__plan_copy(p, index, source, part);
@@ -155,10 +176,7 @@ static qb_status transpose(qb__planner *p, uint32_t index)
 qb_status qb__plan_rearrangement(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
-  const qb_status status = op->kind == QB__OP_CONCAT ? concat(p, index)
-                           : op->kind == QB__OP_PAD  ? pad(p, index)
-                                                     : transpose(p, index);
-  return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
-                                  qb__operator_kind_name(op), p->plan->batch)
-                : QB_OK;
+  return op->kind == QB__OP_CONCAT ? concat(p, index)
+         : op->kind == QB__OP_PAD  ? pad(p, index)
+                                   : transpose(p, index);
 }
