@@ -2,10 +2,12 @@
 /*
  * Our policy against those of other servers, simulated over a grid of profiles, loads, targets and
  * traffic: goodput (answers within the target per second) against the best rival of each cell, the
- * rivals' defaults, and the exhaustive search over largest batch and longest wait. Loads are parts
- * of the throughput of the best batch whose rounds keep the target.
+ * rivals' defaults, and the exhaustive search over largest batch and longest wait. Once all may
+ * refuse what would be late: ours sheds, tuned rivals may stand behind a front end that does; once
+ * all answer everything, without the rivals whose rules refuse. Loads are parts of the throughput of
+ * the best batch whose rounds keep the target.
  *
- * usage: policies [SAMPLES]
+ * usage: policies [SAMPLES [FIRST [END]]]   of the cells
  */
 #include "support/scripted_profile.h"
 
@@ -51,46 +53,55 @@ static double capacity_per_s(const subject *s, double target_ns)
   return most;
 }
 
+/* Of all cells, when late samples are refused and when they are not. */
 typedef struct totals {
   int cells;
   double worst_rival, worst_exhaustive, log_defaults;
   int default_count, below_rival, below_exhaustive;
 } totals;
 
-static double goodput(const subject *s, const qb_traffic *traffic, const qb_qos *qos,
-                      qb_policy policy, bool tuned, uint64_t samples)
-{
-  qb_simulation simulation = QB_SIMULATION_INIT;
-  simulation.policy = policy;
-  simulation.tuned = tuned;
-  simulation.samples = samples;
-  simulation.max_batch = s->max_batch;
-  qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
-  check(qb_simulate(s->profile, &s->configuration, traffic, qos, &simulation, &report));
-  return report.within_slo;
-}
+typedef struct cell {
+  const subject *subject;
+  double load, target;
+  bool bursty, shed;
+  uint64_t samples;
+} cell;
 
-static void run_cell(const subject *s, double load, double target, bool bursty, uint64_t samples,
-                     totals *t)
+static double goodput(const cell *c, qb_policy policy, bool tuned)
 {
+  const subject *s = c->subject;
   qb_qos qos = QB_QOS_INIT;
-  qos.latency_ns = (int64_t)(target * latency_of(s, 1));
-  qos.shed = true;
+  qos.latency_ns = (int64_t)(c->target * latency_of(s, 1));
+  qos.shed = c->shed;
   qb_traffic traffic = QB_TRAFFIC_INIT;
-  traffic.rate_per_s = load * capacity_per_s(s, (double)qos.latency_ns);
-  if (bursty) {
+  traffic.rate_per_s = c->load * capacity_per_s(s, (double)qos.latency_ns);
+  if (c->bursty) {
     traffic.arrivals = QB_ARRIVALS_MMPP;
     traffic.burst_ratio = 4;
     traffic.burst_ns = (int64_t)(200e9 / traffic.rate_per_s);
   }
-  const double ours = goodput(s, &traffic, &qos, QB_POLICY_QOSBATCH, false, samples);
-  const double exhaustive = goodput(s, &traffic, &qos, QB_POLICY_EXHAUSTIVE, true, samples);
+  qb_simulation simulation = QB_SIMULATION_INIT;
+  simulation.policy = policy;
+  simulation.tuned = tuned;
+  simulation.samples = c->samples;
+  simulation.max_batch = s->max_batch;
+  qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
+  check(qb_simulate(s->profile, &s->configuration, &traffic, &qos, &simulation, &report));
+  return report.within_slo;
+}
+
+static void run_cell(const cell *c, totals *t)
+{
+  const double ours = goodput(c, QB_POLICY_QOSBATCH, false);
+  const double exhaustive = goodput(c, QB_POLICY_EXHAUSTIVE, true);
+  /* By their rules these refuse. */
+  const int last = c->shed ? QB_POLICY_CLIPPER_DEADLINE : QB_POLICY_TRITON;
   double best = 0;
   qb_policy best_policy = QB_POLICY_NO_BATCHING;
   bool best_tuned = false;
-  for (int p = QB_POLICY_NO_BATCHING; p <= QB_POLICY_CLIPPER_DEADLINE; p++)
+  for (int p = QB_POLICY_NO_BATCHING; p <= last; p++)
     for (int tuned = 0; tuned < 2; tuned++) {
-      const double theirs = goodput(s, &traffic, &qos, (qb_policy)p, tuned, samples);
+      const double theirs = goodput(c, (qb_policy)p, tuned);
       if (theirs > best) {
         best = theirs;
         best_policy = (qb_policy)p;
@@ -107,11 +118,19 @@ static void run_cell(const subject *s, double load, double target, bool bursty, 
   t->worst_exhaustive = fmin(t->worst_exhaustive, to_exhaustive);
   t->below_rival += to_rival < 0.99;
   t->below_exhaustive += to_exhaustive < 0.97;
-  printf("%-12s %-7s load %.2f target %4.1f T(1): within %.4f, best rival %.4f (%s%s), "
+  printf("%-12s %-7s %-6s load %.2f target %4.1f T(1): within %.4f, best rival %.4f (%s%s), "
          "exhaustive %.4f%s\n",
-         s->name, bursty ? "bursty" : "poisson", load, target, ours, best,
-         qb_policy_name(best_policy), best_tuned ? " tuned" : "", exhaustive,
+         c->subject->name, c->bursty ? "bursty" : "poisson", c->shed ? "refuse" : "answer", c->load,
+         c->target, ours, best, qb_policy_name(best_policy), best_tuned ? " tuned" : "", exhaustive,
          to_rival < 0.99 || to_exhaustive < 0.97 ? "  <--" : "");
+}
+
+static void print_totals(const char *name, const totals *t)
+{
+  printf("%s, %d cells: least ratio to the best rival %.4f (%d below 0.99), to the exhaustive "
+         "search %.4f (%d below 0.97); geometric mean over the rivals' defaults %.3f\n",
+         name, t->cells, t->worst_rival, t->below_rival, t->worst_exhaustive, t->below_exhaustive,
+         exp(t->log_defaults / t->default_count));
 }
 
 int main(int argc, char **argv)
@@ -145,16 +164,22 @@ int main(int argc, char **argv)
     s->profile =
         scripted_profile(context, &s->configuration, MAX_BATCH, 10 * part, 10 * (1 - part), 1.03);
   }
-  totals t = {.worst_rival = INFINITY, .worst_exhaustive = INFINITY};
-  for (int i = 0; i < count; i++)
-    for (int bursty = 0; bursty < TRAFFICS; bursty++)
-      for (int l = 0; l < LOADS; l++)
-        for (int target = 0; target < TARGETS; target++)
-          run_cell(&subjects[i], loads[l], targets[target], bursty, samples, &t);
-  printf("%d cells: least ratio to the best rival %.4f (%d below 0.99), to the exhaustive search "
-         "%.4f (%d below 0.97); geometric mean over the rivals' defaults %.3f\n",
-         t.cells, t.worst_rival, t.below_rival, t.worst_exhaustive, t.below_exhaustive,
-         exp(t.log_defaults / t.default_count));
+  const int cells = count * TRAFFICS * LOADS * TARGETS;
+  const int first = argc > 2 ? atoi(argv[2]) : 0, end = argc > 3 ? atoi(argv[3]) : cells;
+  totals t[2] = {{.worst_rival = INFINITY, .worst_exhaustive = INFINITY},
+                 {.worst_rival = INFINITY, .worst_exhaustive = INFINITY}};
+  for (int i = first; i < end && i < cells; i++)
+    for (int shed = 0; shed < 2; shed++) {
+      const cell c = {.subject = &subjects[i / (TRAFFICS * LOADS * TARGETS)],
+                      .load = loads[i / TARGETS % LOADS],
+                      .target = targets[i % TARGETS],
+                      .bursty = i / (LOADS * TARGETS) % TRAFFICS,
+                      .shed = shed,
+                      .samples = samples};
+      run_cell(&c, &t[shed]);
+    }
+  print_totals("all answer everything", &t[0]);
+  print_totals("all may refuse", &t[1]);
   for (int i = 0; i < count; i++)
     qb_profile_unref(subjects[i].profile);
   qb_context_unref(context);

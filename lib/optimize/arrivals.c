@@ -4,6 +4,9 @@
 /* Share of the time in bursts, and their mean length, of a load that tells its dispersion only. */
 static const double BURST_SHARE = 0.25, BURST_S = 1;
 
+/* Fewer strata would make bursts too regular. */
+enum { FEWEST_STRATA = 32, MOST_STRATA = 4096 };
+
 double qb__arrival_mean_rate(const qb__arrival_law *law)
 {
   const double leave = law->leave_per_s[0] + law->leave_per_s[1];
@@ -42,18 +45,59 @@ qb__arrival_law qb__arrival_law_of(const qb_load *load)
   return qb__arrival_bursts(rate, low > 0 ? (low + apart) / low : INFINITY, BURST_SHARE, burst_s);
 }
 
+/* A random order of 0..strata - 1: each step maps them one to one. */
+static uint32_t shuffle(uint32_t x, uint32_t strata, uint64_t key)
+{
+  qb__random_stream keys;
+  qb__random_seed(&keys, key);
+  for (int i = 0; i < 4; i++) {
+    const uint64_t k = keys.state[i];
+    x = (x * (uint32_t)(2 * k + 1) + (uint32_t)(k >> 32)) & (strata - 1);
+    x ^= x >> (2 + i);
+  }
+  return x;
+}
+
+/* A number in (0, 1) for the length of the phase that begins. */
+static double draw_length(qb__arrivals *a)
+{
+  const double unit = qb__random_unit(&a->random);
+  if (!a->strata)
+    return unit;
+  const uint32_t number = a->begun[a->phase]++, order = 2 * (number / a->strata);
+  const uint64_t key = ((uint64_t)a->strata_key << 32) + order + (uint32_t)a->phase;
+  return (shuffle(number & (a->strata - 1), a->strata, key) + unit) / a->strata;
+}
+
 static double phase_end_ns(qb__arrivals *arrivals)
 {
   const double leave_per_s = arrivals->law.leave_per_s[arrivals->phase];
-  return leave_per_s > 0
-             ? arrivals->now_ns + 1e9 * qb__random_exponential(&arrivals->random) / leave_per_s
-             : INFINITY;
+  return leave_per_s > 0 ? arrivals->now_ns - 1e9 * log(draw_length(arrivals)) / leave_per_s
+                         : INFINITY;
 }
 
 void qb__arrivals_start(qb__arrivals *arrivals, const qb__arrival_law *law, uint64_t seed)
 {
-  *arrivals = (qb__arrivals){.law = *law};
+  qb__arrivals_start_even(arrivals, law, seed, 0);
+}
+
+double qb__arrival_burst_count(const qb__arrival_law *law, double samples)
+{
+  if (!(law->leave_per_s[0] > 0 && law->leave_per_s[1] > 0))
+    return 0;
+  const double cycle_s = 1 / law->leave_per_s[0] + 1 / law->leave_per_s[1];
+  return samples / (cycle_s * qb__arrival_mean_rate(law));
+}
+
+void qb__arrivals_start_even(qb__arrivals *arrivals, const qb__arrival_law *law, uint64_t seed,
+                             double bursts)
+{
+  *arrivals = (qb__arrivals){.law = *law, .strata_key = (uint32_t)seed};
   qb__random_seed(&arrivals->random, seed);
+  if (bursts >= FEWEST_STRATA)
+    arrivals->strata = FEWEST_STRATA;
+  while (arrivals->strata && arrivals->strata < MOST_STRATA && 2 * arrivals->strata <= bursts)
+    arrivals->strata *= 2;
   arrivals->switch_ns = phase_end_ns(arrivals);
 }
 

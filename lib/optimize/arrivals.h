@@ -40,10 +40,25 @@ typedef struct qb__arrivals {
   double now_ns;
   double switch_ns; /* when the phase ends */
   int phase;
-  size_t next; /* of a trace */
+  size_t next;         /* of a trace */
+  uint32_t strata;     /* of the lengths of phases, a power of two; 0: lengths are independent */
+  uint32_t strata_key; /* for their order */
+  uint32_t begun[2];   /* phases */
 } qb__arrivals;
 
 void qb__arrivals_start(qb__arrivals *arrivals, const qb__arrival_law *law, uint64_t seed);
+
+/* The bursts that `samples` arrivals take on average; without bursts 0. */
+double qb__arrival_burst_count(const qb__arrival_law *law, double samples);
+
+/*
+ * As qb__arrivals_start(), for a path of about so many bursts whose averages are to be near the
+ * truth: of every `strata` bursts, at most 4096 and one in a stratum of lengths of equal
+ * probability, in random order. What varies most from path to path, how much time bursts take, then
+ * hardly does.
+ */
+void qb__arrivals_start_even(qb__arrivals *arrivals, const qb__arrival_law *law, uint64_t seed,
+                             double bursts);
 
 /* The time of the next arrival in nanoseconds, not before the last one; INT64_MAX: no more. */
 int64_t qb__arrivals_next(qb__arrivals *arrivals);

@@ -8,6 +8,8 @@
 static const double SATURATED = 0.995;
 /* The queue is empty at first: this share of the path is not counted. */
 static const double WARM_UP = 1.0 / 16;
+/* However long bursts are, a path has no more samples than this. */
+static const double LONGEST = 1 << 28;
 
 /* Any numbers: every analysis sees the same arrivals. */
 enum { ARRIVAL_SEED = 1, SERVICE_SEED = 2 };
@@ -18,6 +20,7 @@ enum { ARRIVAL_SEED = 1, SERVICE_SEED = 2 };
  */
 typedef struct path {
   const qb__batch_queue *queue;
+  uint64_t samples; /* its length */
   qb__arrivals arrivals;
   qb__random_stream service;
   int64_t *waiting; /* arrival times, a ring of `room` */
@@ -77,11 +80,11 @@ static int64_t round_ns(path *p, uint32_t n)
 static void follow(path *p, qb__time_histogram *histogram, qb__queue_report *report)
 {
   const qb__batch_queue *queue = p->queue;
-  const uint64_t warm = (uint64_t)(WARM_UP * (double)queue->samples);
+  const uint64_t warm = (uint64_t)(WARM_UP * (double)p->samples);
   double busy_ns = 0, rounds = 0, served = 0;
   int64_t from_ns = 0, start_ns = 0;
   uint64_t lost_before = 0;
-  while (p->arrived < queue->samples) {
+  while (p->arrived < p->samples) {
     uint32_t instance = 0;
     for (uint32_t i = 1; i < queue->instances; i++)
       if (p->free_ns[i] < p->free_ns[instance])
@@ -124,6 +127,13 @@ static double capacity_per_s(const qb__batch_queue *queue)
   return 1e9 * queue->instances * queue->batch / mean_ns;
 }
 
+static uint64_t path_samples(const qb__batch_queue *queue)
+{
+  const double each = 1 / qb__arrival_burst_count(&queue->arrivals, 1);
+  const double samples = (double)queue->samples, bursts = (double)queue->bursts * each;
+  return isfinite(each) && bursts > samples ? (uint64_t)fmin(bursts, LONGEST) : queue->samples;
+}
+
 qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_queue *queue,
                                   qb__queue_report *report)
 {
@@ -134,13 +144,16 @@ qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_que
     *report = ours;
     return QB_OK;
   }
-  path p = {.queue = queue, .room = queue->queue_most ? queue->queue_most : queue->batch};
+  path p = {.queue = queue,
+            .samples = path_samples(queue),
+            .room = queue->queue_most ? queue->queue_most : queue->batch};
   qb__time_histogram *histogram = qb__calloc(context, 1, sizeof *histogram);
   p.waiting = qb__calloc(context, p.room, sizeof *p.waiting);
   p.free_ns = qb__calloc(context, queue->instances, sizeof *p.free_ns);
   const bool made = histogram && p.waiting && p.free_ns;
   if (made) {
-    qb__arrivals_start(&p.arrivals, &queue->arrivals, ARRIVAL_SEED);
+    qb__arrivals_start_even(&p.arrivals, &queue->arrivals, ARRIVAL_SEED,
+                            qb__arrival_burst_count(&queue->arrivals, (double)p.samples));
     qb__random_seed(&p.service, SERVICE_SEED);
     p.next_ns = qb__arrivals_next(&p.arrivals);
     follow(&p, histogram, &ours);

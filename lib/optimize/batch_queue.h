@@ -20,8 +20,16 @@
 
 #include <qosbatch/context.h>
 
-/* Lengths of paths: to compare many queues, and to be within 3 % of the truth. */
-enum { QB__PATH_QUICK = 1 << 14, QB__PATH_PRECISE = 1 << 20 };
+/*
+ * Lengths of paths, in samples and in bursts if there are any: to compare many queues, and to be
+ * within 3 % of the truth. A tail is made by the few longest bursts, so that it is bursts that count.
+ */
+enum {
+  QB__PATH_QUICK = 1 << 14,
+  QB__PATH_QUICK_BURSTS = 1 << 8,
+  QB__PATH_PRECISE = 1 << 22,
+  QB__PATH_PRECISE_BURSTS = 1 << 15
+};
 
 typedef struct qb__batch_queue {
   qb__arrival_law arrivals;
@@ -32,7 +40,8 @@ typedef struct qb__batch_queue {
   const int64_t *latency_ns; /* median of rounds of 0..batch samples */
   const double *spread;      /* standard deviation of their logarithm; NULL: none */
   double percentile;         /* to report, in (0, 100) */
-  uint64_t samples;          /* length of the path */
+  uint64_t samples;          /* length of the path: so many at least, */
+  uint64_t bursts;           /* and so many bursts if there are any */
 } qb__batch_queue;
 
 typedef struct qb__queue_report {

@@ -83,6 +83,7 @@ static qb_status analyse(const search *s, const qb__latency_table *table, uint32
   load.rate_per_s = rate_per_s;
   const qb__batch_queue queue = {.arrivals = qb__arrival_law_of(&load),
                                  .samples = QB__PATH_QUICK,
+                                 .bursts = QB__PATH_QUICK_BURSTS,
                                  .spread = table->spread,
                                  .instances = table->configuration.instances,
                                  .batch = batch,

@@ -48,7 +48,9 @@ static qb_status run_rival(const qb__contest *c, const qb__service *service, qb_
   case QB_POLICY_CLIPPER_DEADLINE: qb__clipper_deadline_init(&rival.clipper, settings); break;
   default: qb__batch_and_wait_init(&rival.batch_and_wait, settings); break;
   }
-  return qb__simulation_run(c->profile->context, service, &rival.policy, outcome);
+  qb__service behind = *service;
+  behind.expire_ns = settings->expire_ns;
+  return qb__simulation_run(c->profile->context, &behind, &rival.policy, outcome);
 }
 
 static qb__rival_settings default_settings(const qb__contest *c, qb_policy policy)
@@ -63,7 +65,7 @@ static qb__rival_settings default_settings(const qb__contest *c, qb_policy polic
   }
   if (policy == QB_POLICY_TENSORFLOW_SERVING) {
     s.batch = min_u32(TENSORFLOW_BATCH, most);
-    s.queue_most = (uint64_t)TENSORFLOW_BATCHES_QUEUED * s.batch;
+    s.queue_most = c->qos.shed ? (uint64_t)TENSORFLOW_BATCHES_QUEUED * s.batch : 0;
   }
   if (policy == QB_POLICY_BENTOML) {
     s.batch = min_u32(BENTOML_BATCH, most);
@@ -110,14 +112,14 @@ static void search_waits(search *s, qb__rival_settings settings, bool by_target)
   }
 }
 
-/* Every setting that the policy's manual tells to try, at every batch size or powers of two. */
-static void search_batch(search *s, qb__rival_settings settings)
+/* Every setting that the policy's manual tells to try. */
+static void search_rule(search *s, qb__rival_settings settings)
 {
   switch (s->policy) {
   case QB_POLICY_EXHAUSTIVE: search_waits(s, settings, true); break;
   case QB_POLICY_TENSORFLOW_SERVING: search_waits(s, settings, false); break;
   case QB_POLICY_TRITON:
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (s->contest->qos.shed ? 4 : 2); i++) {
       settings.preferred = i & 1;
       settings.timeout_ns = i & 2 ? settings.target_ns : 0;
       search_waits(s, settings, false);
@@ -135,6 +137,18 @@ static void search_batch(search *s, qb__rival_settings settings)
   }
 }
 
+/*
+ * At every batch size or powers of two. If refusing is allowed, too, behind a front end that
+ * refuses what cannot be in time even alone, as ours does.
+ */
+static void search_batch(search *s, qb__rival_settings settings)
+{
+  search_rule(s, settings);
+  settings.expire_ns = s->service.target_ns - s->service.latency_ns[1];
+  if (s->contest->qos.shed && settings.expire_ns > 0)
+    search_rule(s, settings);
+}
+
 static qb_status search_settings(const qb__contest *c, qb_policy policy,
                                  qb__rival_settings *settings)
 {
@@ -144,7 +158,7 @@ static qb_status search_settings(const qb__contest *c, qb_policy policy,
     s.service.samples = SEARCH_SAMPLES;
   qb__rival_settings start = default_settings(c, policy);
   start.target_ns = c->service.target_ns;
-  for (uint32_t b = 1; b <= most;
+  for (uint32_t b = 1; b <= (policy == QB_POLICY_NO_BATCHING ? 1 : most);
        b = policy == QB_POLICY_EXHAUSTIVE || b == most ? b + 1 : min_u32(2 * b, most)) {
     start.batch = b;
     search_batch(&s, start);
@@ -179,7 +193,7 @@ qb_status qb__contest_run(const qb__contest *contest, qb_policy policy, bool tun
     return run_own(contest, &result->outcome);
   }
   qb__rival_settings settings = default_settings(contest, policy);
-  if ((tuned && policy != QB_POLICY_NO_BATCHING) || policy == QB_POLICY_EXHAUSTIVE) {
+  if (tuned || policy == QB_POLICY_EXHAUSTIVE) {
     const qb_status status = search_settings(contest, policy, &settings);
     if (status)
       return status;

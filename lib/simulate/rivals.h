@@ -16,6 +16,7 @@ typedef struct qb__rival_settings {
   int64_t timeout_ns;  /* Triton: refuses what waited longer; 0: never */
   bool preferred;      /* Triton: powers of two are preferred sizes */
   uint64_t queue_most; /* TensorFlow Serving: 0: no bound */
+  int64_t expire_ns;   /* a front end before the server refuses older ones; 0: none does */
 } qb__rival_settings;
 
 /* Runs one sample (batch 1), or what waits once `batch` do or the oldest has waited max_wait_ns. */

@@ -143,10 +143,20 @@ static void start_round(simulation *s, uint32_t n, bool newest)
   }
 }
 
+static void expire(simulation *s)
+{
+  if (s->service->expire_ns > 0)
+    while (qb__waiting_count(&s->waiting) &&
+           s->now_ns - qb__waiting_at(&s->waiting, 0) > s->service->expire_ns)
+      s->waiting.first++;
+}
+
 /* Asks the policy until it does nothing more. */
 static void decide(simulation *s)
 {
   s->ask_ns = INT64_MAX;
+  if (s->free_instances || s->policy->while_busy)
+    expire(s);
   while (qb__waiting_count(&s->waiting) && (s->free_instances || s->policy->while_busy)) {
     const qb__view view = {s->now_ns, s->free_instances, &s->waiting};
     qb__move move = {.ask_ns = INT64_MAX};

@@ -16,6 +16,7 @@ typedef struct qb__service {
   const double *spread;      /* standard deviation of their logarithm; NULL: none */
   uint64_t queue_most;       /* 0: no bound */
   int64_t target_ns;         /* latency promised */
+  int64_t expire_ns;         /* older samples are refused before a decision; 0: none are */
   double percentile;
   uint64_t samples;
   uint64_t seed;

@@ -35,7 +35,7 @@ static void test_one_server_of_theory(void **state)
                                    .batch = 1,
                                    .latency_ns = latency_ns,
                                    .percentile = 99,
-                                   .samples = QB__PATH_PRECISE / 4};
+                                   .samples = QB__PATH_PRECISE / 16};
     qb__queue_report report;
     assert_ok(qb__batch_queue_analyse(context, &queue, &report));
     const double shares[] = {0.95, 0.99}, found[] = {(double)report.p95_ns, (double)report.p99_ns};
@@ -72,6 +72,31 @@ static void test_against_the_simulator(void **state)
   }
   print_message("%d queues: worst error %.1f %%\n", QUICK_CASES, 100 * worst);
   assert_true(worst < 0.25); /* two short paths apart; a wrong rule is off by more */
+}
+
+/* An even path is one of the same process: each stratum has its turn, and rates are as asked. */
+static void test_even_bursts(void **state)
+{
+  (void)state;
+  enum { BURSTS = 64 };
+  const qb__arrival_law law = qb__arrival_bursts(1000, 4, 0.25, 0.1);
+  assert_true(fabs(qb__arrival_burst_count(&law, 400) - 1) < 1e-9);
+  qb__arrivals arrivals;
+  qb__arrivals_start_even(&arrivals, &law, 3, BURSTS);
+  uint32_t seen[2][BURSTS] = {{0}}, number[2] = {0};
+  double from_ns = 0, arrived = 0;
+  for (int phase = 0; number[0] < BURSTS || number[1] < BURSTS; phase = !phase) {
+    assert_int_equal(arrivals.phase, phase);
+    const double length_s = (arrivals.switch_ns - from_ns) * 1e-9;
+    seen[phase][(int)(BURSTS * exp(-length_s * law.leave_per_s[phase]))]++;
+    number[phase]++;
+    from_ns = arrivals.switch_ns;
+    for (; arrivals.phase == phase; arrived++)
+      (void)qb__arrivals_next(&arrivals);
+  }
+  for (int i = 0; i < BURSTS; i++)
+    assert_true(seen[0][i] == 1 && seen[1][i] == 1);
+  assert_true(fabs(arrived / (arrivals.now_ns * 1e-9) - 1000) < 20);
 }
 
 static void test_bounded_queue_loses(void **state)
@@ -130,8 +155,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_one_server_of_theory), cmocka_unit_test(test_against_the_simulator),
-      cmocka_unit_test(test_bounded_queue_loses),  cmocka_unit_test(test_saturation_is_declared),
+      cmocka_unit_test(test_one_server_of_theory),
+      cmocka_unit_test(test_against_the_simulator),
+      cmocka_unit_test(test_even_bursts),
+      cmocka_unit_test(test_bounded_queue_loses),
+      cmocka_unit_test(test_saturation_is_declared),
       cmocka_unit_test(test_out_of_memory),
   };
   if (qb_context_new(NULL, &context))
