@@ -80,11 +80,13 @@ typedef struct qb_decision {
   int64_t oldest_latency_ns; /**< predicted time from arrival to answer of the oldest sample */
   uint32_t give_up; /**< with qos.shed: refuse so many of the first samples before all else. They
                          would be late, or make more of the others late */
+  double slowdown;  /**< what rounds now take over what was profiled, by those observed: 1 on a node
+                         as it was, 1.5 on one whose c fell by a third; 0: no decision */
 } qb_decision;
 
 #define QB_DECISION_INIT                                                                           \
   {                                                                                                \
-    sizeof(qb_decision), QB_ACTION_WAIT, QB_REASON_NONE, 0, false, 0, 0, 0, 0, 0, 0                \
+    sizeof(qb_decision), QB_ACTION_WAIT, QB_REASON_NONE, 0, false, 0, 0, 0, 0, 0, 0, 0             \
   }
 
 /**
@@ -123,15 +125,19 @@ typedef struct qb_round_result {
   }
 
 /**
- * Tells the optimizer what a round took. Constant time and memory, no allocation. When rounds keep
- * taking longer or shorter than predicted, decisions say `refresh_due`.
+ * Tells the optimizer what a round took. Constant time and memory, no allocation.
+ *
+ * A change-point test of measured over profiled tells noise from another regime (frequency, quota, a
+ * neighbour). In the round that brings certainty, the fourth or so of one that takes half as long
+ * again, `slowdown` becomes that of the rounds since the regime began and decisions say
+ * `refresh_due`; the same when it is over.
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
  */
 QB_API qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result);
 
 /**
- * Recomputes the tables from what was observed. Slow next to qb_optimize(); call it where a few
- * milliseconds do not hurt.
+ * Recomputes the tables for the slowdown observed: c changed, p and its dependence on the batch
+ * stay. Slow next to qb_optimize(); call it where a few milliseconds do not hurt.
  * @return QB_OK; QB_ERROR_NO_MEMORY
  */
 QB_API qb_status qb_optimizer_refresh(qb_optimizer *optimizer);

@@ -35,32 +35,51 @@ void qb__drift_init(qb__drift *drift, double noise)
 }
 
 /* Evidence for a level above the present one, or below it where `sign` is -1. */
-static bool test(qb__cusum *side, double sign, double distance, double x)
+static bool test(qb__cusum *side, double sign, double distance)
 {
   side->evidence += fmin(sign * distance - ALLOWANCE, MOST_EVIDENCE);
   if (side->evidence <= 0) {
     memset(side, 0, sizeof *side);
     return false;
   }
-  side->sum += x;
   side->rounds++;
   return side->evidence > LIMIT;
 }
 
+/* Of the last `count` rounds, at most QB__DRIFT_RECENT. */
+static double median_of_last(const qb__drift *drift, uint32_t count)
+{
+  double sorted[QB__DRIFT_RECENT];
+  for (uint32_t i = 0; i < count; i++) {
+    const double x = drift->recent[(drift->rounds - 1 - i) % QB__DRIFT_RECENT];
+    uint32_t at = i;
+    for (; at > 0 && sorted[at - 1] > x; at--)
+      sorted[at] = sorted[at - 1];
+    sorted[at] = x;
+  }
+  return 0.5 * (sorted[(count - 1) / 2] + sorted[count / 2]);
+}
+
+/*
+ * The evidence may have begun with a round or two of noise before the change, which would weigh
+ * much in a mean of so few.
+ */
 static void begin_regime(qb__drift *drift, const qb__cusum *seen)
 {
-  drift->level = seen->sum / seen->rounds;
-  drift->weight = seen->rounds;
+  const uint32_t count = seen->rounds < QB__DRIFT_RECENT ? seen->rounds : QB__DRIFT_RECENT;
+  drift->level = median_of_last(drift, count);
+  drift->weight = count;
   drift->regimes++;
   memset(&drift->up, 0, sizeof drift->up);
   memset(&drift->down, 0, sizeof drift->down);
 }
 
-static void learn_noise(qb__drift *drift, double x)
+/* `range`: between successive rounds. Bounded, so that a change of level or a burst is not taken
+ * for noise. */
+static void learn_noise(qb__drift *drift, double range)
 {
-  /* Bounded, so that a change of level or a burst is not taken for noise. */
-  const double range = fmin(fabs(x - drift->last) / RANGE, MOST_EVIDENCE * drift->noise);
-  drift->noise = fmax(drift->noise + (range - drift->noise) / NOISE_ROUNDS, LEAST_NOISE);
+  const double seen = fmin(range / RANGE, MOST_EVIDENCE * drift->noise);
+  drift->noise = fmax(drift->noise + (seen - drift->noise) / NOISE_ROUNDS, LEAST_NOISE);
 }
 
 bool qb__drift_add(qb__drift *drift, double measured_ns, double predicted_ns)
@@ -69,10 +88,10 @@ bool qb__drift_add(qb__drift *drift, double measured_ns, double predicted_ns)
     return false;
   const double x = log(measured_ns / predicted_ns);
   const double distance = (x - drift->level) / drift->noise;
-  if (drift->rounds++)
-    learn_noise(drift, x);
-  drift->last = x;
-  const bool rose = test(&drift->up, 1, distance, x), fell = test(&drift->down, -1, distance, x);
+  if (drift->rounds)
+    learn_noise(drift, fabs(x - drift->recent[(drift->rounds - 1) % QB__DRIFT_RECENT]));
+  drift->recent[drift->rounds++ % QB__DRIFT_RECENT] = x;
+  const bool rose = test(&drift->up, 1, distance), fell = test(&drift->down, -1, distance);
   if (rose || fell) {
     begin_regime(drift, rose ? &drift->up : &drift->down);
     return true;

@@ -10,21 +10,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { QB__DRIFT_RECENT = 5 };
+
 /* One side of the change-point test: what came since it last saw no evidence. */
 typedef struct qb__cusum {
   double evidence; /* in standard deviations */
-  double sum;      /* of the logarithms */
   uint32_t rounds;
 } qb__cusum;
 
 /* Flat and of constant size: copied by assignment. Not thread-safe. */
 typedef struct qb__drift {
-  double level;     /* mean of log(measured / predicted) in this regime */
-  double weight;    /* rounds that the mean stands for */
-  double noise;     /* standard deviation of a round around it */
-  double last;      /* log(measured / predicted) of the last round */
-  uint64_t rounds;  /* observed */
-  uint32_t regimes; /* changes seen */
+  double level;  /* mean of log(measured / predicted) in this regime */
+  double weight; /* rounds that the mean stands for */
+  double noise;  /* standard deviation of a round around it */
+  double
+      recent[QB__DRIFT_RECENT]; /* the last logarithms, that of round i at i % QB__DRIFT_RECENT */
+  uint64_t rounds;              /* observed */
+  uint32_t regimes;             /* changes seen */
   qb__cusum up, down;
 } qb__drift;
 
@@ -36,7 +38,7 @@ void qb__drift_init(qb__drift *drift, double noise);
 
 /*
  * Takes one round; times must be positive, others are ignored. Returns true when the round brought
- * certainty that another regime has begun: the factor is then that of the rounds since it did.
+ * certainty that another regime has begun: the factor is then that of the last rounds, 5 at most.
  */
 bool qb__drift_add(qb__drift *drift, double measured_ns, double predicted_ns);
 

@@ -3,9 +3,13 @@
 #include <qosbatch/optimize.h>
 
 #include <stdio.h>
+#include <string.h>
 
-/* Longer than any sentence below with any figures. */
-enum { LONGEST_TEXT = 512 };
+/* Longer than any sentences below with any figures. */
+enum { LONGEST_TEXT = 640 };
+
+/* A smaller change of the node is not worth a sentence. */
+static const double CHANGED = 1.05;
 
 const char *qb_action_name(qb_action action)
 {
@@ -85,6 +89,17 @@ static void explain_infeasible(const qb_decision *d, char *text)
            ms(d->latency_ns), ms(d->low_ns), ms(d->high_ns));
 }
 
+static void explain_node(const qb_decision *d, char *text)
+{
+  const size_t used = strlen(text);
+  if (d->slowdown > CHANGED)
+    snprintf(text + used, LONGEST_TEXT - used, " The node is %.2f times slower than profiled.",
+             d->slowdown);
+  else if (d->slowdown > 0 && d->slowdown < 1 / CHANGED)
+    snprintf(text + used, LONGEST_TEXT - used, " The node is %.2f times faster than profiled.",
+             1 / d->slowdown);
+}
+
 size_t qb_explain(const qb_decision *decision, char *text, size_t text_bytes)
 {
   char ours[LONGEST_TEXT];
@@ -98,5 +113,7 @@ size_t qb_explain(const qb_decision *decision, char *text, size_t text_bytes)
     explain_infeasible(decision, ours);
   else
     snprintf(ours, sizeof ours, "The decision has the unknown action %d.", (int)decision->action);
+  if (decision)
+    explain_node(decision, ours);
   return (size_t)snprintf(text, text_bytes, "%s", ours) + 1;
 }

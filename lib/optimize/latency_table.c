@@ -9,6 +9,24 @@
 /* The 95th percentile of a standard normal variable. */
 static const double NORMAL_P95 = 1.6449;
 
+qb_status qb__latency_table_fill(const qb_profile *profile, qb__latency_table *table)
+{
+  for (uint32_t n = 1; n <= table->max_batch; n++) {
+    qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
+    const qb_status status = qb_estimate(profile, &table->configuration, n, &estimate);
+    if (status)
+      return status;
+    table->latency_ns[n] = estimate.latency_ns;
+    table->low_ns[n] = estimate.low_ns;
+    table->high_ns[n] = estimate.high_ns;
+    table->p95_ns[n] = estimate.p95_ns;
+    table->memory_bytes[n] = estimate.memory_bytes;
+    table->spread[n] =
+        fmax(0, log((double)estimate.p95_ns / (double)estimate.latency_ns)) / NORMAL_P95;
+  }
+  return QB_OK;
+}
+
 qb_status qb__latency_table_init(const qb_profile *profile, const qb_configuration *configuration,
                                  uint32_t max_batch, qb__latency_table *table)
 {
@@ -24,23 +42,12 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
                             .p95_ns = times + 3 * count,
                             .memory_bytes = (uint64_t *)(times + 4 * count),
                             .spread = (double *)(times + 5 * count)};
-  for (uint32_t n = 1; n <= max_batch; n++) {
-    qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
-    const qb_status status = qb_estimate(profile, configuration, n, &estimate);
-    if (status) {
-      qb__free(profile->context, times);
-      return status;
-    }
-    ours.latency_ns[n] = estimate.latency_ns;
-    ours.low_ns[n] = estimate.low_ns;
-    ours.high_ns[n] = estimate.high_ns;
-    ours.p95_ns[n] = estimate.p95_ns;
-    ours.memory_bytes[n] = estimate.memory_bytes;
-    ours.spread[n] =
-        fmax(0, log((double)estimate.p95_ns / (double)estimate.latency_ns)) / NORMAL_P95;
-  }
-  *table = ours;
-  return QB_OK;
+  const qb_status status = qb__latency_table_fill(profile, &ours);
+  if (status)
+    qb__free(profile->context, times);
+  else
+    *table = ours;
+  return status;
 }
 
 void qb__latency_table_free(const qb_profile *profile, qb__latency_table *table)

@@ -21,6 +21,9 @@ typedef struct qb__latency_table {
 qb_status qb__latency_table_init(const qb_profile *profile, const qb_configuration *configuration,
                                  uint32_t max_batch, qb__latency_table *table);
 
+/* Estimates them anew, in the same memory. */
+qb_status qb__latency_table_fill(const qb_profile *profile, qb__latency_table *table);
+
 /* A table of zeros is allowed. */
 void qb__latency_table_free(const qb_profile *profile, qb__latency_table *table);
 

@@ -13,11 +13,13 @@
 
 #include <math.h>
 
-/* How much of its distance to the last round the observed drift moves, and at most how far. */
-#define DRIFT_WEIGHT (1.0 / 16)
-#define DRIFT_CLAMP  0.25
-/* Drift worth a refresh, as a logarithm: 5 %. */
-#define DRIFT_DUE 0.0488
+/* Rounds that are off by more than this are worth a refresh: 5 %, and 2 % in another regime. */
+#define DUE            0.05
+#define DUE_IN_ANOTHER 0.02
+
+/* What rounds are expected to vary by, as a logarithm, is within these. */
+#define LEAST_NOISE 0.05
+#define MOST_NOISE  0.15
 
 /*
  * n samples are there. Splitting them into rounds r1, r2, ... makes the first r1 wait T(r1), the
@@ -95,22 +97,45 @@ static qb_status solve_policy(qb_optimizer *o)
   return qb__round_policy_solve(o->profile->context, &model, &o->policy);
 }
 
-static qb_status fill_tables(qb_optimizer *o, const qb_configuration *configuration)
+static void rescale(int64_t *times_ns, uint32_t count, double factor)
+{
+  for (uint32_t n = 1; n <= count; n++) {
+    const int64_t scaled = qb__clamp_i64((double)times_ns[n] * factor);
+    times_ns[n] = scaled > 1 ? scaled : 1;
+  }
+}
+
+/*
+ * Rounds that all take longer by one factor mean that c changed, not p: the profile's times are
+ * scaled by it and the best splits stay what they are.
+ */
+static void follow_node(qb_optimizer *o)
+{
+  int64_t *const times_ns[] = {o->table.latency_ns, o->table.low_ns, o->table.high_ns,
+                               o->table.p95_ns};
+  for (size_t i = 0; i < sizeof times_ns / sizeof *times_ns; i++) {
+    make_monotone(times_ns[i], o->batch);
+    rescale(times_ns[i], o->batch, o->slowdown);
+  }
+  fill_safe(o);
+  o->applied = o->slowdown;
+  o->regime = o->drift.regimes;
+}
+
+static qb_status make_tables(qb_optimizer *o, const qb_configuration *configuration)
 {
   qb_context *context = o->profile->context;
   qb_status status = qb__latency_table_init(o->profile, configuration, o->batch, &o->table);
   if (status)
     return status;
-  make_monotone(o->table.latency_ns, o->batch);
-  make_monotone(o->table.low_ns, o->batch);
-  make_monotone(o->table.high_ns, o->batch);
-  make_monotone(o->table.p95_ns, o->batch);
   o->safe_ns = qb__calloc(context, (size_t)o->batch + 1, sizeof *o->safe_ns);
   o->first = qb__calloc(context, (size_t)o->batch + 1, sizeof *o->first);
   o->ready = qb__calloc(context, (size_t)o->batch + 1, sizeof *o->ready);
   if (!o->safe_ns || !o->first || !o->ready)
     return QB_ERROR_NO_MEMORY;
-  fill_safe(o);
+  qb__drift_init(&o->drift, fmin(fmax(o->table.spread[o->batch], LEAST_NOISE), MOST_NOISE));
+  o->slowdown = qb__drift_factor(&o->drift);
+  follow_node(o);
   status = fill_first(context, &o->table, o->first);
   if (!status)
     status = qb__round_policy_init(context, o->batch, &o->policy);
@@ -141,7 +166,7 @@ qb_status qb_optimizer_new(qb_profile *profile, const qb_service_plan *plan, con
   o->max_wait_ns = ours_plan.max_wait_ns;
   o->rate_per_s = ours_plan.rate_per_s;
   o->all_ready = true;
-  status = fill_tables(o, &ours_plan.configuration);
+  status = make_tables(o, &ours_plan.configuration);
   if (status) {
     qb_optimizer_free(o);
     return status;
@@ -188,14 +213,11 @@ qb_status qb_optimizer_set_ready(qb_optimizer *optimizer, const uint32_t *batche
 
 bool qb__optimizer_refresh_due(const qb_optimizer *o)
 {
-  return o->drift_rounds == QB__DRIFT_ROUNDS && fabs(o->drift) > DRIFT_DUE;
+  const double off = o->slowdown / o->applied;
+  const double due = 1 + (o->drift.regimes == o->regime ? DUE : DUE_IN_ANOTHER);
+  return off > due || 1 / off > due;
 }
 
-/*
- * An exponentially weighted mean of log(measured / predicted): it forgets, and a ratio of 2 weighs
- * as much as one of 1/2. A single round moves it by DRIFT_CLAMP * DRIFT_WEIGHT (1.6 %) at most, so
- * a round that the machine interrupted is no drift.
- */
 qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result)
 {
   if (!optimizer)
@@ -211,39 +233,20 @@ qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "result.latency_ns is %lld; give the measured time, above 0",
                     (long long)ours.latency_ns);
-  const double predicted_ns = (double)optimizer->table.latency_ns[ours.batch];
-  const double off = log((double)ours.latency_ns / predicted_ns) - optimizer->drift;
-  optimizer->drift += DRIFT_WEIGHT * fmax(-DRIFT_CLAMP, fmin(DRIFT_CLAMP, off));
-  if (optimizer->drift_rounds < QB__DRIFT_ROUNDS)
-    optimizer->drift_rounds++;
+  const double profiled_ns = (double)optimizer->table.latency_ns[ours.batch] / optimizer->applied;
+  qb__drift_add(&optimizer->drift, (double)ours.latency_ns, profiled_ns);
+  optimizer->slowdown = qb__drift_factor(&optimizer->drift);
   return QB_OK;
 }
 
-static void rescale(int64_t *times_ns, uint32_t count, double factor)
-{
-  for (uint32_t n = 1; n <= count; n++) {
-    const int64_t scaled = qb__clamp_i64((double)times_ns[n] * factor);
-    times_ns[n] = scaled > 1 ? scaled : 1;
-  }
-}
-
-/*
- * Rounds that all take longer by one factor mean that c changed, not p: all times are rescaled and
- * the best splits stay what they are.
- */
 qb_status qb_optimizer_refresh(qb_optimizer *optimizer)
 {
   if (!optimizer)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "optimizer is NULL");
-  if (optimizer->drift_rounds == QB__DRIFT_ROUNDS) {
-    const double factor = exp(optimizer->drift);
-    rescale(optimizer->table.latency_ns, optimizer->batch, factor);
-    rescale(optimizer->table.low_ns, optimizer->batch, factor);
-    rescale(optimizer->table.high_ns, optimizer->batch, factor);
-    rescale(optimizer->table.p95_ns, optimizer->batch, factor);
-    fill_safe(optimizer);
-    optimizer->drift = 0;
-    optimizer->drift_rounds = 0;
-  }
+  /* From the profile again: a factor upon a factor would lose what rounding and limits cut off. */
+  const qb_status status = qb__latency_table_fill(optimizer->profile, &optimizer->table);
+  if (status)
+    return status;
+  follow_node(optimizer);
   return solve_policy(optimizer);
 }

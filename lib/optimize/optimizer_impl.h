@@ -3,13 +3,12 @@
 #ifndef QB_OPTIMIZE_OPTIMIZER_IMPL_H
 #define QB_OPTIMIZE_OPTIMIZER_IMPL_H
 
+#include "estimate/drift.h"
 #include "optimize/latency_table.h"
 #include "optimize/rate_meter.h"
 #include "optimize/round_policy.h"
 
 #include <qosbatch/optimize.h>
-
-enum { QB__DRIFT_ROUNDS = 16 }; /* before that the drift is not trusted */
 
 struct qb_optimizer {
   qb_profile *profile;
@@ -18,14 +17,16 @@ struct qb_optimizer {
   int64_t max_wait_ns;
   double rate_per_s; /* the last one the host told, or the plan's; 0: none */
   qb__rate_meter meter;
-  qb__latency_table table; /* T, low and H over 0..B, rescaled by refreshes; none ever falls */
+  qb__latency_table table; /* T, low and H over 0..B, for the node as it is; none ever falls */
   int64_t *safe_ns;        /* S: the longest of H and the 95th percentile of single rounds */
   uint32_t *first;         /* first round of the best split of 0..B samples */
   uint32_t *ready;         /* largest size that is ready and at most 0..B; 0: none is */
   bool all_ready;
   qb__round_policy policy; /* with a latency target */
-  double drift;            /* mean of log(measured / T) over the last rounds */
-  uint32_t drift_rounds;   /* that it was made from, up to QB__DRIFT_ROUNDS */
+  qb__drift drift;         /* of rounds against the profile, not against the tables */
+  double slowdown;         /* its factor: measured over profiled in the present regime */
+  double applied;          /* the slowdown that the tables are for */
+  uint32_t regime;         /* that it is of */
 };
 
 /* Whether qb_optimizer_refresh() would change decisions. */

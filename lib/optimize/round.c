@@ -279,6 +279,7 @@ qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state, qb_d
       decide_by_plan(optimizer, &w, &ours);
   }
   ours.refresh_due = qb__optimizer_refresh_due(optimizer);
+  ours.slowdown = optimizer->slowdown;
   qb__struct_out(decision, &ours, sizeof ours);
   return QB_OK;
 }

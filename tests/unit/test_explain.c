@@ -38,6 +38,25 @@ static void test_sentences_have_their_figures(void **state)
     }
 }
 
+/* A node that is not as it was profiled is said to be so. */
+static void test_slower_node(void **state)
+{
+  (void)state;
+  qb_decision d = decision(QB_ACTION_RUN, QB_REASON_SLO);
+  char text[512];
+  for (int i = 0; i < 2; i++) {
+    d.slowdown = i;
+    (void)qb_explain(&d, text, sizeof text);
+    assert_null(strstr(text, "profiled"));
+  }
+  d.slowdown = 1.5;
+  (void)qb_explain(&d, text, sizeof text);
+  assert_non_null(strstr(text, "The node is 1.50 times slower than profiled."));
+  d.slowdown = 0.5;
+  (void)qb_explain(&d, text, sizeof text);
+  assert_non_null(strstr(text, "The node is 2.00 times faster than profiled."));
+}
+
 static void test_cut(void **state)
 {
   (void)state;
@@ -66,6 +85,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sentences_have_their_figures),
+      cmocka_unit_test(test_slower_node),
       cmocka_unit_test(test_cut),
       cmocka_unit_test(test_names),
   };
