@@ -5,6 +5,7 @@
 All rows are there once and in order, whatever the number of ranks; a slow rank gives work away; a
 lost rank ends the job, and the same command goes on where it was.
 """
+import array
 import json
 import os
 import pathlib
@@ -61,14 +62,15 @@ def run(ranks, output, *more):
 
 def rows(path):
     data = path.read_bytes()
-    return data[len(data) - SAMPLES * ROW_BYTES:]
+    return array.array("f", data[len(data) - SAMPLES * ROW_BYTES:])
 
 
-def expected():
-    path = FOLDER / "expected.npy"
-    if not path.exists():
-        run(1, path)
-    return rows(path)
+def same_rows(path):
+    """As one rank makes them: batch sizes differ in the last bits, samples by 1e-4."""
+    expected = FOLDER / "expected.npy"
+    if not expected.exists():
+        run(1, expected)
+    return all(abs(a - b) < 1e-6 for a, b in zip(rows(path), rows(expected), strict=True))
 
 
 @test
@@ -79,7 +81,7 @@ def the_same_rows_on_any_number_of_ranks():
         assert result["samples"] == SAMPLES and result["done_before"] == 0, result
         assert sum(r["samples"] for r in result["ranks"]) == SAMPLES, result
         assert len(result["ranks"]) == ranks, result
-        assert rows(output) == expected(), "other rows, or in another order"
+        assert same_rows(output), "other rows, or in another order"
         assert not list(FOLDER.glob("*.journal")) and not list(FOLDER.glob("*.part"))
 
 
@@ -118,7 +120,7 @@ def a_lost_rank_ends_the_job_which_goes_on():
         result = run(2, output)
         assert result["done_before"] > 0, result
         assert sum(r["samples"] for r in result["ranks"]) == SAMPLES - result["done_before"], result
-        assert rows(output) == expected(), "lost or changed rows"
+        assert same_rows(output), "lost or changed rows"
 
 
 @test
@@ -135,7 +137,7 @@ def a_slow_rank_gives_work_away():
             break
         time.sleep(0.02)
     assert job.wait(60) == 0, job.stderr.read()
-    assert rows(output) == expected()
+    assert same_rows(output), "lost or changed rows"
 
 
 @test
@@ -143,7 +145,7 @@ def bad_usage_and_bad_input():
     done = subprocess.run([RUNNER, "alexnet"], capture_output=True, text=True)
     assert done.returncode == 2 and "--input" in done.stderr and not done.stdout, done
     done = subprocess.run([RUNNER, "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "mpirun" in done.stdout, done
+    assert done.stdout.startswith("usage: qosbatch-mpi MODEL") and not done.returncode, done
     missing = command(2, FOLDER / "y.npy")
     missing[missing.index(str(INPUT))] = str(FOLDER / "none.npy")
     done = subprocess.run(missing, capture_output=True, text=True, timeout=60)

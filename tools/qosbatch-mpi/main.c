@@ -381,7 +381,7 @@ static int run_ranks(const request *r)
 }
 
 static const command command_mpi = {
-    .name = "mpi",
+    .name = "qosbatch-mpi",
     .operand = "MODEL",
     .synopsis = "--input X --output Y [options]",
     .summary = "Run a network over an array of samples on all ranks of mpirun",

@@ -7,18 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *speaker;
+static char speaker[64] = "qosbatch";
 
-void diagnose_as(const char *command)
+void diagnose_as(const char *name)
 {
-  speaker = command;
+  snprintf(speaker, sizeof speaker, "%s", name);
+}
+
+const char *diagnose_speaker(void)
+{
+  return speaker;
 }
 
 static void say(const char *format, va_list args, const char *end)
 {
   flockfile(stderr); /* a message is one piece, whichever threads have some */
   progress_clear();
-  fprintf(stderr, "qosbatch%s%s: ", speaker ? " " : "", speaker ? speaker : "");
+  fprintf(stderr, "%s: ", speaker);
   vfprintf(stderr, format, args);
   fputs(end, stderr);
   funlockfile(stderr);
@@ -42,9 +47,9 @@ void fail_usage(const char *format, ...)
 {
   va_list args;
   va_start(args, format);
-  say(format, args, "; see 'qosbatch ");
+  say(format, args, "; see '");
   va_end(args);
-  fprintf(stderr, "%s%s--help'\n", speaker ? speaker : "", speaker ? " " : "");
+  fprintf(stderr, "%s --help'\n", speaker);
   exit(EXIT_USAGE);
 }
 

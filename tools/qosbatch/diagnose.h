@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes to stderr, as "qosbatch COMMAND: message", and the exit status that goes with it. */
+/* What goes to stderr, as "SPEAKER: message", and the exit status that goes with it. */
 #ifndef TOOL_DIAGNOSE_H
 #define TOOL_DIAGNOSE_H
 
@@ -7,8 +7,9 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* The command that messages speak for; before this call they speak for the tool. */
-void diagnose_as(const char *command);
+/* What messages speak for: "qosbatch" before this call, then "qosbatch COMMAND". */
+void diagnose_as(const char *name);
+const char *diagnose_speaker(void);
 
 /* Returns EXIT_FAILED. */
 __attribute__((format(printf, 1, 2))) int fail(const char *format, ...);

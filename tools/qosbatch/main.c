@@ -47,7 +47,9 @@ int main(int argc, char **argv)
   for (size_t i = 0; i < COMMANDS; i++) {
     if (strcmp(argv[1], commands[i]->name))
       continue;
-    diagnose_as(argv[1]);
+    char name[32];
+    snprintf(name, sizeof name, "qosbatch %s", commands[i]->name);
+    diagnose_as(name);
     const int result = commands[i]->run(commands[i], argc - 2, argv + 2);
     return result ? result : output_finish();
   }

@@ -100,7 +100,7 @@ static void set(const option *o, const char *text)
 static void print_help(const command *self, const option *options, size_t count)
 {
   enum { LEFT_WIDTH = 26 };
-  printf("usage: qosbatch %s%s%s%s%s\n\n%s.\n", self->name, self->operand ? " " : "",
+  printf("usage: %s%s%s%s%s\n\n%s.\n", diagnose_speaker(), self->operand ? " " : "",
          self->operand ? self->operand : "", *self->synopsis ? " " : "", self->synopsis,
          self->summary);
   if (self->details)

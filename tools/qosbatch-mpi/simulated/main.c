@@ -213,7 +213,7 @@ done:
 
 int main(int argc, char **argv)
 {
-  diagnose_as("mpi");
+  diagnose_as("simulated");
   MPI_Init(&argc, &argv);
   if (argc < 5)
     fail_usage("expected POLICY SAMPLES SLOW_FROM_S PROFILE...");
