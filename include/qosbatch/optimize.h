@@ -137,7 +137,7 @@ QB_API qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *resu
 
 /**
  * Recomputes the tables for the slowdown observed: c changed, p and its dependence on the batch
- * stay. Slow next to qb_optimize(); call it where a few milliseconds do not hurt.
+ * stay. Slow next to qb_optimize(); call it where tens of milliseconds do not hurt.
  * @return QB_OK; QB_ERROR_NO_MEMORY
  */
 QB_API qb_status qb_optimizer_refresh(qb_optimizer *optimizer);

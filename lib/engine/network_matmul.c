@@ -11,13 +11,7 @@ static qb_status stack(qb__planner *p, int32_t *slot)
   qb__dims dims = {2, {1, whole.at[whole.count - 1]}};
   for (int i = 0; i + 1 < whole.count; i++)
     dims.at[0] *= whole.at[i];
-  qb__layout *layout = NULL;
-  qb_status status = qb__layout_plain(p->context, &dims, &layout);
-  if (!status)
-    status = qb__plan_view(p, *slot, &dims, layout, slot);
-  if (status)
-    qb__layout_free(p->context, layout);
-  return status;
+  return qb__plan_plain_view(p, *slot, &dims, slot);
 }
 
 static bool is_one_matrix(const qb__dims *dims)
@@ -36,7 +30,7 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
   const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  int32_t source = p->slot_of[op->input], second, destination;
+  int32_t source = p->slot_of[op->input], second;
   qb__layout *layout = NULL;
   qb__made made;
   memset(&made, 0, sizeof made);
@@ -48,12 +42,10 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
   if (!status)
     status = qb__layout_plain(p->context, &dims, &layout);
   if (!status)
-    status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &destination);
-  if (status) {
-    qb__layout_free(p->context, layout);
+    status = qb__plan_result(p, op, layout);
+  if (status)
     return status;
-  }
-  p->slot_of[op->output] = destination;
+  int32_t destination = p->slot_of[op->output];
   if (is_one_matrix(&p->plan->slots[second].dims)) {
     status = stack(p, &source);
     if (!status)

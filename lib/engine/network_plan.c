@@ -102,6 +102,26 @@ qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__
   return QB_OK;
 }
 
+qb_status qb__plan_plain_view(qb__planner *p, int32_t base, const qb__dims *dims, int32_t *view)
+{
+  qb__layout *layout = NULL;
+  qb_status status = qb__layout_plain(p->context, dims, &layout);
+  if (!status)
+    status = qb__plan_view(p, base, dims, layout, view);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
+}
+
+qb_status qb__plan_result(qb__planner *p, const qb__operator *op, qb__layout *layout)
+{
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  const qb_status status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &p->slot_of[op->output]);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
+}
+
 /* Copies a slot into a new one of another layout. */
 static qb_status add_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
                              int32_t from, int32_t *slot)
@@ -175,12 +195,10 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
     return add_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
   }
   qb__layout *layout = NULL;
-  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = qb__layout_copy(p->context, made->destination, &layout);
   if (!status)
-    status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, slot);
-  if (status)
-    qb__layout_free(p->context, layout);
+    status = qb__plan_result(p, op, layout);
+  *slot = p->slot_of[op->output];
   return status;
 }
 
@@ -295,17 +313,11 @@ static qb_status add_flatten(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
   int32_t base = p->slot_of[op->input];
-  qb__layout *flat = NULL;
-  qb_status status = qb__plan_plain(p, index, &base);
+  const qb_status status = qb__plan_plain(p, index, &base);
   if (status)
     return status;
   const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  status = qb__layout_plain(p->context, &dims, &flat);
-  if (!status)
-    status = qb__plan_view(p, base, &dims, flat, &p->slot_of[op->output]);
-  if (status)
-    qb__layout_free(p->context, flat);
-  return status;
+  return qb__plan_plain_view(p, base, &dims, &p->slot_of[op->output]);
 }
 
 static bool has_views(const qb__network_plan *plan, int32_t slot)

@@ -28,6 +28,12 @@ qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims
 qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,
                         int32_t *view);
 
+/* The elements of a row-major slot under other dimensions. */
+qb_status qb__plan_plain_view(qb__planner *p, int32_t base, const qb__dims *dims, int32_t *view);
+
+/* A new slot for an operator's output. Takes the layout over, also on failure. */
+qb_status qb__plan_result(qb__planner *p, const qb__operator *op, qb__layout *layout);
+
 /* Where the second input of an operator lies; constants are put there. */
 qb_status qb__plan_operand(qb__planner *p, int32_t tensor, int32_t *slot);
 

@@ -4,16 +4,6 @@
 
 #include <string.h>
 
-/* A new slot for an operator's output. Takes the layout over, also on failure. */
-static qb_status add_destination(qb__planner *p, const qb__operator *op, qb__layout *layout)
-{
-  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  const qb_status status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &p->slot_of[op->output]);
-  if (status)
-    qb__layout_free(p->context, layout);
-  return status;
-}
-
 static qb_status add_part(qb__planner *p, int32_t whole, const qb__dims *dims,
                           const int64_t *offsets, int32_t *part)
 {
@@ -58,7 +48,7 @@ static qb_status concat(qb__planner *p, uint32_t index)
     status = qb__layout_plain(p->context, &dims, &layout);
   }
   if (!status)
-    status = add_destination(p, op, layout);
+    status = qb__plan_result(p, op, layout);
   int64_t offsets[QB__ONEDNN_DIMS] = {0};
   int32_t input;
   for (size_t i = 0; (input = qb__operator_input(op, i)) != QB__NONE && !status; i++) {
@@ -70,25 +60,6 @@ static qb_status concat(qb__planner *p, uint32_t index)
     offsets[1 + op->axis] += part_dims.at[1 + op->axis];
   }
   return status;
-}
-
-/*
- * Replaces a part by a copy without gaps: oneDNN 3.7.2 copies between parts with the same gaps, as
- * those of a shift are, as if there were none.
- */
-static qb_status cut_out(qb__planner *p, uint32_t index, int32_t *part)
-{
-  const qb__dims dims = p->plan->slots[*part].dims;
-  const int32_t from = *part;
-  qb__layout *layout = NULL;
-  qb_status status = qb__layout_plain(p->context, &dims, &layout);
-  if (!status)
-    status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, part);
-  if (status) {
-    qb__layout_free(p->context, layout);
-    return status;
-  }
-  return qb__plan_copy(p, index, from, *part);
 }
 
 /* Values other than 0 must not get into the unused rest of blocks. */
@@ -135,13 +106,14 @@ static qb_status pad(qb__planner *p, uint32_t index)
     qb__layout_free(p->context, layout);
     return status;
   }
-  status = add_destination(p, op, layout);
+  status = qb__plan_result(p, op, layout);
   if (!status && !whole)
     status = qb__plan_fill(p, index, p->slot_of[op->output], op->value);
   if (!status)
     status = add_part(p, source, &kept, from_offsets, &source);
+  /* oneDNN 3.7.2 copies between parts with the same gaps, those of a shift, as if there were none. */
   if (!status && cut && !whole)
-    status = cut_out(p, index, &source);
+    status = qb__plan_plain(p, index, &source);
   if (!status)
     status = add_part(p, p->slot_of[op->output], &kept, to_offsets, &part);
   return status ? status : qb__plan_copy(p, index, source, part);
@@ -159,7 +131,7 @@ static qb_status transpose(qb__planner *p, uint32_t index)
   int32_t view;
   qb_status status = qb__layout_plain(p->context, &dims, &layout);
   if (!status)
-    status = add_destination(p, op, layout);
+    status = qb__plan_result(p, op, layout);
   layout = NULL;
   if (!status)
     status =

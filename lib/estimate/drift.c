@@ -74,8 +74,10 @@ static void begin_regime(qb__drift *drift, const qb__cusum *seen)
   memset(&drift->down, 0, sizeof drift->down);
 }
 
-/* `range`: between successive rounds. Bounded, so that a change of level or a burst is not taken
- * for noise. */
+/*
+ * `range`: between successive rounds. Bounded, so that a change of level or a burst is not taken for
+ * noise.
+ */
 static void learn_noise(qb__drift *drift, double range)
 {
   const double seen = fmin(range / RANGE, MOST_EVIDENCE * drift->noise);

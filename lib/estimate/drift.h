@@ -20,13 +20,12 @@ typedef struct qb__cusum {
 
 /* Flat and of constant size: copied by assignment. Not thread-safe. */
 typedef struct qb__drift {
-  double level;  /* mean of log(measured / predicted) in this regime */
-  double weight; /* rounds that the mean stands for */
-  double noise;  /* standard deviation of a round around it */
-  double
-      recent[QB__DRIFT_RECENT]; /* the last logarithms, that of round i at i % QB__DRIFT_RECENT */
-  uint64_t rounds;              /* observed */
-  uint32_t regimes;             /* changes seen */
+  double level;                    /* mean of log(measured / predicted) in this regime */
+  double weight;                   /* rounds that the mean stands for */
+  double noise;                    /* standard deviation of a round around it */
+  double recent[QB__DRIFT_RECENT]; /* the last logarithms: round i's at i % QB__DRIFT_RECENT */
+  uint64_t rounds;                 /* observed */
+  uint32_t regimes;                /* changes seen */
   qb__cusum up, down;
 } qb__drift;
 
