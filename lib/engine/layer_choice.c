@@ -6,6 +6,7 @@
 #include "engine/layer_trial.h"
 #include "engine/network_plan_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { WAYS = QB__WAY_COLUMNS };
@@ -196,26 +197,67 @@ static qb_status collect(const layer *l, qb__way *ways, qb__made *made, size_t *
   return QB_OK;
 }
 
-static qb_status try_all(const layer *l, qb__way *best)
+/* Adds the logarithm of each way's time at the layer's batch size; infinite: there is no such way. */
+static qb_status add_times(const layer *l, double *cost)
 {
   qb__planner *p = l->planner;
   qb__way ways[WAYS];
   qb__made made[WAYS];
-  int64_t ns[WAYS];
+  int64_t ns[WAYS] = {1};
   size_t count;
   qb_status status = collect(l, ways, made, &count);
   if (!status && !count)
     status = qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
   if (!status && count > 1)
     status = qb__layer_trial(p, l->request.op, l->have, l->addend, made, count, ns);
-  size_t fastest = 0;
-  for (size_t i = 1; i < count && !status; i++)
-    if ((double)ns[i] < WORTH_IT * (double)ns[fastest])
-      fastest = i;
-  if (!status)
-    *best = ways[fastest];
+  double sum[WAYS + 1];
+  for (int way = 0; way <= QB__WAY_COLUMNS; way++)
+    sum[way] = INFINITY;
+  for (size_t i = 0; i < count && !status; i++)
+    sum[ways[i]] = cost[ways[i]] + log((double)(ns[i] > 0 ? ns[i] : 1));
+  memcpy(cost, sum, sizeof sum);
   for (size_t i = 0; i < count; i++)
     qb__made_clear(p->context, &made[i]);
+  return status;
+}
+
+/* The same at another batch size. */
+static qb_status add_times_at(const layer *l, uint32_t batch, double *cost)
+{
+  const qb_context *context = l->planner->context;
+  qb__layout *have = NULL, *addend = NULL;
+  layer other = *l;
+  other.request.source_dims.at[0] = other.request.destination_dims.at[0] = batch;
+  qb_status status = qb__layout_like(context, l->have, &l->request.source_dims,
+                                     &other.request.source_dims, &have);
+  if (!status && l->addend)
+    status = qb__layout_like(context, l->addend, &l->request.destination_dims,
+                             &other.request.destination_dims, &addend);
+  other.have = have;
+  other.addend = addend;
+  if (!status)
+    status = add_times(&other, cost);
+  qb__layout_free(context, addend);
+  qb__layout_free(context, have);
+  return status;
+}
+
+/* The way with the least geometric mean over the batch sizes of trials. */
+static qb_status try_all(const layer *l, qb__way *best)
+{
+  /* A dense layer takes as long as its weights are streamed with few samples, and as its arithmetic
+   * with many: no one batch size tells of both. A convolution's ways are alike at all of them. */
+  static const uint32_t batches[] = {QB__TRIAL_BATCH, 1, 4, 16};
+  const bool dense = l->request.op->kind == QB__OP_DENSE;
+  const size_t first = dense ? 1 : 0, end = dense ? sizeof batches / sizeof *batches : 1;
+  double cost[WAYS + 1] = {0};
+  qb_status status = QB_OK;
+  for (size_t i = first; i < end && !status; i++)
+    status = add_times_at(l, batches[i], cost);
+  *best = QB__WAY_PREFERRED;
+  for (qb__way way = QB__WAY_PREFERRED; way <= QB__WAY_COLUMNS; way++)
+    if (cost[way] < cost[*best] + (double)(end - first) * log(WORTH_IT))
+      *best = way;
   return status;
 }
 
