@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far estimates are from what is measured at batch sizes that were not profiled.
+
+Each run makes a new profile of AlexNet or ResNet-50 and lets 'qosbatch evaluate' measure what lies
+between its batch sizes. Where neighbours use the same cores, the measurement itself is uncertain: a run
+counts as quiet when they disturbed at most a tenth of its points, profiled and measured again, and
+the threads' compute power stayed within 3 %. Runs go on until there are enough quiet ones, or thrice as
+many in all; all are printed.
+
+usage: evaluate.py [RUNS] [MAX_BATCH] [SECONDS]
+       quiet RUNS of each network (3), profiles up to MAX_BATCH (64), SECONDS for a profile and as
+       many again for its evaluation (60)
+"""
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+RUNS, MAX_BATCH, SECONDS = [int(given) for given in sys.argv[1:]] + [3, 64, 60][len(sys.argv) - 1:]
+TOOL = pathlib.Path(__file__).resolve().parent.parent / "build/tools/qosbatch/qosbatch"
+
+
+def tool(*arguments):
+    done = subprocess.run([TOOL, *map(str, arguments), "--json"], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def figures(points):
+    if not points:
+        return "none"
+    errors = [abs(p["error_pct"]) for p in points]
+    width = [100 * (p["high_ns"] - p["low_ns"]) / 2 / p["estimated_ns"] for p in points]
+    return (f"{len(points):3d} points: mean {statistics.mean(errors):4.1f} %, worst {max(errors):5.1f} %, "
+            f"{100 * sum(e <= 10 for e in errors) / len(errors):5.1f} % within 10 %; intervals of "
+            f"+-{statistics.median(width):.1f} % hold {100 * sum(p['covered'] for p in points) / len(points):5.1f} %")
+
+
+def is_quiet(profiled, measured):
+    disturbed = [p["disturbed"] for p in profiled + measured]
+    return (sum(disturbed) <= 0.1 * len(disturbed)
+            and all(0.97 <= p["speed"] <= 1.03 for p in measured))
+
+
+def main():
+    every = {"alexnet": [], "resnet50": []}
+    quiet = {"alexnet": [], "resnet50": []}
+    with tempfile.TemporaryDirectory(prefix="qosbatch-bench-") as folder:
+        path = pathlib.Path(folder) / "profile.json"
+        for run in range(3 * RUNS):
+            for model in every:
+                if len(quiet[model]) >= RUNS:
+                    continue
+                tool("profile", model, "-o", path, "--max-batch", MAX_BATCH, "--time-budget", SECONDS, "--quiet")
+                profile = json.loads(path.read_text())
+                measured = tool("evaluate", path, "--time-budget", SECONDS)["points"]
+                every[model].append(measured)
+                if is_quiet(profile["points"], measured):
+                    quiet[model].append(measured)
+                spent_s = (profile["measure_ns"] + profile["prepare_ns"]) / 1e9
+                print(f"{run + 1} {model}, profiled in {spent_s:.0f} s, "
+                      f"{'quiet' if measured in quiet[model] else 'disturbed'}: {figures(measured)}", flush=True)
+    for model, runs in every.items():
+        print(f"{model}, {len(runs)} runs: {figures(sum(runs, []))}")
+        print(f"{model}, {len(quiet[model])} quiet runs: {figures(sum(quiet[model], []))}")
+
+
+main()
