@@ -64,7 +64,7 @@ typedef struct qb_latency_estimate {
  * Between measured batch sizes log(time per sample) is interpolated over log(batch), kept within
  * what a round may do: a larger batch never takes less time in all. Beyond them the last time per
  * sample is kept and the interval widens. A configuration that was not measured gets the time of
- * the nearest one, scaled by the rooflines of the two operator by operator, with a wide interval.
+ * the nearest one, scaled by what arithmetic and traffic take there and here, with a wide interval.
  *
  * @param configuration NULL: the profile's with the highest throughput
  * @param batch 1..QB_MAX_BATCH
@@ -78,9 +78,8 @@ QB_API qb_status qb_estimate(const qb_profile *profile, const qb_configuration *
 /**
  * Estimates a round on a node, or with an instruction set, that the profile is not of.
  *
- * c and m of the node, from a file of qb_node_save() made there, are enough. What a round takes
- * beyond the roofline of its operators is carried over from the profile; the roofline is the
- * node's. Kernels for another instruction set may be better or worse ones than those profiled,
+ * c and m of the node, from a file of qb_node_save() made there, are enough. The profile's time is
+ * scaled by what arithmetic at c and traffic at m take here and there. Kernels for another instruction set may be better or worse ones than those profiled,
  * which no figure of the node tells: hence the wide interval.
  *
  * @param node NULL: the profile's own

@@ -11,11 +11,12 @@ static void add(qb__roofline *sum, const qb__operator_work *work, uint32_t batch
           : 0;
   sum->time_s += compute_s > memory_s ? compute_s : memory_s;
   sum->memory_s += compute_s > memory_s ? 0 : memory_s;
+  sum->serial_s += compute_s + memory_s;
 }
 
 qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch, const qb__power *power)
 {
-  qb__roofline sum = {0, 0};
+  qb__roofline sum = {0, 0, 0};
   const qb__operator_work whole = {profile->info.flops_per_sample, profile->bytes_per_sample,
                                    (double)profile->info.weight_bytes};
   for (size_t i = 0; i < profile->operator_count; i++)

@@ -14,6 +14,7 @@ typedef struct qb__power {
 typedef struct qb__roofline {
   double time_s;   /* sum over the operators of max(F b / c, (W + A b) / m) */
   double memory_s; /* the part of those whose second term is the larger */
+  double serial_s; /* sum of both terms: neither hides the other */
 } qb__roofline;
 
 /*

@@ -102,10 +102,12 @@ static void test_another_node(void **state)
   uint64_t seed = 8;
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__sustained halved[] = {{QB_ISA_AVX2, 1, 0.5e11}, {QB_ISA_AVX2, 4, 2e11}};
+  static const qb__sustained without_fma[] = {{QB_ISA_SSE41, 1, 0.5e11}, {QB_ISA_SSE41, 4, 2e11}};
   static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 1e10}};
   qb_node_info info = qb_profile_node(profile)->info;
-  qb_node *slower, *unmeasured;
+  qb_node *slower, *plain, *unmeasured;
   assert_int_equal(qb__node_new(context, &info, halved, 2, memory, 1, &slower), QB_OK);
+  assert_int_equal(qb__node_new(context, &info, without_fma, 2, memory, 1, &plain), QB_OK);
   assert_int_equal(qb__node_new(context, &info, NULL, 0, NULL, 0, &unmeasured), QB_OK);
   qb_configuration k;
   uint32_t max_batch;
@@ -121,12 +123,15 @@ static void test_another_node(void **state)
     assert_true(fabs(there.density / here.density - 1) < 1e-6);
     assert_true(there.low_ns < there.latency_ns && there.latency_ns < there.high_ns);
     assert_true(there.memory_share == 0);
+    assert_int_equal(qb_estimate_on(profile, plain, QB_ISA_SSE41, &k, b, &there), QB_OK);
+    assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2 / 0.85) < 1e-6);
   }
   assert_int_equal(qb_estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there),
                    QB_ERROR_NOT_FOUND);
   assert_int_equal(qb_estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there),
                    QB_ERROR_NOT_FOUND);
   qb_node_unref(slower);
+  qb_node_unref(plain);
   qb_node_unref(unmeasured);
   qb_profile_unref(profile);
 }
@@ -143,6 +148,7 @@ static void test_roofline(void **state)
   qb__roofline r = qb__roofline_of(profile, 3, &power);
   assert_true(fabs(r.time_s - (30 + 200)) < 1e-9); /* 300 / 10 > 30 / 5; 1000 / 5 > 60 / 10 */
   assert_true(fabs(r.memory_s - 200) < 1e-9);
+  assert_true(fabs(r.serial_s - (30 + 6 + 6 + 200)) < 1e-9);
   r = qb__roofline_of(profile, 1000, &power);
   assert_true(r.memory_s == 0);
   qb_profile_unref(profile);
