@@ -228,8 +228,8 @@ static qb_status add_times_at(const layer *l, uint32_t batch, double *cost)
   qb__layout *have = NULL, *addend = NULL;
   layer other = *l;
   other.request.source_dims.at[0] = other.request.destination_dims.at[0] = batch;
-  qb_status status = qb__layout_like(context, l->have, &l->request.source_dims,
-                                     &other.request.source_dims, &have);
+  qb_status status =
+      qb__layout_like(context, l->have, &l->request.source_dims, &other.request.source_dims, &have);
   if (!status && l->addend)
     status = qb__layout_like(context, l->addend, &l->request.destination_dims,
                              &other.request.destination_dims, &addend);

@@ -49,15 +49,30 @@ static double between(double b0, double t0, double b1, double t1, double b)
   return t0 * pow(b / b0, log(t1 / t0) / log(b1 / b0));
 }
 
-/* How far off a point its neighbours alone would have put it, as a logarithm; negative if it has
- * not two. */
-static double shape_error(const qb_profile_point *points, size_t count, size_t k)
+/* How far above a point its neighbours alone would have put it, as a logarithm; it has two. */
+static double bend_at(const qb_profile_point *points, size_t count, size_t k)
 {
-  if (k == 0 || k + 1 >= count)
-    return -1;
   const double guess = between(points[k - 1].batch, total(points, count, k - 1),
                                points[k + 1].batch, total(points, count, k + 1), points[k].batch);
-  return fabs(log(total(points, count, k) / guess));
+  return log(guess / total(points, count, k));
+}
+
+/*
+ * How far log-log interpolation may err between points k and k + 1, as a logarithm, at the part u of
+ * the way. Both ends tell what it errs by at twice the spacing. A curve that bends alike at both is
+ * smooth: little more than a quarter of that is left at this spacing. A cliff of log-height J between
+ * the two shows as J / 2 at one end and -J / 2 at the other, and may put a total off by J u or
+ * J (1 - u), as it lies at either end. Where one end alone tells, it may be either.
+ */
+static double shape_error(const qb_profile_point *points, size_t count, size_t k, double u)
+{
+  const bool has_left = k > 0, has_right = k + 2 < count;
+  if (!has_left && !has_right)
+    return UNKNOWN_SHAPE;
+  const double at_left = has_left ? bend_at(points, count, k) : 0;
+  const double at_right = has_right ? bend_at(points, count, k + 1) : 0;
+  const double cliff = has_left && has_right ? at_left - at_right : 2 * (at_left + at_right);
+  return hypot(0.15 * (at_left + at_right), cliff * fmax(u, 1 - u));
 }
 
 static qb__curve_value at_point(const qb_profile_point *points, size_t count, size_t k)
@@ -77,11 +92,7 @@ static qb__curve_value at_point(const qb_profile_point *points, size_t count, si
 
 /*
  * The interval has three parts, taken as independent: the neighbours' own, the least, and the shape
- * of the curve. The last is what is known of how far log-log interpolation errs around here, at
- * twice the spacing. For a smooth curve a quarter of that is left at this spacing, but a cliff of
- * log-height J between two points shows as J / 2 there and may put a total off by J u or J (1 - u),
- * as it lies at either end; that is allowed for. Whatever the shape, a total lies between those of
- * its neighbours.
+ * of the curve. Whatever the shape, a total lies between those of its neighbours.
  */
 static qb__curve_value interpolated(const qb_profile_point *points, size_t count, size_t k,
                                     uint32_t batch)
@@ -89,10 +100,7 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   const qb__curve_value left = at_point(points, count, k), right = at_point(points, count, k + 1);
   const double b0 = points[k].batch, b1 = points[k + 1].batch;
   const double u = log(batch / b0) / log(b1 / b0);
-  double shape = fmax(shape_error(points, count, k), shape_error(points, count, k + 1));
-  if (shape < 0)
-    shape = UNKNOWN_SHAPE;
-  shape *= 2 * fmax(u, 1 - u);
+  const double shape = shape_error(points, count, k, u);
   const double below =
       (1 - u) * log(left.latency_ns / left.low_ns) + u * log(right.latency_ns / right.low_ns);
   const double above =

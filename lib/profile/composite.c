@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "profile/statistics.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { RESAMPLES = 200 };
@@ -57,6 +58,22 @@ static double median(const timing *sorted, const uint32_t *drawn, size_t count)
   return 0.5 * ((double)low + (double)sorted[i].ns);
 }
 
+/*
+ * By how much wider than the bootstrap's an interval from `count` visits has to be: resamples vary less
+ * than samples do, by sqrt((count - 1) / count), and how much these vary is itself uncertain, as
+ * Student's t says (Hesterberg, "What Teachers Should Know About the Bootstrap", The American
+ * Statistician 69(4), 2015).
+ */
+static double expansion(size_t count)
+{
+  static const double t[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23};
+  const size_t freedom = count - 1, known = sizeof t / sizeof *t;
+  if (!freedom)
+    return 1;
+  const double quantile = freedom <= known ? t[freedom - 1] : 1.96 + 2.7 / (double)freedom;
+  return quantile / 1.96 * sqrt((double)count / (double)freedom);
+}
+
 qb_status qb__compose(const qb_context *context, const int64_t *part_ns, size_t visits,
                       size_t parts, qb__composite *result)
 {
@@ -80,12 +97,13 @@ qb_status qb__compose(const qb_context *context, const int64_t *part_ns, size_t 
     for (size_t r = 0; r < RESAMPLES; r++)
       totals[r] = (int64_t)(sums[r] + 0.5);
     qb__sort_ns(totals, RESAMPLES);
-    const int64_t low_ns = qb__quantile_ns(totals, RESAMPLES, 0.025);
-    const int64_t high_ns = qb__quantile_ns(totals, RESAMPLES, 0.975);
+    const double time_ns = sums[RESAMPLES], wider = expansion(kept);
+    const double below_ns = time_ns - (double)qb__quantile_ns(totals, RESAMPLES, 0.025);
+    const double above_ns = (double)qb__quantile_ns(totals, RESAMPLES, 0.975) - time_ns;
     result->kept = kept;
-    result->latency_ns = (int64_t)(sums[RESAMPLES] + 0.5);
-    result->low_ns = low_ns < result->latency_ns ? low_ns : result->latency_ns;
-    result->high_ns = high_ns > result->latency_ns ? high_ns : result->latency_ns;
+    result->latency_ns = (int64_t)(time_ns + 0.5);
+    result->low_ns = (int64_t)fmax(time_ns - wider * fmax(below_ns, 0), 1);
+    result->high_ns = result->latency_ns + (int64_t)(wider * fmax(above_ns, 0));
   }
   qb__free(context, totals);
   qb__free(context, sums);

@@ -22,7 +22,7 @@ typedef struct qb__composite {
  *
  * The interval is that of the percentile bootstrap over visits (Efron and Tibshirani, An
  * Introduction to the Bootstrap, 1993, section 13.3): the parts of a visit are drawn together, as
- * they vary together. It is the same in every run.
+ * they vary together; widened for there being few. It is the same in every run.
  */
 qb_status qb__compose(const qb_context *context, const int64_t *part_ns, size_t visits,
                       size_t parts, qb__composite *result);

@@ -26,7 +26,7 @@ static void test_median_of_the_faster_half(void **state)
   assert_ok(qb__compose(context, odd, 5, 1, &made));
   assert_int_equal(made.kept, 3);
   assert_int_equal(made.latency_ns, 12);
-  assert_int_equal(made.low_ns, 10);
+  assert_int_equal(made.low_ns, 6); /* of three: 12 - 2 * 4.30 / 1.96 * sqrt(3 / 2) */
   assert_ok(qb__compose(context, even, 8, 1, &made));
   assert_int_equal(made.kept, 4);
   assert_int_equal(made.latency_ns, 13); /* 12.5 */
@@ -95,7 +95,9 @@ static void test_interval_covers_repetitions(void **state)
     int covered = 0;
     for (int r = 0; r < REPETITIONS; r++)
       covered += (double)made[r].low_ns <= mean && mean <= (double)made[r].high_ns;
-    if (covered < 0.85 * REPETITIONS)
+    print_message("%d visits: %.1f %% of the intervals hold the mean\n", visits[i],
+                  100.0 * covered / REPETITIONS);
+    if (covered < 0.92 * REPETITIONS)
       fail_msg("%d visits: %d of %d intervals hold the mean", visits[i], covered, REPETITIONS);
   }
 }

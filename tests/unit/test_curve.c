@@ -5,6 +5,7 @@
 #include "support/unit.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 enum { PROFILES = 2000, MAX_BATCH = 48 };
 
@@ -60,24 +61,54 @@ static void test_measured_points(void **state)
   }
 }
 
-/* Time a + n b^k, seen at powers of two: within 3 % in between, and inside the interval. */
-static void test_smooth_curves(void **state)
+static int ascending(const void *a, const void *b)
 {
-  (void)state;
+  const double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+/*
+ * Times a + n b^k, seen at powers of `step` and estimated at all batch sizes in between: no further
+ * off than `worst` and `mean`, inside the interval, which is no wider than it need be in the median.
+ */
+static void check_smooth_curves(uint32_t step, double worst, double mean, double half_width)
+{
+  enum { CURVES = 1000, BATCHES = 65 };
+  static double widths[CURVES * BATCHES];
   uint64_t seed = 99;
-  for (int i = 0; i < 1000; i++) {
+  double sum = 0;
+  size_t count = 0;
+  for (int i = 0; i < CURVES; i++) {
     const double once = 20e6 * random_unit(&seed), each = 1e6 + 9e6 * random_unit(&seed);
     const double power = 0.9 + 0.2 * random_unit(&seed);
     qb_profile_point points[7];
-    for (int p = 0; p < 7; p++)
-      points[p] = point(1u << p, once + each * pow(1u << p, power));
+    size_t known = 0;
+    for (uint32_t b = 1; b <= 64; b *= step)
+      points[known++] = point(b, once + each * pow(b, power));
     for (uint32_t b = 1; b <= 64; b++) {
       const double truth = once + each * pow(b, power);
-      const qb__curve_value v = qb__curve_at(points, 7, b);
-      assert_true(fabs(v.latency_ns / truth - 1) < 0.03);
+      const qb__curve_value v = qb__curve_at(points, known, b);
+      if (v.source == QB_SOURCE_MEASURED)
+        continue;
+      const double error = fabs(v.latency_ns / truth - 1);
+      assert_true(error < worst);
       assert_true(v.low_ns <= truth && truth <= v.high_ns);
+      sum += error;
+      widths[count++] = (v.high_ns - v.low_ns) / (2 * v.latency_ns);
     }
   }
+  qsort(widths, count, sizeof *widths, ascending);
+  print_message("every power of %u: mean error %.2f %%, median half-width %.2f %%\n", step,
+                100 * sum / (double)count, 100 * widths[count / 2]);
+  assert_true(sum / (double)count < mean);
+  assert_true(widths[count / 2] < half_width);
+}
+
+static void test_smooth_curves(void **state)
+{
+  (void)state;
+  check_smooth_curves(2, 0.03, 0.01, 0.04);
+  check_smooth_curves(4, 0.12, 0.03, 0.12);
 }
 
 /* A jump anywhere between two points lies in the interval. */
