@@ -137,12 +137,13 @@ QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node 
  * for the same samples, and are ready sooner, as qb_session_new() runs the ways there are to find the
  * fastest, and a close decision can fall otherwise each time.
  *
- * Where the profile's ways do not hold (measured with another version of the engine, instruction set or
- * number of threads, or not by qb_profile_run()) they are found anew: qb_session_info.as_profiled tells.
+ * Where the profile's ways do not hold (of another network, version of the engine, instruction set or
+ * number of threads, or not measured by qb_profile_run()) they are found anew:
+ * qb_session_info.as_profiled tells.
  *
  * @param configuration such as one that qb_plan_job() found
  * @param[out] session a new reference; it does not keep the profile
- * @return as qb_session_new(); QB_ERROR_MISMATCH (a profile of another network)
+ * @return as qb_session_new()
  */
 QB_API qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
                                         const qb_configuration *configuration,

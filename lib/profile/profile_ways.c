@@ -35,12 +35,10 @@ const qb__layer_way *qb__profile_ways_of(const qb_profile *profile, uint32_t thr
   return NULL;
 }
 
-/* By the work of its operators; of measurements made elsewhere nobody knows. */
-static bool is_other_network(const qb_profile *profile, const qb_model *model)
+/* By the work of its operators. */
+static bool is_same_network(const qb_profile *profile, const qb_model *model)
 {
-  if (!profile->operator_count || model->is_workload)
-    return false;
-  bool same = profile->operator_count == model->graph.operator_count;
+  bool same = !model->is_workload && profile->operator_count == model->graph.operator_count;
   for (uint32_t i = 0; same && i < profile->operator_count; i++) {
     const qb__operator_work *then = &profile->operators[i];
     qb_operator_info now = QB_OPERATOR_INFO_INIT;
@@ -49,14 +47,14 @@ static bool is_other_network(const qb_profile *profile, const qb_model *model)
            then->bytes_per_sample == (double)now.bytes_per_sample &&
            then->weight_bytes == (double)now.weight_bytes;
   }
-  return !same;
+  return same;
 }
 
 /* What was the fastest then is known to be here only on the same engine and instructions. */
-static bool ways_hold(const qb_profile *profile)
+static bool ways_hold(const qb_profile *profile, const qb_model *model)
 {
   qb_node_info node = QB_NODE_INFO_INIT;
-  return profile->operator_count && !strcmp(profile->info.engine, qb_engine_version()) &&
+  return is_same_network(profile, model) && !strcmp(profile->info.engine, qb_engine_version()) &&
          !qb_node_get_info(profile->node, &node) && node.isa == qb__best_isa();
 }
 
@@ -68,18 +66,12 @@ qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
                     !model     ? "model"
                     : !profile ? "profile"
                                : "session");
-  if (is_other_network(profile, model))
-    return qb__fail(
-        QB_ERROR_MISMATCH,
-        "the profile is of another network: its '%s' has other operators than '%s'; pass "
-        "one of this network",
-        profile->info.model, model->info.name);
   qb_configuration use;
   const qb_status status =
       qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration");
   if (status)
     return status;
-  const bool known = !model->is_workload && ways_hold(profile);
-  return qb__session_new(model, &use, known ? qb__profile_ways_of(profile, use.threads) : NULL,
-                         session);
+  const qb__layer_way *ways =
+      ways_hold(profile, model) ? qb__profile_ways_of(profile, use.threads) : NULL;
+  return qb__session_new(model, &use, ways, session);
 }
