@@ -118,7 +118,7 @@ int main(int argc, char **argv)
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
   CHECK(!qb_optimizer_new(profile, &plan, &qos, &optimizer));
-  CHECK(!qb_session_new(model, &plan.configuration, &session));
+  CHECK(!qb_session_for_profile(model, profile, &plan.configuration, &session));
   for (uint32_t n = 1; n <= plan.batch; n++) /* or the first round of a size is late */
     CHECK(!qb_session_prepare(session, n, NULL));
   images = calloc(in.elements_per_sample * plan.batch, sizeof *images);

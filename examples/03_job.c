@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 
   qb_session *session;
   qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
-  require(qb_session_new(model, &plan.configuration, &session), "make a session");
+  require(qb_session_for_profile(model, profile, &plan.configuration, &session), "make a session");
   require(qb_model_get_input(model, 0, &input), "describe the input");
   require(qb_model_get_output(model, 0, &output), "describe the output");
   share *shares = allocate(instances, sizeof *shares);

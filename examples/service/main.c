@@ -67,7 +67,7 @@ int main(int argc, char **argv)
   CHECK(!qb_model_get_input(model, 0, &web.input) && !qb_model_get_output(model, 0, &web.output));
   rounds.input_elements = web.input.elements_per_sample;
   rounds.output_elements = web.output.elements_per_sample;
-  CHECK(!qb_session_new(model, &plan.configuration, &rounds.session));
+  CHECK(!qb_session_for_profile(model, profile, &plan.configuration, &rounds.session));
   for (uint32_t n = 1; n <= plan.batch; n++) /* or the first round of a size is late */
     CHECK(!qb_session_prepare(rounds.session, n, NULL));
   web.batcher = batcher_start(&rounds);

@@ -8,6 +8,7 @@
 
 #include <qosbatch/model.h>
 #include <qosbatch/node.h>
+#include <qosbatch/session.h>
 
 #include <stdbool.h>
 
@@ -129,6 +130,24 @@ QB_API qb_status qb_profile_load(qb_context *context, const char *path, qb_profi
  * @return QB_OK; QB_ERROR_MISMATCH (the message lists every difference); QB_ERROR_INVALID_ARGUMENT
  */
 QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node);
+
+/**
+ * Makes a session for a profile: qb_session_new(), but with each layer computed in the way that the
+ * profile was measured with. Sessions of one profile, configuration and batch size give the same bits
+ * for the same samples, and are ready sooner, as qb_session_new() runs the ways there are to find the
+ * fastest, and a close decision can fall otherwise each time.
+ *
+ * Where the profile's ways do not hold (of another network, version of the engine, instruction set or
+ * number of threads, or not measured by qb_profile_run()) they are found anew:
+ * qb_session_info.as_profiled tells.
+ *
+ * @param configuration such as one that qb_plan_job() found
+ * @param[out] session a new reference; it does not keep the profile
+ * @return as qb_session_new()
+ */
+QB_API qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
+                                        const qb_configuration *configuration,
+                                        qb_session **session);
 
 /** What is known of a profile. Strings belong to the profile. */
 typedef struct qb_profile_info {

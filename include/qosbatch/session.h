@@ -8,6 +8,8 @@
 
 #include <qosbatch/model.h>
 
+#include <stdbool.h>
+
 QB_BEGIN_DECLS
 
 /**
@@ -83,11 +85,12 @@ typedef struct qb_session_info {
   uint32_t ready_batches;  /**< batch sizes that are ready */
   uint64_t weight_bytes;   /**< packed weights, held once */
   uint64_t arena_bytes;    /**< activations and scratchpads of all instances together */
+  bool as_profiled;        /**< layers are computed as a profile says: qb_session_for_profile() */
 } qb_session_info;
 
 #define QB_SESSION_INFO_INIT                                                                       \
   {                                                                                                \
-    sizeof(qb_session_info), 0, 0, 0, 0, 0, 0                                                      \
+    sizeof(qb_session_info), 0, 0, 0, 0, 0, 0, false                                               \
   }
 
 /** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */

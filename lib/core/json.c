@@ -164,6 +164,16 @@ void qb__json_element(qb__json *array, size_t index, qb__json *element)
     qb__json_fail(element, NULL, "expected an object, found %s", type_name(value));
 }
 
+const char *qb__json_element_string(qb__json *array, size_t index)
+{
+  const json_t *value = array->file->status ? NULL : json_array_get(array->value, index);
+  qb__json element;
+  child(array, value, NULL, index, &element);
+  if (value && !json_is_string(value))
+    qb__json_fail(&element, NULL, "expected a string, found %s", type_name(value));
+  return value && json_is_string(value) ? json_string_value(value) : "";
+}
+
 double qb__json_element_double(qb__json *array, size_t index, double least, double most)
 {
   qb__json element;

@@ -55,6 +55,7 @@ void qb__json_object(qb__json *at, const char *key, qb__json *object);
 /* A required array of `least`..`most` elements; returns their number, 0 after a failure. */
 size_t qb__json_array(qb__json *at, const char *key, size_t least, size_t most, qb__json *array);
 void qb__json_element(qb__json *array, size_t index, qb__json *element);
+const char *qb__json_element_string(qb__json *array, size_t index);
 double qb__json_element_double(qb__json *array, size_t index, double least, double most);
 
 /* Fails on a field of `at` that was never asked for. */

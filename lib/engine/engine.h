@@ -3,6 +3,8 @@
 #ifndef QB_ENGINE_ENGINE_H
 #define QB_ENGINE_ENGINE_H
 
+#include "engine/layer_way.h"
+
 #include <qosbatch/session.h>
 
 typedef struct qb__engine qb__engine;
@@ -26,6 +28,11 @@ typedef struct qb__engine_type {
   qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch, const void *const *inputs,
                    void *const *outputs, qb_operator_time *times);
   qb__engine_memory (*memory)(const qb__engine *engine);
+  /*
+   * Fills in the way of each operator of the graph; false if they are not chosen yet, which the first
+   * batch size that is made ready does. NULL: an engine without ways.
+   */
+  bool (*get_ways)(const qb__engine *engine, qb__layer_way *ways);
   /* Called when the instances' threads have ended. */
   void (*free)(qb__engine *engine);
 } qb__engine_type;
@@ -35,14 +42,17 @@ struct qb__engine {
   const qb__engine_type *type;
 };
 
-/* The engine for a model; the model and `configuration` outlive it. */
+/*
+ * The engine for a model; the model and `configuration` outlive it. `ways` has the way of each operator
+ * of a network, or is NULL: the engine finds the fastest.
+ */
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         qb__engine **engine);
+                         const qb__layer_way *ways, qb__engine **engine);
 
 /* The kinds there are. */
 qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
                            qb__engine **engine);
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          qb__engine **engine);
+                          const qb__layer_way *ways, qb__engine **engine);
 
 #endif

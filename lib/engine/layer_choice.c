@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WAYS = QB__WAY_COLUMNS };
+enum { WAYS = QB__WAY_COUNT - QB__WAY_PREFERRED };
 
 /* Another way than oneDNN's first has to be faster by more than trials are uncertain. */
 static const double WORTH_IT = 0.97;
@@ -68,7 +68,8 @@ static void refine(const layer *l, const qb__request *request, qb__made *made)
 }
 
 /* The layouts a way asks for; *owned is to be freed. */
-static qb_status ask_for(const layer *l, qb__way way, qb__request *request, qb__layout **owned)
+static qb_status ask_for(const layer *l, qb__layer_way way, qb__request *request,
+                         qb__layout **owned)
 {
   const qb_context *context = l->planner->context;
   static const uint32_t columns[2] = {1, 0};
@@ -107,7 +108,8 @@ static qb_status ask_for(const layer *l, qb__way way, qb__request *request, qb__
     break;
   }
   case QB__WAY_UNKNOWN:
-  case QB__WAY_PREFERRED: break;
+  case QB__WAY_PREFERRED:
+  case QB__WAY_COUNT: break;
   }
   return status;
 }
@@ -116,7 +118,7 @@ static qb_status ask_for(const layer *l, qb__way way, qb__request *request, qb__
  * One way of a layer: on weights that are packed already if it can, and on the input and the addend
  * as they lie if that is the same implementation. Leaves *made empty where there is no such way.
  */
-static qb_status make(const layer *l, qb__way way, qb__made *made)
+static qb_status make(const layer *l, qb__layer_way way, qb__made *made)
 {
   qb__planner *p = l->planner;
   qb__request request = l->request;
@@ -143,7 +145,7 @@ static qb_status make(const layer *l, qb__way way, qb__made *made)
 }
 
 /* Whether other batch sizes can use the same weights. */
-static bool weights_serve_all(const layer *l, qb__way way, const qb__made *made)
+static bool weights_serve_all(const layer *l, qb__layer_way way, const qb__made *made)
 {
   static const uint32_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64};
   qb__planner *p = l->planner;
@@ -175,12 +177,12 @@ static bool same_result(const qb__made *a, const qb__made *b)
 }
 
 /* All ways there are, the different ones only; ways[i] of made[i]. */
-static qb_status collect(const layer *l, qb__way *ways, qb__made *made, size_t *count)
+static qb_status collect(const layer *l, qb__layer_way *ways, qb__made *made, size_t *count)
 {
   const qb_context *context = l->planner->context;
-  const qb__way last = qb__other_layouts_are_sound() ? QB__WAY_COLUMNS : QB__WAY_PREFERRED;
+  const qb__layer_way last = qb__other_layouts_are_sound() ? QB__WAY_COLUMNS : QB__WAY_PREFERRED;
   *count = 0;
-  for (qb__way way = QB__WAY_PREFERRED; way <= last; way++) {
+  for (qb__layer_way way = QB__WAY_PREFERRED; way <= last; way++) {
     qb__made *each = &made[*count];
     const qb_status status = make(l, way, each);
     if (status)
@@ -201,7 +203,7 @@ static qb_status collect(const layer *l, qb__way *ways, qb__made *made, size_t *
 static qb_status add_times(const layer *l, double *cost)
 {
   qb__planner *p = l->planner;
-  qb__way ways[WAYS];
+  qb__layer_way ways[WAYS];
   qb__made made[WAYS];
   int64_t ns[WAYS] = {1};
   size_t count;
@@ -243,7 +245,7 @@ static qb_status add_times_at(const layer *l, uint32_t batch, double *cost)
 }
 
 /* The way with the least geometric mean over the batch sizes of trials. */
-static qb_status try_all(const layer *l, qb__way *best)
+static qb_status try_all(const layer *l, qb__layer_way *best)
 {
   /* A dense layer takes as long as its weights are streamed with few samples, and as its arithmetic
    * with many: no one batch size tells of both. A convolution's ways are alike at all of them. */
@@ -255,7 +257,7 @@ static qb_status try_all(const layer *l, qb__way *best)
   for (size_t i = first; i < end && !status; i++)
     status = add_times_at(l, batches[i], cost);
   *best = QB__WAY_PREFERRED;
-  for (qb__way way = QB__WAY_PREFERRED; way <= QB__WAY_COLUMNS; way++)
+  for (qb__layer_way way = QB__WAY_PREFERRED; way <= QB__WAY_COLUMNS; way++)
     if (cost[way] < cost[*best] + (double)(end - first) * log(WORTH_IT))
       *best = way;
   return status;
@@ -290,35 +292,40 @@ static const qb__choice *twin(const layer *l)
   return NULL;
 }
 
+/* In the way chosen before, or as near to it as this batch size allows. */
+static qb_status make_again(layer *l, qb__layer_way way, qb__made *made)
+{
+  const struct {
+    qb__layer_way way;
+    const qb__layout *packed;
+    bool slow_will_do;
+  } attempts[] = {{way, l->packed, false},
+                  {QB__WAY_PREFERRED, l->packed, false},
+                  {QB__WAY_PREFERRED, NULL, true},
+                  {way, NULL, true}};
+  for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
+    l->packed = attempts[i].packed;
+    const qb_status status = make(l, attempts[i].way, made);
+    if (status || (made->primitive && (attempts[i].slow_will_do || !qb__is_slow(made))))
+      return status;
+    qb__made_clear(l->planner->context, made);
+  }
+  return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+}
+
 qb_status qb__layer_choose(qb__planner *p, uint32_t index, int32_t source, int32_t addend,
                            qb__made *made)
 {
   layer l = layer_of(p, index, source, addend);
   qb__choice *choice = &p->choices[index];
-  const bool first = choice->way == QB__WAY_UNKNOWN;
-  qb_status status = QB_OK;
-  if (first) {
-    const qb__choice *known = twin(&l);
-    qb__way way = known ? known->way : QB__WAY_UNKNOWN;
-    if (!known)
-      status = try_all(&l, &way);
-    if (!status)
-      status = make(&l, way, made);
-    if (status)
-      return status;
+  if (choice->way && (qb__other_layouts_are_sound() || choice->way == QB__WAY_PREFERRED))
+    return make_again(&l, choice->way, made);
+  const qb__choice *known = twin(&l);
+  qb__layer_way way = known ? known->way : QB__WAY_UNKNOWN;
+  qb_status status = known ? QB_OK : try_all(&l, &way);
+  if (!status)
+    status = make(&l, way, made);
+  if (!status)
     *choice = (qb__choice){.way = way, .source = source, .addend = addend};
-    return QB_OK;
-  }
-  status = make(&l, choice->way, made);
-  if (status || (made->primitive && !qb__is_slow(made)))
-    return status;
-  /* Not at this batch size: on the same weights if they can be had, else on others. */
-  for (int again = 0; again < 2; again++) {
-    qb__made_clear(p->context, made);
-    status = make(&l, QB__WAY_PREFERRED, made);
-    if (status || (made->primitive && (again || !qb__is_slow(made))))
-      return status;
-    l.packed = NULL;
-  }
-  return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+  return status;
 }

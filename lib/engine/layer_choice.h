@@ -6,25 +6,15 @@
 #ifndef QB_ENGINE_LAYER_CHOICE_H
 #define QB_ENGINE_LAYER_CHOICE_H
 
+#include "engine/layer_way.h"
 #include "engine/onednn.h"
 
 /* Samples in a round of a trial: few, for it to be short, but more than in one alone. */
 enum { QB__TRIAL_BATCH = 2 };
 
-typedef enum qb__way {
-  QB__WAY_UNKNOWN,
-  QB__WAY_PREFERRED,  /* layouts as oneDNN likes them best */
-  QB__WAY_IN_PLACE,   /* on the input as it lies */
-  QB__WAY_BLOCKED_16, /* channels in blocks of 16, or 8 */
-  QB__WAY_BLOCKED_8,
-  QB__WAY_WINOGRAD, /* Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016 */
-  QB__WAY_ROWS,     /* dense: the weights as the model has them, or transposed */
-  QB__WAY_COLUMNS
-} qb__way;
-
 /* What was chosen for an operator, and on what its input and addend lay then (slots of the plan). */
 typedef struct qb__choice {
-  qb__way way;
+  qb__layer_way way;
   int32_t source, addend;
 } qb__choice;
 

@@ -29,6 +29,7 @@ typedef struct network_engine {
   const qb_model *model;
   const qb_context *context;
   struct dnnl_engine *engine;
+  qb__layer_way *ways; /* by operator, as given; NULL: to be found */
   qb__choice *choices; /* by operator; NULL before the first batch size is ready */
   qb__packed packed;
   qb__network_plan **plans;
@@ -108,13 +109,18 @@ static qb_status grow_arena(const network_engine *self, instance_state *instance
   return status;
 }
 
-/* The first plan is one of the batch size that layers are tried at. */
+/*
+ * The first plan is one of the batch size that layers are tried at, also where their ways are given:
+ * weights are packed for it, whichever batch sizes come next, so that rounds do not depend on that.
+ */
 static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
 {
   const qb__graph *graph = &self->model->graph;
   qb__choice *choices = qb__calloc(self->context, graph->operator_count, sizeof *choices);
   if (!choices)
     return QB_ERROR_NO_MEMORY;
+  for (uint32_t i = 0; self->ways && i < graph->operator_count; i++)
+    choices[i].way = self->ways[i];
   qb__network_plan *plan = NULL;
   const qb_status status = qb__network_plan_new(graph, QB__TRIAL_BATCH, choices, &self->packed,
                                                 self->engine, stream, &plan);
@@ -230,6 +236,24 @@ static qb__engine_memory memory(const qb__engine *engine)
   return result;
 }
 
+static bool get_ways(const qb__engine *engine, qb__layer_way *ways)
+{
+  const network_engine *self = (const network_engine *)engine;
+  for (uint32_t i = 0; self->choices && i < self->model->graph.operator_count; i++)
+    ways[i] = self->choices[i].way;
+  return self->choices != NULL;
+}
+
+static qb_status keep_ways(network_engine *self, const qb__layer_way *ways)
+{
+  const size_t count = self->model->graph.operator_count;
+  self->ways = qb__calloc(self->context, count, sizeof *ways);
+  if (!self->ways)
+    return QB_ERROR_NO_MEMORY;
+  memcpy(self->ways, ways, count * sizeof *ways);
+  return QB_OK;
+}
+
 static void free_engine(qb__engine *engine)
 {
   network_engine *self = (network_engine *)engine;
@@ -246,15 +270,16 @@ static void free_engine(qb__engine *engine)
     qb__network_plan_free(self->context, self->plans[i]);
   qb__free(self->context, self->plans);
   qb__free(self->context, self->choices);
+  qb__free(self->context, self->ways);
   qb__packed_clear(&self->packed);
   qb__onednn_stop(self->engine);
   qb__free(self->context, self);
 }
 
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          qb__engine **engine)
+                          const qb__layer_way *ways, qb__engine **engine)
 {
-  static const qb__engine_type type = {prepare, run, memory, free_engine};
+  static const qb__engine_type type = {prepare, run, memory, get_ways, free_engine};
   network_engine *self = qb__calloc(model->context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
@@ -268,6 +293,8 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
     self->instances = qb__calloc(self->context, self->instance_count, sizeof *self->instances);
     status = self->instances ? QB_OK : QB_ERROR_NO_MEMORY;
   }
+  if (!status && ways)
+    status = keep_ways(self, ways);
   if (status)
     free_engine(&self->base);
   else

@@ -37,7 +37,7 @@ void qb__packed_clear(qb__packed *packed)
 
 const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor)
 {
-  for (size_t i = packed->count; i-- > 0;)
+  for (size_t i = 0; i < packed->count; i++)
     if (packed->entries[i].tensor == tensor)
       return packed->entries[i].layout;
   return NULL;

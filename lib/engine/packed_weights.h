@@ -18,7 +18,10 @@ typedef struct qb__packed {
 void qb__packed_init(qb__packed *packed, const qb_context *context, struct dnnl_engine *engine);
 void qb__packed_clear(qb__packed *packed);
 
-/* The layout a tensor of the graph was last packed in, or NULL. Valid until the next call. */
+/*
+ * The layout a tensor of the graph was first packed in, or NULL: the same whatever batch sizes came
+ * since. Valid until the next call.
+ */
 const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor);
 
 /*

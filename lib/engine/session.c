@@ -33,8 +33,8 @@ static void free_session(qb_session *session)
   qb_context_unref(context);
 }
 
-qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
-                         qb_session **session)
+qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
+                          const qb__layer_way *ways, qb_session **session)
 {
   if (!model || !session)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
@@ -56,8 +56,9 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
   self->context = qb_context_ref(model->context);
   self->model = qb_model_ref(model);
   self->configuration = use;
+  self->as_profiled = ways != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
-  status = qb__engine_new(model, &self->configuration, &self->engine);
+  status = qb__engine_new(model, &self->configuration, ways, &self->engine);
   if (!status)
     status = qb__instances_start(self->context, &use, model->is_workload, &self->instances,
                                  &self->pinned_threads);
@@ -66,6 +67,18 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
   else
     *session = self;
   return status;
+}
+
+qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
+                         qb_session **session)
+{
+  return qb__session_new(model, configuration, NULL, session);
+}
+
+bool qb__session_get_ways(const qb_session *session, qb__layer_way *ways)
+{
+  const qb__engine *engine = session->engine;
+  return engine->type->get_ways && engine->type->get_ways(engine, ways);
 }
 
 typedef struct round_task {
@@ -244,7 +257,8 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
                                  session->pinned_threads,
                                  ready,
                                  memory.weight_bytes,
-                                 memory.instance_bytes};
+                                 memory.instance_bytes,
+                                 session->as_profiled};
   qb__struct_out(info, &found, sizeof found);
   return QB_OK;
 }

@@ -17,11 +17,22 @@ struct qb_session {
   qb_model *model;
   qb_configuration configuration;
   uint32_t pinned_threads;
+  bool as_profiled;
   qb__instances *instances;
   qb__engine *engine;
   pthread_mutex_t ready_lock;
   uint32_t *ready; /* batch sizes that are ready on every instance */
   size_t ready_count, ready_capacity;
 };
+
+/* qb_session_new() with the way of each operator, or NULL (qb__engine_new()). */
+qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
+                          const qb__layer_way *ways, qb_session **session);
+
+/*
+ * Fills in the way of each operator; false if there are none, as of a workload or before the first
+ * batch size is ready. While nothing else uses the session.
+ */
+bool qb__session_get_ways(const qb_session *session, qb__layer_way *ways);
 
 #endif

@@ -57,7 +57,7 @@ static void free_engine(qb__engine *engine)
 qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
                            qb__engine **engine)
 {
-  static const qb__engine_type type = {prepare, run, memory, free_engine};
+  static const qb__engine_type type = {prepare, run, memory, NULL, free_engine};
   workload_engine *self = qb__calloc(model->context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;

@@ -4,12 +4,12 @@
 #include "core/context_impl.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "engine/session_impl.h"
 #include "model/model_impl.h"
 #include "profile/profile_impl.h"
 #include "profile/record.h"
 #include "profile/statistics.h"
 
-#include <qosbatch/session.h>
 #include <qosbatch/version.h>
 
 #include <math.h>
@@ -44,6 +44,8 @@ typedef struct curve {
   double thread_flops; /* what one of its threads sustains while all run */
   size_t count, capacity;
   qb__record *records; /* by rising batch */
+  qb__layer_way
+      *ways; /* by operator, found by the first session; NULL: not yet, or there are none */
 } curve;
 
 typedef struct sweep {
@@ -330,13 +332,35 @@ static qb_status add_where_it_bends(sweep *s, curve *c)
   return status;
 }
 
+/* Those found on as many threads serve, so that all sessions run the same primitives. */
+static const qb__layer_way *ways_for(const sweep *s, const curve *c)
+{
+  for (size_t k = 0; k < s->curve_count; k++)
+    if (s->curves[k].ways && s->curves[k].configuration.threads == c->configuration.threads)
+      return s->curves[k].ways;
+  return NULL;
+}
+
+static qb_status keep_ways(const sweep *s, const qb_session *session, curve *c)
+{
+  if (s->model->is_workload || c->ways)
+    return QB_OK;
+  c->ways = qb__calloc(s->context, s->model->graph.operator_count, sizeof *c->ways);
+  if (!c->ways)
+    return QB_ERROR_NO_MEMORY;
+  (void)qb__session_get_ways(session, c->ways); /* of a network, and batch sizes are ready */
+  return QB_OK;
+}
+
 static qb_status run_session(sweep *s, curve *c, bool first)
 {
   qb_session *session = NULL;
   qb__sampler *sampler = NULL;
-  qb_status status = qb_session_new(s->model, &c->configuration, &session);
+  qb_status status = qb__session_new(s->model, &c->configuration, ways_for(s, c), &session);
   if (!status)
     status = prepare_all(s, session, c);
+  if (!status)
+    status = keep_ways(s, session, c);
   if (!status)
     status = qb__sampler_new(session, c->records[c->count - 1].point.batch, &sampler);
   if (!status)
@@ -403,6 +427,11 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
                              &result);
   if (!status)
     status = qb__profile_take_operators(result, s->model);
+  for (size_t k = 0; k < s->curve_count && !status; k++) {
+    const curve *c = &s->curves[k];
+    if (c->ways && !qb__profile_ways_of(result, c->configuration.threads))
+      status = qb__profile_add_ways(result, c->configuration.threads, c->ways);
+  }
   if (status)
     qb_profile_unref(result);
   else
@@ -441,6 +470,7 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
     for (size_t b = 0; b < s.curves[k].count; b++)
       qb__record_clear(s.context, &s.curves[k].records[b]);
     qb__free(s.context, s.curves[k].records);
+    qb__free(s.context, s.curves[k].ways);
   }
   qb__free(s.context, s.curves);
   return status;

@@ -60,11 +60,11 @@ def png(path, pixels, width, height, channels):
                      chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b""))
 
 
-def samples(count):
+def samples(count, elements=ELEMENTS):
     """8-bit samples, which differ from each other."""
-    some = random.randbytes(2 * ELEMENTS)
-    starts = [random.randrange(ELEMENTS) for _ in range(count)]
-    return b"".join(some[s:s + ELEMENTS] for s in starts)
+    some = random.randbytes(2 * elements)
+    starts = [random.randrange(elements) for _ in range(count)]
+    return b"".join(some[s:s + elements] for s in starts)
 
 
 def profile_of(name, factor, price="0.096"):
@@ -78,9 +78,9 @@ def profile_of(name, factor, price="0.096"):
     return path
 
 
-def job(*arguments):
+def job(*arguments, model=MODEL, profile=None):
     """Runs a job that must end well; returns its JSON, with what stderr had as `notes`."""
-    result = run("run", MODEL, "--profile", PROFILE, *arguments, "--json")
+    result = run("run", model, "--profile", profile or PROFILE, *arguments, "--json")
     expect(result.code == 0, "expected exit status 0", result)
     expect("\r" not in result.err, "a progress bar in a pipe", result)
     value = json.loads(result.out)
@@ -314,9 +314,9 @@ def answers_do_not_depend_on_the_locale():
 class Killed:
     """A job, killed after `seconds` unless it ends before."""
 
-    def __init__(self, input_path, output, seconds):
-        process = subprocess.Popen([TOOL, "run", MODEL, "--input", input_path, "--output", output,
-                                    "--profile", PROFILE, "--quiet"], stdin=subprocess.DEVNULL,
+    def __init__(self, model, profile, input_path, output, seconds):
+        process = subprocess.Popen([TOOL, "run", model, "--input", input_path, "--output", output,
+                                    "--profile", profile, "--quiet"], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             self.err = process.communicate(timeout=seconds)[1].decode()
@@ -343,14 +343,15 @@ def kill_midway(input_path, output):
     expect(0 < records(output) and not output.exists(), "killed too late", process.returncode)
 
 
-def killed_at_random(name):
+def killed_at_random(name, input_path, count, model=MODEL, profile=PROFILE):
     output, undisturbed = FOLDER / f"killed{name}", FOLDER / f"undisturbed{name}"
     start = time.monotonic()
-    job("--input", MANY, "--output", undisturbed)
+    job("--input", input_path, "--output", undisturbed, model=model, profile=profile)
     longest = time.monotonic() - start
-    kills = resumed = 0
+    kills = midway = 0
     while kills < KILLS:
-        result = Killed(MANY, output, random.uniform(0.3, 1) * longest)
+        before = records(output)
+        result = Killed(model, profile, input_path, output, random.uniform(0.3, 1) * longest)
         if result.code == 0:  # in time: what was killed before has been gone on with
             expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
             expect_clean(output)
@@ -360,22 +361,35 @@ def killed_at_random(name):
         if output.exists():  # killed at its very end
             expect(output.read_bytes() == undisturbed.read_bytes(), "half an output")
         kills += 1
-        resumed += records(output) > 0
-    value = job("--input", MANY, "--output", output)
+        midway += records(output) > before
+    value = job("--input", input_path, "--output", output, model=model, profile=profile)
     expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
-    expect(value["samples"] == COUNT, "other samples", value)
+    expect(value["samples"] == count, "other samples", value)
     expect_clean(output)
-    print(f"     {kills} kills, {resumed} with rounds done, same {name}")
+    print(f"     {kills} kills, {midway} after new rounds, same {name}")
 
 
 @test
 def killed_at_random_array():
-    killed_at_random(".npy")
+    killed_at_random(".npy", MANY, COUNT)
 
 
 @test
 def killed_at_random_table():
-    killed_at_random(".csv")
+    killed_at_random(".csv", MANY, COUNT)
+
+
+@test
+def killed_at_random_on_a_real_network():
+    """The engine could run its layers in many ways, which differ in the last bits."""
+    if KILLS < 20:
+        return  # a minute or two
+    count, side = 121, 227
+    profile, elements = FOLDER / "real.json", 3 * side * side
+    result = run("profile", "alexnet", "-o", profile, "--max-batch", 8, "--time-budget", 4)
+    expect(result.code == 0, "cannot make a profile", result)
+    path = npy("real.npy", "|u1", (count, 3, side, side), samples(count, elements))
+    killed_at_random("_real.npy", path, count, "alexnet", profile)
 
 
 @test
@@ -417,6 +431,14 @@ def damage_between_two_runs():
     part.unlink()
     expect(job("--input", MANY, "--output", output)["done_before"] == 0, "nothing was there")
     expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+
+    # The profile is gone: that rows may come out otherwise is said.
+    output.unlink()
+    kill_midway(MANY, output)
+    (FOLDER / "damaged.npy.profile").unlink()
+    value = job("--input", MANY, "--output", output)
+    expect("warning: " in value["notes"] and "damaged.npy.profile" in value["notes"], "not said", value)
+    expect_clean(output)
 
 
 @test

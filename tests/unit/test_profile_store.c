@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles saved and loaded: nothing lost, nothing wrong accepted. */
+#include "profile/profile_impl.h"
+
 #include "support/failing_allocator.h"
 #include "support/random_profile.h"
 #include "support/scratch_folder.h"
@@ -40,6 +42,10 @@ static void test_round_trip(void **state)
       assert_int_equal(x.p95_ns, y.p95_ns);
       assert_int_equal(x.memory_bytes, y.memory_bytes);
     }
+    for (uint32_t threads = 1; threads <= 4; threads += 3)
+      assert_memory_equal(qb__profile_ways_of(loaded, threads), qb__profile_ways_of(saved, threads),
+                          3 * sizeof(qb__layer_way));
+    assert_null(qb__profile_ways_of(loaded, 2));
     assert_int_equal(qb_profile_check_node(loaded, qb_profile_node(saved)), QB_OK);
     qb_profile_unref(saved);
     qb_profile_unref(loaded);
@@ -158,6 +164,27 @@ static void test_values_out_of_range(void **state)
   json_decref(root);
 }
 
+static void test_ways_are_checked(void **state)
+{
+  (void)state;
+  json_t *root = valid();
+  json_t *all = json_object_get(root, "layer_ways"), *first = json_array_get(all, 0);
+  refuse_fields(root, first, "$.layer_ways[0]");
+  json_object_set_new(first, "threads", json_integer(4));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[1].threads");
+  json_object_set_new(first, "threads", json_integer(0));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].threads");
+  json_object_set_new(first, "threads", json_integer(1));
+  json_t *ways = json_object_get(first, "ways");
+  json_array_set_new(ways, 1, json_string("sideways"));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].ways: 'sideways'");
+  json_array_set_new(ways, 1, json_integer(1));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].ways[1]");
+  json_array_remove(ways, 1);
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].ways");
+  json_decref(root);
+}
+
 static void test_truncated_at_every_byte(void **state)
 {
   (void)state;
@@ -205,9 +232,13 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_allocation_failures),     cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_every_field_is_checked),  cmocka_unit_test(test_values_out_of_range),
-      cmocka_unit_test(test_truncated_at_every_byte), cmocka_unit_test(test_io),
+      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_every_field_is_checked),
+      cmocka_unit_test(test_values_out_of_range),
+      cmocka_unit_test(test_ways_are_checked),
+      cmocka_unit_test(test_truncated_at_every_byte),
+      cmocka_unit_test(test_io),
   };
   if (qb_context_new(NULL, &context))
     return 1;

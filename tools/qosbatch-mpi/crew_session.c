@@ -113,14 +113,15 @@ static void *work(void *user)
   return NULL;
 }
 
-static qb_status open_session(crew *self, qb_model *model, const qb_share *share)
+static qb_status open_session(crew *self, qb_model *model, const qb_profile *profile,
+                              const qb_share *share)
 {
   qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
   qb_status status = qb_model_get_input(model, 0, &in);
   if (!status)
     status = qb_model_get_output(model, 0, &out);
   if (!status)
-    status = qb_session_new(model, &share->configuration, &self->session);
+    status = qb_session_for_profile(model, profile, &share->configuration, &self->session);
   for (uint32_t b = share->batch; b >= 1 && !status; b = next_size(self, b))
     status = qb_session_prepare(self->session, b, NULL);
   self->in_elements = in.elements_per_sample;
@@ -128,7 +129,8 @@ static qb_status open_session(crew *self, qb_model *model, const qb_share *share
   return status;
 }
 
-crew *crew_start(qb_model *model, source *samples, const qb_share *share, char failure[256])
+crew *crew_start(qb_model *model, const qb_profile *profile, source *samples, const qb_share *share,
+                 char failure[256])
 {
   crew *self = allocate(1, sizeof *self);
   self->samples = samples;
@@ -139,7 +141,7 @@ crew *crew_start(qb_model *model, source *samples, const qb_share *share, char f
   pthread_cond_init(&self->ready, NULL);
   if (!share->batch)
     return self; /* it is given nothing */
-  if (open_session(self, model, share)) {
+  if (open_session(self, model, profile, share)) {
     snprintf(failure, 256, "%s", qb_error_message());
     crew_stop(self);
     return NULL;

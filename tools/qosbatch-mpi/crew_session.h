@@ -10,7 +10,8 @@
  * Starts a thread for each instance. Batch sizes are made ready before: that of the share, its half,
  * its quarter and 1, of which any smaller round is made up. NULL with the reason in `failure`.
  */
-crew *crew_start(qb_model *model, source *samples, const qb_share *share, char failure[256]);
+crew *crew_start(qb_model *model, const qb_profile *profile, source *samples, const qb_share *share,
+                 char failure[256]);
 
 /* Rounds that wait are dropped. NULL is allowed. */
 void crew_stop(crew *self);

@@ -38,7 +38,8 @@ typedef struct rank {
   qb_context *context;
   qb_model *model;
   source *samples;
-  char *profile;
+  qb_profile *profile;
+  char *profile_text;
   size_t profile_bytes;
   size_t row_elements;
   crew *crew;
@@ -59,7 +60,7 @@ typedef struct job {
 
 /* Every rank. */
 
-static int measure(rank *self, qb_profile **profile)
+static int measure(rank *self)
 {
   const request *r = self->request;
   qb_node *node = NULL;
@@ -79,7 +80,7 @@ static int measure(rank *self, qb_profile **profile)
                     configuration.threads, info.usable_threads);
   }
   if (!result)
-    result = measure_profile(self->model, node, &params, true, profile);
+    result = measure_profile(self->model, node, &params, true, &self->profile);
   qb_node_unref(node);
   return result;
 }
@@ -88,7 +89,6 @@ static int open_rank(rank *self)
 {
   const request *r = self->request;
   qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
-  qb_profile *profile = NULL;
   int result;
   if ((result = load_context(&self->context)) ||
       (result = load_model(self->context, r->model, &self->model)) ||
@@ -99,12 +99,11 @@ static int open_rank(rank *self)
   self->row_elements = output.elements_per_sample;
   /* All at the same time: ranks of one machine find out what they leave each other. */
   MPI_Barrier(MPI_COMM_WORLD);
-  result = r->profile ? load_profile(self->context, r->profile, &profile) : measure(self, &profile);
+  result = r->profile ? load_profile(self->context, r->profile, &self->profile) : measure(self);
   if (!result) {
-    self->profile = profile_to_text(profile, &self->profile_bytes);
-    result = self->profile ? EXIT_DONE : EXIT_FAILED;
+    self->profile_text = profile_to_text(self->profile, &self->profile_bytes);
+    result = self->profile_text ? EXIT_DONE : EXIT_FAILED;
   }
-  qb_profile_unref(profile);
   return result;
 }
 
@@ -112,22 +111,23 @@ static void close_rank(rank *self)
 {
   crew_stop(self->crew);
   source_close(self->samples);
+  qb_profile_unref(self->profile);
   qb_model_unref(self->model);
   qb_context_unref(self->context);
-  free(self->profile);
+  free(self->profile_text);
 }
 
 static crew *prepare(void *user, const qb_share *share, char failure[256])
 {
   rank *self = user;
-  self->crew = crew_start(self->model, self->samples, share, failure);
+  self->crew = crew_start(self->model, self->profile, self->samples, share, failure);
   return self->crew;
 }
 
 static void work(rank *self)
 {
   const cluster_worker worker = {.user = self,
-                                 .profile = self->profile,
+                                 .profile = self->profile_text,
                                  .profile_bytes = self->profile_bytes,
                                  .row_elements = self->row_elements,
                                  .prepare = prepare};

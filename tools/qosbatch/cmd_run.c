@@ -25,6 +25,7 @@ typedef struct work {
   job_report report;
   qb_context *context;
   qb_model *model;
+  qb_profile *profile; /* what was planned by */
   qb_session *session;
   source *samples;
   results *output; /* NULL: in place already */
@@ -128,14 +129,17 @@ static int take_up(work *w)
   return EXIT_DONE;
 }
 
+/* The profile is kept until the job is done, for rows to get the same bits after a kill. */
 static int begin(work *w)
 {
-  int result = job_plan_make(w->context, w->model, &w->demand, &w->plan);
+  int result = job_plan_make(w->context, w->model, &w->demand, &w->plan, &w->profile);
   if (result || (result = open_results(w)))
     return result;
-  char *text = job_plan_to_text(&w->plan);
-  result = journal_begin(w->progress, text);
+  char *path = beside_output(w, ".profile"), *text = job_plan_to_text(&w->plan);
+  if (!(result = check(qb_profile_save(w->profile, path))))
+    result = journal_begin(w->progress, text);
   free(text);
+  free(path);
   return result;
 }
 
@@ -154,17 +158,30 @@ static int open_output(work *w)
   return result;
 }
 
+static int open_session(work *w)
+{
+  const qb_configuration *configuration = &w->plan.configuration;
+  if (!w->profile) {
+    char *path = beside_output(w, ".profile");
+    if (qb_profile_load(w->context, path, &w->profile))
+      note("warning: rows may differ in their last bits from those done before: %s",
+           qb_error_message());
+    free(path);
+  }
+  return check(w->profile ? qb_session_for_profile(w->model, w->profile, configuration, &w->session)
+                          : qb_session_new(w->model, configuration, &w->session));
+}
+
 /* Makes the batch sizes that the job will use ready, before the clock of the prediction runs. */
 static int prepare(work *w)
 {
   const uint32_t instances = w->plan.configuration.instances;
-  const uint64_t left = w->report.samples - w->report.done_before;
   const int64_t start_ns = clock_ns();
   uint32_t sizes[3] = {0, 0, 0};
-  if (left >= (uint64_t)instances * w->plan.batch)
+  if (w->report.samples >= (uint64_t)instances * w->plan.batch)
     sizes[0] = w->plan.batch;
-  job_last_rounds(left, instances, w->plan.batch, &sizes[1], &sizes[2]);
-  int result = check(qb_session_new(w->model, &w->plan.configuration, &w->session));
+  job_last_rounds(w->report.samples, instances, w->plan.batch, &sizes[1], &sizes[2]);
+  int result = open_session(w);
   for (int i = 0; i < 3 && !result; i++)
     if (sizes[i])
       result = check(qb_session_prepare(w->session, sizes[i], NULL));
@@ -246,11 +263,19 @@ static int run_rounds(work *w)
   return ended ? ended : result;
 }
 
+static void remove_beside(const work *w, const char *ending)
+{
+  char *path = beside_output(w, ending);
+  (void)unlink(path);
+  free(path);
+}
+
 static int finish(work *w)
 {
   const int result = w->output ? results_finish(w->output, w->samples) : EXIT_DONE;
   if (result)
     return result;
+  remove_beside(w, ".profile");
   journal_remove(w->progress);
   if (w->as_json)
     job_report_json(&w->report);
@@ -264,10 +289,9 @@ static void tidy_up(const work *w)
 {
   if (!w->progress || w->report.done_before || w->report.state.rounds)
     return;
-  char *part = beside_output(w, ".part");
   if (w->output)
-    (void)unlink(part);
-  free(part);
+    remove_beside(w, ".part");
+  remove_beside(w, ".profile");
   journal_remove(w->progress);
 }
 
@@ -313,6 +337,7 @@ done:
   journal_close(w.progress);
   results_close(w.output);
   qb_session_unref(w.session);
+  qb_profile_unref(w.profile);
   source_close(w.samples);
   qb_model_unref(w.model);
   qb_context_unref(w.context);

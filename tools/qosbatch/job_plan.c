@@ -101,24 +101,24 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
   }
 }
 
-int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan)
+int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan,
+                  qb_profile **profile)
 {
-  qb_profile *profile = NULL;
   qb_job_plan found = QB_JOB_PLAN_INIT;
   qb_node_info node = QB_NODE_INFO_INIT;
   qb_qos qos = QB_QOS_INIT;
-  int result = demand->profile ? load_own_profile(context, model, demand->profile, &profile)
-                               : profile_briefly(context, model, demand, &profile);
+  int result = demand->profile ? load_own_profile(context, model, demand->profile, profile)
+                               : profile_briefly(context, model, demand, profile);
   if (result)
-    goto done;
+    return result;
   if (demand->deadline_ns) {
     const int64_t left_ns = demand->deadline_ns - (clock_ns() - demand->start_ns);
     qos.deadline_ns = left_ns > 1 ? left_ns : 1;
   }
-  if ((result = check(qb_node_get_info(qb_profile_node(profile), &node))) ||
+  if ((result = check(qb_node_get_info(qb_profile_node(*profile), &node))) ||
       (result = check(
-           qb_plan_job((const qb_profile *const *)&profile, 1, demand->samples, &qos, &found))))
-    goto done;
+           qb_plan_job((const qb_profile *const *)profile, 1, demand->samples, &qos, &found))))
+    return result;
   *plan = (job_plan){.configuration = found.configuration,
                      .batch = found.batch,
                      .total_ns = found.total_ns,
@@ -126,14 +126,10 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
                      .high_ns = found.high_ns,
                      .price_per_hour =
                          demand->price_per_hour > 0 ? demand->price_per_hour : node.price_per_hour};
-  list_batches(profile, plan);
+  list_batches(*profile, plan);
   if (demand->budget > 0 && !(plan->price_per_hour > 0))
-    result = fail("--budget needs a price: give --price-per-hour, or a profile of a node with one");
-  else
-    result = judge(demand, plan, qos.deadline_ns);
-done:
-  qb_profile_unref(profile);
-  return result;
+    return fail("--budget needs a price: give --price-per-hour, or a profile of a node with one");
+  return judge(demand, plan, qos.deadline_ns);
 }
 
 char *job_plan_to_text(const job_plan *plan)

@@ -25,8 +25,12 @@ typedef struct job_plan {
   correction batches;                /* others that may turn out better; none of a kept plan */
 } job_plan;
 
-/* Returns the exit status: a demand that cannot be met is a failure that names the nearest one. */
-int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan);
+/*
+ * Returns the exit status: a demand that cannot be met is a failure that names the nearest one.
+ * *profile is what was planned by, a new reference, or NULL.
+ */
+int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan,
+                  qb_profile **profile);
 
 /* One line of JSON, to be freed, and back; false if it is none. */
 char *job_plan_to_text(const job_plan *plan);

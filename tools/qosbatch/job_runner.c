@@ -32,8 +32,8 @@ struct job_runner {
   slot *slots;
   uint32_t slot_count;
   uint64_t next_sample, sequence;
-  uint64_t left;      /* samples not handed to a slot yet */
-  uint32_t last_left; /* of the last rounds; 0: not begun */
+  uint64_t left;  /* samples not handed to a slot yet */
+  uint64_t begin; /* the first sample of the rounds of this batch size */
   bool all_read, stopped, failed;
   uint32_t running_threads;
   int64_t start_ns;
@@ -52,7 +52,29 @@ void job_last_rounds(uint64_t samples, uint32_t instances, uint32_t batch, uint3
     *smaller = 0;
 }
 
-/* With the lock held: the next samples that are not done, up to a batch. */
+/*
+ * The end of the round that a sample belongs to. Rounds lie where they do in an undisturbed run,
+ * whatever is done already: a row's last bits may depend on the size of its round.
+ */
+static uint64_t round_end(const job_runner *self, uint64_t sample)
+{
+  const job_params *p = &self->params;
+  const uint64_t count = source_count(p->samples), batch = p->batch;
+  const uint64_t rest = (count - self->begin) % (p->instances * batch);
+  uint64_t begin = self->begin, size = batch;
+  if (sample >= count - rest) { /* the last rounds: so many of the larger size, then the others */
+    const uint64_t smaller = rest / p->instances, larger = rest % p->instances * (smaller + 1);
+    begin = count - rest;
+    size = smaller + 1;
+    if (sample >= begin + larger) {
+      begin += larger;
+      size = smaller;
+    }
+  }
+  return begin + ((sample - begin) / size + 1) * size;
+}
+
+/* With the lock held: the next samples of a round that are not done. */
 static bool take_samples(job_runner *self, slot *s)
 {
   const job_params *p = &self->params;
@@ -60,21 +82,11 @@ static bool take_samples(job_runner *self, slot *s)
     return false;
   while (p->done[self->next_sample])
     self->next_sample++;
-  uint64_t most = p->batch;
-  if (!self->last_left && self->left < (uint64_t)p->batch * p->instances)
-    self->last_left = p->instances;
-  if (self->last_left) {
-    most = (self->left + self->last_left - 1) / self->last_left;
-    self->last_left -= self->last_left > 1;
-  }
+  const uint64_t end = round_end(self, self->next_sample);
   s->first = self->next_sample;
-  s->count = 0;
-  while (s->count < most && s->count < self->left && !p->done[self->next_sample]) {
+  while (self->next_sample < end && !p->done[self->next_sample])
     self->next_sample++;
-    s->count++;
-    if (self->next_sample == source_count(p->samples))
-      break;
-  }
+  s->count = (uint32_t)(self->next_sample - s->first);
   self->left -= s->count;
   s->sequence = self->sequence++;
   s->state = SLOT_READING;
@@ -273,6 +285,7 @@ void job_set_batch(job_runner *self, uint32_t batch)
 {
   pthread_mutex_lock(&self->lock);
   self->params.batch = batch;
+  self->begin = self->next_sample;
   pthread_mutex_unlock(&self->lock);
 }
 

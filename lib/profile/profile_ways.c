@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ways of layers that a profile keeps, and sessions that take them. */
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/structs.h"
+#include "engine/session_impl.h"
+#include "model/model_impl.h"
+#include "node/yardstick.h"
+#include "profile/profile_impl.h"
+
+#include <qosbatch/version.h>
+
+#include <string.h>
+
+qb_status qb__profile_add_ways(qb_profile *profile, uint32_t threads, const qb__layer_way *ways)
+{
+  const size_t count = profile->operator_count;
+  if (!qb__grow(profile->context, &profile->ways, profile->ways_count, &profile->ways_capacity,
+                sizeof *profile->ways))
+    return QB_ERROR_NO_MEMORY;
+  qb__layer_way *copy = qb__calloc(profile->context, count, sizeof *copy);
+  if (!copy)
+    return QB_ERROR_NO_MEMORY;
+  if (count)
+    memcpy(copy, ways, count * sizeof *copy);
+  profile->ways[profile->ways_count++] = (qb__profile_ways){threads, copy};
+  return QB_OK;
+}
+
+const qb__layer_way *qb__profile_ways_of(const qb_profile *profile, uint32_t threads)
+{
+  for (size_t i = 0; i < profile->ways_count; i++)
+    if (profile->ways[i].threads == threads)
+      return profile->ways[i].ways;
+  return NULL;
+}
+
+/* By the work of its operators. */
+static bool is_same_network(const qb_profile *profile, const qb_model *model)
+{
+  bool same = !model->is_workload && profile->operator_count == model->graph.operator_count;
+  for (uint32_t i = 0; same && i < profile->operator_count; i++) {
+    const qb__operator_work *then = &profile->operators[i];
+    qb_operator_info now = QB_OPERATOR_INFO_INIT;
+    same = !qb_model_get_operator(model, i, &now) &&
+           then->flops_per_sample == now.flops_per_sample &&
+           then->bytes_per_sample == (double)now.bytes_per_sample &&
+           then->weight_bytes == (double)now.weight_bytes;
+  }
+  return same;
+}
+
+/* What was the fastest then is known to be here only on the same engine and instructions. */
+static bool ways_hold(const qb_profile *profile, const qb_model *model)
+{
+  qb_node_info node = QB_NODE_INFO_INIT;
+  return is_same_network(profile, model) && !strcmp(profile->info.engine, qb_engine_version()) &&
+         !qb_node_get_info(profile->node, &node) && node.isa == qb__best_isa();
+}
+
+qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
+                                 const qb_configuration *configuration, qb_session **session)
+{
+  if (!model || !profile || !session)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !model     ? "model"
+                    : !profile ? "profile"
+                               : "session");
+  qb_configuration use;
+  const qb_status status =
+      qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration");
+  if (status)
+    return status;
+  const qb__layer_way *ways =
+      ways_hold(profile, model) ? qb__profile_ways_of(profile, use.threads) : NULL;
+  return qb__session_new(model, &use, ways, session);
+}

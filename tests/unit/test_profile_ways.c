@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layers run as the profile says, whatever the clock would have made of them. */
+#include "engine/session_impl.h"
+#include "model/builtin.h"
+#include "node/node_impl.h"
+#include "node/yardstick.h"
+#include "profile/profile_impl.h"
+
+#include "support/failing_allocator.h"
+#include "support/network_check.h"
+#include "support/scratch_folder.h"
+
+#include <qosbatch/version.h>
+
+#include <stdatomic.h>
+
+enum { MOST_BATCH = 5, MOST_OPERATORS = 64 };
+
+static const qb__builtin_size small_alexnet = {67, 8, 16}, narrower = {67, 8, 8};
+static const qb_configuration one = {sizeof one, 1, 1}, two = {sizeof two, 2, 1},
+                              wide = {sizeof wide, 1, 2};
+
+static scratch_folder folder;
+static qb_context *context;
+static network_check check;
+static qb_node *node;
+
+/* A clock by which the fastest way is another one each time. */
+static int64_t any_time(void *user)
+{
+  static atomic_llong at_ns = 1;
+  static atomic_ullong state = 88172645463325252u;
+  (void)user;
+  uint64_t x = atomic_load(&state);
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  atomic_store(&state, x);
+  return atomic_fetch_add(&at_ns, 1 + (long long)(x % 1000000)) + 1;
+}
+
+static qb_status make_node(qb_context *owner, qb_isa isa, qb_node **made)
+{
+  qb_node_info info = QB_NODE_INFO_INIT;
+  info.cpu = "processor";
+  info.isa = isa;
+  info.cores = info.hardware_threads = info.usable_threads = 2;
+  info.quota_cores = 2;
+  info.numa_nodes = 1;
+  const qb__sustained compute[] = {{isa, 1, 1e11}, {isa, 2, 2e11}};
+  return qb__node_new(owner, &info, compute, 2, NULL, 0, made);
+}
+
+static qb_node *new_node(qb_isa isa)
+{
+  qb_node *made;
+  assert_ok(make_node(context, isa, &made));
+  return made;
+}
+
+/* Measured on 1 and 2 instances of one thread, and stored. */
+static qb_profile *measured(const char *path)
+{
+  static const uint32_t batches[] = {1, 2};
+  static const qb_configuration configurations[] = {{sizeof one, 1, 1}, {sizeof one, 2, 1}};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.batches = batches;
+  params.batch_count = 2;
+  params.configurations = configurations;
+  params.configuration_count = 2;
+  params.time_budget_ns = 1;
+  qb_profile *profile, *loaded;
+  assert_ok(qb_profile_run(check.model, node, &params, NULL, NULL, &profile));
+  assert_ok(qb_profile_save(profile, path));
+  assert_ok(qb_profile_load(context, path, &loaded));
+  qb_profile_unref(profile);
+  return loaded;
+}
+
+static void run(qb_session *session, uint32_t batch, float *output)
+{
+  const void *const inputs[1] = {check.input};
+  void *const outputs[1] = {output};
+  assert_ok(qb_session_run(session, batch, inputs, outputs));
+}
+
+static qb_session *session_for(const qb_profile *profile, const qb_configuration *configuration,
+                               bool as_profiled)
+{
+  qb_session *session;
+  qb_session_info info = QB_SESSION_INFO_INIT;
+  assert_ok(qb_session_for_profile(check.model, profile, configuration, &session));
+  assert_ok(qb_session_get_info(session, &info));
+  assert_int_equal(info.as_profiled, as_profiled);
+  return session;
+}
+
+/* Batch sizes become ready in another order in each session. */
+static void test_sessions_of_a_profile_are_alike(void **state)
+{
+  (void)state;
+  const size_t row = MOST_BATCH * check.out;
+  float *first = calloc(MOST_BATCH * row, sizeof *first), *other = calloc(row, sizeof *other);
+  assert_true(first && other);
+  for (int profiles = 0; profiles < 2; profiles++) {
+    qb_profile *profile = measured(scratch_folder_path(&folder, "profile.json").text);
+    const qb__layer_way *kept = qb__profile_ways_of(profile, 1);
+    assert_non_null(kept);
+    for (int sessions = 0; sessions < 3; sessions++) {
+      qb_session *session = session_for(profile, sessions ? &two : &one, true);
+      for (uint32_t i = 0; i < MOST_BATCH; i++) {
+        const uint32_t batch = sessions == 1 ? MOST_BATCH - i : 1 + i;
+        float *expected = first + (batch - 1) * row;
+        run(session, batch, sessions ? other : expected);
+        if (sessions)
+          assert_memory_equal(other, expected, batch * check.out * sizeof *other);
+        else
+          network_check_expect(&check, session, 0, batch);
+      }
+      qb__layer_way ways[MOST_OPERATORS];
+      assert_true(check.model->graph.operator_count <= MOST_OPERATORS);
+      assert_true(qb__session_get_ways(session, ways));
+      assert_memory_equal(ways, kept, check.model->graph.operator_count * sizeof *ways);
+      qb_session_unref(session);
+    }
+    qb_profile_unref(profile);
+  }
+  free(first);
+  free(other);
+}
+
+/* Ways that do not suit a layer, as of a file that somebody changed, cost speed alone. */
+static void test_any_ways_compute_the_same(void **state)
+{
+  (void)state;
+  for (qb__layer_way way = QB__WAY_PREFERRED; way < QB__WAY_COUNT; way++) {
+    qb__layer_way ways[MOST_OPERATORS];
+    for (uint32_t i = 0; i < check.model->graph.operator_count; i++)
+      ways[i] = check.model->graph.operators[i].weights == QB__NONE ? QB__WAY_UNKNOWN : way;
+    qb_session *session;
+    assert_ok(qb__session_new(check.model, &one, ways, &session));
+    network_check_expect(&check, session, 0, 1);
+    network_check_expect(&check, session, 0, MOST_BATCH);
+    qb_session_unref(session);
+  }
+}
+
+/* A profile of one thread; of a network that nobody knows if `model` is NULL. */
+static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, const qb_model *model,
+                          qb_profile **profile)
+{
+  const qb_profile_point point = {.size = sizeof point,
+                                  .configuration = one,
+                                  .batch = 1,
+                                  .latency_ns = 5,
+                                  .low_ns = 5,
+                                  .high_ns = 5,
+                                  .p95_ns = 5};
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  info.model = "then";
+  info.engine = engine;
+  info.library = "test";
+  qb__layer_way ways[MOST_OPERATORS] = {QB__WAY_UNKNOWN};
+  for (uint32_t i = 0; model && i < model->graph.operator_count; i++)
+    ways[i] = model->graph.operators[i].weights == QB__NONE ? QB__WAY_UNKNOWN : QB__WAY_PREFERRED;
+  qb_node *made = NULL;
+  qb_profile *stored = NULL;
+  qb_status status = make_node(owner, isa, &made);
+  if (!status)
+    status = qb__profile_new(owner, made, &info, 0, &point, 1, &stored);
+  if (!status && model)
+    status = qb__profile_take_operators(stored, model);
+  if (!status)
+    status = qb__profile_add_ways(stored, 1, ways);
+  qb_node_unref(made);
+  if (status)
+    qb_profile_unref(stored);
+  else
+    *profile = stored;
+  return status;
+}
+
+static qb_profile *stored_as(qb_isa isa, const char *engine, const qb_model *model)
+{
+  qb_profile *profile;
+  assert_ok(store_as(context, isa, engine, model, &profile));
+  return profile;
+}
+
+/* Takes the profile over: its ways do not hold, and others are found. */
+static void expect_found_anew(qb_profile *profile, const qb_configuration *configuration)
+{
+  qb_session *session = session_for(profile, configuration, false);
+  network_check_expect(&check, session, 0, MOST_BATCH);
+  qb_session_unref(session);
+  qb_profile_unref(profile);
+}
+
+static void test_ways_that_do_not_hold_are_found_anew(void **state)
+{
+  (void)state;
+  const qb_isa isa = qb__best_isa();
+  const char *engine = qb_engine_version();
+  expect_found_anew(stored_as(isa, engine, check.model), &wide);
+  expect_found_anew(stored_as(isa, "oneDNN 1.0", check.model), &one);
+  expect_found_anew(stored_as(QB_ISA_GENERIC, engine, check.model), &one);
+  expect_found_anew(stored_as(isa, engine, NULL), &one);
+  qb__graph graph;
+  qb__graph_init(&graph, context);
+  qb__build_alexnet(&graph, &narrower);
+  network_check other = network_check_make(&graph, 1, NULL);
+  expect_found_anew(stored_as(isa, engine, other.model), &one);
+  network_check_free(&other);
+}
+
+static void test_wrong_arguments(void **state)
+{
+  (void)state;
+  qb_profile *profile = stored_as(qb__best_isa(), qb_engine_version(), check.model);
+  qb_session *session = NULL;
+  const qb_configuration none = {sizeof none, 0, 1};
+  assert_status(qb_session_for_profile(NULL, profile, &one, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_for_profile(check.model, NULL, &one, &session),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_for_profile(check.model, profile, NULL, &session),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_for_profile(check.model, profile, &none, &session),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_for_profile(check.model, profile, &one, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_null(session);
+  qb_profile_unref(profile);
+}
+
+/* A convolution, stored and run. */
+static qb_status live_once(qb_context *owner)
+{
+  static const int64_t dims[3] = {3, 8, 8};
+  static const qb__window w = {.kernel = {3, 3}, .strides = {1, 1}, .dilations = {1, 1}};
+  static float input[3 * 8 * 8], output[8 * 6 * 6];
+  const void *const inputs[1] = {input};
+  void *const outputs[1] = {output};
+  uint64_t random = 3;
+  qb__graph g;
+  qb__graph_init(&g, owner);
+  const int32_t x = qb__graph_input(&g, "image", 3, dims);
+  const int32_t weights = random_constant(&random, &g, 8, 3, 3, 3, 0, 1);
+  qb__graph_output(&g, qb__graph_convolution(&g, "conv", x, weights, QB__NONE, &w, 1));
+  qb_model *model = NULL;
+  qb_profile *profile = NULL;
+  qb_session *session = NULL;
+  qb_status status = qb__model_from_graph(&g, "small", &model);
+  if (!status)
+    status = store_as(owner, qb__best_isa(), qb_engine_version(), model, &profile);
+  if (!status)
+    status = qb_session_for_profile(model, profile, &one, &session);
+  if (!status)
+    status = qb_session_run(session, 1, inputs, outputs);
+  qb_session_unref(session);
+  qb_profile_unref(profile);
+  qb_model_unref(model);
+  return status;
+}
+
+/* A way that cannot be tried for want of memory is not a failure: another one does. */
+static void test_allocation_failures(void **state)
+{
+  (void)state;
+  for (long n = 1;; n++) {
+    failing_allocator allocator = {0};
+    qb_context *owner = failing_allocator_context(&allocator);
+    allocator.fail_at = atomic_load(&allocator.requests) + n;
+    const qb_status status = live_once(owner);
+    const bool failed = atomic_load(&allocator.requests) >= allocator.fail_at;
+    qb_context_unref(owner);
+    assert_int_equal(atomic_load(&allocator.live), 0);
+    assert_true(status == QB_OK || (failed && status == QB_ERROR_NO_MEMORY));
+    if (!failed)
+      break;
+  }
+}
+
+static int set_up(void **state)
+{
+  (void)state;
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.now_ns = any_time;
+  assert_ok(qb_context_new(&params, &context));
+  qb__graph graph;
+  qb__graph_init(&graph, context);
+  qb__build_alexnet(&graph, &small_alexnet);
+  check = network_check_make(&graph, MOST_BATCH, NULL);
+  node = new_node(qb__best_isa());
+  folder = scratch_folder_make();
+  return 0;
+}
+
+static int tear_down(void **state)
+{
+  (void)state;
+  scratch_folder_remove(&folder);
+  qb_node_unref(node);
+  network_check_free(&check);
+  qb_context_unref(context);
+  return 0;
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_sessions_of_a_profile_are_alike),
+      cmocka_unit_test(test_any_ways_compute_the_same),
+      cmocka_unit_test(test_ways_that_do_not_hold_are_found_anew),
+      cmocka_unit_test(test_wrong_arguments),
+      cmocka_unit_test(test_allocation_failures),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
