@@ -86,13 +86,18 @@ static const dnnl_format_tag_t channel_orders[3][4] = {
     {dnnl_nChw16c, dnnl_nChw8c, dnnl_nChw4c, dnnl_nhwc},
     {dnnl_nCdhw16c, dnnl_nCdhw8c, dnnl_nCdhw4c, dnnl_ndhwc}};
 
+dnnl_format_tag_t qb__channel_blocks_tag(int count, int64_t block)
+{
+  return count < 3 || count > 5 ? dnnl_format_tag_undef
+                                : channel_orders[count - 3][block == 16 ? 0 : 1];
+}
+
 qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *dims, int64_t block,
                                     qb__layout **layout)
 {
-  if (dims->count < 3 || dims->count > 5)
-    return QB_ERROR_UNSUPPORTED;
-  return qb__layout_new(context, dims, channel_orders[dims->count - 3][block == 16 ? 0 : 1],
-                        layout);
+  const dnnl_format_tag_t tag = qb__channel_blocks_tag(dims->count, block);
+  return tag == dnnl_format_tag_undef ? QB_ERROR_UNSUPPORTED
+                                      : qb__layout_new(context, dims, tag, layout);
 }
 
 qb_status qb__layout_like(const qb_context *context, const qb__layout *model,

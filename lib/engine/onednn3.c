@@ -127,8 +127,9 @@ dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *el
   return dnnl_post_ops_append_eltwise(post_ops, eltwise->kind, eltwise->alpha, eltwise->beta);
 }
 
-dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, const qb__layouts *l,
-                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
+static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
+                              const qb__layouts *l, const_dnnl_primitive_attr_t attributes,
+                              dnnl_primitive_desc_t *result)
 {
   const qb__operator *op = request->op;
   const dnnl_alg_kind_t convolution =
@@ -193,4 +194,51 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, con
   case QB__OP_FLATTEN: break;
   }
   return dnnl_unimplemented;
+}
+
+/*
+ * Whether oneDNN, 3.7.2 at least, divides by zero (SIGFPE) when asked for this convolution: where it
+ * looks for the best blocks of a 1x1 window on channels last, it has a rule of its own for these
+ * numbers of channels, which is sound only on matrix tiles. A deconvolution is one backwards.
+ */
+static bool divides_by_zero(const qb__request *request)
+{
+  static const int64_t channels[][2] = {
+      {256, 1024}, {512, 1024}, {512, 2048}, {1024, 512}, {1024, 2048}};
+  const qb__dims *weights = &request->weights_dims;
+  const bool backwards = request->op->kind == QB__OP_DECONVOLUTION;
+  if (request->op->kind != QB__OP_CONVOLUTION && !backwards)
+    return false;
+  const int first = weights->count - request->source_dims.count; /* 1 behind groups */
+  for (int i = first + 2; i < weights->count; i++)
+    if (weights->at[i] != 1)
+      return false;
+  for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+    if (weights->at[first + 1] == channels[i][backwards] &&
+        weights->at[first] == channels[i][!backwards])
+      return true;
+  return false;
+}
+
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, const qb__layouts *l,
+                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
+{
+  if (!divides_by_zero(request))
+    return describe(engine, request, l, attributes, result);
+  const qb__dims *dims = &request->source_dims;
+  const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+  const bool wide = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+  qb__layout blocked;
+  dnnl_status_t code =
+      dnnl_memory_desc_create_with_tag(&blocked.md, dims->count, dims->at, dnnl_f32,
+                                       qb__channel_blocks_tag(dims->count, wide ? 16 : 8));
+  if (code)
+    return code;
+  qb__layouts in_blocks = *l;
+  in_blocks.source = &blocked;
+  code = request->source && !qb__layout_equal(request->source, &blocked)
+             ? dnnl_unimplemented
+             : describe(engine, request, &in_blocks, attributes, result);
+  dnnl_memory_desc_destroy(blocked.md);
+  return code;
 }

@@ -29,6 +29,9 @@ _Static_assert(QB__ONEDNN_DIMS == DNNL_MAX_NDIMS, "qb__dims is passed as dnnl_di
 /* Row-major order of `count` dimensions. */
 dnnl_format_tag_t qb__plain_tag(int count);
 
+/* Channels in blocks of 16 or 8; undefined below 3 and beyond 5 dimensions. */
+dnnl_format_tag_t qb__channel_blocks_tag(int count, int64_t block);
+
 /* A window in oneDNN's arrays; its dilations begin at 0. */
 typedef struct qb__onednn_window {
   dnnl_dims_t kernel, strides, dilations, pad_before, pad_after;

@@ -158,6 +158,42 @@ static void test_convolutions(void **state)
   qb_context_unref(context);
 }
 
+/*
+ * 1x1 windows on the channels of large networks, of which oneDNN 3.7.2 cannot compute some in the
+ * layout it likes best; nor deconvolutions, which are the same backwards.
+ */
+static void test_many_channels(void **state)
+{
+  (void)state;
+  uint64_t random = random_start();
+  qb_context *context = new_context_with_clock(stopped_clock, NULL);
+  static const int64_t channels[][2] = {
+      {256, 1024}, {512, 1024}, {512, 2048}, {1024, 512}, {1024, 2048}};
+  for (int i = 0; i < 10; i++) {
+    const bool backwards = i % 2;
+    const int64_t groups = i < 2 ? 2 : 1,
+                  stride = backwards ? 2 : (int64_t)random_int(&random, 1, 2);
+    const int64_t in = channels[i / 2][backwards], out = channels[i / 2][!backwards];
+    const int64_t dims[3] = {groups * in, (int64_t)random_int(&random, 1, 3),
+                             (int64_t)random_int(&random, 1, 3)};
+    const qb__window w = {.kernel = {1, 1}, .strides = {stride, stride}, .dilations = {1, 1}};
+    qb__graph g;
+    qb__graph_init(&g, context);
+    int32_t x = qb__graph_input(&g, "image", 3, dims);
+    const int32_t weights = random_constant(&random, &g, groups * out, in, 1, 1, 0, 0.05f);
+    const int32_t bias = random_constant(&random, &g, groups * out, 0, 0, 0, 0, 0.3f);
+    x = backwards ? qb__graph_deconvolution(&g, "deconv", x, weights, bias, &w, groups)
+                  : qb__graph_convolution(&g, "conv", x, weights, bias, &w, groups);
+    qb__graph_output(&g, qb__graph_activation(&g, "relu", x, QB__ACTIVATION_RELU, 0, 0));
+    network_check c = network_check_make(&g, 2, NULL);
+    qb_session *session = network_check_session(&c, 1, (uint32_t)random_int(&random, 1, 2));
+    network_check_expect(&c, session, 0, 2);
+    qb_session_unref(session);
+    network_check_free(&c);
+  }
+  qb_context_unref(context);
+}
+
 /* What a convolution adds may still be needed: by itself, or by a later operator. */
 static void test_addends_that_are_read_again(void **state)
 {
@@ -318,6 +354,7 @@ int main(void)
       cmocka_unit_test(test_every_way),
       cmocka_unit_test(test_random_networks),
       cmocka_unit_test(test_convolutions),
+      cmocka_unit_test(test_many_channels),
       cmocka_unit_test(test_addends_that_are_read_again),
       cmocka_unit_test(test_different_batches_at_the_same_time),
       cmocka_unit_test(test_later_batches_disturb_no_earlier_ones),
