@@ -72,7 +72,8 @@ QB_API qb_status qb_plan_job(const qb_profile *const *profiles, size_t profile_c
 typedef struct qb_service_plan {
   size_t size;      /**< sizeof(qb_service_plan) */
   bool feasible;    /**< the demand is met; if not, the plan is the nearest to it */
-  qb_reason reason; /**< what bound the choice */
+  qb_reason reason; /**< feasible: the limit that keeps a better plan out, QB_REASON_NONE if none
+                         does; else the limit that the nearest plan breaks worst */
   uint32_t profile; /**< index of the profile (the node) chosen */
   qb_configuration configuration;
   uint32_t batch;      /**< largest number of samples in a round */

@@ -56,9 +56,11 @@ static qb_reason bound_by(const qb__service_search *s)
     best = most_capacity(s);
   if (!best->fit.met)
     return best->fit.broken;
-  if (s->qos.objective == QB_OBJECTIVE_COST)
-    return QB_REASON_COST;
-  return s->qos.latency_ns ? QB_REASON_SLO : QB_REASON_THROUGHPUT;
+  switch (s->qos.objective) {
+  case QB_OBJECTIVE_RATE: return s->qos.latency_ns ? QB_REASON_SLO : QB_REASON_CAPACITY;
+  case QB_OBJECTIVE_COST: return QB_REASON_COST;
+  default: return QB_REASON_NONE;
+  }
 }
 
 /* Without a rate the plan is for the highest one. */
