@@ -14,6 +14,16 @@
 
 QB_BEGIN_DECLS
 
+/** What the plan of a service is best in, among all that meet the demand. Values are stable. */
+typedef enum qb_objective {
+  QB_OBJECTIVE_LATENCY = 0, /**< the least latency at the percentile asked for */
+  QB_OBJECTIVE_RATE = 1,    /**< the highest rate that the latency target holds under */
+  QB_OBJECTIVE_COST = 2     /**< the least price per hour */
+} qb_objective;
+
+/** @return "latency" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+QB_API const char *qb_objective_name(qb_objective objective);
+
 /** A field that is 0 asks for nothing. */
 typedef struct qb_qos {
   size_t size;            /**< sizeof(qb_qos) */
@@ -24,11 +34,12 @@ typedef struct qb_qos {
   uint64_t memory_bytes;  /**< weights, activations and scratchpads stay below this */
   bool shed;              /**< a service refuses samples that it cannot answer in time, rather than
                                answer them late: more of the others are in time */
+  qb_objective objective; /**< of the plan of a service */
 } qb_qos;
 
 #define QB_QOS_INIT                                                                                \
   {                                                                                                \
-    sizeof(qb_qos), 0, 0.0, 0, 0.0, 0, false                                                       \
+    sizeof(qb_qos), 0, 0.0, 0, 0.0, 0, false, QB_OBJECTIVE_LATENCY                                 \
   }
 
 /**
@@ -37,8 +48,9 @@ typedef struct qb_qos {
  * their mean.
  */
 typedef struct qb_load {
-  size_t size;       /**< sizeof(qb_load) */
-  double rate_per_s; /**< samples per second in the mean, > 0 */
+  size_t size; /**< sizeof(qb_load) */
+  double
+      rate_per_s; /**< samples per second in the mean, > 0; 0 where only the highest is asked for */
   uint32_t queued;   /**< samples that wait already at the start */
   double dispersion; /**< index of dispersion of counts over long times; 0 or 1: no bursts */
   int64_t burst_ns;  /**< mean length of a burst; 0: 1 s */

@@ -161,6 +161,7 @@ qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_que
     ours.p95_ns = qb__time_histogram_quantile(histogram, 0.95);
     ours.p99_ns = qb__time_histogram_quantile(histogram, 0.99);
     ours.latency_ns = qb__time_histogram_quantile(histogram, queue->percentile / 100);
+    ours.in_time = qb__time_histogram_share(histogram, queue->target_ns);
     *report = ours;
   }
   qb__free(context, p.free_ns);

@@ -40,6 +40,7 @@ typedef struct qb__batch_queue {
   const int64_t *latency_ns; /* median of rounds of 0..batch samples */
   const double *spread;      /* standard deviation of their logarithm; NULL: none */
   double percentile;         /* to report, in (0, 100) */
+  int64_t target_ns;         /* to report how many answers are in time; may be 0 */
   uint64_t samples;          /* length of the path: so many at least, */
   uint64_t bursts;           /* and so many bursts if there are any */
 } qb__batch_queue;
@@ -50,6 +51,7 @@ typedef struct qb__queue_report {
   int64_t p95_ns;
   int64_t p99_ns;
   int64_t latency_ns; /* at `percentile` */
+  double in_time;     /* share of samples answered within `target_ns` */
   double mean_batch;  /* samples in a round */
   double utilisation; /* share of time that an instance is busy */
   double lost;        /* share of samples that a bounded queue refused */

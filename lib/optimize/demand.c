@@ -41,6 +41,9 @@ qb_status qb__qos_in(const qb_qos *theirs, qb_qos *ours)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "qos.budget_per_hour is %g; give a price above 0, or 0 for no limit",
                     qos.budget_per_hour);
+  if ((unsigned)qos.objective > QB_OBJECTIVE_COST)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "qos.objective is %d; give a QB_OBJECTIVE_ value",
+                    (int)qos.objective);
   if (qos.percentile == 0)
     qos.percentile = 99;
   *ours = qos;

@@ -21,6 +21,16 @@ const char *qb_action_name(qb_action action)
   return "unknown";
 }
 
+const char *qb_objective_name(qb_objective objective)
+{
+  switch (objective) {
+  case QB_OBJECTIVE_LATENCY: return "latency";
+  case QB_OBJECTIVE_RATE: return "rate";
+  case QB_OBJECTIVE_COST: return "cost";
+  }
+  return "unknown";
+}
+
 const char *qb_reason_name(qb_reason reason)
 {
   switch (reason) {

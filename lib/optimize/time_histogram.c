@@ -25,3 +25,14 @@ int64_t qb__time_histogram_quantile(const qb__time_histogram *histogram, double 
   }
   return 0;
 }
+
+double qb__time_histogram_share(const qb__time_histogram *histogram, int64_t time_ns)
+{
+  const uint32_t bin = qb__time_bin((uint64_t)time_ns);
+  double below = 0;
+  for (uint32_t i = 0; i < bin; i++)
+    below += histogram->count[i];
+  const double start = bin_start(bin);
+  below += histogram->count[bin] * ((double)time_ns - start) / (bin_start(bin + 1) - start);
+  return histogram->total ? below / (double)histogram->total : 0;
+}

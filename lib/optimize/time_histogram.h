@@ -37,4 +37,7 @@ static inline void qb__time_histogram_add(qb__time_histogram *histogram, int64_t
 /* The time that a share of q, in (0, 1), lies below; 0 of an empty one. */
 int64_t qb__time_histogram_quantile(const qb__time_histogram *histogram, double q);
 
+/* The share of times below `time_ns`, the inverse of the quantile; 0 of an empty one. */
+double qb__time_histogram_share(const qb__time_histogram *histogram, int64_t time_ns);
+
 #endif

@@ -46,7 +46,7 @@ def help_of(command):
     *[(f"{c}, value for a flag", [c, "--json=yes"], "--json", "'yes'") for c in COMMANDS],
     *[(f"{c}, no operand", [c], "expected ") for c in COMMANDS if c != "node"],
     *[(f"{c}, two operands", [c, "one", "two"], "'two'") for c in COMMANDS
-      if c not in ("node", "plan")],
+      if c not in ("node", "optimize", "plan")],
     ("node, operand", ["node", "here"], "'here'"),
     ("node, empty output", ["node", "-o", ""], "--output"),
     ("node, output without value", ["node", "-o"], "--output"),
@@ -67,6 +67,12 @@ def help_of(command):
     ("optimize, nothing asked for", ["optimize", PROFILE], "--rate", "--samples"),
     ("optimize, no latency", ["optimize", PROFILE, "--rate", "1"], "--latency"),
     ("optimize, no rate", ["optimize", PROFILE, "--latency", "1"], "--rate"),
+    ("optimize, unknown objective", ["optimize", PROFILE, "--rate", "1", "--latency", "1",
+                                     "--objective", "price"], "'price'", "latency, rate or cost"),
+    ("optimize, frontier without a rate", ["optimize", PROFILE, "--latency", "1", "--objective",
+                                           "rate", "--frontier"], "--frontier", "--rate"),
+    ("optimize, frontier of a job", ["optimize", PROFILE, "--samples", "1", "--frontier"],
+     "--frontier"),
     ("optimize, job and service", ["optimize", PROFILE, "--samples", "1", "--rate", "1"],
      "--samples"),
     ("optimize, deadline of a service",
@@ -441,6 +447,57 @@ def service_over_budget_and_over_memory():
     plan = service(PROFILE, 5, 300, "--memory-limit", "100")
     expect(not plan["feasible"] and plan["reason"] == "memory", "expected infeasible", plan)
     expect(plan["nearest"]["memory_bytes"] > 100 << 20, "no nearest memory", plan)
+
+
+@test
+def service_for_the_highest_rate():
+    plan = service(PROFILE, 60, 100, "--objective", "rate")
+    most = done_json("optimize", PROFILE, "--latency", "100", "--objective", "rate")
+    least = service(PROFILE, 60, 100)
+    expect(plan["objective"] == "rate" and least["objective"] == "latency", "objectives", plan)
+    expect(plan["reason"] == "slo" and least["reason"] == "none", "reasons", plan, least)
+    expect(plan["predicted"]["max_rate_per_s"] >= least["predicted"]["max_rate_per_s"] and
+           plan["predicted"]["latency_ns"] >= least["predicted"]["latency_ns"], "not the best in it")
+    expect(most["feasible"] and most["rate_per_s"] == most["predicted"]["max_rate_per_s"],
+           "a plan for the highest rate", most)
+    expect(math.isclose(most["rate_per_s"], plan["predicted"]["max_rate_per_s"], rel_tol=0.011),
+           "there is one highest rate", most, plan)
+    expect("at the highest rate" in done("optimize", PROFILE, "--latency", "100", "--objective",
+                                         "rate"), "text")
+
+
+@test
+def service_on_the_cheaper_node():
+    profile = json.loads(PROFILE.read_text())
+    profile["node"]["price_per_hour"] = 0.048
+    for point in profile["points"]:
+        for name in "latency_ns", "low_ns", "high_ns", "p95_ns":
+            point[name] *= 2
+    slow = write("slow_and_cheap.json", json.dumps(profile))
+    demand = ["optimize", PROFILE, slow, "--rate", "10", "--latency", "300", "--frontier"]
+    fast = done_json(*demand)
+    cheap = done_json(*demand, "--objective", "cost")
+    expect(fast["profile"] == str(PROFILE) and cheap["profile"] == str(slow), "nodes", fast, cheap)
+    expect(cheap["reason"] == "cost" and cheap["predicted"]["cost_per_hour"] == 0.048, "cost", cheap)
+    plans = [(p["predicted"]["latency_ns"], -p["predicted"]["max_rate_per_s"],
+              p["predicted"]["cost_per_hour"]) for p in fast["frontier"]]
+    expect(fast["frontier"] == cheap["frontier"] and plans == sorted(plans), "frontier", fast)
+    expect({p["profile"] for p in fast["frontier"]} == {str(PROFILE), str(slow)}, "both nodes")
+    expect(not any(a != b and all(x <= y for x, y in zip(a, b)) for a in plans for b in plans),
+           "a plan beats another one", plans)
+    text = done(*demand)
+    expect("no other beats" in text and f"node           {PROFILE}" in text, "text", text)
+    failure(["optimize", PROFILE, RESNET, "--rate", "1", "--latency", "300"], "resnet50", "alexnet")
+
+
+@test
+def service_that_a_lower_percentile_would_do():
+    plan = service(PROFILE, 60, 40)
+    expect(not plan["feasible"] and plan["reason"] == "slo", "expected infeasible", plan)
+    percentile = plan["nearest"]["percentile"]
+    expect(50 < percentile < 99, "a percentile that would do", plan)
+    expect(service(PROFILE, 60, 40, "--percentile", repr(percentile))["feasible"], "it does not do")
+    expect("percentile <= " in done("optimize", PROFILE, "--latency", "40", "--rate", "60"), "text")
 
 
 JOB = {**CHOICE, "total_ns": INTEGER, "low_ns": INTEGER, "high_ns": INTEGER, "remainder": INTEGER,

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "diagnose.h"
 #include "load.h"
+#include "optimize.h"
 #include "options.h"
-#include "output.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-typedef struct demand {
-  qb_qos qos;
-  double rate_per_s; /* > 0: a service */
-  uint64_t queued;
-  uint64_t samples; /* > 0: a job */
-} demand;
+enum { MOST_PROFILES = 1024 };
 
 static void add_nearest(json_t *object, const qb_nearest *nearest)
 {
@@ -27,6 +24,8 @@ static void add_nearest(json_t *object, const qb_nearest *nearest)
     add_number(entry, "budget_per_hour", nearest->budget_per_hour);
   if (nearest->memory_bytes)
     add_integer(entry, "memory_bytes", (int64_t)nearest->memory_bytes);
+  if (nearest->percentile > 0)
+    add_number(entry, "percentile", nearest->percentile);
 }
 
 /* "SLO >= 118 ms, or rate <= 19.4/s". Rounded so that what is printed is feasible. */
@@ -39,6 +38,10 @@ static void print_nearest(const qb_nearest *nearest)
   }
   if (nearest->rate_per_s > 0) {
     printf("%srate <= %s/s", separator, digits_rounded(nearest->rate_per_s, ROUND_DOWN).s);
+    separator = ", or ";
+  }
+  if (nearest->percentile > 0) {
+    printf("%spercentile <= %s", separator, digits_rounded(nearest->percentile, ROUND_DOWN).s);
     separator = ", or ";
   }
   if (nearest->deadline_ns) {
@@ -57,134 +60,53 @@ static void print_nearest(const qb_nearest *nearest)
   printf("%s\n", *separator == ',' ? "" : "no change of one term alone would do");
 }
 
-static void add_choice(json_t *root, const qb_configuration *configuration, uint32_t batch,
-                       bool feasible, qb_reason reason, const qb_nearest *nearest)
+/* A limit in the words of the options. */
+static const char *limit(qb_reason reason)
 {
-  add_bool(root, "feasible", feasible);
-  add_text(root, "reason", qb_reason_name(reason));
-  add_nearest(root, nearest);
-  add_integer(root, "batch", batch);
-  add_integer(root, "instances", configuration->instances);
-  add_integer(root, "threads", configuration->threads);
-}
-
-/* Beyond the node's capacity the queue grows for ever, and the library predicts no latency. */
-static bool is_stable(const qb_service_plan *plan)
-{
-  return plan->p50_ns > 0;
-}
-
-static void print_service_json(const qb_service_plan *plan, const qb_decision *decision,
-                               const char *explanation)
-{
-  json_t *root = object_new();
-  add_choice(root, &plan->configuration, plan->batch, plan->feasible, plan->reason, &plan->nearest);
-  add_integer(root, "max_wait_us", plan->max_wait_ns / 1000);
-
-  json_t *predicted = add_object(root, "predicted");
-  if (is_stable(plan)) {
-    add_integer(predicted, "p50_ns", plan->p50_ns);
-    add_integer(predicted, "p95_ns", plan->p95_ns);
-    add_integer(predicted, "p99_ns", plan->p99_ns);
-    add_integer(predicted, "latency_ns", plan->latency_ns);
-    add_number(predicted, "mean_batch", plan->mean_batch);
-    add_number(predicted, "utilisation", plan->utilisation);
-  } else {
-    static const char *const unknown[] = {"p50_ns",     "p95_ns",     "p99_ns",
-                                          "latency_ns", "mean_batch", "utilisation"};
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-      add_number(predicted, unknown[i], NAN);
+  switch (reason) {
+  case QB_REASON_SLO: return "the latency target";
+  case QB_REASON_CAPACITY: return "the rate, which is beyond the capacity";
+  case QB_REASON_MEMORY: return "the memory limit";
+  case QB_REASON_BUDGET: return "the budget";
+  case QB_REASON_DEADLINE: return "the deadline";
+  case QB_REASON_THROUGHPUT: return "the speed of the node alone";
+  case QB_REASON_COST: return "the price: nothing costs less";
+  default: return "none of the limits";
   }
-  add_number(predicted, "max_rate_per_s", plan->max_rate_per_s);
-  add_number(predicted, "cost_per_hour", plan->cost_per_hour);
-  add_integer(predicted, "memory_bytes", (int64_t)plan->memory_bytes);
-
-  json_t *now = add_object(root, "decision");
-  add_text(now, "action", qb_action_name(decision->action));
-  add_text(now, "reason", qb_reason_name(decision->reason));
-  add_integer(now, "batch", decision->batch);
-  add_integer(now, "max_wait_us", decision->max_wait_ns / 1000);
-  add_integer(now, "latency_ns", decision->latency_ns);
-  add_integer(now, "low_ns", decision->low_ns);
-  add_integer(now, "high_ns", decision->high_ns);
-  add_integer(now, "oldest_latency_ns", decision->oldest_latency_ns);
-  add_text(now, "text", explanation);
-  print_json(root);
 }
 
-static void print_feasibility(bool feasible, qb_reason reason, const qb_nearest *nearest)
+void print_feasibility(const choice *made)
 {
-  if (feasible) {
-    printf("feasible, bound by: %s\n\n", qb_reason_name(reason));
+  if (made->feasible) {
+    printf("feasible, bound by %s\n\n", limit(made->reason));
     return;
   }
-  printf("INFEASIBLE, because of: %s\n", qb_reason_name(reason));
-  print_nearest(nearest);
+  printf("INFEASIBLE, because of %s\n", limit(made->reason));
+  print_nearest(made->nearest);
   printf("\nthe nearest to it:\n");
 }
 
-static void print_service(const char *model, const demand *d, const qb_service_plan *plan,
-                          const char *explanation)
+void print_node(const nodes *all, uint32_t profile)
 {
-  const qb_configuration *c = &plan->configuration;
-  printf("%s at %s samples/s, %g %% of them within %s: ", model, digits(d->rate_per_s).s,
-         d->qos.percentile, human_time(d->qos.latency_ns).s);
-  print_feasibility(plan->feasible, plan->reason, &plan->nearest);
-  printf("configuration  %s\n", human_configuration(c->instances, c->threads).s);
-  if (plan->max_wait_ns)
-    printf("batch          at most %u, after a wait of at most %s\n", plan->batch,
-           human_time(plan->max_wait_ns).s);
-  else
-    printf("batch          at most %u, of what waits when an instance is free\n", plan->batch);
-  if (is_stable(plan)) {
-    printf("latency        p50 %s, p95 %s, p99 %s\n", human_time(plan->p50_ns).s,
-           human_time(plan->p95_ns).s, human_time(plan->p99_ns).s);
-    printf("load           rounds of %s on average, busy %.0f %% of the time\n",
-           digits(plan->mean_batch).s, 100 * plan->utilisation);
-  } else {
-    printf("latency        grows for as long as this rate lasts\n");
-  }
-  /* Of a plan that breaks the target it is what the node can answer in any time. */
-  printf("%s   %s samples/s\n", plan->feasible ? "highest rate" : "capacity    ",
-         digits_rounded(plan->max_rate_per_s, ROUND_DOWN).s);
-  printf("memory         %s\n", human_bytes((double)plan->memory_bytes).s);
-  if (plan->cost_per_hour > 0)
-    printf("cost           %s per hour\n", digits(plan->cost_per_hour).s);
-  printf("\nnow, with %llu waiting: %s\n", (unsigned long long)d->queued, explanation);
+  if (all->count > 1)
+    printf("node           %s\n", all->paths[profile]);
 }
 
-static int optimize_service(qb_profile *profile, const char *model, const demand *d, bool as_json)
+void add_choice(json_t *root, const nodes *all, const choice *made)
 {
-  qb_optimizer *optimizer = NULL;
-  qb_load load = QB_LOAD_INIT;
-  load.rate_per_s = d->rate_per_s;
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  qb_round_state state = QB_ROUND_STATE_INIT;
-  qb_decision decision = QB_DECISION_INIT;
-  char explanation[512];
-  const qb_profile *const profiles[] = {profile};
-  int result;
-  if ((result = check(qb_plan_service(profiles, 1, &load, &d->qos, &plan))) ||
-      (result = check(qb_optimizer_new(profile, &plan, &d->qos, &optimizer))))
-    goto done;
-  state.queued = (uint32_t)d->queued;
-  state.free_instances = plan.configuration.instances;
-  if ((result = check(qb_optimize(optimizer, &state, &decision))))
-    goto done;
-  qb_explain(&decision, explanation, sizeof explanation);
-  if (as_json)
-    print_service_json(&plan, &decision, explanation);
-  else
-    print_service(model, d, &plan, explanation);
-done:
-  qb_optimizer_free(optimizer);
-  return result;
+  add_bool(root, "feasible", made->feasible);
+  add_text(root, "reason", qb_reason_name(made->reason));
+  add_nearest(root, made->nearest);
+  add_text(root, "profile", all->paths[made->profile]);
+  add_integer(root, "batch", made->batch);
+  add_integer(root, "instances", made->configuration->instances);
+  add_integer(root, "threads", made->configuration->threads);
 }
 
-static void print_job_json(const qb_job_plan *plan)
+static void print_job_json(const nodes *all, const choice *made, const qb_job_plan *plan)
 {
   json_t *root = object_new();
-  add_choice(root, &plan->configuration, plan->batch, plan->feasible, plan->reason, &plan->nearest);
+  add_choice(root, all, made);
   add_integer(root, "samples_per_instance", (int64_t)plan->samples_per_instance);
   add_integer(root, "rounds_per_instance", (int64_t)plan->rounds_per_instance);
   add_integer(root, "remainder", plan->remainder);
@@ -197,14 +119,16 @@ static void print_job_json(const qb_job_plan *plan)
   print_json(root);
 }
 
-static void print_job(const char *model, const demand *d, const qb_job_plan *plan)
+static void print_job(const nodes *all, const demand *d, const choice *made,
+                      const qb_job_plan *plan)
 {
   const qb_configuration *c = &plan->configuration;
-  printf("%s, %llu samples", model, (unsigned long long)d->samples);
+  printf("%s, %llu samples", all->model, (unsigned long long)d->samples);
   if (d->qos.deadline_ns)
     printf(" within %s", human_time(d->qos.deadline_ns).s);
   printf(": ");
-  print_feasibility(plan->feasible, plan->reason, &plan->nearest);
+  print_feasibility(made);
+  print_node(all, plan->profile);
   printf("configuration  %s\n", human_configuration(c->instances, c->threads).s);
   printf("rounds         %llu of %u", (unsigned long long)plan->rounds_per_instance, plan->batch);
   if (plan->remainder)
@@ -218,90 +142,150 @@ static void print_job(const char *model, const demand *d, const qb_job_plan *pla
     printf("cost           %s\n", digits(plan->cost).s);
 }
 
-static int optimize_job(const qb_profile *profile, const char *model, const demand *d, bool as_json)
+static int optimize_job(const nodes *all, const demand *d, bool as_json)
 {
   qb_job_plan plan = QB_JOB_PLAN_INIT;
-  const qb_profile *const profiles[] = {profile};
-  if (check(qb_plan_job(profiles, 1, d->samples, &d->qos, &plan)))
+  if (check(qb_plan_job((const qb_profile *const *)all->profiles, all->count, d->samples, &d->qos,
+                        &plan)))
     return EXIT_FAILED;
+  const choice made = {.feasible = plan.feasible,
+                       .reason = plan.reason,
+                       .nearest = &plan.nearest,
+                       .profile = plan.profile,
+                       .configuration = &plan.configuration,
+                       .batch = plan.batch};
   if (as_json)
-    print_job_json(&plan);
+    print_job_json(all, &made, &plan);
   else
-    print_job(model, d, &plan);
+    print_job(all, d, &made, &plan);
   return EXIT_DONE;
 }
 
+/* What the options hold; NULL, 0 or UINT64_MAX: not given. */
+typedef struct asked {
+  double latency_ms, percentile, rate_per_s, deadline_s, budget_per_hour;
+  uint64_t queued, samples, memory_mib;
+  const char *objective;
+  bool frontier;
+} asked;
+
 /* Refuses options that only the other kind of demand has, rather than ignore them. */
-static void check_demand(double latency_ms, double percentile, double rate_per_s, uint64_t queued,
-                         uint64_t samples, double deadline_s)
+static void check_asked(const asked *a)
 {
-  if (samples) {
-    if (latency_ms > 0 || percentile > 0 || rate_per_s > 0 || queued != UINT64_MAX)
+  if (a->samples) {
+    if (a->latency_ms > 0 || a->percentile > 0 || a->rate_per_s > 0 || a->queued != UINT64_MAX ||
+        a->objective || a->frontier)
       fail_usage("--samples asks for a job: expected none of --latency, --percentile, --rate, "
-                 "--queue");
+                 "--queue, --objective, --frontier");
     return;
   }
-  if (deadline_s > 0)
+  if (a->deadline_s > 0)
     fail_usage("--deadline is for a job: expected --samples too");
-  if (!(rate_per_s > 0))
-    fail_usage("expected --rate R and --latency MS, or --samples N");
-  if (!(latency_ms > 0))
+  if (!(a->rate_per_s > 0) && a->frontier)
+    fail_usage("--frontier compares the plans for one rate: expected --rate R");
+  if (!(a->rate_per_s > 0) && !(a->objective && !strcmp(a->objective, "rate")))
+    fail_usage("expected --rate R and --latency MS, or --samples N, or --objective rate");
+  if (!(a->latency_ms > 0))
     fail_usage("expected --latency MS, the target of the service");
+}
+
+static qb_objective objective_named(const char *name)
+{
+  for (qb_objective o = QB_OBJECTIVE_LATENCY; o <= QB_OBJECTIVE_COST; o++)
+    if (!name || !strcmp(name, qb_objective_name(o)))
+      return o;
+  fail_usage("--objective '%s': expected latency, rate or cost", name);
+}
+
+static demand demand_of(const asked *a)
+{
+  demand d = {QB_QOS_INIT, a->rate_per_s, a->queued == UINT64_MAX ? 1 : a->queued, a->samples,
+              a->frontier};
+  d.qos.latency_ns = (int64_t)ceil(a->latency_ms * 1e6);
+  d.qos.percentile = a->percentile > 0 ? a->percentile : 99;
+  d.qos.deadline_ns = (int64_t)ceil(a->deadline_s * 1e9);
+  d.qos.budget_per_hour = a->budget_per_hour;
+  d.qos.memory_bytes = a->memory_mib << 20;
+  d.qos.objective = objective_named(a->objective);
+  return d;
+}
+
+static int load_nodes(qb_context *context, size_t count, nodes *all)
+{
+  all->profiles = allocate(count, sizeof *all->profiles);
+  for (; all->count < count; all->count++) {
+    qb_profile_info info = QB_PROFILE_INFO_INIT;
+    const char *path = all->paths[all->count];
+    int result = load_profile(context, path, &all->profiles[all->count]);
+    if (!result)
+      result = check(qb_profile_get_info(all->profiles[all->count], &info));
+    if (result)
+      return result;
+    if (all->model && strcmp(info.model, all->model)) {
+      result = fail("%s: model %s, but %s has %s: expected profiles of one model", path, info.model,
+                    all->paths[0], all->model);
+      qb_profile_unref(all->profiles[all->count]);
+      return result;
+    }
+    if (!all->model)
+      all->model = info.model;
+  }
+  return EXIT_DONE;
 }
 
 static int run(const command *self, int argc, char **argv)
 {
-  double latency_ms = 0, percentile = 0, rate_per_s = 0, deadline_s = 0, budget_per_hour = 0;
-  uint64_t queued = UINT64_MAX, samples = 0, memory_mib = 0;
+  asked a = {.queued = UINT64_MAX};
   bool as_json = false;
   const option options[] = {
-      OPTION_NUMBER("rate", "R", &rate_per_s, 0, 1e9, "service: samples that arrive per second"),
-      OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
+      OPTION_NUMBER("rate", "R", &a.rate_per_s, 0, 1e9, "service: samples that arrive per second"),
+      OPTION_NUMBER("latency", "MS", &a.latency_ms, 0, 1e9,
                     "service: milliseconds from arrival to answer, at most"),
-      OPTION_NUMBER("percentile", "P", &percentile, 0, 100,
+      OPTION_NUMBER("percentile", "P", &a.percentile, 0, 100,
                     "service: in this many cases of 100 (99)"),
-      OPTION_INTEGER("queue", "N", &queued, 0, 1000000000,
+      OPTION_STRING(0, "objective", "NAME", &a.objective,
+                    "service: be best in latency, rate or cost (latency)"),
+      OPTION_FLAG("frontier", &a.frontier,
+                  "service: also all plans that no other beats in all three"),
+      OPTION_INTEGER("queue", "N", &a.queued, 0, 1000000000,
                      "service: samples that wait now, for the decision (1)"),
-      OPTION_INTEGER("samples", "N", &samples, 1, 1e15, "job: samples to run"),
-      OPTION_NUMBER("deadline", "S", &deadline_s, 0, 1e9,
+      OPTION_INTEGER("samples", "N", &a.samples, 1, 1e15, "job: samples to run"),
+      OPTION_NUMBER("deadline", "S", &a.deadline_s, 0, 1e9,
                     "job: seconds from start to end, at most"),
-      OPTION_NUMBER("budget-per-hour", "X", &budget_per_hour, 0, 1e9,
+      OPTION_NUMBER("budget-per-hour", "X", &a.budget_per_hour, 0, 1e9,
                     "price of the node per hour, at most"),
-      OPTION_INTEGER("memory-limit", "MIB", &memory_mib, 1, 1 << 30,
+      OPTION_INTEGER("memory-limit", "MIB", &a.memory_mib, 1, 1 << 30,
                      "MiB of weights and activations, at most"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
-  const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
-  check_demand(latency_ms, percentile, rate_per_s, queued, samples, deadline_s);
-
-  demand d = {QB_QOS_INIT, rate_per_s, queued == UINT64_MAX ? 1 : queued, samples};
-  d.qos.latency_ns = (int64_t)ceil(latency_ms * 1e6);
-  d.qos.percentile = percentile > 0 ? percentile : 99;
-  d.qos.deadline_ns = (int64_t)ceil(deadline_s * 1e9);
-  d.qos.budget_per_hour = budget_per_hour;
-  d.qos.memory_bytes = memory_mib << 20;
-
+  nodes all = {.paths = allocate(MOST_PROFILES, sizeof *all.paths)};
+  const size_t count = options_parse_many(self, options, sizeof options / sizeof *options, argc,
+                                          argv, all.paths, MOST_PROFILES);
+  check_asked(&a);
+  const demand d = demand_of(&a);
   qb_context *context = NULL;
-  qb_profile *profile = NULL;
-  qb_profile_info info = QB_PROFILE_INFO_INIT;
   int result;
-  if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
-      (result = check(qb_profile_get_info(profile, &info))))
-    goto done;
-  result = samples ? optimize_job(profile, info.model, &d, as_json)
-                   : optimize_service(profile, info.model, &d, as_json);
-done:
-  qb_profile_unref(profile);
+  if (!(result = load_context(&context)) && !(result = load_nodes(context, count, &all)))
+    result = d.samples ? optimize_job(&all, &d, as_json) : optimize_service(&all, &d, as_json);
+  for (size_t i = 0; i < all.count; i++)
+    qb_profile_unref(all.profiles[i]);
+  free(all.profiles);
+  free(all.paths);
   qb_context_unref(context);
   return result;
 }
 
 const command command_optimize = {
     .name = "optimize",
-    .operand = "PROFILE",
+    .operand = "PROFILE...",
     .synopsis = "--rate R --latency MS [options] | --samples N [options]",
     .summary = "Choose batch, wait, instances and threads for a service or a job",
-    .details = "A service answers samples as they arrive; a job runs samples that are all there.\n"
-               "A demand that cannot be met is an answer too: it says what could be.",
+    .details =
+        "A service answers samples as they arrive; a job runs samples that are all there. Of "
+        "several\n"
+        "profiles of a model, each of a node, one node is chosen. --objective rate without --rate\n"
+        "asks how many samples a second there can be. A demand that cannot be met is an answer "
+        "too:\n"
+        "it says which limit binds, and the value of each term that would do with the others kept.",
     .run = run,
 };

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What would make an infeasible demand feasible: it does, and a little less does not. */
+#include "support/service_ways.h"
+
+/* So many at least, and until each term has helped once. */
+enum { CASES = 10, MOST_CASES = 400 };
+
+static qb_context *context;
+
+static bool feasible(service_case c)
+{
+  qb_service_plan plan;
+  plan_case(&c, &plan);
+  return plan.feasible;
+}
+
+/* Where no value of a term helps, the most generous one does not. */
+static bool with_latency(service_case c, int64_t latency_ns)
+{
+  c.qos.latency_ns = latency_ns;
+  return feasible(c);
+}
+
+static bool with_rate(service_case c, double rate_per_s)
+{
+  c.load.rate_per_s = rate_per_s;
+  return feasible(c);
+}
+
+static bool with_percentile(service_case c, double percentile)
+{
+  c.qos.percentile = percentile;
+  return feasible(c);
+}
+
+static bool with_memory(service_case c, uint64_t memory_bytes)
+{
+  c.qos.memory_bytes = memory_bytes;
+  return feasible(c);
+}
+
+static bool with_budget(service_case c, double budget_per_hour)
+{
+  c.qos.budget_per_hour = budget_per_hour;
+  return feasible(c);
+}
+
+typedef struct counts {
+  int infeasible, latency, rate, percentile, memory, budget;
+} counts;
+
+static void check(const service_case *c, const qb_nearest *n, counts *seen)
+{
+  enum { NO_LIMIT = 0 };
+  if (n->latency_ns) {
+    assert_true(n->latency_ns > c->qos.latency_ns);
+    assert_true(with_latency(*c, n->latency_ns));
+    assert_false(with_latency(*c, n->latency_ns - 1));
+  } else {
+    assert_false(with_latency(*c, NO_LIMIT));
+  }
+  if (n->rate_per_s > 0) {
+    assert_true(n->rate_per_s < c->load.rate_per_s);
+    assert_true(with_rate(*c, n->rate_per_s));
+    /* The next step of 1 %, unless that is beyond what was asked for. */
+    const double next = fmin(1.0101 * n->rate_per_s, c->load.rate_per_s);
+    assert_false(with_rate(*c, next));
+  } else {
+    assert_false(with_rate(*c, 0.01));
+  }
+  if (n->percentile > 0) {
+    assert_true(n->percentile < c->qos.percentile);
+    assert_true(with_percentile(*c, n->percentile));
+    assert_false(
+        with_percentile(*c, n->percentile + 1e-3)); /* the analysis has whole nanoseconds */
+  } else {
+    assert_false(with_percentile(*c, 1e-6));
+  }
+  if (n->memory_bytes) {
+    assert_true(n->memory_bytes > c->qos.memory_bytes);
+    assert_true(with_memory(*c, n->memory_bytes));
+    assert_false(with_memory(*c, n->memory_bytes - 1));
+  } else {
+    assert_false(with_memory(*c, NO_LIMIT));
+  }
+  if (n->budget_per_hour > 0) {
+    assert_true(n->budget_per_hour > c->qos.budget_per_hour);
+    assert_true(with_budget(*c, n->budget_per_hour));
+    assert_false(with_budget(*c, n->budget_per_hour * (1 - 1e-9)));
+  } else {
+    assert_false(with_budget(*c, NO_LIMIT));
+  }
+  seen->latency += n->latency_ns > 0;
+  seen->rate += n->rate_per_s > 0;
+  seen->percentile += n->percentile > 0;
+  seen->memory += n->memory_bytes > 0;
+  seen->budget += n->budget_per_hour > 0;
+}
+
+static bool all_seen(const counts *seen)
+{
+  return seen->latency && seen->rate && seen->percentile && seen->memory && seen->budget;
+}
+
+/* About the least that the nodes can do, in some terms. */
+static void make_tight_case(uint64_t *seed, service_case *c)
+{
+  make_service_case(context, seed, c);
+  c->qos.latency_ns = (int64_t)random_int(seed, 5000000, 60000000);
+  if (random_int(seed, 0, 1))
+    c->qos.budget_per_hour = 0.02 + 0.1 * random_unit(seed);
+}
+
+static void test_each_change(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  counts seen = {0};
+  for (int i = 0; i < CASES || (i < MOST_CASES && !all_seen(&seen)); i++) {
+    service_case c;
+    qb_service_plan plan;
+    make_tight_case(&seed, &c);
+    plan_case(&c, &plan);
+    if (!plan.feasible) {
+      seen.infeasible++;
+      check(&c, &plan.nearest, &seen);
+    } else {
+      const qb_nearest none = {.latency_ns = 0};
+      assert_memory_equal(&plan.nearest, &none, sizeof none);
+    }
+    free_service_case(&c);
+  }
+  print_message("%d demands infeasible; what would do: latency %d, rate %d, percentile %d, "
+                "memory %d, budget %d times\n",
+                seen.infeasible, seen.latency, seen.rate, seen.percentile, seen.memory,
+                seen.budget);
+  assert_true(all_seen(&seen));
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_change)};
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}
