@@ -60,8 +60,8 @@ typedef enum qb_action {
   QB_ACTION_RUN = 1,       /**< run a round of `batch` samples now */
   QB_ACTION_WAIT = 2,      /**< ask again when a sample arrives, or after max_wait_ns */
   QB_ACTION_INFEASIBLE = 3 /**< the oldest sample misses its target whatever is done; `batch` says
-                                 what to run if it is to be answered all the same. With qos.shed:
-                                 refuse the first `give_up` samples and ask again */
+                                 what to run all the same. With qos.shed: refuse the first
+                                 `give_up` samples and ask again */
 } qb_action;
 
 /** @return "run" and so on; "unknown" for a number that is none. Thread-safety: safe. */
@@ -101,10 +101,15 @@ QB_API qb_status qb_optimizer_set_ready(qb_optimizer *optimizer, const uint32_t 
 /**
  * Decides the next round. The hot path: no allocation, no lock, no system call, no I/O.
  *
- * With a latency target and a known rate this looks up the rule that keeps most answers in time
- * (docs/decision.md); without, it fills batches up to the plan's longest wait. A sample is never
- * made to wait when waiting would break the target of the most urgent one, even if the round it
- * would then be in is a slow one.
+ * With a latency target this looks up the rule that keeps most answers in time in the long run
+ * (docs/decision.md); without, it fills batches up to the plan's longest wait.
+ *
+ * - Waiting breaks no promise: after `max_wait_ns` the most urgent sample can still be answered in
+ *   time, in a round of one more than wait now, even if that round is a slow one.
+ * - Samples run in the order given. With qos.shed those that run are in time by what is predicted,
+ *   and the others are given up. Without it all are answered, and a round may be longer than the
+ *   most urgent sample has left (reason QB_REASON_LATE) where sparing that one would make more of
+ *   the others late: the size is what keeps most in time, not what saves the oldest.
  *
  * @param[out] decision its size is set by the caller
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (negative age or rate, NaN, or a bad size)

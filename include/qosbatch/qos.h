@@ -71,7 +71,7 @@ typedef enum qb_reason {
   QB_REASON_MEMORY = 5,     /**< the memory limit */
   QB_REASON_BUDGET = 6,     /**< the price limit */
   QB_REASON_DEADLINE = 7,   /**< the deadline of a job */
-  QB_REASON_LATE = 8,       /**< the oldest sample is late already: run what waits at once */
+  QB_REASON_LATE = 8,       /**< the oldest sample is late, or made late for the others' sake */
   QB_REASON_COST = 9        /**< the bill: nothing else costs less */
 } qb_reason;
 

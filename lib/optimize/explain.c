@@ -67,6 +67,9 @@ static void explain_run(const qb_decision *d, char *text)
   case QB_REASON_THROUGHPUT:
     why = "This round answers the samples that wait with the least mean delay";
     break;
+  case QB_REASON_LATE:
+    why = "That is too late for it, but keeps more of the other answers in time";
+    break;
   default: why = "It was decided elsewhere"; break;
   }
   snprintf(text, LONGEST_TEXT,

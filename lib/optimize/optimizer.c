@@ -93,7 +93,8 @@ static qb_status solve_policy(qb_optimizer *o)
   const qb__round_model model = {.instances = o->table.configuration.instances,
                                  .target_ns = o->qos.latency_ns,
                                  .latency_ns = o->table.latency_ns,
-                                 .in_time_ns = in_time_ns(o)};
+                                 .in_time_ns = in_time_ns(o),
+                                 .shed = o->qos.shed};
   return qb__round_policy_solve(o->profile->context, &model, &o->policy);
 }
 

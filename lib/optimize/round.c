@@ -160,38 +160,42 @@ static uint32_t look_up(const qb_optimizer *o, const waiting *w, uint32_t late,
                              qb__round_policy_age(&o->policy, *age_ns));
 }
 
-/* With a latency target. */
-static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decision *d)
+/* Says how long to wait with those behind `late` others, if that breaks no promise. */
+static bool wait_by_policy(const qb_optimizer *o, const waiting *w, uint32_t late,
+                           const qb__round_level *level, int64_t age_ns, qb_decision *d)
 {
-  const bool shed = o->qos.shed;
-  const int64_t *in_time_ns = shed ? o->table.latency_ns : o->safe_ns;
-  uint32_t late = shed ? count_late(o, w, 0, in_time_ns[1]) : w->first_left_ns < in_time_ns[1];
-  if (late && (!shed || late == w->count || (w->known && late == w->known))) {
-    give_up_all(o, w, shed ? late : 0, d);
+  const uint32_t queued = w->count - late;
+  const int64_t slo_ns = left_behind(o, w, late) - o->safe_ns[min_u32(queued + 1, o->batch)];
+  if (slo_ns <= 0)
+    return false;
+  const int64_t wait_ns = policy_wait_ns(&o->policy, level, queued, age_ns);
+  d->give_up = late;
+  wait_for(o, w, slo_ns < wait_ns ? slo_ns : wait_ns,
+           slo_ns < wait_ns ? QB_REASON_SLO : QB_REASON_FILL, d);
+  return true;
+}
+
+/* With a latency target, giving up what would be late. */
+static void decide_and_shed(const qb_optimizer *o, const waiting *w, const qb__round_level *level,
+                            qb_decision *d)
+{
+  const int64_t *in_time_ns = o->table.latency_ns;
+  uint32_t late = count_late(o, w, 0, in_time_ns[1]);
+  if (late && (late == w->count || (w->known && late == w->known))) {
+    give_up_all(o, w, late, d);
     return;
   }
-  const qb__round_level *level = qb__round_policy_level(
-      &o->policy, o->meter.rate_per_s > 0 ? o->meter.rate_per_s : o->rate_per_s);
   int64_t age_ns;
   uint32_t size = look_up(o, w, late, level, &age_ns);
   if (!size) {
-    const uint32_t queued = w->count - late;
-    const int64_t slo_ns = left_behind(o, w, late) - o->safe_ns[min_u32(queued + 1, o->batch)];
-    const int64_t wait_ns = policy_wait_ns(&o->policy, level, queued, age_ns);
-    if (slo_ns > 0) {
-      d->give_up = late;
-      wait_for(o, w, slo_ns < wait_ns ? slo_ns : wait_ns,
-               slo_ns < wait_ns ? QB_REASON_SLO : QB_REASON_FILL, d);
+    if (wait_by_policy(o, w, late, level, age_ns, d))
       return;
-    }
     size = QB__POLICY_ALL;
   }
-  if (shed) {
-    const uint32_t more = give_up_for(o, w, late, size);
-    if (more > late) { /* what is best for the others may be more than was left to them */
-      size = look_up(o, w, more, level, &age_ns);
-      late = give_up_for(o, w, more, size ? size : QB__POLICY_ALL);
-    }
+  const uint32_t more = give_up_for(o, w, late, size);
+  if (more > late) { /* what is best for the others may be more than was left to them */
+    size = look_up(o, w, more, level, &age_ns);
+    late = give_up_for(o, w, more, size ? size : QB__POLICY_ALL);
   }
   const uint32_t queued = w->count - late;
   const uint32_t wanted = min_u32(min_u32(size ? size : QB__POLICY_ALL, queued), o->batch);
@@ -200,6 +204,38 @@ static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decisio
     size = min_u32(ready_size(o, size ? size : 1), queued);
   d->give_up = late;
   run(o, w, size ? size : 1, size < wanted ? QB_REASON_SLO : QB_REASON_THROUGHPUT, d);
+}
+
+/*
+ * With a latency target, answering all. A round may be longer than the most urgent sample has left:
+ * where the rule says so, keeping that promise would break more of the others'.
+ */
+static void decide_and_keep(const qb_optimizer *o, const waiting *w, const qb__round_level *level,
+                            qb_decision *d)
+{
+  int64_t age_ns;
+  uint32_t size = look_up(o, w, 0, level, &age_ns);
+  if (!size) {
+    if (wait_by_policy(o, w, 0, level, age_ns, d))
+      return;
+    size = QB__POLICY_ALL;
+  }
+  size = min_u32(min_u32(size, w->count), o->policy.most);
+  if (!o->all_ready)
+    size = min_u32(ready_size(o, size), w->count);
+  run(o, w, size, w->first_left_ns < o->safe_ns[size] ? QB_REASON_LATE : QB_REASON_THROUGHPUT, d);
+  if (w->first_left_ns < o->safe_ns[1])
+    d->action = QB_ACTION_INFEASIBLE;
+}
+
+static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decision *d)
+{
+  const qb__round_level *level = qb__round_policy_level(
+      &o->policy, o->meter.rate_per_s > 0 ? o->meter.rate_per_s : o->rate_per_s);
+  if (o->qos.shed)
+    decide_and_shed(o, w, level, d);
+  else
+    decide_and_keep(o, w, level, d);
 }
 
 /* Without a target, or a rate to solve the policy for: the best split, and the plan's wait. */

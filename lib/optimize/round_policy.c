@@ -2,14 +2,19 @@
 #include "optimize/round_policy.h"
 
 #include "core/alloc.h"
+#include "optimize/poisson.h"
 
 #include <math.h>
 #include <string.h>
 
 /* An answer at the very end of the target is worth this much less than one at once. */
 static const double LATENCY_WEIGHT = 0.1;
+/* Where late samples run, too, ages are told apart up to this, in targets. */
+static const double OLDEST = 1.5;
 /* Rates that are solved for, as shares of the most that can be answered in time. */
 static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
+/* Where all is answered, only as long as there is a long run. */
+static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.6, 0.8, 0.93};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
 static const float PRECISION = 2e-3f, ALIKE = 0.5f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */
@@ -20,24 +25,11 @@ enum {
   PER_OCTAVE = 2,
   AGES = QB__POLICY_AGES
 };
-enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 14 };
-
-/* Probability that is left out where a distribution is cut off. */
-static const double CUT = 1e-5;
-/* More arrivals in a slot than the queue has states are as good as that many. */
-enum { MOST_MEAN = QB__POLICY_LONGEST, MOST_ARRIVALS = 2 * QB__POLICY_LONGEST };
-
-/* Poisson probabilities from `first` on. */
-typedef struct arrivals {
-  uint32_t first;
-  uint32_t count;
-  float probability[MOST_ARRIVALS];
-} arrivals;
+enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 14 + 1 };
 
 /* A size of a round that leaves samples behind, and what it is from each length and age. */
 typedef struct size_of_round {
   uint32_t size;
-  double slot_s; /* until an instance is free again */
   float *earned; /* [length][age]: by the round itself; -INFINITY: impossible */
   float *behind_age;
   uint16_t *behind; /* samples that are left */
@@ -47,18 +39,21 @@ typedef struct size_of_round {
 typedef struct solver {
   const qb__round_model *model;
   uint32_t batch, lengths;
-  double rate_per_s, capacity_per_s, target_s, step_s;
+  size_t states;
+  double rate_per_s, capacity_per_s, most_per_s, target_s, step_s;
   uint32_t size_count;
   size_of_round sizes[MOST_SIZES];
   float *all_earned;   /* [length][age]: by a round of all that can be in time */
   uint16_t *all_size;  /* how many those are */
-  float *all_slot_s;   /* [size] */
+  float *slot_s;       /* [size]: until an instance is free again */
   float *all_after;    /* [size]: worth of having left none behind */
   float *value, *next; /* [length][age] */
-  float *slot;         /* [length][age]: worth when a slot ends with so many, begun at this age */
-  arrivals wait;       /* in an age step */
-  arrivals scratch;
+  float *later;     /* [length][age]: worth when some time ends with so many, begun at this age */
+  float *waited;    /* [length][age]: worth of waiting for an age step */
+  qb__poisson wait; /* arrivals in an age step */
+  qb__poisson scratch;
   float gain;
+  float beyond; /* what each sample beyond the longest queue costs */
 } solver;
 
 qb_status qb__round_policy_init(const qb_context *context, uint32_t batch, qb__round_policy *policy)
@@ -74,23 +69,6 @@ void qb__round_policy_free(const qb_context *context, qb__round_policy *policy)
   *policy = (qb__round_policy){0};
 }
 
-static void fill_poisson(double mean, arrivals *a)
-{
-  mean = fmin(mean, MOST_MEAN);
-  const double reach = 4.5 * sqrt(mean) + 3;
-  a->first = mean > reach ? (uint32_t)(mean - reach) : 0;
-  a->count = 0;
-  double sum = 0;
-  double term = exp(a->first * log(fmax(mean, 1e-300)) - mean - lgamma(a->first + 1.0));
-  while (a->first + a->count < mean || term > CUT) {
-    a->probability[a->count++] = (float)term;
-    sum += term;
-    term *= mean / (a->first + a->count);
-  }
-  for (uint32_t k = 0; k < a->count; k++)
-    a->probability[k] = (float)(a->probability[k] / sum);
-}
-
 static double seconds(int64_t ns)
 {
   return (double)ns * 1e-9;
@@ -104,13 +82,20 @@ static uint32_t largest_in_time(const qb__round_model *model, uint32_t batch)
   return batch;
 }
 
-/* The most samples per second that rounds in time can answer. */
-static double capacity_per_s(const qb__round_model *model, uint32_t most)
+/* Samples per second of rounds of n. */
+static double throughput_per_s(const qb__round_model *model, uint32_t n)
 {
-  double best = 0;
-  for (uint32_t n = 1; n <= most; n++)
-    best = fmax(best, n / seconds(model->latency_ns[n]));
-  return best * model->instances;
+  return model->instances * n / seconds(model->latency_ns[n]);
+}
+
+/* Of rounds of 1..most the one that answers most samples per second. */
+static uint32_t fastest(const qb__round_model *model, uint32_t most)
+{
+  uint32_t best = 1;
+  for (uint32_t n = 2; n <= most; n++)
+    if (throughput_per_s(model, n) > throughput_per_s(model, best))
+      best = n;
+  return best;
 }
 
 /* So many of n samples, the oldest of this age and the others' ages evenly below it, are too late
@@ -121,12 +106,19 @@ static double too_late(const solver *s, double n, double age_s, uint32_t size)
   return age_s > most_s ? fmin(n, ceil(n * (1 - fmax(most_s, 0) / age_s) - 1e-6)) : 0;
 }
 
+/* Of n samples so many are given up before a round of `size`. */
+static double given_up(const solver *s, double n, double age_s, uint32_t size)
+{
+  return s->model->shed ? too_late(s, n, age_s, size) : 0;
+}
+
 /* What a round that starts `lost` behind the oldest earns by itself. */
 static float earned(const solver *s, double n, double age_s, double lost, uint32_t size)
 {
   const double mean_age_s = age_s * (1 - (lost + 0.5 * (size - 1)) / n);
   const double latency_s = mean_age_s + seconds(s->model->latency_ns[size]);
-  return (float)(size * (1 - LATENCY_WEIGHT * latency_s / s->target_s));
+  const double late = fmin(too_late(s, n, age_s, size) - lost, size);
+  return (float)(size * (1 - LATENCY_WEIGHT * latency_s / s->target_s) - late);
 }
 
 static void fill_size(const solver *s, size_of_round *r)
@@ -134,7 +126,7 @@ static void fill_size(const solver *s, size_of_round *r)
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++) {
       const uint32_t at = n * AGES + j;
-      const double age_s = j * s->step_s, lost = too_late(s, n, age_s, r->size);
+      const double age_s = j * s->step_s, lost = given_up(s, n, age_s, r->size);
       const double behind = n - lost - r->size;
       r->earned[at] = behind > 0 ? earned(s, n, age_s, lost, r->size) : -INFINITY;
       r->behind[at] = behind > 0 ? (uint16_t)behind : 0;
@@ -148,78 +140,102 @@ static void fill_all(const solver *s)
     for (uint32_t j = 0; j < AGES; j++) {
       const double age_s = j * s->step_s;
       uint32_t size = n < s->batch ? n : s->batch;
-      double lost = too_late(s, n, age_s, size);
+      double lost = given_up(s, n, age_s, size);
       while (size > 1 && n - lost < size) /* a smaller round is in time for more */
-        lost = too_late(s, n, age_s, --size);
+        lost = given_up(s, n, age_s, --size);
       /* Beyond the batch, some would be left: that is another choice. */
-      const bool possible = n - lost >= 1 && (n - lost <= size || n == s->lengths);
+      const bool last = s->model->shed && n == s->lengths;
+      const bool possible = n - lost >= 1 && (n - lost <= size || last);
       s->all_earned[n * AGES + j] = possible ? earned(s, n, age_s, lost, size) : -INFINITY;
       s->all_size[n * AGES + j] = (uint16_t)size;
     }
 }
 
 /*
- * The value of a queue of n whose oldest has this age (in steps). Those older than the last age are
- * lost; ages are spread evenly, so a share of them is.
+ * The value of a queue of n whose oldest has this age (in steps). With shedding
+ * those older than the last age are lost; ages are spread evenly, so a share of them is.
  */
 static float value_at(const solver *s, float n, float age)
 {
   if (age > AGES - 1) {
-    n *= (AGES - 1) / age;
+    if (s->model->shed)
+      n *= (AGES - 1) / age;
     age = AGES - 1;
   }
-  if (n > (float)s->lengths)
+  float beyond = 0;
+  if (n > (float)s->lengths) {
+    beyond = s->beyond * (n - (float)s->lengths);
     n = (float)s->lengths;
+  }
   const uint32_t n0 = (uint32_t)n, n1 = n0 < s->lengths ? n0 + 1 : n0;
   const uint32_t a0 = age < AGES - 2 ? (uint32_t)age : AGES - 2;
   const float fn = n - (float)n0, fa = age - (float)a0;
   const float *low = s->value + n0 * AGES + a0, *high = s->value + n1 * AGES + a0;
-  return (1 - fn) * (low[0] + fa * (low[1] - low[0])) + fn * (high[0] + fa * (high[1] - high[0]));
+  return (1 - fn) * (low[0] + fa * (low[1] - low[0])) + fn * (high[0] + fa * (high[1] - high[0])) -
+         beyond;
+}
+
+/* What `later` is worth to a queue that grows by so many arrivals meanwhile. */
+static void expect_arrivals(const solver *s, const qb__poisson *arrivals, float *worth)
+{
+  for (uint32_t m = 1; m <= s->lengths; m++) {
+    float sum[AGES] = {0}, beyond = 0;
+    for (uint32_t k = 0; k < arrivals->count; k++) {
+      const uint32_t n = m + arrivals->first + k, within = n < s->lengths ? n : s->lengths;
+      const float *from = s->later + within * AGES;
+      const float probability = arrivals->probability[k];
+      beyond += probability * (float)(n - within);
+      for (uint32_t j = 0; j < AGES; j++)
+        sum[j] += probability * from[j];
+    }
+    float *to = worth + m * AGES;
+    for (uint32_t j = 0; j < AGES; j++)
+      to[j] = sum[j] - s->beyond * beyond;
+  }
 }
 
 /* Worth of leaving m samples behind when a round starts. */
 static void fill_after(solver *s, size_of_round *r)
 {
-  const float slot = (float)(r->slot_s / s->step_s);
+  const float slot = s->slot_s[r->size] / (float)s->step_s;
   /* Ages that stay within the known ones need no look at the length. */
   const uint32_t whole = (uint32_t)fminf(slot, AGES),
                  within = whole < AGES - 1 ? AGES - 1 - whole : 0;
   const float part = slot - (float)whole;
   for (uint32_t n = 0; n <= s->lengths; n++) {
-    float *restrict to = s->slot + n * AGES;
+    float *restrict to = s->later + n * AGES;
     const float *restrict from = s->value + n * AGES + whole;
     for (uint32_t j = 0; j < within; j++)
       to[j] = from[j] + part * (from[j + 1] - from[j]);
     for (uint32_t j = within; j < AGES; j++)
       to[j] = value_at(s, (float)n, (float)j + slot);
   }
-  fill_poisson(s->rate_per_s * r->slot_s, &s->scratch);
-  for (uint32_t m = 1; m <= s->lengths; m++) {
-    float sum[AGES] = {0};
-    for (uint32_t k = 0; k < s->scratch.count; k++) {
-      const uint32_t n = m + s->scratch.first + k;
-      const float *from = s->slot + (n < s->lengths ? n : s->lengths) * AGES;
-      const float probability = s->scratch.probability[k];
-      for (uint32_t j = 0; j < AGES; j++)
-        sum[j] += probability * from[j];
-    }
-    memcpy(r->after + m * AGES, sum, sizeof sum);
-  }
+  qb__poisson_fill(s->rate_per_s * s->slot_s[r->size], &s->scratch);
+  expect_arrivals(s, &s->scratch, r->after);
+  for (size_t i = AGES; i < s->states; i++)
+    r->after[i] -= s->gain * s->slot_s[r->size];
 }
 
 /* With nothing left behind the oldest is the first of those that arrive in the slot. */
 static void fill_all_after(solver *s)
 {
   for (uint32_t size = 1; size <= s->batch; size++) {
-    const float slot = s->all_slot_s[size] / (float)s->step_s;
-    fill_poisson(s->rate_per_s * s->all_slot_s[size], &s->scratch);
+    const float slot = s->slot_s[size] / (float)s->step_s;
+    qb__poisson_fill(s->rate_per_s * s->slot_s[size], &s->scratch);
     float sum = 0;
     for (uint32_t k = 0; k < s->scratch.count; k++) {
       const float n = (float)(s->scratch.first + k);
       sum += s->scratch.probability[k] * value_at(s, n, slot * n / (n + 1));
     }
-    s->all_after[size] = sum;
+    s->all_after[size] = sum - s->gain * s->slot_s[size];
   }
+}
+
+static void fill_waiting(solver *s)
+{
+  for (uint32_t n = 0; n <= s->lengths; n++)
+    memcpy(s->later + n * AGES, s->value + n * AGES + 1, (AGES - 1) * sizeof *s->later);
+  expect_arrivals(s, &s->wait, s->waited);
 }
 
 static void fill_worth(solver *s)
@@ -227,39 +243,32 @@ static void fill_worth(solver *s)
   for (uint32_t i = 0; i < s->size_count; i++)
     fill_after(s, &s->sizes[i]);
   fill_all_after(s);
-}
-
-/* What waiting for an age step earns. */
-static float worth_of_waiting(const solver *s, uint32_t n, uint32_t age)
-{
-  float sum = -s->gain * (float)s->step_s;
-  for (uint32_t k = 0; k < s->wait.count; k++) {
-    const uint32_t length = n + s->wait.first + k;
-    sum += s->wait.probability[k] *
-           s->value[(length < s->lengths ? length : s->lengths) * AGES + age + 1];
-  }
-  return sum;
+  fill_waiting(s);
 }
 
 /* The best choice in a state. */
 static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *worth)
 {
-  const uint32_t at = n * AGES + age, all = s->all_size[at];
-  uint32_t best = QB__POLICY_ALL;
-  *worth = s->all_earned[at] - s->gain * s->all_slot_s[all] + s->all_after[all];
-  for (uint32_t i = 0; i < s->size_count && s->sizes[i].size < n; i++) {
+  const uint32_t at = n * AGES + age;
+  uint32_t best = QB__POLICY_ALL, first = 0;
+  *worth = s->all_earned[at] + s->all_after[s->all_size[at]];
+  /* The model sees no further than this: a queue that may be longer has to become shorter. */
+  if (!s->model->shed && (n == s->lengths || age == AGES - 1))
+    first = s->size_count - 1;
+  for (uint32_t i = first; i < s->size_count && s->sizes[i].size < n; i++) {
     const size_of_round *r = &s->sizes[i];
     const uint32_t a = (uint32_t)r->behind_age[at];
     const float *after = r->after + r->behind[at] * AGES + a;
     const float fa = r->behind_age[at] - (float)a;
-    const float candidate =
-        r->earned[at] - s->gain * (float)r->slot_s + after[0] + fa * (after[1] - after[0]);
+    const float candidate = r->earned[at] + after[0] + fa * (after[1] - after[0]);
     if (candidate > *worth) {
       *worth = candidate;
       best = r->size;
     }
   }
-  const float waiting = age + 1 < AGES ? worth_of_waiting(s, n, age) : -INFINITY;
+  if (first || age + 1 == AGES)
+    return best;
+  const float waiting = s->waited[at] - s->gain * (float)s->step_s;
   if (waiting > *worth) {
     *worth = waiting;
     best = 0;
@@ -280,14 +289,14 @@ static float sweep(solver *s)
       (void)best_choice(s, n, j, &s->next[n * AGES + j]);
   const float reference = s->next[AGES]; /* one fresh sample */
   float least = INFINITY, most = -INFINITY;
-  for (uint32_t i = AGES; i < (s->lengths + 1) * AGES; i++) {
+  for (size_t i = AGES; i < s->states; i++) {
     const float moved = s->next[i] - s->value[i];
     least = moved < least ? moved : least;
     most = moved > most ? moved : most;
     s->value[i] = s->next[i] - reference;
   }
   if (most - least < ALIKE)
-    s->gain += 0.5f * (least + most) / s->all_slot_s[s->batch];
+    s->gain += 0.5f * (least + most) / s->slot_s[s->batch];
   /* Nothing waits: the next sample comes after 1 / rate. */
   const float idle = s->value[AGES] - s->gain / (float)s->rate_per_s;
   for (uint32_t j = 0; j < AGES; j++)
@@ -297,7 +306,7 @@ static float sweep(solver *s)
 
 static void solve_level(solver *s, qb__round_level *level)
 {
-  const size_t bytes = (size_t)(s->lengths + 1) * AGES * sizeof *s->value;
+  const size_t bytes = s->states * sizeof *s->value;
   /* A solution for other times is near already: rates and gains scale with the capacity. */
   const int most_sweeps = level->gain_per_s > 0 ? WARM_SWEEPS : MOST_SWEEPS;
   if (level->gain_per_s > 0) {
@@ -308,14 +317,18 @@ static void solve_level(solver *s, qb__round_level *level)
     const bool light = s->gain == 0 || s->rate_per_s < 0.7 * s->capacity_per_s;
     s->gain = light ? (float)(s->rate_per_s * (1 - LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
   }
-  fill_poisson(s->rate_per_s * s->step_s, &s->wait);
-  for (int i = 0; i < most_sweeps; i++)
+  qb__poisson_fill(s->rate_per_s * s->step_s, &s->wait);
+  for (int i = 0; i < most_sweeps; i++) {
+    /* The longest queues only become shorter, and that takes each sample's part of the difference.
+     */
+    s->beyond = s->model->shed ? 0 : s->gain / (float)(s->most_per_s - s->rate_per_s);
     if (sweep(s) < PRECISION)
       break;
-  fill_worth(s);
+  }
   level->rate_per_s = s->rate_per_s;
   level->gain_per_s = s->gain;
   memcpy(level->value, s->value, bytes);
+  fill_worth(s);
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++) {
       float ignored;
@@ -323,54 +336,52 @@ static void solve_level(solver *s, qb__round_level *level)
     }
 }
 
-static uint32_t next_size(uint32_t size)
+static uint32_t next_size(uint32_t size, uint32_t most)
 {
   uint32_t step = 1;
   for (uint32_t octave = EVERY_SIZE; octave <= size; octave *= 2)
     step = octave / PER_OCTAVE;
-  return size + step;
+  return size < most && size + step > most ? most : size + step;
 }
 
 /* Points everything into one block of floats and one of counts; both NULL: only counts them. */
 static void place(solver *s, float *floats, uint16_t *counts, size_t *float_count,
                   size_t *count_count)
 {
-  const size_t layer = (size_t)(s->lengths + 1) * AGES;
   size_t f = 0, c = 0;
   s->size_count = 0;
-  for (uint32_t size = 1; size <= s->batch && s->size_count < MOST_SIZES; size = next_size(size)) {
+  for (uint32_t size = 1; size <= s->batch; size = next_size(size, s->batch)) {
     size_of_round *r = &s->sizes[s->size_count++];
     r->size = size;
     if (floats) {
       r->earned = floats + f;
-      r->behind_age = r->earned + layer;
-      r->after = r->behind_age + layer;
+      r->behind_age = r->earned + s->states;
+      r->after = r->behind_age + s->states;
       r->behind = counts + c;
     }
-    f += 3 * layer;
-    c += layer;
+    f += 3 * s->states;
+    c += s->states;
   }
   if (floats) {
     s->all_earned = floats + f;
-    s->value = s->all_earned + layer;
-    s->next = s->value + layer;
-    s->slot = s->next + layer;
-    s->all_slot_s = s->slot + layer;
-    s->all_after = s->all_slot_s + s->batch + 1;
+    s->later = s->all_earned + s->states;
+    s->waited = s->later + s->states;
+    s->value = s->waited + s->states;
+    s->next = s->value + s->states;
+    s->slot_s = s->next + s->states;
+    s->all_after = s->slot_s + s->batch + 1;
     s->all_size = counts + c;
   }
-  *float_count = f + 4 * layer + 2 * ((size_t)s->batch + 1);
-  *count_count = c + layer;
+  *float_count = f + 5 * s->states + 2 * ((size_t)s->batch + 1);
+  *count_count = c + s->states;
 }
 
 static void fill_tables(solver *s)
 {
   for (uint32_t n = 1; n <= s->batch; n++)
-    s->all_slot_s[n] = (float)(seconds(s->model->latency_ns[n]) / s->model->instances);
-  for (uint32_t i = 0; i < s->size_count; i++) {
-    s->sizes[i].slot_s = s->all_slot_s[s->sizes[i].size];
+    s->slot_s[n] = (float)(seconds(s->model->latency_ns[n]) / s->model->instances);
+  for (uint32_t i = 0; i < s->size_count; i++)
     fill_size(s, &s->sizes[i]);
-  }
   fill_all(s);
 }
 
@@ -385,14 +396,18 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
   solver *s = qb__calloc(context, 1, sizeof *s);
   if (!s)
     return QB_ERROR_NO_MEMORY;
-  const double capacity = capacity_per_s(model, most);
+  const double capacity = throughput_per_s(model, fastest(model, most));
   const double longest = fmax(2.0 * most, 1.5 * capacity * seconds(model->target_ns)) + 2;
   s->model = model;
   s->capacity_per_s = capacity;
-  s->batch = most;
+  s->batch = model->shed ? most : fastest(model, policy->batch);
+  s->most_per_s = throughput_per_s(model, s->batch);
   s->lengths = longest < QB__POLICY_LONGEST ? (uint32_t)longest : QB__POLICY_LONGEST;
+  s->states = (size_t)(s->lengths + 1) * AGES;
   s->target_s = seconds(model->target_ns);
-  s->step_s = fmax(s->target_s - seconds(model->in_time_ns[1]), 1e-9) / (AGES - 1);
+  const double oldest_s =
+      model->shed ? s->target_s - seconds(model->in_time_ns[1]) : OLDEST * s->target_s;
+  s->step_s = fmax(oldest_s, 1e-9) / (AGES - 1);
   size_t float_count, count_count;
   place(s, NULL, NULL, &float_count, &count_count);
   float *floats = qb__calloc(context, float_count, sizeof *floats);
@@ -402,10 +417,11 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
     place(s, floats, counts, &float_count, &count_count);
     fill_tables(s);
     const bool same = policy->lengths == s->lengths;
+    policy->most = s->batch;
     policy->lengths = s->lengths;
     policy->age_step_ns = s->step_s * 1e9;
     for (int i = 0; i < QB__POLICY_LEVELS; i++) {
-      s->rate_per_s = shares[i] * capacity;
+      s->rate_per_s = (model->shed ? shares : kept_shares)[i] * capacity;
       if (!same)
         policy->level[i].gain_per_s = 0;
       solve_level(s, &policy->level[i]);

@@ -31,6 +31,7 @@ typedef struct qb__round_level {
 
 typedef struct qb__round_policy {
   uint32_t batch;
+  uint32_t most;          /* samples in a round: larger ones are not worth it */
   uint32_t lengths;       /* of the queue: 1..lengths, the last standing for all beyond */
   double age_step_ns;     /* between the ages 0..QB__POLICY_AGES - 1; 0: not solved */
   qb__round_level *level; /* QB__POLICY_LEVELS by rising rate */
@@ -42,6 +43,7 @@ typedef struct qb__round_model {
   int64_t target_ns;         /* > 0 */
   const int64_t *latency_ns; /* expected */
   const int64_t *in_time_ns; /* at least the time left that a sample needs to be in the round */
+  bool shed;                 /* samples that are late are given up; else they run, too */
 } qb__round_model;
 
 /* Makes room for rounds of up to `batch`. */
