@@ -57,7 +57,7 @@ static void test_fewest(void **state)
     const uint32_t most[] = {MOST_NODES, 1};
     qb_catalogue *catalogue = own_types(prices, most, 2);
     qb_load load = QB_LOAD_INIT;
-    load.rate_per_s = 20 + 900 * random_unit(&seed);
+    load.rate_per_s = 20 + 1500 * random_unit(&seed);
     qb_qos qos = QB_QOS_INIT;
     qos.latency_ns = (int64_t)random_int(&seed, 20000000, 300000000);
     const uint32_t expected = fewest(profile, load.rate_per_s, &qos);
