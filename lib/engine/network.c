@@ -89,7 +89,10 @@ static qb_status make_binding(const network_engine *self, const qb__network_plan
   return status;
 }
 
-/* A larger arena, touched by the thread that will use it; what was bound to the old one moves. */
+/*
+ * A larger arena; what was bound to the old one moves. It is touched by the thread that will use it,
+ * when the old one is gone: until then it is addresses only.
+ */
 static qb_status grow_arena(const network_engine *self, instance_state *instance, size_t bytes)
 {
   if (bytes <= instance->arena_bytes)
@@ -97,13 +100,13 @@ static qb_status grow_arena(const network_engine *self, instance_state *instance
   char *arena = qb__alloc_aligned(self->context, bytes, QB__REGION_ALIGNMENT);
   if (!arena)
     return QB_ERROR_NO_MEMORY;
-  memset(arena, 0, bytes);
   qb_status status = QB_OK;
   for (size_t i = 0; i < instance->binding_count && !status; i++)
     for (size_t s = 0; s < self->plans[i]->slot_count && !status; s++)
       status =
           bind_slot(self, &self->plans[i]->slots[s], arena, &instance->bindings[i].memories[s]);
   qb__free(self->context, instance->arena);
+  memset(arena, 0, bytes);
   instance->arena = arena;
   instance->arena_bytes = bytes;
   return status;
