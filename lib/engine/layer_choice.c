@@ -57,7 +57,7 @@ static void refine(const layer *l, const qb__request *request, qb__made *made)
 {
   const qb_context *context = l->planner->context;
   qb__made other;
-  if (qb__primitive_new(context, l->planner->engine, request, &other))
+  if (qb__primitive_describe(context, l->planner->engine, request, &other))
     return;
   if (strcmp(other.implementation, made->implementation) != 0) {
     qb__made_clear(context, &other);
@@ -128,7 +128,7 @@ static qb_status make(const layer *l, qb__layer_way way, qb__made *made)
   if (!status && l->packed)
     request.weights = l->packed;
   if (!status)
-    status = qb__primitive_new(p->context, p->engine, &request, made);
+    status = qb__primitive_describe(p->context, p->engine, &request, made);
   if (!status && !qb__layout_equal(made->source, l->have)) {
     qb__request other = request;
     other.source = l->have;
@@ -155,11 +155,10 @@ static bool weights_serve_all(const layer *l, qb__layer_way way, const qb__made 
                            .weights_dims = l->request.weights_dims,
                            .destination_dims = l->request.destination_dims,
                            .weights = made->weights,
-                           .winograd = way == QB__WAY_WINOGRAD,
-                           .describe_only = true};
+                           .winograd = way == QB__WAY_WINOGRAD};
     request.source_dims.at[0] = request.destination_dims.at[0] = batches[i];
     qb__made other;
-    if (qb__primitive_new(p->context, p->engine, &request, &other))
+    if (qb__primitive_describe(p->context, p->engine, &request, &other))
       return false;
     const bool same = !strcmp(other.implementation, made->implementation);
     qb__made_clear(p->context, &other);
@@ -187,7 +186,7 @@ static qb_status collect(const layer *l, qb__layer_way *ways, qb__made *made, si
     const qb_status status = make(l, way, each);
     if (status)
       return status;
-    bool keep = each->primitive && (!*count || !qb__is_slow(each)) &&
+    bool keep = each->description && (!*count || !qb__is_slow(each)) &&
                 (!*count || weights_serve_all(l, way, each));
     for (size_t i = 0; keep && i < *count; i++)
       keep = !same_result(&made[i], each);
@@ -210,6 +209,8 @@ static qb_status add_times(const layer *l, double *cost)
   qb_status status = collect(l, ways, made, &count);
   if (!status && !count)
     status = qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+  for (size_t i = 0; i < count && count > 1 && !status; i++)
+    status = qb__primitive_compile(&made[i]);
   if (!status && count > 1)
     status = qb__layer_trial(p, l->request.op, l->have, l->addend, made, count, ns);
   double sum[WAYS + 1];
@@ -306,7 +307,7 @@ static qb_status make_again(layer *l, qb__layer_way way, qb__made *made)
   for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
     l->packed = attempts[i].packed;
     const qb_status status = make(l, attempts[i].way, made);
-    if (status || (made->primitive && (attempts[i].slow_will_do || !qb__is_slow(made))))
+    if (status || (made->description && (attempts[i].slow_will_do || !qb__is_slow(made))))
       return status;
     qb__made_clear(l->planner->context, made);
   }

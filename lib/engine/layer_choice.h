@@ -21,7 +21,7 @@ typedef struct qb__choice {
 struct qb__planner;
 
 /*
- * Makes the primitive of a convolution or dense layer whose input is in slot `source` and addend in
+ * Describes the primitive of a convolution or dense layer whose input is in slot `source` and addend in
  * slot `addend` (or QB__NONE): in the way chosen before, or in the fastest one, which is remembered.
  */
 qb_status qb__layer_choose(struct qb__planner *p, uint32_t index, int32_t source, int32_t addend,

@@ -59,7 +59,9 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
                                .source = p->plan->slots[source].layout,
                                .weights = p->plan->slots[second].layout,
                                .destination = p->plan->slots[destination].layout};
-  status = qb__primitive_new(p->context, p->engine, &request, &made);
+  status = qb__primitive_describe(p->context, p->engine, &request, &made);
+  if (!status)
+    status = qb__primitive_compile(&made);
   if (!status) {
     int32_t slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE};
     slots[QB__ARG_SOURCE] = source;

@@ -235,13 +235,13 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
       status = qb__plan_plain(p, index, source);
       if (!status && *addend != QB__NONE)
         status = qb__plan_plain(p, index, addend);
-      if (status || (made->primitive && before[0] == *source && before[1] == *addend))
+      if (status || (made->description && before[0] == *source && before[1] == *addend))
         return status;
     }
     request.source = p->plan->slots[*source].layout;
     request.addend = *addend == QB__NONE ? NULL : p->plan->slots[*addend].layout;
     qb__made_clear(p->context, made);
-    status = qb__primitive_new(p->context, p->engine, &request, made);
+    status = qb__primitive_describe(p->context, p->engine, &request, made);
     if (!status && !qb__is_slow(made))
       return QB_OK;
     if (status && status != QB_ERROR_UNSUPPORTED)
@@ -297,6 +297,9 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
   if (status)
     goto done;
   p->slot_of[op->output] = slots[QB__ARG_DESTINATION];
+  status = qb__primitive_compile(&made);
+  if (status)
+    goto done;
   status =
       qb__plan_step(p, index, made.primitive, made.implementation, made.scratchpad_bytes, slots);
   made.primitive = NULL;

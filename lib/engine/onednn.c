@@ -240,6 +240,7 @@ static size_t scratchpad_bytes(const_dnnl_primitive_desc_t pd)
   return md ? dnnl_memory_desc_get_size(md) : 0;
 }
 
+/* Takes the description over on success. */
 static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd,
                         const qb__request *request, qb__made *made)
 {
@@ -254,13 +255,12 @@ static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd,
   const char *name = "";
   dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
   strncat(made->implementation, name, sizeof made->implementation - 1);
-  return request->describe_only
-             ? QB_OK
-             : qb__onednn_error(dnnl_primitive_create(&made->primitive, pd), "making a primitive");
+  made->description = pd;
+  return QB_OK;
 }
 
-qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engine,
-                            const qb__request *request, qb__made *made)
+qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *engine,
+                                 const qb__request *request, qb__made *made)
 {
   const qb__operator *op = request->op;
   qb__layouts use = {request->source, request->addend, request->weights, NULL,
@@ -298,13 +298,13 @@ qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engin
     goto done;
   }
   status = finish(context, pd, request, &result);
-  if (status)
+  if (status) {
     qb__made_clear(context, &result);
-  else
-    *made = result;
-done:
-  if (pd)
     dnnl_primitive_desc_destroy(pd);
+  } else {
+    *made = result;
+  }
+done:
   if (attributes)
     dnnl_primitive_attr_destroy(attributes);
   qb__layout_free(context, source);
@@ -312,6 +312,12 @@ done:
   qb__layout_free(context, bias);
   qb__layout_free(context, destination);
   return status;
+}
+
+qb_status qb__primitive_compile(qb__made *made)
+{
+  return qb__onednn_error(dnnl_primitive_create(&made->primitive, made->description),
+                          "making a primitive");
 }
 
 qb_status qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from, const qb__layout *to,
@@ -343,6 +349,8 @@ void qb__primitive_free(struct dnnl_primitive *primitive)
 void qb__made_clear(const qb_context *context, qb__made *made)
 {
   qb__primitive_free(made->primitive);
+  if (made->description)
+    dnnl_primitive_desc_destroy(made->description);
   qb__layout_free(context, made->source);
   qb__layout_free(context, made->weights);
   qb__layout_free(context, made->destination);

@@ -12,6 +12,7 @@
 struct dnnl_engine;
 struct dnnl_stream;
 struct dnnl_primitive;
+struct dnnl_primitive_desc;
 struct dnnl_memory;
 
 /* How the elements of a tensor lie in memory. Immutable. */
@@ -98,24 +99,26 @@ typedef struct qb__request {
   const qb__operator *op;
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;
-  bool winograd;      /* a convolution by Winograd's minimal filtering */
-  bool describe_only; /* what would be made: no primitive is */
+  bool winograd; /* a convolution by Winograd's minimal filtering */
 } qb__request;
 
-/* What was made. Layouts are owned by whoever asked for it. */
+/* A primitive and what it works on. Belongs to whoever asked for it. */
 typedef struct qb__made {
-  struct dnnl_primitive *primitive;
+  struct dnnl_primitive_desc *description;    /* NULL: there is no such primitive */
+  struct dnnl_primitive *primitive;           /* NULL before qb__primitive_compile() */
   qb__layout *source, *weights, *destination; /* weights NULL where there are none */
   size_t scratchpad_bytes;
   char implementation[64]; /* oneDNN's name for it: "jit:avx2" */
 } qb__made;
 
 /*
- * Fails with QB_ERROR_UNSUPPORTED when oneDNN has nothing for these layouts. The primitive keeps
- * the number of threads the calling thread's team has.
+ * What oneDNN would make; fails with QB_ERROR_UNSUPPORTED when it has nothing for these layouts. The
+ * primitive keeps the number of threads the calling thread's team has.
  */
-qb_status qb__primitive_new(const qb_context *context, struct dnnl_engine *engine,
-                            const qb__request *request, qb__made *made);
+qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *engine,
+                                 const qb__request *request, qb__made *made);
+/* Makes a primitive that was described: its code is compiled, and stays in oneDNN's cache. */
+qb_status qb__primitive_compile(qb__made *made);
 qb_status qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from, const qb__layout *to,
                           struct dnnl_primitive **primitive, size_t *scratchpad_bytes);
 void qb__primitive_free(struct dnnl_primitive *primitive);
