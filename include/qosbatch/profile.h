@@ -30,7 +30,8 @@ typedef struct qb_profile_params {
   /** Configurations to measure; NULL: 1 instance on 1 thread, on all, and an instance a thread. */
   const qb_configuration *configurations;
   size_t configuration_count;
-  int64_t time_budget_ns; /**< for measuring, preparation not counted; 0: 20 s a configuration */
+  int64_t time_budget_ns; /**< in all; 0: 20 s a configuration. Making batch sizes ready takes
+                               at most half of it, what it takes beyond comes on top */
   double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
 } qb_profile_params;
 

@@ -9,6 +9,9 @@
 
 enum { RESAMPLES = 200 };
 
+/* One visit alone does not say how visits vary: mostly by less than this. */
+static const double ALONE = 0.1;
+
 typedef struct timing {
   int64_t ns;
   size_t visit;
@@ -59,19 +62,17 @@ static double median(const timing *sorted, const uint32_t *drawn, size_t count)
 }
 
 /*
- * By how much wider than the bootstrap's an interval from `count` visits has to be: resamples vary less
- * than samples do, by sqrt((count - 1) / count), and how much these vary is itself uncertain, as
- * Student's t says (Hesterberg, "What Teachers Should Know About the Bootstrap", The American
- * Statistician 69(4), 2015).
+ * By how much wider than the bootstrap's an interval from so many visits has to be: resamples vary less
+ * than samples do, by sqrt((n - 1) / n), and how much these vary is itself uncertain, as Student's t
+ * says (Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4),
+ * 2015). Of two visits t would say that nothing is known, which is too little: it is taken as of three.
  */
-static double expansion(size_t count)
+static double expansion(size_t visits)
 {
-  static const double t[] = {12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23};
-  const size_t freedom = count - 1, known = sizeof t / sizeof *t;
-  if (!freedom)
-    return 1;
+  static const double t[] = {4.30, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23};
+  const size_t freedom = visits - 1, known = sizeof t / sizeof *t;
   const double quantile = freedom <= known ? t[freedom - 1] : 1.96 + 2.7 / (double)freedom;
-  return quantile / 1.96 * sqrt((double)count / (double)freedom);
+  return quantile / 1.96 * sqrt((double)visits / (double)freedom);
 }
 
 qb_status qb__compose(const qb_context *context, const int64_t *part_ns, size_t visits,
@@ -97,13 +98,17 @@ qb_status qb__compose(const qb_context *context, const int64_t *part_ns, size_t 
     for (size_t r = 0; r < RESAMPLES; r++)
       totals[r] = (int64_t)(sums[r] + 0.5);
     qb__sort_ns(totals, RESAMPLES);
-    const double time_ns = sums[RESAMPLES], wider = expansion(kept);
-    const double below_ns = time_ns - (double)qb__quantile_ns(totals, RESAMPLES, 0.025);
-    const double above_ns = (double)qb__quantile_ns(totals, RESAMPLES, 0.975) - time_ns;
+    const double time_ns = sums[RESAMPLES];
+    double below_ns = ALONE * time_ns, above_ns = ALONE * time_ns;
+    if (visits > 1) {
+      const double wider = expansion(visits);
+      below_ns = wider * fmax(time_ns - (double)qb__quantile_ns(totals, RESAMPLES, 0.025), 0);
+      above_ns = wider * fmax((double)qb__quantile_ns(totals, RESAMPLES, 0.975) - time_ns, 0);
+    }
     result->kept = kept;
     result->latency_ns = (int64_t)(time_ns + 0.5);
-    result->low_ns = (int64_t)fmax(time_ns - wider * fmax(below_ns, 0), 1);
-    result->high_ns = result->latency_ns + (int64_t)(wider * fmax(above_ns, 0));
+    result->low_ns = (int64_t)fmax(time_ns - below_ns, 1);
+    result->high_ns = result->latency_ns + (int64_t)above_ns;
   }
   qb__free(context, totals);
   qb__free(context, sums);

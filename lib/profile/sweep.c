@@ -44,8 +44,7 @@ typedef struct curve {
   double thread_flops; /* what one of its threads sustains while all run */
   size_t count, capacity;
   qb__record *records; /* by rising batch */
-  qb__layer_way
-      *ways; /* by operator, found by the first session; NULL: not yet, or there are none */
+  qb__layer_way *ways; /* by operator, as the first session found; NULL: not yet, or none */
 } curve;
 
 typedef struct sweep {
@@ -201,28 +200,41 @@ static qb_status tell(const sweep *s, qb_phase phase, const qb_profile_point *po
 /* The share of a session's progress that preparation stands for. */
 static const double PREPARATION = 0.2;
 
-static qb_status prepare_all(sweep *s, qb_session *session, curve *c)
+static qb_status prepare_point(sweep *s, qb_session *session, qb_profile_point *point, double part)
 {
-  for (size_t b = 0; b < c->count; b++) {
-    qb_profile_point *point = &c->records[b].point;
-    int64_t elapsed_ns;
-    qb_status status = tell(s, QB_PHASE_PREPARE, point, PREPARATION * (double)b / (double)c->count);
-    if (!status)
-      status = qb_session_prepare(session, point->batch, &elapsed_ns);
-    if (status)
-      return status;
-    qb_session_info info = QB_SESSION_INFO_INIT;
+  int64_t elapsed_ns;
+  qb_session_info info = QB_SESSION_INFO_INIT;
+  qb_status status = tell(s, QB_PHASE_PREPARE, point, PREPARATION * part);
+  if (!status)
+    status = qb_session_prepare(session, point->batch, &elapsed_ns);
+  if (!status)
     status = qb_session_get_info(session, &info);
-    if (status)
-      return status;
-    s->prepare_ns += elapsed_ns;
-    s->weight_bytes = info.weight_bytes;
-    /* The first session: oneDNN keeps compiled code, so later ones are ready sooner. */
-    if (!point->prepare_ns)
-      point->prepare_ns = elapsed_ns;
+  if (status)
+    return status;
+  s->prepare_ns += elapsed_ns;
+  s->weight_bytes = info.weight_bytes;
+  if (!point->memory_bytes) {
+    point->prepare_ns = elapsed_ns;
     point->memory_bytes = info.weight_bytes + info.arena_bytes;
   }
   return QB_OK;
+}
+
+/*
+ * What is new comes first, by rising batch, for the memory it takes to be its own; then what is known
+ * from an earlier session, by falling batch, for memory to be taken once.
+ */
+static qb_status prepare_all(sweep *s, qb_session *session, curve *c)
+{
+  qb_status status = QB_OK;
+  size_t done = 0;
+  for (size_t b = 0; b < c->count && !status; b++)
+    if (!c->records[b].visit_count)
+      status = prepare_point(s, session, &c->records[b].point, (double)done++ / (double)c->count);
+  for (size_t b = c->count; b-- > 0 && !status;)
+    if (c->records[b].visit_count)
+      status = prepare_point(s, session, &c->records[b].point, (double)done++ / (double)c->count);
+  return status;
 }
 
 static qb_status is_sure(const sweep *s, const curve *c, qb__record *record, bool *sure)
@@ -256,9 +268,9 @@ static qb_status visit(sweep *s, qb__sampler *sampler, qb__record *record)
  * Interleaved passes over the batch sizes of a session, until its share of the time is spent or all
  * points are sure. Every point is visited at least once, whatever that takes.
  */
-static qb_status measure(sweep *s, qb__sampler *sampler, curve *c, bool first_session)
+static qb_status measure(sweep *s, qb__sampler *sampler, curve *c, bool first_session,
+                         int64_t budget_ns)
 {
-  const int64_t budget_ns = s->budget_ns / SESSIONS;
   const int64_t start_ns = qb__now_ns(s->context);
   int64_t elapsed_ns = 0;
   for (bool more = true; more;) {
@@ -352,10 +364,18 @@ static qb_status keep_ways(const sweep *s, const qb_session *session, curve *c)
   return QB_OK;
 }
 
+/* What getting ready has left of a session's share; at least half, or little would be measured. */
+static int64_t time_left(const sweep *s, int64_t start_ns, int64_t share_ns)
+{
+  const int64_t left_ns = share_ns - (qb__now_ns(s->context) - start_ns);
+  return left_ns > share_ns / 2 ? left_ns : share_ns / 2;
+}
+
 static qb_status run_session(sweep *s, curve *c, bool first)
 {
   qb_session *session = NULL;
   qb__sampler *sampler = NULL;
+  const int64_t start_ns = qb__now_ns(s->context), share_ns = s->budget_ns / SESSIONS;
   qb_status status = qb__session_new(s->model, &c->configuration, ways_for(s, c), &session);
   if (!status)
     status = prepare_all(s, session, c);
@@ -364,7 +384,7 @@ static qb_status run_session(sweep *s, curve *c, bool first)
   if (!status)
     status = qb__sampler_new(session, c->records[c->count - 1].point.batch, &sampler);
   if (!status)
-    status = measure(s, sampler, c, first);
+    status = measure(s, sampler, c, first, time_left(s, start_ns, share_ns));
   if (!status && first && s->adaptive)
     status = add_where_it_bends(s, c);
   qb__sampler_free(sampler);

@@ -26,14 +26,14 @@ static void test_median_of_the_faster_half(void **state)
   assert_ok(qb__compose(context, odd, 5, 1, &made));
   assert_int_equal(made.kept, 3);
   assert_int_equal(made.latency_ns, 12);
-  assert_int_equal(made.low_ns, 6); /* of three: 12 - 2 * 4.30 / 1.96 * sqrt(3 / 2) */
+  assert_int_equal(made.low_ns, 8); /* of five: 12 - 2 * 2.78 / 1.96 * sqrt(5 / 4) */
   assert_ok(qb__compose(context, even, 8, 1, &made));
   assert_int_equal(made.kept, 4);
   assert_int_equal(made.latency_ns, 13); /* 12.5 */
   assert_ok(qb__compose(context, odd, 1, 1, &made));
   assert_int_equal(made.latency_ns, 10);
-  assert_int_equal(made.low_ns, 10);
-  assert_int_equal(made.high_ns, 10);
+  assert_int_equal(made.low_ns, 9); /* one tells nothing of how they vary */
+  assert_int_equal(made.high_ns, 11);
 }
 
 /* Each visit has a burst in another part; no round is undisturbed, their composite is. */
@@ -97,7 +97,7 @@ static void test_interval_covers_repetitions(void **state)
       covered += (double)made[r].low_ns <= mean && mean <= (double)made[r].high_ns;
     print_message("%d visits: %.1f %% of the intervals hold the mean\n", visits[i],
                   100.0 * covered / REPETITIONS);
-    if (covered < 0.92 * REPETITIONS)
+    if (covered < 0.90 * REPETITIONS)
       fail_msg("%d visits: %d of %d intervals hold the mean", visits[i], covered, REPETITIONS);
   }
 }

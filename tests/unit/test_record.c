@@ -108,8 +108,8 @@ static void test_single_visit(void **state)
   const qb_profile_point *p = finish(f);
   assert_false(p->disturbed);
   assert_int_equal(p->latency_ns, 700);
-  assert_int_equal(p->low_ns, 700);
-  assert_int_equal(p->high_ns, 700);
+  assert_int_equal(p->low_ns, 630);
+  assert_int_equal(p->high_ns, 770);
 }
 
 /* Finishing tells how far a point is; more may be added after. */
