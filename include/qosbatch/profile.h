@@ -33,11 +33,18 @@ typedef struct qb_profile_params {
   int64_t time_budget_ns; /**< in all; 0: 20 s a configuration. Making batch sizes ready takes
                                at most half of it, what it takes beyond comes on top */
   double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
+  /**
+   * An earlier profile of this model and node to go on from: points that are within the goal are not
+   * measured again, the others are made more certain by both measurements, and batch sizes are added
+   * where the curve bends. Its configurations and largest batch are what NULL and 0 stand for. NULL:
+   * from nothing.
+   */
+  const qb_profile *known;
 } qb_profile_params;
 
 #define QB_PROFILE_PARAMS_INIT                                                                     \
   {                                                                                                \
-    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0                                         \
+    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0, NULL                                   \
   }
 
 /** What a profile run is doing. */
@@ -76,7 +83,8 @@ typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
  * @param progress or NULL
  * @param[out] profile a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_CANCELLED;
- * QB_ERROR_ENGINE; QB_ERROR_SYSTEM; QB_ERROR_UNSUPPORTED
+ * QB_ERROR_ENGINE; QB_ERROR_SYSTEM; QB_ERROR_UNSUPPORTED; QB_ERROR_MISMATCH (params->known is of
+ * another model, engine or node)
  */
 QB_API qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params *params,
                                 qb_progress_callback progress, void *user, qb_profile **profile);

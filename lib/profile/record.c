@@ -89,10 +89,48 @@ static qb_status p95_of_rounds(const qb_context *context, const qb__visit_note *
   return QB_OK;
 }
 
+/*
+ * Two measurements of a point as one: the mean of their logarithms, each with the weight of the square
+ * of its precision. When their intervals do not meet the machine is not what it was, and the new one
+ * stands alone.
+ */
+static void join(qb_profile_point *point, const qb_profile_point *known)
+{
+  if (known->low_ns > point->high_ns || known->high_ns < point->low_ns)
+    return;
+  const double least = 1e-3; /* an interval that is a point tells that clocks are coarse */
+  const double old_width = fmax(log((double)known->high_ns / (double)known->low_ns), least);
+  const double new_width = fmax(log((double)point->high_ns / (double)point->low_ns), least);
+  const double share = 1 / (1 + pow(old_width / new_width, 2)); /* of the old one */
+  const double latency_ns =
+      pow((double)known->latency_ns, share) * pow((double)point->latency_ns, 1 - share);
+  const double narrower = sqrt(1 - share); /* than the new one's alone */
+  const double below = log((double)point->latency_ns / (double)point->low_ns);
+  const double above = log((double)point->high_ns / (double)point->latency_ns);
+  const double p95 = pow((double)known->p95_ns / (double)known->latency_ns, share) *
+                     pow((double)point->p95_ns / (double)point->latency_ns, 1 - share);
+  point->latency_ns = (int64_t)(latency_ns + 0.5);
+  point->low_ns = (int64_t)(latency_ns * exp(-below * narrower));
+  point->high_ns = (int64_t)ceil(latency_ns * exp(above * narrower));
+  point->p95_ns = (int64_t)ceil(latency_ns * p95);
+  point->visits += known->visits;
+  point->set_aside += known->set_aside;
+  point->disturbed = point->disturbed && known->disturbed;
+}
+
+bool qb__point_is_sure(const qb_profile_point *point, double goal)
+{
+  const double allowed_ns = goal * (double)point->latency_ns;
+  return !point->disturbed && (double)(point->high_ns - point->latency_ns) <= allowed_ns &&
+         (double)(point->latency_ns - point->low_ns) <= allowed_ns;
+}
+
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops)
 {
   qb_profile_point *point = &record->point;
   const size_t count = record->visit_count;
+  if (!count)
+    return QB_OK; /* known, or not yet */
   qsort(record->visits, count, sizeof *record->visits, by_sum);
   int64_t *part_ns = qb__calloc(context, count, record->parts * sizeof *part_ns);
   if (!part_ns)
@@ -112,6 +150,8 @@ qb_status qb__record_finish(const qb_context *context, qb__record *record, doubl
     point->low_ns = made.low_ns;
     point->high_ns = made.high_ns;
     point->p95_ns = p95_ns > made.latency_ns ? p95_ns : made.latency_ns;
+    if (record->known)
+      join(point, record->known);
   }
   qb__free(context, part_ns);
   return status;

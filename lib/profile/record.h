@@ -20,7 +20,9 @@ typedef struct qb__record {
   size_t parts;           /* of a round; the same in all visits */
   size_t visit_count, visit_capacity;
   qb__visit_note *visits;
-  int64_t last_ns; /* a round of the last visit; 0: none */
+  int64_t last_ns;               /* a round of the last visit; 0: none */
+  const qb_profile_point *known; /* what an earlier profile has of it; NULL: nothing */
+  bool settled;                  /* that is sure enough: it is not measured again */
 } qb__record;
 
 void qb__record_clear(const qb_context *context, qb__record *record);
@@ -29,9 +31,12 @@ qb_status qb__record_add(const qb_context *context, qb__record *record, const qb
 
 /*
  * Works out point.latency_ns and what goes with it from the faster half of the visits
- * (qb__compose()). The point is marked as disturbed when these do not agree within 10 %, or when
+ * (qb__compose()), and from what is known of it. The point is marked as disturbed when these do not agree within 10 %, or when
  * none of their yardsticks came within 10 % of `full_flops`, a thread's full speed.
  */
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops);
+
+/* Whether a point's interval lies within +- goal, and may be believed. */
+bool qb__point_is_sure(const qb_profile_point *point, double goal);
 
 #endif

@@ -6,9 +6,8 @@
 #include "core/structs.h"
 #include "engine/session_impl.h"
 #include "model/model_impl.h"
+#include "profile/points.h"
 #include "profile/profile_impl.h"
-#include "profile/record.h"
-#include "profile/statistics.h"
 
 #include <qosbatch/version.h>
 
@@ -32,18 +31,8 @@ static const int64_t DEFAULT_BUDGET_NS = 20000000000; /* of one configuration */
 /* Fewer visits say too little of how they vary, so no point is sure before. */
 enum { FEWEST_SURE_VISITS = 6 };
 
-/* With fewer visits noise and shape cannot be told apart. */
-enum { FEWEST_VISITS_OF_SHAPE = 4 };
-
-/* Log-log interpolation that misses a point between two by more than this has to be helped. */
-static const double LARGEST_BEND = 0.03;
-
-/* The points of one configuration. */
 typedef struct curve {
-  qb_configuration configuration;
-  double thread_flops; /* what one of its threads sustains while all run */
-  size_t count, capacity;
-  qb__record *records; /* by rising batch */
+  qb__points points;
   qb__layer_way *ways; /* by operator, as the first session found; NULL: not yet, or none */
 } curve;
 
@@ -51,6 +40,7 @@ typedef struct sweep {
   qb_context *context;
   qb_model *model;
   qb_node *node;
+  const qb_profile *known; /* to go on from; NULL: from nothing */
   qb_progress_callback progress;
   void *user;
   size_t curve_count;
@@ -62,26 +52,6 @@ typedef struct sweep {
   uint64_t weight_bytes;
   uint32_t sessions_done;
 } sweep;
-
-/* Adds a point, unless it is there. */
-static qb_status add_batch(const sweep *s, curve *c, uint32_t batch)
-{
-  size_t at = c->count;
-  while (at > 0 && c->records[at - 1].point.batch > batch)
-    at--;
-  if (at > 0 && c->records[at - 1].point.batch == batch)
-    return QB_OK;
-  if (!qb__grow(s->context, &c->records, c->count, &c->capacity, sizeof *c->records))
-    return QB_ERROR_NO_MEMORY;
-  memmove(&c->records[at + 1], &c->records[at], (c->count - at) * sizeof *c->records);
-  memset(&c->records[at], 0, sizeof *c->records);
-  qb_profile_point *point = &c->records[at].point;
-  point->size = sizeof *point;
-  point->configuration = c->configuration;
-  point->batch = batch;
-  c->count++;
-  return QB_OK;
-}
 
 static qb_status check_batches(const qb_profile_params *params)
 {
@@ -95,41 +65,61 @@ static qb_status check_batches(const qb_profile_params *params)
   return QB_OK;
 }
 
-/* Those asked for, or powers of two and the largest. */
+static qb_status add_known(const sweep *s, curve *c)
+{
+  if (!s->known)
+    return QB_OK;
+  const qb_configuration *k = &c->points.configuration;
+  size_t count;
+  const qb_profile_point *known = qb__profile_curve(s->known, k->instances, k->threads, &count);
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < count && !status; i++)
+    status = qb__points_add_known(s->context, &c->points, &known[i], s->goal);
+  if (!status && count && s->adaptive)
+    status = qb__points_add_where_it_bends(s->context, &c->points);
+  return status;
+}
+
+/* Those asked for, or powers of two and the largest; and what is known already. */
 static qb_status add_batches(sweep *s, curve *c, const qb_profile_params *params)
 {
   qb_status status = QB_OK;
   if (!s->adaptive) {
     for (size_t i = 0; i < params->batch_count && !status; i++)
-      status = add_batch(s, c, params->batches[i]);
-    return status;
+      status = qb__points_add(s->context, &c->points, params->batches[i]);
+    return status ? status : add_known(s, c);
   }
-  const uint32_t most = params->max_batch ? params->max_batch : 64;
+  const uint32_t most = params->max_batch ? params->max_batch
+                        : s->known        ? s->known->info.max_batch
+                                          : 64;
   for (uint32_t b = 1; b < most && !status; b *= 2)
-    status = add_batch(s, c, b);
-  return status ? status : add_batch(s, c, most);
+    status = qb__points_add(s->context, &c->points, b);
+  if (!status)
+    status = qb__points_add(s->context, &c->points, most);
+  return status ? status : add_known(s, c);
 }
 
 /* The node has compute power measured. */
 static void add_configuration(sweep *s, uint32_t instances, uint32_t threads)
 {
   for (size_t i = 0; i < s->curve_count; i++)
-    if (s->curves[i].configuration.instances == instances &&
-        s->curves[i].configuration.threads == threads)
+    if (s->curves[i].points.configuration.instances == instances &&
+        s->curves[i].points.configuration.threads == threads)
       return;
   const qb_configuration made = {sizeof made, instances, threads};
   const uint64_t all = (uint64_t)instances * threads;
   double flops = 0;
   (void)qb_node_compute_flops(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
                               &flops);
-  curve *c = &s->curves[s->curve_count++];
-  c->configuration = made;
-  c->thread_flops = flops / (double)all;
+  qb__points *points = &s->curves[s->curve_count++].points;
+  points->configuration = made;
+  points->thread_flops = flops / (double)all;
 }
 
 static qb_status choose_configurations(sweep *s, const qb_profile_params *params)
 {
-  const size_t room = params->configuration_count > 3 ? params->configuration_count : 3;
+  const size_t known = s->known ? s->known->info.configurations : 0;
+  const size_t room = 3 + params->configuration_count + known;
   s->curves = qb__calloc(s->context, room, sizeof *s->curves);
   if (!s->curves)
     return QB_ERROR_NO_MEMORY;
@@ -145,6 +135,9 @@ static qb_status choose_configurations(sweep *s, const qb_profile_params *params
                       each.instances, each.threads);
     add_configuration(s, each.instances, each.threads);
   }
+  for (size_t i = 0; !params->configuration_count && known && i < s->known->point_count; i++)
+    add_configuration(s, s->known->points[i].configuration.instances,
+                      s->known->points[i].configuration.threads);
   if (!s->curve_count) {
     qb_node_info info = QB_NODE_INFO_INIT;
     const qb_status status = qb_node_get_info(s->node, &info);
@@ -155,6 +148,20 @@ static qb_status choose_configurations(sweep *s, const qb_profile_params *params
     add_configuration(s, info.usable_threads, 1);
   }
   return QB_OK;
+}
+
+/* What an earlier profile says has to be about the same. */
+static qb_status check_known(const sweep *s)
+{
+  const qb_profile_info *known = &s->known->info;
+  const char *engine = s->model->is_workload ? "workload" : qb_engine_version();
+  if (strcmp(known->model, s->model->info.name) != 0)
+    return qb__fail(QB_ERROR_MISMATCH, "the known profile is of '%s', the model is '%s'",
+                    known->model, s->model->info.name);
+  if (strcmp(known->engine, engine) != 0)
+    return qb__fail(QB_ERROR_MISMATCH, "the known profile was measured with %s, this is %s",
+                    known->engine, engine);
+  return qb_profile_check_node(s->known, s->node);
 }
 
 static qb_status set_up(sweep *s, const qb_profile_params *params)
@@ -168,12 +175,15 @@ static qb_status set_up(sweep *s, const qb_profile_params *params)
                     "the node's compute power is not measured; pass one from qb_node_detect() with "
                     "a measure budget that is not negative");
   s->adaptive = !params->batches || !params->batch_count;
+  s->goal = params->goal > 0 ? params->goal : 0.01;
+  s->known = params->known;
   qb_status status = check_batches(params);
+  if (!status && s->known)
+    status = check_known(s);
   if (!status)
     status = choose_configurations(s, params);
   for (size_t k = 0; k < s->curve_count && !status; k++)
     status = add_batches(s, &s->curves[k], params);
-  s->goal = params->goal > 0 ? params->goal : 0.01;
   s->budget_ns = params->time_budget_ns && s->curve_count
                      ? params->time_budget_ns / (int64_t)s->curve_count
                      : DEFAULT_BUDGET_NS;
@@ -224,30 +234,26 @@ static qb_status prepare_point(sweep *s, qb_session *session, qb_profile_point *
  * What is new comes first, by rising batch, for the memory it takes to be its own; then what is known
  * from an earlier session, by falling batch, for memory to be taken once.
  */
-static qb_status prepare_all(sweep *s, qb_session *session, curve *c)
+static qb_status prepare_all(sweep *s, qb_session *session, qb__points *c)
 {
   qb_status status = QB_OK;
   size_t done = 0;
-  for (size_t b = 0; b < c->count && !status; b++)
-    if (!c->records[b].visit_count)
-      status = prepare_point(s, session, &c->records[b].point, (double)done++ / (double)c->count);
-  for (size_t b = c->count; b-- > 0 && !status;)
-    if (c->records[b].visit_count)
-      status = prepare_point(s, session, &c->records[b].point, (double)done++ / (double)c->count);
+  for (size_t i = 0; i < 2 * c->count && !status; i++) {
+    qb__record *record = &c->records[i < c->count ? i : 2 * c->count - 1 - i];
+    const bool is_new = !record->visit_count && !record->known;
+    if (!record->settled && is_new == (i < c->count))
+      status = prepare_point(s, session, &record->point, (double)done++ / (double)c->count);
+  }
   return status;
 }
 
-static qb_status is_sure(const sweep *s, const curve *c, qb__record *record, bool *sure)
+static qb_status is_sure(const sweep *s, const qb__points *c, qb__record *record, bool *sure)
 {
-  *sure = false;
-  if (record->visit_count < FEWEST_SURE_VISITS)
+  *sure = record->settled;
+  if (record->settled || (!record->known && record->visit_count < FEWEST_SURE_VISITS))
     return QB_OK;
   const qb_status status = qb__record_finish(s->context, record, c->thread_flops);
-  const qb_profile_point *p = &record->point;
-  const double allowed = s->goal * (double)p->latency_ns;
-  if (!status)
-    *sure = !p->disturbed && (double)(p->high_ns - p->latency_ns) <= allowed &&
-            (double)(p->latency_ns - p->low_ns) <= allowed;
+  *sure = !status && qb__point_is_sure(&record->point, s->goal);
   return status;
 }
 
@@ -266,9 +272,9 @@ static qb_status visit(sweep *s, qb__sampler *sampler, qb__record *record)
 
 /*
  * Interleaved passes over the batch sizes of a session, until its share of the time is spent or all
- * points are sure. Every point is visited at least once, whatever that takes.
+ * points are sure. Every point is visited at least once, whatever that takes, unless it is settled.
  */
-static qb_status measure(sweep *s, qb__sampler *sampler, curve *c, bool first_session,
+static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool first_session,
                          int64_t budget_ns)
 {
   const int64_t start_ns = qb__now_ns(s->context);
@@ -279,8 +285,8 @@ static qb_status measure(sweep *s, qb__sampler *sampler, curve *c, bool first_se
       qb__record *record = &c->records[b];
       bool sure;
       qb_status status = is_sure(s, c, record, &sure);
-      const bool must = !record->visit_count;
-      const bool passed_over = sure && !first_session;
+      const bool must = !record->visit_count && !record->settled;
+      const bool passed_over = record->settled || (sure && !first_session);
       if (!status && ((elapsed_ns < budget_ns && !passed_over) || must)) {
         status = tell(s, QB_PHASE_MEASURE, &record->point,
                       PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns);
@@ -298,59 +304,14 @@ static qb_status measure(sweep *s, qb__sampler *sampler, curve *c, bool first_se
   return tell(s, QB_PHASE_MEASURE, &c->records[c->count - 1].point, 1);
 }
 
-/* Half-width of a point's interval, as a logarithm; infinite where too little was seen to tell. */
-static double noise(const qb__record *record)
-{
-  const qb_profile_point *p = &record->point;
-  return p->disturbed || record->visit_count < FEWEST_VISITS_OF_SHAPE
-             ? INFINITY
-             : 0.5 * log((double)p->high_ns / (double)p->low_ns);
-}
-
-/*
- * How far the time of a point is from where its neighbours would put it, as a logarithm, beyond
- * what noise explains.
- */
-static double bend(const qb__record *left, const qb__record *mid, const qb__record *right)
-{
-  const double b0 = left->point.batch, b1 = right->point.batch;
-  const double u = log(mid->point.batch / b0) / log(b1 / b0);
-  const double guess =
-      (1 - u) * log((double)left->point.latency_ns) + u * log((double)right->point.latency_ns);
-  return fabs(log((double)mid->point.latency_ns) - guess) - noise(left) - noise(mid) - noise(right);
-}
-
-/* Adds a batch size on either side of each point where the curve bends. */
-static qb_status add_where_it_bends(sweep *s, curve *c)
-{
-  const size_t before = c->count;
-  uint32_t *added = qb__calloc(s->context, 2 * before, sizeof *added);
-  if (!added)
-    return QB_ERROR_NO_MEMORY;
-  size_t count = 0;
-  qb_status status = QB_OK;
-  for (size_t i = 0; i < before && !status; i++)
-    status = qb__record_finish(s->context, &c->records[i], c->thread_flops);
-  for (size_t i = 1; i + 1 < before && !status; i++) {
-    const qb__record *left = &c->records[i - 1], *mid = left + 1, *right = mid + 1;
-    if (bend(left, mid, right) > LARGEST_BEND) {
-      added[count++] = (uint32_t)lround(sqrt((double)left->point.batch * mid->point.batch));
-      added[count++] = (uint32_t)lround(sqrt((double)mid->point.batch * right->point.batch));
-    }
-  }
-  for (size_t i = 0; i < count && !status; i++)
-    status = add_batch(s, c, added[i]);
-  qb__free(s->context, added);
-  return status;
-}
-
 /* Those found on as many threads serve, so that all sessions run the same primitives. */
 static const qb__layer_way *ways_for(const sweep *s, const curve *c)
 {
+  const uint32_t threads = c->points.configuration.threads;
   for (size_t k = 0; k < s->curve_count; k++)
-    if (s->curves[k].ways && s->curves[k].configuration.threads == c->configuration.threads)
+    if (s->curves[k].ways && s->curves[k].points.configuration.threads == threads)
       return s->curves[k].ways;
-  return NULL;
+  return s->known ? qb__profile_ways_of(s->known, threads) : NULL;
 }
 
 static qb_status keep_ways(const sweep *s, const qb_session *session, curve *c)
@@ -376,39 +337,33 @@ static qb_status run_session(sweep *s, curve *c, bool first)
   qb_session *session = NULL;
   qb__sampler *sampler = NULL;
   const int64_t start_ns = qb__now_ns(s->context), share_ns = s->budget_ns / SESSIONS;
-  qb_status status = qb__session_new(s->model, &c->configuration, ways_for(s, c), &session);
+  qb_status status = qb__session_new(s->model, &c->points.configuration, ways_for(s, c), &session);
   if (!status)
-    status = prepare_all(s, session, c);
+    status = prepare_all(s, session, &c->points);
   if (!status)
     status = keep_ways(s, session, c);
   if (!status)
-    status = qb__sampler_new(session, c->records[c->count - 1].point.batch, &sampler);
+    status = qb__sampler_new(session, qb__points_largest_open(&c->points), &sampler);
   if (!status)
-    status = measure(s, sampler, c, first, time_left(s, start_ns, share_ns));
+    status = measure(s, sampler, &c->points, first, time_left(s, start_ns, share_ns));
   if (!status && first && s->adaptive)
-    status = add_where_it_bends(s, c);
+    status = qb__points_add_where_it_bends(s->context, &c->points);
   qb__sampler_free(sampler);
   qb_session_unref(session);
-  s->sessions_done++;
   return status;
 }
 
-/* The upper quartile of the yardsticks of a configuration: bursts only ever slow them. */
-static qb_status yardstick_level(const sweep *s, const curve *c, double *flops)
+/* Nothing to do where all is settled. */
+static qb_status run_sessions(sweep *s)
 {
-  size_t count = 0;
-  for (size_t i = 0; i < c->count; i++)
-    count += c->records[i].visit_count;
-  int64_t *seen = qb__calloc(s->context, count, sizeof *seen);
-  if (!seen)
-    return QB_ERROR_NO_MEMORY;
-  count = 0;
-  for (size_t i = 0; i < c->count; i++)
-    for (size_t v = 0; v < c->records[i].visit_count; v++)
-      seen[count++] = (int64_t)c->records[i].visits[v].flops;
-  qb__sort_ns(seen, count);
-  *flops = (double)qb__quantile_ns(seen, count, 0.75);
-  qb__free(s->context, seen);
+  for (int session = 0; session < SESSIONS; session++)
+    for (size_t k = 0; k < s->curve_count; k++, s->sessions_done++) {
+      curve *c = &s->curves[k];
+      const qb_status status =
+          qb__points_largest_open(&c->points) ? run_session(s, c, session == 0) : QB_OK;
+      if (status)
+        return status;
+    }
   return QB_OK;
 }
 
@@ -416,7 +371,7 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
 {
   size_t count = 0;
   for (size_t k = 0; k < s->curve_count; k++)
-    count += s->curves[k].count;
+    count += s->curves[k].points.count;
   qb_profile_point *points = qb__calloc(s->context, count, sizeof *points);
   if (!points)
     return QB_ERROR_NO_MEMORY;
@@ -424,11 +379,12 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
   size_t made = 0;
   for (size_t k = 0; k < s->curve_count && !status; k++) {
     double flops = 0;
-    status = yardstick_level(s, &s->curves[k], &flops);
-    for (size_t b = 0; b < s->curves[k].count && !status; b++) {
-      qb__record *record = &s->curves[k].records[b];
+    const qb__points *c = &s->curves[k].points;
+    status = qb__points_level(s->context, c, &flops);
+    for (size_t b = 0; b < c->count && !status; b++) {
+      qb__record *record = &c->records[b];
       record->point.thread_flops = flops;
-      status = qb__record_finish(s->context, record, s->curves[k].thread_flops);
+      status = qb__record_finish(s->context, record, c->thread_flops);
       points[made++] = record->point;
     }
   }
@@ -439,9 +395,9 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
   info.library = qb_version();
   info.created_unix_s = (int64_t)time(NULL);
   info.flops_per_sample = s->model->info.flops_per_sample;
-  info.measure_ns = s->measure_ns;
-  info.prepare_ns = s->prepare_ns;
-  info.weight_bytes = s->weight_bytes;
+  info.measure_ns = s->measure_ns + (s->known ? s->known->info.measure_ns : 0);
+  info.prepare_ns = s->prepare_ns + (s->known ? s->known->info.prepare_ns : 0);
+  info.weight_bytes = s->weight_bytes || !s->known ? s->weight_bytes : s->known->info.weight_bytes;
   if (!status)
     status = qb__profile_new(s->context, s->node, &info, s->model->bytes_per_sample, points, count,
                              &result);
@@ -449,8 +405,10 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
     status = qb__profile_take_operators(result, s->model);
   for (size_t k = 0; k < s->curve_count && !status; k++) {
     const curve *c = &s->curves[k];
-    if (c->ways && !qb__profile_ways_of(result, c->configuration.threads))
-      status = qb__profile_add_ways(result, c->configuration.threads, c->ways);
+    const uint32_t threads = c->points.configuration.threads;
+    const qb__layer_way *ways = ways_for(s, c);
+    if (ways && !qb__profile_ways_of(result, threads))
+      status = qb__profile_add_ways(result, threads, ways);
   }
   if (status)
     qb_profile_unref(result);
@@ -481,15 +439,12 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
              .user = user,
              .start_ns = qb__now_ns(model->context)};
   status = set_up(&s, &use);
-  for (int session = 0; session < SESSIONS && !status; session++)
-    for (size_t k = 0; k < s.curve_count && !status; k++)
-      status = run_session(&s, &s.curves[k], session == 0);
+  if (!status)
+    status = run_sessions(&s);
   if (!status)
     status = make_profile(&s, profile);
   for (size_t k = 0; k < s.curve_count; k++) {
-    for (size_t b = 0; b < s.curves[k].count; b++)
-      qb__record_clear(s.context, &s.curves[k].records[b]);
-    qb__free(s.context, s.curves[k].records);
+    qb__points_clear(s.context, &s.curves[k].points);
     qb__free(s.context, s.curves[k].ways);
   }
   qb__free(s.context, s.curves);

@@ -759,6 +759,8 @@ def profile_and_evaluate_here():
     expect(out.code == 0, "cannot profile", out)
     expect([p["batch"] for p in json.loads(out.out)["points"]] == [1, 2], "other points", out)
     expect("\r" not in out.err, "a progress bar in a pipe", out)
+    failure(["profile", "resnet50", "-o", path, "--refine", path, "--quiet", "--time-budget", "1"],
+            "alexnet", "resnet50")
     # Another run may see a neighbour's burst: the node check is not what is tested here.
     out = run("evaluate", path, "--batch", "3", "--any-node", *brief)
     expect(out.code == 0, "cannot evaluate", out)

@@ -112,6 +112,33 @@ static void test_single_visit(void **state)
   assert_int_equal(p->high_ns, 770);
 }
 
+/* What is known joins what is seen: the more certain of the two counts for more. */
+static void test_known_point(void **state)
+{
+  fixture *f = *state;
+  qb_profile_point known = QB_PROFILE_POINT_INIT;
+  known.latency_ns = 1020;
+  known.low_ns = 1000;
+  known.high_ns = known.p95_ns = 1040;
+  known.visits = 4;
+  f->record.known = &known;
+  f->record.point = known;
+  assert_int_equal(finish(f)->latency_ns, 1020); /* nothing seen yet */
+  for (int i = 0; i < 6; i++)
+    add(f, 1000 + 10 * i, 1);
+  const qb_profile_point alone = known, both = *finish(f);
+  f->record.known = NULL;
+  const qb_profile_point seen = *finish(f);
+  assert_true(seen.latency_ns < both.latency_ns && both.latency_ns < alone.latency_ns);
+  assert_true(both.high_ns - both.low_ns < seen.high_ns - seen.low_ns);
+  assert_true(both.high_ns - both.low_ns < alone.high_ns - alone.low_ns);
+  assert_int_equal(both.visits, seen.visits + alone.visits);
+  known.low_ns = known.latency_ns = 2000; /* the machine is another one now */
+  known.high_ns = known.p95_ns = 2100;
+  f->record.known = &known;
+  assert_int_equal(finish(f)->latency_ns, seen.latency_ns);
+}
+
 /* Finishing tells how far a point is; more may be added after. */
 static void test_finish_may_be_repeated(void **state)
 {
@@ -156,6 +183,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(test_disturbed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_standing_clock_is_taken_as_it_is, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_single_visit, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_known_point, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_finish_may_be_repeated, set_up, tear_down),
       cmocka_unit_test(test_allocation_failures),
   };

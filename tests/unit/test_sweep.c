@@ -211,6 +211,72 @@ static void test_defaults(void **state)
   qb_profile_unref(profile);
 }
 
+/* A second run goes on from the first: what is sure is not run again, the rest becomes surer. */
+static void test_known_profile(void **state)
+{
+  fixture *f = *state;
+  static const qb_configuration one = {sizeof one, 1, 1};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = 8;
+  params.configurations = &one;
+  params.configuration_count = 1;
+  params.time_budget_ns = 3000000000;
+  params.goal = 1e-9;
+  f->script.noisy = true;
+  qb_profile *first, *second, *third;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &first));
+  params.known = first;
+  params.max_batch = 0;
+  params.configurations = NULL;
+  params.configuration_count = 0;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &second));
+  qb_profile_info before = QB_PROFILE_INFO_INIT, after = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(first, &before));
+  assert_ok(qb_profile_get_info(second, &after));
+  assert_int_equal(after.configurations, 1);
+  assert_int_equal(after.max_batch, 8);
+  assert_true(after.points >= before.points && after.measure_ns > before.measure_ns);
+  for (uint32_t i = 0, j = 0; i < before.points; i++, j++) {
+    qb_profile_point a = QB_PROFILE_POINT_INIT, b = QB_PROFILE_POINT_INIT;
+    assert_ok(qb_profile_get_point(first, i, &a));
+    do
+      assert_ok(qb_profile_get_point(second, j, &b));
+    while (b.batch < a.batch && ++j);
+    assert_int_equal(a.batch, b.batch);
+    assert_true(b.visits > a.visits);
+    assert_true(b.high_ns - b.low_ns <= a.high_ns - a.low_ns);
+    assert_int_equal(b.memory_bytes, a.memory_bytes);
+  }
+  f->script.noisy = false;
+  params.known = NULL;
+  params.goal = 0.5; /* everything is within that */
+  qb_profile_unref(second);
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &second));
+  assert_ok(qb_profile_get_info(second, &after));
+  params.known = second;
+  f->script.fail_run_at = 1;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &third));
+  assert_ok(qb_profile_get_info(third, &before));
+  assert_int_equal(before.measure_ns, after.measure_ns);
+  assert_int_equal(before.points, after.points);
+
+  qb_workload other = QB_WORKLOAD_INIT;
+  qb_model *model;
+  other.name = "other";
+  other.user = &f->script;
+  other.prepare = prepare;
+  other.run = run;
+  assert_ok(qb_model_from_workload(f->context, &other, &model));
+  qb_profile *none = NULL;
+  assert_int_equal(qb_profile_run(model, f->node, &params, NULL, NULL, &none), QB_ERROR_MISMATCH);
+  assert_non_null(strstr(qb_error_message(), "script"));
+  assert_null(none);
+  qb_model_unref(model);
+  qb_profile_unref(third);
+  qb_profile_unref(second);
+  qb_profile_unref(first);
+}
+
 static qb_profile_params two_batches(void)
 {
   static const uint32_t batches[] = {1, 5};
@@ -373,6 +439,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       IN_FIXTURE(test_profile_has_the_latencies_of_the_rounds),
       IN_FIXTURE(test_defaults),
+      IN_FIXTURE(test_known_profile),
       IN_FIXTURE(test_time_budget),
       IN_FIXTURE(test_progress),
       IN_FIXTURE(test_cancelling_at_any_call),

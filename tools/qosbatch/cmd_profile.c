@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 typedef struct request {
-  const char *model, *output, *measurements, *node;
+  const char *model, *output, *measurements, *node, *refine;
   uint64_t max_batch;
   integer_list batches, instances, threads;
   double budget_s, goal_pct, price_per_hour;
@@ -36,6 +36,7 @@ static void check_usage(const request *r)
                           : r->threads.count   ? "threads"
                           : r->budget_s > 0    ? "time-budget"
                           : r->goal_pct > 0    ? "goal"
+                          : r->refine          ? "refine"
                                                : NULL;
   if (measuring)
     fail_usage("--%s says what to measure; --measurements takes all that the file has", measuring);
@@ -46,12 +47,14 @@ static void check_usage(const request *r)
 static int measure_here(qb_context *context, const request *r, qb_model *model,
                         qb_profile **profile)
 {
+  qb_profile *known = NULL;
   qb_node *node = NULL;
   configuration_list configurations = {NULL, 0};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   qb_node_info info = QB_NODE_INFO_INIT;
   int result;
-  if ((result =
+  if ((r->refine && (result = load_profile(context, r->refine, &known))) ||
+      (result =
            measure_node(context, r->price_per_hour, r->budget_s, &node, &params.time_budget_ns)) ||
       (result = check(qb_node_get_info(node, &info))) ||
       (result = configurations_to_measure(info.usable_threads, &r->instances, &r->threads, r->quiet,
@@ -63,8 +66,10 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
   params.configurations = configurations.items;
   params.configuration_count = configurations.count;
   params.goal = r->goal_pct / 100;
+  params.known = known;
   result = measure_profile(model, node, &params, r->quiet, profile);
 done:
+  qb_profile_unref(known);
   qb_node_unref(node);
   free(configurations.items);
   return result;
@@ -109,10 +114,11 @@ static int run(const command *self, int argc, char **argv)
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),
       OPTION_LIST("instances", "L", &r.instances, 1, 4096, "rounds at the same time (see above)"),
-      OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6,
-                    "seconds to measure in all (20 a configuration)"),
+      OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6, "seconds in all (20 a configuration)"),
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
+      OPTION_STRING(0, "refine", "PROFILE", &r.refine,
+                    "go on from this one: what is not that sure is measured more"),
       OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9,
                     "what the node costs, in your currency"),
       OPTION_STRING(0, "measurements", "FILE", &r.measurements,

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile/points.h"
+
+#include "core/alloc.h"
+#include "profile/statistics.h"
+
+#include <math.h>
+#include <string.h>
+
+/* With fewer visits noise and shape cannot be told apart. */
+enum { FEWEST_VISITS_OF_SHAPE = 4 };
+
+/* Log-log interpolation that misses a point between two by more than this has to be helped. */
+static const double LARGEST_BEND = 0.03;
+
+void qb__points_clear(const qb_context *context, qb__points *points)
+{
+  for (size_t i = 0; i < points->count; i++)
+    qb__record_clear(context, &points->records[i]);
+  qb__free(context, points->records);
+  points->records = NULL;
+  points->count = points->capacity = 0;
+}
+
+/* Where a batch size is, or is put. */
+static qb_status find(const qb_context *context, qb__points *points, uint32_t batch,
+                      qb__record **record)
+{
+  size_t at = points->count;
+  while (at > 0 && points->records[at - 1].point.batch > batch)
+    at--;
+  if (at > 0 && points->records[at - 1].point.batch == batch) {
+    *record = &points->records[at - 1];
+    return QB_OK;
+  }
+  if (!qb__grow(context, &points->records, points->count, &points->capacity,
+                sizeof *points->records))
+    return QB_ERROR_NO_MEMORY;
+  *record = &points->records[at];
+  memmove(*record + 1, *record, (points->count - at) * sizeof **record);
+  memset(*record, 0, sizeof **record);
+  (*record)->point.size = sizeof(*record)->point;
+  (*record)->point.configuration = points->configuration;
+  (*record)->point.batch = batch;
+  points->count++;
+  return QB_OK;
+}
+
+qb_status qb__points_add(const qb_context *context, qb__points *points, uint32_t batch)
+{
+  qb__record *ignored;
+  return find(context, points, batch, &ignored);
+}
+
+qb_status qb__points_add_known(const qb_context *context, qb__points *points,
+                               const qb_profile_point *known, double goal)
+{
+  qb__record *record;
+  const qb_status status = find(context, points, known->batch, &record);
+  if (status)
+    return status;
+  record->point = *known;
+  record->known = known;
+  record->settled = qb__point_is_sure(known, goal);
+  return QB_OK;
+}
+
+/* Half-width of a point's interval, as a logarithm; infinite where too little was seen to tell. */
+static double noise(const qb__record *record)
+{
+  const qb_profile_point *p = &record->point;
+  return p->disturbed || p->visits + p->set_aside < FEWEST_VISITS_OF_SHAPE
+             ? INFINITY
+             : 0.5 * log((double)p->high_ns / (double)p->low_ns);
+}
+
+/*
+ * How far the time of a point is from where its neighbours would put it, as a logarithm, beyond
+ * what noise explains.
+ */
+static double bend(const qb__record *left, const qb__record *mid, const qb__record *right)
+{
+  const double b0 = left->point.batch, b1 = right->point.batch;
+  const double u = log(mid->point.batch / b0) / log(b1 / b0);
+  const double guess =
+      (1 - u) * log((double)left->point.latency_ns) + u * log((double)right->point.latency_ns);
+  return fabs(log((double)mid->point.latency_ns) - guess) - noise(left) - noise(mid) - noise(right);
+}
+
+qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *points)
+{
+  const size_t before = points->count;
+  uint32_t *added = qb__calloc(context, 2 * before, sizeof *added);
+  if (!added)
+    return QB_ERROR_NO_MEMORY;
+  size_t count = 0;
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < before && !status; i++)
+    status = qb__record_finish(context, &points->records[i], points->thread_flops);
+  for (size_t i = 1; i + 1 < before && !status; i++) {
+    const qb__record *left = &points->records[i - 1], *mid = left + 1, *right = mid + 1;
+    if (bend(left, mid, right) > LARGEST_BEND) {
+      added[count++] = (uint32_t)lround(sqrt((double)left->point.batch * mid->point.batch));
+      added[count++] = (uint32_t)lround(sqrt((double)mid->point.batch * right->point.batch));
+    }
+  }
+  for (size_t i = 0; i < count && !status; i++)
+    status = qb__points_add(context, points, added[i]);
+  qb__free(context, added);
+  return status;
+}
+
+qb_status qb__points_level(const qb_context *context, const qb__points *points, double *flops)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < points->count; i++)
+    count += points->records[i].visit_count;
+  *flops = points->count ? points->records[0].point.thread_flops : 0;
+  if (!count)
+    return QB_OK;
+  int64_t *seen = qb__calloc(context, count, sizeof *seen);
+  if (!seen)
+    return QB_ERROR_NO_MEMORY;
+  count = 0;
+  for (size_t i = 0; i < points->count; i++)
+    for (size_t v = 0; v < points->records[i].visit_count; v++)
+      seen[count++] = (int64_t)points->records[i].visits[v].flops;
+  qb__sort_ns(seen, count);
+  *flops = (double)qb__quantile_ns(seen, count, 0.75);
+  qb__free(context, seen);
+  return QB_OK;
+}
+
+uint32_t qb__points_largest_open(const qb__points *points)
+{
+  uint32_t largest = 0;
+  for (size_t i = 0; i < points->count; i++)
+    if (!points->records[i].settled)
+      largest = points->records[i].point.batch;
+  return largest;
+}

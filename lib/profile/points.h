@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The batch sizes of one configuration while they are measured: which there are, and more to add. */
+#ifndef QB_PROFILE_POINTS_H
+#define QB_PROFILE_POINTS_H
+
+#include "profile/record.h"
+
+typedef struct qb__points {
+  qb_configuration configuration;
+  double thread_flops; /* what one of its threads sustains while all run */
+  size_t count, capacity;
+  qb__record *records; /* by rising batch */
+} qb__points;
+
+void qb__points_clear(const qb_context *context, qb__points *points);
+
+/* Adds a batch size, unless it is there. */
+qb_status qb__points_add(const qb_context *context, qb__points *points, uint32_t batch);
+
+/* Adds one that was measured before, which stays valid; where it is within `goal` it is settled. */
+qb_status qb__points_add_known(const qb_context *context, qb__points *points,
+                               const qb_profile_point *known, double goal);
+
+/* Adds a batch size on either side of each point where the curve bends by more than noise explains. */
+qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *points);
+
+/*
+ * The upper quartile of the yardsticks of all visits, in FLOP/s of a thread, as bursts only ever slow
+ * them; without visits that of the first point.
+ */
+qb_status qb__points_level(const qb_context *context, const qb__points *points, double *flops);
+
+/* The largest that is not settled; 0: all are. */
+uint32_t qb__points_largest_open(const qb__points *points);
+
+#endif
