@@ -32,11 +32,14 @@ typedef struct qb_profile_params {
   size_t configuration_count;
   int64_t time_budget_ns; /**< for measuring, preparation not counted; 0: 20 s a configuration */
   double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
+  /** Layers are computed as this profile says, where it does (qb_session_for_profile()), so that what is
+   * measured compares with it; NULL: the fastest ways are found. */
+  const qb_profile *like;
 } qb_profile_params;
 
 #define QB_PROFILE_PARAMS_INIT                                                                     \
   {                                                                                                \
-    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0                                         \
+    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0, NULL                                   \
   }
 
 /** What a profile run is doing. */

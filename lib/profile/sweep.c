@@ -52,6 +52,7 @@ typedef struct sweep {
   qb_context *context;
   qb_model *model;
   qb_node *node;
+  const qb_profile *like; /* NULL: ways are found */
   qb_progress_callback progress;
   void *user;
   size_t curve_count;
@@ -174,6 +175,7 @@ static qb_status set_up(sweep *s, const qb_profile_params *params)
     status = choose_configurations(s, params);
   for (size_t k = 0; k < s->curve_count && !status; k++)
     status = add_batches(s, &s->curves[k], params);
+  s->like = params->like;
   s->goal = params->goal > 0 ? params->goal : 0.01;
   s->budget_ns = params->time_budget_ns && s->curve_count
                      ? params->time_budget_ns / (int64_t)s->curve_count
@@ -338,7 +340,7 @@ static const qb__layer_way *ways_for(const sweep *s, const curve *c)
   for (size_t k = 0; k < s->curve_count; k++)
     if (s->curves[k].ways && s->curves[k].configuration.threads == c->configuration.threads)
       return s->curves[k].ways;
-  return NULL;
+  return s->like ? qb__profile_ways_for(s->like, s->model, c->configuration.threads) : NULL;
 }
 
 static qb_status keep_ways(const sweep *s, const qb_session *session, curve *c)
