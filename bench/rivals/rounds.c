@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Our side of bench/rivals: rounds MODEL INSTANCES THREADS. Reads commands and answers each with a
- * line, as onnxruntime.mjs does:
+ * Rounds of one batch size and nothing else: rounds MODEL INSTANCES THREADS [PROFILE]; with layers
+ * computed as a profile says, if one is given. Our side of bench/rivals, and what bench/run.py sets
+ * jobs against. Reads commands and answers each with a line, as onnxruntime.mjs does:
  *
  *   run BATCH SECONDS    rounds on all instances at the same time; answers samples per second
  *   output BATCH FILE    one round of the common input; writes its raw result, answers "written"
@@ -80,8 +81,8 @@ static void *allocate(size_t bytes)
 
 int main(int argc, char **argv)
 {
-  if (argc != 4) {
-    fprintf(stderr, "usage: rounds MODEL INSTANCES THREADS\n");
+  if (argc != 4 && argc != 5) {
+    fprintf(stderr, "usage: rounds MODEL INSTANCES THREADS [PROFILE]\n");
     return 2;
   }
   qb_configuration configuration = QB_CONFIGURATION_INIT;
@@ -95,7 +96,14 @@ int main(int argc, char **argv)
   check(qb_model_builtin(context, argv[1], &model));
   check(qb_model_get_input(model, 0, &in));
   check(qb_model_get_output(model, 0, &out));
-  check(qb_session_new(model, &configuration, &session));
+  if (argc == 5) {
+    qb_profile *profile;
+    check(qb_profile_load(context, argv[4], &profile));
+    check(qb_session_for_profile(model, profile, &configuration, &session));
+    qb_profile_unref(profile);
+  } else {
+    check(qb_session_new(model, &configuration, &session));
+  }
   const size_t count = in.elements_per_sample * MOST_BATCH;
   float *input = allocate(count * sizeof *input);
   for (size_t i = 0; i < count; i++)

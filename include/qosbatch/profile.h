@@ -36,15 +36,18 @@ typedef struct qb_profile_params {
   /**
    * An earlier profile of this model and node to go on from: points that are within the goal are not
    * measured again, the others are made more certain by both measurements, and batch sizes are added
-   * where the curve bends. Its configurations and largest batch are what NULL and 0 stand for. NULL:
-   * from nothing.
+   * where the curve bends. Its configurations and largest batch are what NULL and 0 stand for, and
+   * layers are computed as in it. NULL: from nothing.
    */
   const qb_profile *known;
+  /** Layers are computed as this profile says, where it does (qb_session_for_profile()), so that what is
+   * measured compares with it; NULL: the fastest ways are found. */
+  const qb_profile *like;
 } qb_profile_params;
 
 #define QB_PROFILE_PARAMS_INIT                                                                     \
   {                                                                                                \
-    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0, NULL                                   \
+    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0, NULL, NULL                             \
   }
 
 /** What a profile run is doing. */

@@ -61,6 +61,10 @@ qb_status qb__profile_add_ways(qb_profile *profile, uint32_t threads, const qb__
 /* By operator; NULL if those for so many threads are not known. */
 const qb__layer_way *qb__profile_ways_of(const qb_profile *profile, uint32_t threads);
 
+/* Those that are known to be as fast here, for this model; NULL if none are. */
+const qb__layer_way *qb__profile_ways_for(const qb_profile *profile, const qb_model *model,
+                                          uint32_t threads);
+
 /* The points of one configuration, by rising batch: *count of them from the one returned. */
 const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
                                           uint32_t threads, size_t *count);

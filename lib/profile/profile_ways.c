@@ -58,6 +58,12 @@ static bool ways_hold(const qb_profile *profile, const qb_model *model)
          !qb_node_get_info(profile->node, &node) && node.isa == qb__best_isa();
 }
 
+const qb__layer_way *qb__profile_ways_for(const qb_profile *profile, const qb_model *model,
+                                          uint32_t threads)
+{
+  return ways_hold(profile, model) ? qb__profile_ways_of(profile, threads) : NULL;
+}
+
 qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
                                  const qb_configuration *configuration, qb_session **session)
 {
@@ -71,7 +77,5 @@ qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
       qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration");
   if (status)
     return status;
-  const qb__layer_way *ways =
-      ways_hold(profile, model) ? qb__profile_ways_of(profile, use.threads) : NULL;
-  return qb__session_new(model, &use, ways, session);
+  return qb__session_new(model, &use, qb__profile_ways_for(profile, model, use.threads), session);
 }

@@ -41,6 +41,7 @@ typedef struct sweep {
   qb_model *model;
   qb_node *node;
   const qb_profile *known; /* to go on from; NULL: from nothing */
+  const qb_profile *like;  /* NULL: ways are found */
   qb_progress_callback progress;
   void *user;
   size_t curve_count;
@@ -177,6 +178,7 @@ static qb_status set_up(sweep *s, const qb_profile_params *params)
   s->adaptive = !params->batches || !params->batch_count;
   s->goal = params->goal > 0 ? params->goal : 0.01;
   s->known = params->known;
+  s->like = params->like ? params->like : params->known;
   qb_status status = check_batches(params);
   if (!status && s->known)
     status = check_known(s);
@@ -311,7 +313,7 @@ static const qb__layer_way *ways_for(const sweep *s, const curve *c)
   for (size_t k = 0; k < s->curve_count; k++)
     if (s->curves[k].ways && s->curves[k].points.configuration.threads == threads)
       return s->curves[k].ways;
-  return s->known ? qb__profile_ways_of(s->known, threads) : NULL;
+  return s->like ? qb__profile_ways_for(s->like, s->model, threads) : NULL;
 }
 
 static qb_status keep_ways(const sweep *s, const qb_session *session, curve *c)

@@ -280,6 +280,23 @@ def images_of_which_some_cannot_be_read():
 
 
 @test
+def input_that_becomes_shorter():
+    path = npy("shrinks.npy", "|u1", (20 * COUNT, 3, SIDE, SIDE), samples(20 * COUNT))
+    output = FOLDER / "shrinks_out.csv"
+    process = subprocess.Popen([TOOL, "run", MODEL, "--input", path, "--output", output, "--profile",
+                                PROFILE, "--json"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while process.poll() is None and records(output) < 2:
+        time.sleep(0.002)
+    os.truncate(path, path.stat().st_size - 10 * ELEMENTS - 1)
+    out, err = process.communicate()
+    expect(process.returncode == 0, "not done", err)
+    expect(json.loads(out)["warnings"] == 11, "other samples are marked", out)
+    expect(f"sample {20 * COUNT - 1} cannot be read" in err.decode(), "not said", err)
+    expect(table_of(output)[-1][1] == "unreadable", "no mark")
+
+
+@test
 def slower_machine_than_profiled():
     path = profile_of("fast.json", 0.01)
     long = npy("long.npy", "|u1", (20 * COUNT, 3, SIDE, SIDE), samples(20 * COUNT))

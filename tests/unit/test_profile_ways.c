@@ -59,7 +59,7 @@ static qb_node *new_node(qb_isa isa)
 }
 
 /* Measured on 1 and 2 instances of one thread, and stored. */
-static qb_profile *measured(const char *path)
+static qb_profile *measured(const char *path, const qb_profile *like)
 {
   static const uint32_t batches[] = {1, 2};
   static const qb_configuration configurations[] = {{sizeof one, 1, 1}, {sizeof one, 2, 1}};
@@ -69,6 +69,7 @@ static qb_profile *measured(const char *path)
   params.configurations = configurations;
   params.configuration_count = 2;
   params.time_budget_ns = 1;
+  params.like = like;
   qb_profile *profile, *loaded;
   assert_ok(qb_profile_run(check.model, node, &params, NULL, NULL, &profile));
   assert_ok(qb_profile_save(profile, path));
@@ -103,7 +104,7 @@ static void test_sessions_of_a_profile_are_alike(void **state)
   float *first = calloc(MOST_BATCH * row, sizeof *first), *other = calloc(row, sizeof *other);
   assert_true(first && other);
   for (int profiles = 0; profiles < 2; profiles++) {
-    qb_profile *profile = measured(scratch_folder_path(&folder, "profile.json").text);
+    qb_profile *profile = measured(scratch_folder_path(&folder, "profile.json").text, NULL);
     const qb__layer_way *kept = qb__profile_ways_of(profile, 1);
     assert_non_null(kept);
     for (int sessions = 0; sessions < 3; sessions++) {
@@ -127,6 +128,17 @@ static void test_sessions_of_a_profile_are_alike(void **state)
   }
   free(first);
   free(other);
+}
+
+static void test_a_profile_is_measured_like_another(void **state)
+{
+  (void)state;
+  qb_profile *first = measured(scratch_folder_path(&folder, "first.json").text, NULL);
+  qb_profile *second = measured(scratch_folder_path(&folder, "second.json").text, first);
+  assert_memory_equal(qb__profile_ways_of(second, 1), qb__profile_ways_of(first, 1),
+                      check.model->graph.operator_count * sizeof(qb__layer_way));
+  qb_profile_unref(first);
+  qb_profile_unref(second);
 }
 
 /* Ways that do not suit a layer, as of a file that somebody changed, cost speed alone. */
@@ -309,6 +321,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sessions_of_a_profile_are_alike),
+      cmocka_unit_test(test_a_profile_is_measured_like_another),
       cmocka_unit_test(test_any_ways_compute_the_same),
       cmocka_unit_test(test_ways_that_do_not_hold_are_found_anew),
       cmocka_unit_test(test_wrong_arguments),

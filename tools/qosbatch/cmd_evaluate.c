@@ -287,6 +287,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
     result = fail("%s: no batch size lies between those it measured; give --batch", path);
     goto done;
   }
+  params.like = profile;
   params.configurations = configurations.items;
   params.configuration_count = configurations.count;
   if ((result = load_profiled(context, &info, which->model, &model)) ||

@@ -239,12 +239,8 @@ static int watch(work *w, job_runner *job, pace *speed)
 static int run_rounds(work *w)
 {
   job_report *r = &w->report;
-  int result = prepare(w);
-  if (result)
-    return result;
   r->batch = w->plan.batch;
   const job_params params = {.model = w->model,
-                             .session = w->session,
                              .instances = w->plan.configuration.instances,
                              .batch = w->plan.batch,
                              .samples = w->samples,
@@ -254,11 +250,15 @@ static int run_rounds(work *w)
                              .elapsed_before_ns = r->elapsed_before_ns};
   job_runner *job;
   pace speed;
+  int result;
   pace_begin(&speed, r->samples - r->done_before, (double)r->samples / seconds(w->plan.total_ns),
              params.instances);
   if ((result = job_start(&params, &job)))
     return result;
-  result = watch(w, job, &speed);
+  if ((result = prepare(w)) || (result = job_run(job, w->session)))
+    job_stop(job);
+  else
+    result = watch(w, job, &speed);
   const int ended = job_join(job);
   return ended ? ended : result;
 }

@@ -25,6 +25,7 @@ typedef struct slot {
 
 struct job_runner {
   job_params params;
+  qb_session *session;
   uint32_t output_count;
   uint64_t input_elements, *output_elements;
   pthread_mutex_t lock;
@@ -35,7 +36,7 @@ struct job_runner {
   uint64_t left;  /* samples not handed to a slot yet */
   uint64_t begin; /* the first sample of the rounds of this batch size */
   bool all_read, stopped, failed;
-  uint32_t running_threads;
+  uint32_t running_threads; /* or still to be started */
   int64_t start_ns;
   job_state state;
   pthread_t *threads; /* the reader, then the instances' */
@@ -156,7 +157,7 @@ static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *chec
   const void *inputs[] = {s->samples};
   const int64_t start_ns = clock_ns();
   const int result =
-      check(qb_session_run(self->params.session, s->count, inputs, (void *const *)s->outputs));
+      check(qb_session_run(self->session, s->count, inputs, (void *const *)s->outputs));
   *busy_ns = clock_ns() - start_ns;
   if (result)
     return result;
@@ -242,27 +243,36 @@ static void set_up(job_runner *self)
   self->threads = allocate(p->instances + 1, sizeof *self->threads);
 }
 
+static int start_thread(job_runner *self, void *(*work)(void *))
+{
+  const int code = pthread_create(&self->threads[self->thread_count], NULL, work, self);
+  if (code)
+    return fail("cannot start a thread: %s", strerror(code));
+  self->thread_count++;
+  return EXIT_DONE;
+}
+
 int job_start(const job_params *params, job_runner **started)
 {
   job_runner *self = allocate(1, sizeof *self);
   self->params = *params;
   set_up(self);
-  self->start_ns = clock_ns();
-  int result = EXIT_DONE;
-  pthread_mutex_lock(&self->lock);
-  for (uint32_t i = 0; i <= params->instances && !result; i++) {
-    const int code = pthread_create(&self->threads[i], NULL, i ? run_instance : read_ahead, self);
-    if (code)
-      result = fail("cannot start a thread: %s", strerror(code));
-    else
-      self->running_threads = ++self->thread_count;
-  }
-  self->failed = result != EXIT_DONE;
-  pthread_mutex_unlock(&self->lock);
+  self->running_threads = params->instances + 1;
+  const int result = start_thread(self, read_ahead);
   if (result)
     job_join(self);
   else
     *started = self;
+  return result;
+}
+
+int job_run(job_runner *self, qb_session *session)
+{
+  int result = EXIT_DONE;
+  self->session = session;
+  self->start_ns = clock_ns();
+  for (uint32_t i = 0; i < self->params.instances && !result; i++)
+    result = start_thread(self, run_instance);
   return result;
 }
 

@@ -17,7 +17,6 @@ typedef struct job_runner job_runner;
 /* All of it belongs to the caller and outlives the runner. */
 typedef struct job_params {
   qb_model *model;
-  qb_session *session;
   uint32_t instances, batch;
   source *samples;
   results *output;
@@ -31,7 +30,7 @@ typedef struct job_state {
   uint64_t samples; /* done by this run */
   uint64_t bad;     /* of them: could not be read */
   uint64_t rounds;
-  int64_t elapsed_ns; /* since the start; until the last round once it ended */
+  int64_t elapsed_ns; /* since job_run(); until the last round once it ended */
   int64_t busy_ns;    /* instances were running rounds, all together */
   int64_t waiting_ns; /* instances were waiting for samples, all together */
 } job_state;
@@ -40,8 +39,14 @@ typedef struct job_state {
 void job_last_rounds(uint64_t samples, uint32_t instances, uint32_t batch, uint32_t *larger,
                      uint32_t *smaller);
 
-/* Returns the exit status, after a message. */
+/*
+ * Begins to read samples, so that they are there when the session is ready. Returns the exit status,
+ * after a message.
+ */
 int job_start(const job_params *params, job_runner **started);
+
+/* Begins to run rounds, once, in a session of the instances announced. Returns the exit status. */
+int job_run(job_runner *self, qb_session *session);
 
 /* Waits until something changed, or for so many milliseconds. */
 void job_watch(job_runner *self, int milliseconds, job_state *state);
@@ -52,7 +57,7 @@ void job_set_batch(job_runner *self, uint32_t batch);
 /* No new rounds are begun. */
 void job_stop(job_runner *self);
 
-/* Waits for the threads to end and frees them. Returns the exit status; the message was given. */
+/* Waits for the threads to end and frees the job, run or stopped. Returns the exit status; the message was given. */
 int job_join(job_runner *self);
 
 #endif

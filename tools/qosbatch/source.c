@@ -19,14 +19,15 @@
 enum { LEVELS = 256 };
 
 struct source {
+  const char *path;
   uint64_t count, fingerprint;
   size_t elements; /* of a sample */
   size_t channels;
-  float *levels;  /* by channel and 8-bit value; NULL: samples are floats */
-  images *images; /* NULL: the mapped file */
-  uint8_t *pixels;
-  uint8_t *map;
-  size_t map_bytes, data_offset;
+  float *levels;   /* by channel and 8-bit value; NULL: samples are floats */
+  images *images;  /* NULL: an array */
+  int file;        /* of the array, or -1 */
+  uint64_t offset; /* of its first sample */
+  uint8_t *pixels; /* of one sample */
 };
 
 /* One number for all channels, or one for each. */
@@ -95,40 +96,41 @@ static int check_shape(const char *path, const npy_layout *layout, const qb_tens
   return layout->dims[0] ? EXIT_DONE : fail("'%s': the array has no samples", path);
 }
 
+static int read_header(const source *self, size_t bytes, npy_layout *layout)
+{
+  void *map = bytes ? mmap(NULL, bytes, PROT_READ, MAP_SHARED, self->file, 0) : NULL;
+  if (map == MAP_FAILED)
+    return fail("cannot map '%s': %s", self->path, strerror(errno));
+  char reason[NPY_REASON_BYTES];
+  const bool good = npy_parse(map, bytes, layout, reason);
+  if (map)
+    munmap(map, bytes);
+  return good ? EXIT_DONE : fail("'%s': %s", self->path, reason);
+}
+
 static int open_array(source *self, const char *path, const qb_tensor_info *input,
                       const conversion *how)
 {
   struct stat info;
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
+  self->file = open(path, O_RDONLY | O_CLOEXEC);
+  if (self->file < 0)
     return fail("cannot open '%s': %s", path, strerror(errno));
-  if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
-    close(fd);
+  if (fstat(self->file, &info) || !S_ISREG(info.st_mode))
     return fail("'%s' is no file; expected an .npy file or a folder of images", path);
-  }
-  self->map_bytes = (size_t)info.st_size;
-  void *map = self->map_bytes ? mmap(NULL, self->map_bytes, PROT_READ, MAP_SHARED, fd, 0) : NULL;
-  const int reason_code = errno;
-  close(fd);
-  if (map == MAP_FAILED)
-    return fail("cannot map '%s': %s", path, strerror(reason_code));
-  self->map = map;
   npy_layout layout;
-  char reason[NPY_REASON_BYTES];
-  if (!npy_parse(self->map, self->map_bytes, &layout, reason))
-    return fail("'%s': %s", path, reason);
-  const int result = check_shape(path, &layout, input);
-  if (result)
+  int result;
+  if ((result = read_header(self, (size_t)info.st_size, &layout)) ||
+      (result = check_shape(path, &layout, input)))
     return result;
   self->count = layout.dims[0];
-  self->data_offset = layout.data_offset;
+  self->offset = layout.data_offset;
   self->fingerprint = (uint64_t)info.st_size * 31 + (uint64_t)info.st_mtim.tv_sec * 1000003 +
                       (uint64_t)info.st_mtim.tv_nsec;
   if (layout.type == NPY_U8)
     make_levels(self, how);
   else if (how->scale || how->mean || how->deviation)
     fail_usage("--scale, --mean and --std are for 8-bit samples; those of '%s' are floats", path);
-  (void)madvise(self->map, self->map_bytes, MADV_SEQUENTIAL);
+  (void)posix_fadvise(self->file, 0, 0, POSIX_FADV_SEQUENTIAL);
   return EXIT_DONE;
 }
 
@@ -144,7 +146,6 @@ static int open_folder(source *self, const char *path, const qb_tensor_info *inp
     return result;
   self->count = images_count(self->images);
   self->fingerprint = images_fingerprint(self->images);
-  self->pixels = allocate(self->elements, 1);
   make_levels(self, how);
   return EXIT_DONE;
 }
@@ -154,7 +155,10 @@ int source_open(const char *path, const qb_tensor_info *input, const conversion 
 {
   struct stat info;
   source *self = allocate(1, sizeof *self);
+  self->path = path;
+  self->file = -1;
   self->elements = input->elements_per_sample;
+  self->pixels = allocate(self->elements, 1);
   self->channels = input->rank > 1 ? (size_t)input->dims[0] : 1;
   const bool is_folder = !stat(path, &info) && S_ISDIR(info.st_mode);
   const int result =
@@ -191,26 +195,37 @@ static void convert(const source *self, const uint8_t *pixels, float *sample)
   }
 }
 
+/* False after a note. */
+static bool read_array(const source *self, uint64_t index, void *values)
+{
+  const size_t bytes = self->elements * (self->levels ? 1 : sizeof(float));
+  char *at = values;
+  for (size_t used = 0; used < bytes;) {
+    const ssize_t n =
+        pread(self->file, at + used, bytes - used, (off_t)(self->offset + index * bytes + used));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0) {
+      note("'%s': sample %llu cannot be read: %s", self->path, (unsigned long long)index,
+           n ? strerror(errno) : "the file has become shorter");
+      return false;
+    }
+    used += (size_t)n;
+  }
+  return true;
+}
+
 void source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad)
 {
-  const size_t elements = self->elements;
-  const uint8_t *data = self->map ? self->map + self->data_offset : NULL;
-  memset(bad, 0, count * sizeof *bad);
-  if (data && !self->levels) {
-    const size_t bytes = elements * sizeof *buffer;
-    memcpy(buffer, data + first * bytes, count * bytes);
-    return;
-  }
   for (uint32_t i = 0; i < count; i++) {
-    float *sample = buffer + i * elements;
-    if (data)
-      convert(self, data + (first + i) * elements, sample);
-    else if (images_read(self->images, first + i, self->pixels))
+    float *sample = buffer + i * self->elements;
+    void *values = self->levels ? (void *)self->pixels : (void *)sample;
+    bad[i] = self->images ? !images_read(self->images, first + i, values)
+                          : !read_array(self, first + i, values);
+    if (bad[i])
+      memset(sample, 0, self->elements * sizeof *sample);
+    else if (self->levels)
       convert(self, self->pixels, sample);
-    else {
-      memset(sample, 0, elements * sizeof *sample);
-      bad[i] = true;
-    }
   }
 }
 
@@ -219,8 +234,8 @@ void source_close(source *self)
   if (!self)
     return;
   images_close(self->images);
-  if (self->map)
-    munmap(self->map, self->map_bytes);
+  if (self->file >= 0)
+    close(self->file);
   free(self->levels);
   free(self->pixels);
   free(self);

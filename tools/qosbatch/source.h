@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The samples of a job: a mapped .npy file, or a folder of images. */
+/* The samples of a job: an .npy file, or a folder of images. */
 #ifndef TOOL_SOURCE_H
 #define TOOL_SOURCE_H
 
@@ -15,7 +15,7 @@ typedef struct conversion {
 } conversion;
 
 /*
- * Opens what `path` names for a model's input. Bad numbers in `how` end the process with
+ * Opens what `path`, which is kept, names for a model's input. Bad numbers in `how` end the process with
  * EXIT_USAGE; otherwise the exit status is returned, after a message.
  */
 int source_open(const char *path, const qb_tensor_info *input, const conversion *how,
@@ -32,7 +32,7 @@ uint64_t source_fingerprint(const source *self);
 /*
  * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. A
  * sample that cannot be read is zeros and sets its place in `bad`, after a note on stderr; the others
- * are false. (Rounds could run on the mapped file itself. Tried: they are slower by more than the copy
+ * are false. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
  * takes, as every line of it then comes from memory when a round waits for it.)
  */
 void source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad);
