@@ -7,7 +7,9 @@
  * the next the state of the queue (who waits, when each instance is free) follows by a recursion,
  * that of J. Kiefer and J. Wolfowitz ("On the theory of queues with many servers", Trans. AMS 78,
  * 1955) with batches. It is followed along a path of random arrivals, the same for all queues of a
- * law, so that a comparison of two queues sees their difference and not that of their arrivals.
+ * law, so that a comparison of two queues sees their difference and not that of their arrivals. How
+ * long bursts are and how many come close together is not left to chance (qb__arrivals_start_even(),
+ * backlog.h).
  *
  * The embedded chain of one instance has a closed solution, but neither several instances, waits
  * nor bursts do: approximations were up to 58 % off, the recursion is exact but for the length of
@@ -27,8 +29,8 @@
 enum {
   QB__PATH_QUICK = 1 << 14,
   QB__PATH_QUICK_BURSTS = 1 << 8,
-  QB__PATH_PRECISE = 1 << 22,
-  QB__PATH_PRECISE_BURSTS = 1 << 15
+  QB__PATH_PRECISE = 1 << 23,
+  QB__PATH_PRECISE_BURSTS = 1 << 18
 };
 
 typedef struct qb__batch_queue {
@@ -43,6 +45,7 @@ typedef struct qb__batch_queue {
   int64_t target_ns;         /* to report how many answers are in time; may be 0 */
   uint64_t samples;          /* length of the path: so many at least, */
   uint64_t bursts;           /* and so many bursts if there are any */
+  uint64_t seed;             /* of a path that is left to chance; 0: none, the same for all */
 } qb__batch_queue;
 
 typedef struct qb__queue_report {
