@@ -105,13 +105,12 @@ static void simulate(const qb_context *context, const queue_case *c, uint64_t sa
 }
 
 /* What the analysis along another path is off by. */
-static double error_along(const qb_context *context, queue_case *c, uint64_t samples,
-                          uint64_t bursts, uint64_t seed, const qb__outcome *truth)
+static double error_along(const qb_context *context, queue_case *c, qb__path_length length,
+                          uint64_t seed, const qb__outcome *truth)
 {
   qb__queue_report report;
   const qb__batch_queue before = c->queue;
-  c->queue.samples = samples;
-  c->queue.bursts = bursts;
+  c->queue.length = length;
   c->queue.seed = seed;
   require(qb__batch_queue_analyse(context, &c->queue, &report));
   c->queue = before;
@@ -186,11 +185,11 @@ static void check_case(const qb_context *context, int index, tally *tallies, eff
   spent->runs += t.runs;
   print_doubtful(&c, &of, t.runs);
 
-  const double rule = error_along(context, &c, samples, 0, seed, &one);
+  const double rule = error_along(context, &c, (qb__path_length){.samples = samples}, seed, &one);
   const qb__outcome mean = {.p50_ns = (int64_t)mean_of(&t, 0),
                             .p95_ns = (int64_t)mean_of(&t, 1),
                             .p99_ns = (int64_t)mean_of(&t, 2)};
-  const double quick = error_along(context, &c, QB__PATH_QUICK, QB__PATH_QUICK_BURSTS, 0, &mean);
+  const double quick = error_along(context, &c, QB__PATH_QUICK, 0, &mean);
   tally *all = &tallies[bursty];
   all->count++;
   all->within += of.within;

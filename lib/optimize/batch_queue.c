@@ -9,8 +9,6 @@
 static const double SATURATED = 0.995;
 /* The queue is empty at first: this share of the path is not counted, as in the simulator. */
 static const double WARM_UP = 1.0 / 20;
-/* However long bursts are, a path has no more samples than this. */
-static const double LONGEST = 1 << 25;
 
 /* Any numbers: every analysis sees the same arrivals. */
 enum { ARRIVAL_SEED = 1, SERVICE_SEED = 2 };
@@ -140,9 +138,10 @@ static double capacity_per_s(const qb__batch_queue *queue)
 
 static uint64_t path_samples(const qb__batch_queue *queue)
 {
-  const double each = 1 / qb__arrival_burst_count(&queue->arrivals, 1);
-  const double samples = (double)queue->samples, bursts = (double)queue->bursts * each;
-  return isfinite(each) && bursts > samples ? (uint64_t)fmin(bursts, LONGEST) : queue->samples;
+  const qb__path_length *length = &queue->length;
+  const double bursts_of_one = qb__arrival_burst_count(&queue->arrivals, 1);
+  const double samples = bursts_of_one > 0 ? (double)length->bursts / bursts_of_one : 0;
+  return (uint64_t)fmax((double)length->samples, fmin(samples, (double)length->most));
 }
 
 /* Arrivals, whose backlog says nothing if the path is left to chance. */

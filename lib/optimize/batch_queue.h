@@ -23,15 +23,17 @@
 #include <qosbatch/context.h>
 
 /*
- * Lengths of paths, in samples and in bursts if there are any: to compare many queues, and to be
- * within 3 % of the truth. A tail is made by the few longest bursts, so that it is bursts that count.
+ * Lengths of paths: to compare many queues, and to be within 3 % of the truth. A tail is made by the
+ * few longest bursts, so that with bursts it is they that count, up to so many samples.
  */
-enum {
-  QB__PATH_QUICK = 1 << 14,
-  QB__PATH_QUICK_BURSTS = 1 << 8,
-  QB__PATH_PRECISE = 1 << 23,
-  QB__PATH_PRECISE_BURSTS = 1 << 18
-};
+typedef struct qb__path_length {
+  uint64_t samples; /* at least */
+  uint64_t bursts;  /* at least, if there are any, */
+  uint64_t most;    /* but not beyond so many samples */
+} qb__path_length;
+
+#define QB__PATH_QUICK   ((qb__path_length){1 << 14, 1 << 9, 1 << 20})
+#define QB__PATH_PRECISE ((qb__path_length){1 << 23, 1 << 18, 1 << 25})
 
 typedef struct qb__batch_queue {
   qb__arrival_law arrivals;
@@ -43,9 +45,8 @@ typedef struct qb__batch_queue {
   const double *spread;      /* standard deviation of their logarithm; NULL: none */
   double percentile;         /* to report, in (0, 100) */
   int64_t target_ns;         /* to report how many answers are in time; may be 0 */
-  uint64_t samples;          /* length of the path: so many at least, */
-  uint64_t bursts;           /* and so many bursts if there are any */
-  uint64_t seed;             /* of a path that is left to chance; 0: none, the same for all */
+  qb__path_length length;
+  uint64_t seed; /* of a path that is left to chance; 0: none, the same for all */
 } qb__batch_queue;
 
 typedef struct qb__queue_report {

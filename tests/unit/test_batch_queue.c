@@ -35,7 +35,7 @@ static void test_one_server_of_theory(void **state)
                                    .batch = 1,
                                    .latency_ns = latency_ns,
                                    .percentile = 99,
-                                   .samples = QB__PATH_PRECISE / 32};
+                                   .length = {.samples = 1 << 18}};
     qb__queue_report report;
     assert_ok(qb__batch_queue_analyse(context, &queue, &report));
     const double shares[] = {0.95, 0.99}, found[] = {(double)report.p95_ns, (double)report.p99_ns};
@@ -62,8 +62,7 @@ static void test_against_the_simulator(void **state)
     queue_case c;
     make_case((int)random_int(&seed, 0, CASES - 1), &c);
     const bool bursty = c.queue.arrivals.leave_per_s[1] > 0;
-    c.queue.samples = QUICK_SAMPLES;
-    c.queue.bursts = 0;
+    c.queue.length = (qb__path_length){.samples = QUICK_SAMPLES};
     c.queue.seed = random_bits(&seed);
     qb__queue_report report;
     qb__outcome truth;
@@ -111,7 +110,7 @@ static void test_bounded_queue_loses(void **state)
   make_case(0, &c);
   c.queue.batch = 4;
   c.queue.queue_most = 6;
-  c.queue.samples = QUICK_SAMPLES;
+  c.queue.length = (qb__path_length){.samples = QUICK_SAMPLES};
   c.queue.arrivals = (qb__arrival_law){.rate_per_s = {2 * 4e9 / (double)c.latency_ns[4], 0}};
   qb__queue_report report;
   qb__outcome truth;
@@ -153,7 +152,7 @@ static void test_out_of_memory(void **state)
   (void)state;
   queue_case c;
   make_case(40, &c);
-  c.queue.samples = 1000;
+  c.queue.length = (qb__path_length){.samples = 1000};
   assert_int_equal(check_every_allocation_failure(analyse_one, &c), 3);
 }
 
