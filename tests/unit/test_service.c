@@ -2,7 +2,7 @@
 /* qb_plan_service() against a search over all of (configuration, batch, wait) in plain loops. */
 #include "support/service_ways.h"
 
-enum { CASES = 6, MAX_BATCH = 8 };
+enum { CASES = 4, MAX_BATCH = 8 };
 
 static qb_context *context;
 
