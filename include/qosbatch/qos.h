@@ -63,7 +63,8 @@ typedef struct qb_load {
 
 /** What an answer was decided by, or why there is none. Values are stable. */
 typedef enum qb_reason {
-  QB_REASON_NONE = 0,       /**< nothing to decide: no samples wait, or no instance is free */
+  QB_REASON_NONE = 0,       /**< nothing to decide: no samples wait, or no instance is free; of a
+                                 plan: no limit keeps a better one out */
   QB_REASON_SLO = 1,        /**< the latency promised: a larger batch or a longer wait breaks it */
   QB_REASON_FILL = 2,       /**< filling the batch: waiting gains more than it costs */
   QB_REASON_THROUGHPUT = 3, /**< this batch has the least time per sample */

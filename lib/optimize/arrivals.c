@@ -101,6 +101,13 @@ void qb__arrivals_start_even(qb__arrivals *arrivals, const qb__arrival_law *law,
   arrivals->switch_ns = phase_end_ns(arrivals);
 }
 
+static void pass(qb__arrivals *a, double until_ns)
+{
+  const double backlog_ns = a->backlog_ns + a->drift[a->phase] * (until_ns - a->now_ns);
+  a->backlog_ns = backlog_ns > 0 ? backlog_ns : 0;
+  a->now_ns = until_ns;
+}
+
 /* The next arrival of the process at its full swing. */
 static double next_of_phases(qb__arrivals *a)
 {
@@ -110,9 +117,11 @@ static double next_of_phases(qb__arrivals *a)
     const double at_ns = rate_per_s > 0
                              ? a->now_ns + 1e9 * qb__random_exponential(&a->random) / rate_per_s
                              : INFINITY;
-    if (at_ns <= a->switch_ns)
-      return a->now_ns = at_ns;
-    a->now_ns = a->switch_ns;
+    if (at_ns <= a->switch_ns) {
+      pass(a, at_ns);
+      return at_ns;
+    }
+    pass(a, a->switch_ns);
     a->phase = !a->phase;
     a->switch_ns = phase_end_ns(a);
   }

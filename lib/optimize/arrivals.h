@@ -44,6 +44,8 @@ typedef struct qb__arrivals {
   uint32_t strata;     /* of the lengths of phases, a power of two; 0: lengths are independent */
   uint32_t strata_key; /* for their order */
   uint32_t begun[2];   /* phases */
+  double drift[2];     /* of the backlog in each phase; 0: not followed (backlog.h) */
+  double backlog_ns;   /* at the last arrival */
 } qb__arrivals;
 
 void qb__arrivals_start(qb__arrivals *arrivals, const qb__arrival_law *law, uint64_t seed);

@@ -2,14 +2,13 @@
 #include "optimize/batch_queue.h"
 
 #include "core/alloc.h"
+#include "optimize/backlog.h"
 #include "optimize/time_histogram.h"
 
 /* Beyond this share of the capacity the queue is so long that no prediction is worth much. */
 static const double SATURATED = 0.995;
-/* The queue is empty at first: this share of the path is not counted. */
-static const double WARM_UP = 1.0 / 16;
-/* However long bursts are, a path has no more samples than this. */
-static const double LONGEST = 1 << 28;
+/* The queue is empty at first: this share of the path is not counted, as in the simulator. */
+static const double WARM_UP = 1.0 / 20;
 
 /* Any numbers: every analysis sees the same arrivals. */
 enum { ARRIVAL_SEED = 1, SERVICE_SEED = 2 };
@@ -18,30 +17,40 @@ enum { ARRIVAL_SEED = 1, SERVICE_SEED = 2 };
  * Of the samples that wait only the next `room` are generated: those of an unbounded queue beyond
  * the next batch have no say in when it starts.
  */
+typedef struct sample {
+  int64_t arrival_ns;
+  uint32_t stratum; /* by the backlog that it found */
+} sample;
+
 typedef struct path {
   const qb__batch_queue *queue;
   uint64_t samples; /* its length */
+  uint64_t warm;    /* so many are not counted */
   qb__arrivals arrivals;
+  qb__backlog backlog;
   qb__random_stream service;
-  int64_t *waiting; /* arrival times, a ring of `room` */
+  sample *waiting; /* a ring of `room` */
   uint32_t room;
   uint32_t first;
   uint32_t count;
   int64_t next_ns;  /* the next arrival after them */
   int64_t *free_ns; /* when each instance is free */
   uint64_t arrived, lost;
+  uint64_t in_stratum[QB__BACKLOG_STRATA]; /* of those that count */
+  qb__time_histogram *histograms;          /* one a stratum */
 } path;
 
 /* Queues the next arrival, or loses it. */
 static void arrive(path *p)
 {
+  const uint32_t stratum = qb__backlog_stratum(&p->backlog, &p->arrivals);
   if (p->count < p->room) {
     uint32_t at = p->first + p->count++;
-    p->waiting[at < p->room ? at : at - p->room] = p->next_ns;
+    p->waiting[at < p->room ? at : at - p->room] = (sample){p->next_ns, stratum};
   } else {
     p->lost++;
   }
-  p->arrived++;
+  p->in_stratum[stratum] += ++p->arrived > p->warm;
   p->next_ns = qb__arrivals_next(&p->arrivals);
 }
 
@@ -61,7 +70,7 @@ static int64_t next_start(path *p, int64_t free_ns)
     start_ns = p->next_ns;
     arrive(p);
   }
-  const int64_t due_ns = p->waiting[p->first] + queue->max_wait_ns;
+  const int64_t due_ns = p->waiting[p->first].arrival_ns + queue->max_wait_ns;
   while (p->count < queue->batch && p->next_ns <= due_ns) {
     start_ns = p->next_ns;
     arrive(p);
@@ -77,10 +86,9 @@ static int64_t round_ns(path *p, uint32_t n)
                     : p->queue->latency_ns[n];
 }
 
-static void follow(path *p, qb__time_histogram *histogram, qb__queue_report *report)
+static void follow(path *p, qb__queue_report *report)
 {
   const qb__batch_queue *queue = p->queue;
-  const uint64_t warm = (uint64_t)(WARM_UP * (double)p->samples);
   double busy_ns = 0, rounds = 0, served = 0;
   int64_t from_ns = 0, start_ns = 0;
   uint64_t lost_before = 0;
@@ -93,7 +101,7 @@ static void follow(path *p, qb__time_histogram *histogram, qb__queue_report *rep
     const uint32_t n = p->count < queue->batch ? p->count : queue->batch;
     const int64_t taken_ns = round_ns(p, n), end_ns = start_ns + taken_ns;
     p->free_ns[instance] = end_ns;
-    const bool counts = p->arrived > warm;
+    const bool counts = p->arrived > p->warm;
     if (counts) {
       if (rounds == 0) {
         from_ns = start_ns;
@@ -104,8 +112,9 @@ static void follow(path *p, qb__time_histogram *histogram, qb__queue_report *rep
       served += n;
     }
     for (uint32_t i = 0; i < n; i++) {
+      const sample *answered = &p->waiting[p->first];
       if (counts)
-        qb__time_histogram_add(histogram, end_ns - p->waiting[p->first]);
+        qb__time_histogram_add(&p->histograms[answered->stratum], end_ns - answered->arrival_ns);
       if (++p->first == p->room)
         p->first = 0;
     }
@@ -129,9 +138,41 @@ static double capacity_per_s(const qb__batch_queue *queue)
 
 static uint64_t path_samples(const qb__batch_queue *queue)
 {
-  const double each = 1 / qb__arrival_burst_count(&queue->arrivals, 1);
-  const double samples = (double)queue->samples, bursts = (double)queue->bursts * each;
-  return isfinite(each) && bursts > samples ? (uint64_t)fmin(bursts, LONGEST) : queue->samples;
+  const qb__path_length *length = &queue->length;
+  const double bursts_of_one = qb__arrival_burst_count(&queue->arrivals, 1);
+  const double samples = bursts_of_one > 0 ? (double)length->bursts / bursts_of_one : 0;
+  return (uint64_t)fmax((double)length->samples, fmin(samples, (double)length->most));
+}
+
+/* Arrivals, whose backlog says nothing if the path is left to chance. */
+static void start(path *p)
+{
+  const qb__batch_queue *queue = p->queue;
+  p->backlog.strata = 1;
+  if (queue->seed) {
+    qb__arrivals_start(&p->arrivals, &queue->arrivals, queue->seed);
+  } else {
+    qb__arrivals_start_even(&p->arrivals, &queue->arrivals, ARRIVAL_SEED,
+                            qb__arrival_burst_count(&queue->arrivals, (double)p->samples));
+    p->backlog = qb__backlog_follow(&p->arrivals, capacity_per_s(queue));
+  }
+  qb__random_seed(&p->service, SERVICE_SEED);
+  p->next_ns = qb__arrivals_next(&p->arrivals);
+}
+
+static void read_times(path *p, qb__queue_report *report)
+{
+  const qb__time_histogram *all = p->histograms;
+  if (p->backlog.strata > 1) {
+    double weights[QB__BACKLOG_STRATA];
+    qb__backlog_weights(&p->backlog, p->in_stratum, weights);
+    qb__time_histogram_weigh(p->histograms, weights, p->backlog.strata);
+  }
+  report->p50_ns = qb__time_histogram_quantile(all, 0.50);
+  report->p95_ns = qb__time_histogram_quantile(all, 0.95);
+  report->p99_ns = qb__time_histogram_quantile(all, 0.99);
+  report->latency_ns = qb__time_histogram_quantile(all, p->queue->percentile / 100);
+  report->in_time = qb__time_histogram_share(all, p->queue->target_ns);
 }
 
 qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_queue *queue,
@@ -147,25 +188,19 @@ qb_status qb__batch_queue_analyse(const qb_context *context, const qb__batch_que
   path p = {.queue = queue,
             .samples = path_samples(queue),
             .room = queue->queue_most ? queue->queue_most : queue->batch};
-  qb__time_histogram *histogram = qb__calloc(context, 1, sizeof *histogram);
+  p.warm = (uint64_t)(WARM_UP * (double)p.samples);
+  start(&p);
+  p.histograms = qb__calloc(context, p.backlog.strata, sizeof *p.histograms);
   p.waiting = qb__calloc(context, p.room, sizeof *p.waiting);
   p.free_ns = qb__calloc(context, queue->instances, sizeof *p.free_ns);
-  const bool made = histogram && p.waiting && p.free_ns;
+  const bool made = p.histograms && p.waiting && p.free_ns;
   if (made) {
-    qb__arrivals_start_even(&p.arrivals, &queue->arrivals, ARRIVAL_SEED,
-                            qb__arrival_burst_count(&queue->arrivals, (double)p.samples));
-    qb__random_seed(&p.service, SERVICE_SEED);
-    p.next_ns = qb__arrivals_next(&p.arrivals);
-    follow(&p, histogram, &ours);
-    ours.p50_ns = qb__time_histogram_quantile(histogram, 0.50);
-    ours.p95_ns = qb__time_histogram_quantile(histogram, 0.95);
-    ours.p99_ns = qb__time_histogram_quantile(histogram, 0.99);
-    ours.latency_ns = qb__time_histogram_quantile(histogram, queue->percentile / 100);
-    ours.in_time = qb__time_histogram_share(histogram, queue->target_ns);
+    follow(&p, &ours);
+    read_times(&p, &ours);
     *report = ours;
   }
   qb__free(context, p.free_ns);
   qb__free(context, p.waiting);
-  qb__free(context, histogram);
+  qb__free(context, p.histograms);
   return made ? QB_OK : QB_ERROR_NO_MEMORY;
 }

@@ -7,7 +7,9 @@
  * the next the state of the queue (who waits, when each instance is free) follows by a recursion,
  * that of J. Kiefer and J. Wolfowitz ("On the theory of queues with many servers", Trans. AMS 78,
  * 1955) with batches. It is followed along a path of random arrivals, the same for all queues of a
- * law, so that a comparison of two queues sees their difference and not that of their arrivals.
+ * law, so that a comparison of two queues sees their difference and not that of their arrivals. How
+ * long bursts are and how many come close together is not left to chance (qb__arrivals_start_even(),
+ * backlog.h).
  *
  * The embedded chain of one instance has a closed solution, but neither several instances, waits
  * nor bursts do: approximations were up to 58 % off, the recursion is exact but for the length of
@@ -21,15 +23,17 @@
 #include <qosbatch/context.h>
 
 /*
- * Lengths of paths, in samples and in bursts if there are any: to compare many queues, and to be
- * within 3 % of the truth. A tail is made by the few longest bursts, so that it is bursts that count.
+ * Lengths of paths: to compare many queues, and to be within 3 % of the truth. A tail is made by the
+ * few longest bursts, so that with bursts it is they that count, up to so many samples.
  */
-enum {
-  QB__PATH_QUICK = 1 << 14,
-  QB__PATH_QUICK_BURSTS = 1 << 8,
-  QB__PATH_PRECISE = 1 << 22,
-  QB__PATH_PRECISE_BURSTS = 1 << 15
-};
+typedef struct qb__path_length {
+  uint64_t samples; /* at least */
+  uint64_t bursts;  /* at least, if there are any, */
+  uint64_t most;    /* but not beyond so many samples */
+} qb__path_length;
+
+#define QB__PATH_QUICK   ((qb__path_length){1 << 14, 1 << 9, 1 << 20})
+#define QB__PATH_PRECISE ((qb__path_length){1 << 23, 1 << 18, 1 << 25})
 
 typedef struct qb__batch_queue {
   qb__arrival_law arrivals;
@@ -41,8 +45,8 @@ typedef struct qb__batch_queue {
   const double *spread;      /* standard deviation of their logarithm; NULL: none */
   double percentile;         /* to report, in (0, 100) */
   int64_t target_ns;         /* to report how many answers are in time; may be 0 */
-  uint64_t samples;          /* length of the path: so many at least, */
-  uint64_t bursts;           /* and so many bursts if there are any */
+  qb__path_length length;
+  uint64_t seed; /* of a path that is left to chance; 0: none, the same for all */
 } qb__batch_queue;
 
 typedef struct qb__queue_report {

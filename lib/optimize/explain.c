@@ -63,20 +63,21 @@ static void explain_run(const qb_decision *d, char *text)
   const char *why;
   switch (d->reason) {
   case QB_REASON_SLO: why = "A larger round or a longer wait could break the latency target"; break;
-  case QB_REASON_FILL: why = "The time for filling the batch is used up"; break;
+  case QB_REASON_FILL: why = "The longest wait for a fuller batch is over"; break;
   case QB_REASON_THROUGHPUT:
-    why = "This round answers the samples that wait with the least mean delay";
+    why = "Of all ways to split what waits into rounds this has the least mean delay";
     break;
   case QB_REASON_LATE:
     why = "That is too late for it, but keeps more of the other answers in time";
     break;
   default: why = "It was decided elsewhere"; break;
   }
-  snprintf(text, LONGEST_TEXT,
-           "Run %u sample%s now: the round takes %.3f ms (%.3f to %.3f ms) and the oldest is "
-           "answered %.3f ms after its arrival. %s.",
-           d->batch, plural(d->batch), ms(d->latency_ns), ms(d->low_ns), ms(d->high_ns),
-           ms(d->oldest_latency_ns), why);
+  snprintf(
+      text, LONGEST_TEXT,
+      "Run %u sample%s now: the round takes %.3f ms (95 %%: %.3f to %.3f ms) and the oldest is "
+      "answered %.3f ms after its arrival. %s.",
+      d->batch, plural(d->batch), ms(d->latency_ns), ms(d->low_ns), ms(d->high_ns),
+      ms(d->oldest_latency_ns), why);
 }
 
 static void explain_wait(const qb_decision *d, char *text)
@@ -85,21 +86,31 @@ static void explain_wait(const qb_decision *d, char *text)
     snprintf(text, LONGEST_TEXT,
              "Wait: no samples are queued or no instance is free, so there is nothing to decide.");
   else
-    snprintf(text, LONGEST_TEXT,
-             "Wait for a batch of %u sample%s, %.3f ms at the longest: the oldest is then answered "
-             "%.3f ms after its arrival. %s.",
-             d->batch, plural(d->batch), ms(d->max_wait_ns), ms(d->oldest_latency_ns),
-             d->reason == QB_REASON_SLO ? "A longer wait could break its latency target"
-                                        : "Filling the batch gains more than this wait costs");
+    snprintf(
+        text, LONGEST_TEXT,
+        "Wait until %u sample%s are queued, for %.3f ms at most, then ask again: the oldest is "
+        "answered %.3f ms after its arrival. %s.",
+        d->batch, plural(d->batch), ms(d->max_wait_ns), ms(d->oldest_latency_ns),
+        d->reason == QB_REASON_SLO ? "A longer wait could break its latency target"
+                                   : "A fuller batch gains more than this wait costs");
 }
 
 static void explain_infeasible(const qb_decision *d, char *text)
 {
   snprintf(text, LONGEST_TEXT,
-           "The oldest sample misses its latency target whatever is done: it is answered %.3f ms "
-           "after its arrival if %u sample%s run%s now, in %.3f ms (%.3f to %.3f ms).",
-           ms(d->oldest_latency_ns), d->batch, plural(d->batch), d->batch == 1 ? "s" : "",
-           ms(d->latency_ns), ms(d->low_ns), ms(d->high_ns));
+           "The oldest sample will be late whatever is done: if %u sample%s run%s now, in %.3f ms "
+           "(95 %%: %.3f to %.3f ms), it is answered %.3f ms after its arrival.",
+           d->batch, plural(d->batch), d->batch == 1 ? "s" : "", ms(d->latency_ns), ms(d->low_ns),
+           ms(d->high_ns), ms(d->oldest_latency_ns));
+}
+
+static void explain_given_up(const qb_decision *d, char *text)
+{
+  const size_t used = strlen(text);
+  if (d->give_up)
+    snprintf(text + used, LONGEST_TEXT - used,
+             " Refuse the first %u sample%s before: late already, or making others late.",
+             d->give_up, plural(d->give_up));
 }
 
 static void explain_node(const qb_decision *d, char *text)
@@ -126,7 +137,9 @@ size_t qb_explain(const qb_decision *decision, char *text, size_t text_bytes)
     explain_infeasible(decision, ours);
   else
     snprintf(ours, sizeof ours, "The decision has the unknown action %d.", (int)decision->action);
-  if (decision)
+  if (decision) {
+    explain_given_up(decision, ours);
     explain_node(decision, ours);
+  }
   return (size_t)snprintf(text, text_bytes, "%s", ours) + 1;
 }

@@ -52,8 +52,7 @@ qb_status qb__service_analyse(const qb__service_search *search, const qb__servic
   qb_load load = search->load;
   load.rate_per_s = rate_per_s;
   const qb__batch_queue queue = {.arrivals = qb__arrival_law_of(&load),
-                                 .samples = QB__PATH_QUICK,
-                                 .bursts = QB__PATH_QUICK_BURSTS,
+                                 .length = QB__PATH_QUICK,
                                  .spread = table->spread,
                                  .instances = table->configuration.instances,
                                  .batch = way->batch,

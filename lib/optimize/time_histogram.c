@@ -11,6 +11,29 @@ static double bin_start(uint32_t bin)
   return (double)(bins + (bin & (bins - 1))) * (double)(UINT64_C(1) << shift);
 }
 
+/* Weighted counts are whole numbers again, of so many in all. */
+static const double WEIGHED_TOTAL = 1u << 31;
+
+void qb__time_histogram_weigh(qb__time_histogram *histograms, const double *weights, size_t count)
+{
+  double total = 0, sum_ns = 0;
+  for (size_t k = 0; k < count; k++) {
+    total += weights[k] * (double)histograms[k].total;
+    sum_ns += weights[k] * histograms[k].sum_ns;
+  }
+  const double scale = total > 0 ? WEIGHED_TOTAL / total : 0;
+  qb__time_histogram *first = &histograms[0];
+  first->total = 0;
+  first->sum_ns = scale * sum_ns;
+  for (uint32_t i = 0; i < QB__TIME_BINS; i++) {
+    double weighed = 0;
+    for (size_t k = 0; k < count; k++)
+      weighed += weights[k] * (double)histograms[k].count[i];
+    first->count[i] = (uint32_t)(scale * weighed + 0.5);
+    first->total += first->count[i];
+  }
+}
+
 int64_t qb__time_histogram_quantile(const qb__time_histogram *histogram, double q)
 {
   const double goal = q * (double)histogram->total;

@@ -3,6 +3,7 @@
 #ifndef QB_OPTIMIZE_TIME_HISTOGRAM_H
 #define QB_OPTIMIZE_TIME_HISTOGRAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -33,6 +34,9 @@ static inline void qb__time_histogram_add(qb__time_histogram *histogram, int64_t
   histogram->sum_ns += (double)time_ns;
   histogram->count[qb__time_bin((uint64_t)time_ns)]++;
 }
+
+/* Makes the first of several the sum of all, each count times the weight of its histogram. */
+void qb__time_histogram_weigh(qb__time_histogram *histograms, const double *weights, size_t count);
 
 /* The time that a share of q, in (0, 1), lies below; 0 of an empty one. */
 int64_t qb__time_histogram_quantile(const qb__time_histogram *histogram, double q);

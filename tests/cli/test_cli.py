@@ -637,6 +637,22 @@ def answers_do_not_depend_on_the_locale():
         expect(result.out == run(*arguments).out and result.code == 0, f"differs in {name}", result)
 
 
+@each([
+    ("pass", "proves that", ["10"] * 459),
+    ("more", "does not prove yet", ["10"] * 458),
+    ("fail", "disproves", ["10"] * 400 + ["300"] * 59),
+])
+def verdict(name, words, latencies):
+    path = write("latencies.txt", "\n".join(latencies) + "\n")
+    result = run("verify", path, "--latency", "250")
+    expect(result.code == (0 if name == "pass" else 1) and not result.err, "exit status", result)
+    expect(result.out.startswith(f"{name}: the run {words}") and "at 99 % confidence" in result.out,
+           "text", result)
+    expect(("needed         1 more sample, none" in result.out) == (name == "more"), "text", result)
+    value = json.loads(run("verify", path, "--latency", "250", "--json").out)
+    expect(value["verdict"] == name and value["samples"] == len(latencies), "JSON", value)
+
+
 # Measurements.
 
 ROUNDS = """instances,threads,batch,latency_ns,host

@@ -38,8 +38,7 @@ static inline void make_case(int index, queue_case *c)
                               .batch = batches[b],
                               .max_wait_ns = w ? 20000000 : 0,
                               .percentile = 99,
-                              .samples = QB__PATH_PRECISE,
-                              .bursts = QB__PATH_PRECISE_BURSTS}};
+                              .length = QB__PATH_PRECISE}};
   fill_case_times(c, shape);
   c->queue.latency_ns = c->latency_ns;
   c->queue.spread = c->spread;

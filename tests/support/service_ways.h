@@ -70,7 +70,7 @@ static inline bool holds_target(const qb_context *context, const service_case *c
                                  .latency_ns = table->latency_ns,
                                  .spread = table->spread,
                                  .percentile = c->qos.percentile,
-                                 .samples = QB__PATH_QUICK};
+                                 .length = QB__PATH_QUICK};
   assert_ok(qb__batch_queue_analyse(context, &queue, report));
   return !report->saturated && report->latency_ns <= c->qos.latency_ns;
 }

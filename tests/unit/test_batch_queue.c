@@ -35,7 +35,7 @@ static void test_one_server_of_theory(void **state)
                                    .batch = 1,
                                    .latency_ns = latency_ns,
                                    .percentile = 99,
-                                   .samples = QB__PATH_PRECISE / 16};
+                                   .length = {.samples = 1 << 18}};
     qb__queue_report report;
     assert_ok(qb__batch_queue_analyse(context, &queue, &report));
     const double shares[] = {0.95, 0.99}, found[] = {(double)report.p95_ns, (double)report.p99_ns};
@@ -52,26 +52,30 @@ static void test_one_server_of_theory(void **state)
   }
 }
 
+/* On the same arrivals what is left is the chance of single rounds and of the ends of the path. */
 static void test_against_the_simulator(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  double worst = 0;
+  double worst[2] = {0};
   for (int i = 0; i < QUICK_CASES; i++) {
     queue_case c;
-    make_case((int)random_int(&seed, 0, CASES / 2 - 1), &c);
-    c.queue.samples = QUICK_SAMPLES;
+    make_case((int)random_int(&seed, 0, CASES - 1), &c);
+    const bool bursty = c.queue.arrivals.leave_per_s[1] > 0;
+    c.queue.length = (qb__path_length){.samples = QUICK_SAMPLES};
+    c.queue.seed = random_bits(&seed);
     qb__queue_report report;
     qb__outcome truth;
     assert_ok(qb__batch_queue_analyse(context, &c.queue, &report));
     assert_false(report.saturated);
-    assert_ok(simulate_case(context, &c, QUICK_SAMPLES, random_bits(&seed), &truth));
-    worst = fmax(worst, worst_error(&report, &truth));
+    assert_ok(simulate_case(context, &c, QUICK_SAMPLES, c.queue.seed, &truth));
+    worst[bursty] = fmax(worst[bursty], worst_error(&report, &truth));
     assert_true(fabs(report.utilisation - truth.busy_ns / truth.span_ns / c.queue.instances) <
                 0.05);
   }
-  print_message("%d queues: worst error %.1f %%\n", QUICK_CASES, 100 * worst);
-  assert_true(worst < 0.25); /* two short paths apart; a wrong rule is off by more */
+  print_message("%d queues: worst error %.2f %%, bursty %.2f %%\n", QUICK_CASES, 100 * worst[0],
+                100 * worst[1]);
+  assert_true(worst[0] < 0.06 && worst[1] < 0.06);
 }
 
 /* An even path is one of the same process: each stratum has its turn, and rates are as asked. */
@@ -106,7 +110,7 @@ static void test_bounded_queue_loses(void **state)
   make_case(0, &c);
   c.queue.batch = 4;
   c.queue.queue_most = 6;
-  c.queue.samples = QUICK_SAMPLES;
+  c.queue.length = (qb__path_length){.samples = QUICK_SAMPLES};
   c.queue.arrivals = (qb__arrival_law){.rate_per_s = {2 * 4e9 / (double)c.latency_ns[4], 0}};
   qb__queue_report report;
   qb__outcome truth;
@@ -148,7 +152,7 @@ static void test_out_of_memory(void **state)
   (void)state;
   queue_case c;
   make_case(40, &c);
-  c.queue.samples = 1000;
+  c.queue.length = (qb__path_length){.samples = 1000};
   assert_int_equal(check_every_allocation_failure(analyse_one, &c), 3);
 }
 

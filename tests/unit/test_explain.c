@@ -57,6 +57,18 @@ static void test_slower_node(void **state)
   assert_non_null(strstr(text, "The node is 2.00 times faster than profiled."));
 }
 
+static void test_refused_samples(void **state)
+{
+  (void)state;
+  qb_decision d = decision(QB_ACTION_RUN, QB_REASON_SLO);
+  char text[512];
+  (void)qb_explain(&d, text, sizeof text);
+  assert_null(strstr(text, "Refuse"));
+  d.give_up = 3;
+  (void)qb_explain(&d, text, sizeof text);
+  assert_non_null(strstr(text, "Refuse the first 3 samples"));
+}
+
 static void test_cut(void **state)
 {
   (void)state;
@@ -79,6 +91,8 @@ static void test_names(void **state)
     for (int b = a + 1; b <= QB_REASON_LATE; b++)
       assert_string_not_equal(qb_reason_name((qb_reason)a), qb_reason_name((qb_reason)b));
   assert_string_equal(qb_reason_name((qb_reason)99), "unknown");
+  assert_string_equal(qb_objective_name(QB_OBJECTIVE_COST), "cost");
+  assert_string_equal(qb_objective_name((qb_objective)99), "unknown");
 }
 
 int main(void)
@@ -86,6 +100,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sentences_have_their_figures),
       cmocka_unit_test(test_slower_node),
+      cmocka_unit_test(test_refused_samples),
       cmocka_unit_test(test_cut),
       cmocka_unit_test(test_names),
   };

@@ -4,7 +4,7 @@
 #include "support/scripted_profile.h"
 #include "support/service_ways.h"
 
-enum { CASES = 6, MOST_PLANS = MOST_WAYS };
+enum { CASES = 4, MOST_PLANS = MOST_WAYS };
 
 static qb_context *context;
 

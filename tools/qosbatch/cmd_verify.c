@@ -22,18 +22,28 @@ static void print_as_json(const qb_verification *v)
   print_json(root);
 }
 
+static const char *finding(qb_verdict verdict)
+{
+  switch (verdict) {
+  case QB_VERDICT_PASS: return "proves";
+  case QB_VERDICT_FAIL: return "disproves";
+  default: return "does not prove yet";
+  }
+}
+
 static void print_as_text(const qb_verification *v, const qb_qos *qos, double confidence)
 {
-  printf("%s: %llu of %llu samples took more than %s\n", qb_verdict_name(v->verdict),
-         (unsigned long long)v->late, (unsigned long long)v->samples,
-         human_time(qos->latency_ns).s);
+  printf("%s: the run %s that %g %% of all samples are answered within %s, at %g %% confidence\n\n",
+         qb_verdict_name(v->verdict), finding(v->verdict), qos->percentile,
+         human_time(qos->latency_ns).s, confidence);
+  printf("late           %llu of %llu samples\n", (unsigned long long)v->late,
+         (unsigned long long)v->samples);
   if (v->verdict == QB_VERDICT_MORE)
-    printf("%llu more samples, none late, would prove it at %g %% confidence\n",
-           (unsigned long long)v->more, confidence);
-  printf("measured p%g   %s\n", qos->percentile, human_time(v->latency_ns).s);
+    printf("needed         %llu more sample%s, none of them late\n", (unsigned long long)v->more,
+           plural(v->more));
+  printf("measured       p%g is %s\n", qos->percentile, human_time(v->latency_ns).s);
   if (v->bound_ns)
-    printf("proven         p%g is at most %s, at %g %% confidence\n", qos->percentile,
-           human_time(v->bound_ns).s, confidence);
+    printf("proven         p%g is at most %s\n", qos->percentile, human_time(v->bound_ns).s);
   else
     printf("proven         nothing: so few samples prove no p%g\n", qos->percentile);
 }
@@ -79,7 +89,10 @@ const command command_verify = {
     .synopsis = "--latency MS [options]",
     .summary = "Tell whether a run proves a latency target, or how many more samples would",
     .details =
-        "LATENCIES is a file with a sample's milliseconds on each line. The test is MLPerf's\n"
-        "early stopping. Exit status: 0 pass; 1 fail, or more samples are needed.",
+        "LATENCIES is a file with the milliseconds of one sample, from arrival to answer, on each\n"
+        "line. A p99 measured on few samples may be luck: the test (MLPerf's early stopping) says\n"
+        "whether the run proves the target for all samples to come. At 99 % confidence p99 takes\n"
+        "459 samples with none late, 662 with one. Exit status: 0 pass; 1 fail, or more are "
+        "needed.",
     .run = run,
 };
