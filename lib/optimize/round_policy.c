@@ -285,8 +285,8 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *wo
 
 /*
  * One sweep over all states; returns how far values moved against each other. Once they move nearly
- * alike the gain is moved by what they moved; a step takes at most the time of the largest round,
- * so it does not overshoot.
+ * alike the gain is moved by what they moved; a step takes at most the time of the largest round
+ * and of waiting for the next sample, so it does not overshoot.
  */
 static float sweep(solver *s)
 {
@@ -303,7 +303,7 @@ static float sweep(solver *s)
     s->value[i] = s->next[i] - reference;
   }
   if (most - least < ALIKE)
-    s->gain += 0.5f * (least + most) / s->slot_s[s->batch];
+    s->gain += 0.5f * (least + most) / (s->slot_s[s->batch] + 1 / (float)s->rate_per_s);
   /* Nothing waits: the next sample comes after 1 / rate. */
   const float idle = s->value[AGES] - s->gain / (float)s->rate_per_s;
   for (uint32_t j = 0; j < AGES; j++)
