@@ -9,7 +9,11 @@
 
 #include <string.h>
 
-enum { PROFILES = 40, MAX_BATCH = 8 };
+#ifndef QB_TEST_CASES
+#define QB_TEST_CASES 40
+#endif
+
+enum { PROFILES = QB_TEST_CASES, MAX_BATCH = 8 };
 
 static qb_context *context;
 
