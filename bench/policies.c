@@ -57,6 +57,7 @@ static double capacity_per_s(const subject *s, double target_ns)
 typedef struct totals {
   int cells;
   double worst_rival, worst_exhaustive, log_defaults;
+  double log_rival, log_exhaustive;
   int default_count, below_rival, below_exhaustive;
 } totals;
 
@@ -116,21 +117,26 @@ static void run_cell(const cell *c, totals *t)
   t->cells++;
   t->worst_rival = fmin(t->worst_rival, to_rival);
   t->worst_exhaustive = fmin(t->worst_exhaustive, to_exhaustive);
+  t->log_rival += log(fmax(to_rival, 1e-3));
+  t->log_exhaustive += log(fmax(to_exhaustive, 1e-3));
   t->below_rival += to_rival < 0.99;
   t->below_exhaustive += to_exhaustive < 0.97;
-  printf("%-12s %-7s %-6s load %.2f target %4.1f T(1): within %.4f, best rival %.4f (%s%s), "
-         "exhaustive %.4f%s\n",
+  printf("%-12s %-7s %-6s load %.2f target %4.1f T(1): within %.4f, best rival %.4f (%s%s) x%.3f, "
+         "exhaustive %.4f x%.3f%s\n",
          c->subject->name, c->bursty ? "bursty" : "poisson", c->shed ? "refuse" : "answer", c->load,
-         c->target, ours, best, qb_policy_name(best_policy), best_tuned ? " tuned" : "", exhaustive,
-         to_rival < 0.99 || to_exhaustive < 0.97 ? "  <--" : "");
+         c->target, ours, best, qb_policy_name(best_policy), best_tuned ? " tuned" : "", to_rival,
+         exhaustive, to_exhaustive, to_rival < 0.99 || to_exhaustive < 0.97 ? "  <--" : "");
 }
 
 static void print_totals(const char *name, const totals *t)
 {
-  printf("%s, %d cells: least ratio to the best rival %.4f (%d below 0.99), to the exhaustive "
-         "search %.4f (%d below 0.97); geometric mean over the rivals' defaults %.3f\n",
-         name, t->cells, t->worst_rival, t->below_rival, t->worst_exhaustive, t->below_exhaustive,
-         exp(t->log_defaults / t->default_count));
+  printf(
+      "%s, %d cells: over the best rival least %.4f, geometric mean %.3f, %d below 0.99; over the "
+      "exhaustive search least %.4f, geometric mean %.3f, %d below 0.97; geometric mean over the "
+      "rivals' defaults %.3f\n",
+      name, t->cells, t->worst_rival, exp(t->log_rival / t->cells), t->below_rival,
+      t->worst_exhaustive, exp(t->log_exhaustive / t->cells), t->below_exhaustive,
+      exp(t->log_defaults / t->default_count));
 }
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include "core/structs.h"
 #include "optimize/demand.h"
 #include "optimize/optimizer_impl.h"
+#include "optimize/round_search.h"
 #include "profile/profile_impl.h"
 
 #include <math.h>
@@ -94,8 +95,13 @@ static qb_status solve_policy(qb_optimizer *o)
                                  .target_ns = o->qos.latency_ns,
                                  .latency_ns = o->table.latency_ns,
                                  .in_time_ns = in_time_ns(o),
+                                 .slow_ns = o->safe_ns,
                                  .shed = o->qos.shed};
-  return qb__round_policy_solve(o->profile->context, &model, &o->policy);
+  qb_status status = qb__round_policy_solve(o->profile->context, &model, &o->policy);
+  /* One instance is what the process describes; several get in step. */
+  if (!status && o->policy.age_step_ns > 0 && model.instances > 1)
+    status = qb__round_search(o->profile->context, &model, &o->policy);
+  return status;
 }
 
 static void rescale(int64_t *times_ns, uint32_t count, double factor)

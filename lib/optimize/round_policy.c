@@ -178,19 +178,26 @@ static float value_at(const solver *s, float n, float age)
 /* What `later` is worth to a queue that grows by so many arrivals meanwhile. */
 static void expect_arrivals(const solver *s, const qb__poisson *arrivals, float *worth)
 {
+  const float *last = s->later + s->lengths * AGES;
   for (uint32_t m = 1; m <= s->lengths; m++) {
-    float sum[AGES] = {0}, beyond = 0;
-    for (uint32_t k = 0; k < arrivals->count; k++) {
-      const uint32_t n = m + arrivals->first + k, within = n < s->lengths ? n : s->lengths;
-      const float *from = s->later + within * AGES;
+    float sum[AGES] = {0};
+    const uint32_t first = m + arrivals->first;
+    const uint32_t room = first <= s->lengths ? s->lengths - first + 1 : 0;
+    const uint32_t within = room < arrivals->count ? room : arrivals->count;
+    const float *from = s->later + (size_t)first * AGES;
+    for (uint32_t k = 0; k < within; k++, from += AGES) {
       const float probability = arrivals->probability[k];
-      beyond += probability * (float)(n - within);
       for (uint32_t j = 0; j < AGES; j++)
         sum[j] += probability * from[j];
     }
+    float left = 0, beyond = 0;
+    for (uint32_t k = within; k < arrivals->count; k++) {
+      left += arrivals->probability[k];
+      beyond += arrivals->probability[k] * (float)(first + k - s->lengths);
+    }
     float *to = worth + m * AGES;
     for (uint32_t j = 0; j < AGES; j++)
-      to[j] = sum[j] - s->beyond * beyond;
+      to[j] = sum[j] + left * last[j] - s->beyond * beyond;
   }
 }
 
@@ -278,8 +285,8 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *wo
 
 /*
  * One sweep over all states; returns how far values moved against each other. Once they move nearly
- * alike the gain is moved by what they moved; a step takes at most the time of the largest round,
- * so it does not overshoot.
+ * alike the gain is moved by what they moved; a step takes at most the time of the largest round
+ * and of waiting for the next sample, so it does not overshoot.
  */
 static float sweep(solver *s)
 {
@@ -296,7 +303,7 @@ static float sweep(solver *s)
     s->value[i] = s->next[i] - reference;
   }
   if (most - least < ALIKE)
-    s->gain += 0.5f * (least + most) / s->slot_s[s->batch];
+    s->gain += 0.5f * (least + most) / (s->slot_s[s->batch] + 1 / (float)s->rate_per_s);
   /* Nothing waits: the next sample comes after 1 / rate. */
   const float idle = s->value[AGES] - s->gain / (float)s->rate_per_s;
   for (uint32_t j = 0; j < AGES; j++)
@@ -304,13 +311,16 @@ static float sweep(solver *s)
   return fmaxf(most - least, fabsf(most + least));
 }
 
-static void solve_level(solver *s, qb__round_level *level)
+static void solve_level(solver *s, uint32_t known, qb__round_level *level)
 {
   const size_t bytes = s->states * sizeof *s->value;
-  /* A solution for other times is near already: rates and gains scale with the capacity. */
+  /* A solution for other times, of queues up to `known`, is near already: rates and gains scale with
+   * the capacity. */
   const int most_sweeps = level->gain_per_s > 0 ? WARM_SWEEPS : MOST_SWEEPS;
   if (level->gain_per_s > 0) {
-    memcpy(s->value, level->value, bytes);
+    for (uint32_t n = 0; n <= s->lengths; n++)
+      memcpy(s->value + n * AGES, level->value + (n < known ? n : known) * AGES,
+             AGES * sizeof *s->value);
     s->gain = (float)(level->gain_per_s * s->rate_per_s / level->rate_per_s);
   } else { /* values are what the level before ended with */
     const double latency = 2 * seconds(s->model->latency_ns[1]) / s->target_s;
@@ -416,15 +426,13 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
   if (made) {
     place(s, floats, counts, &float_count, &count_count);
     fill_tables(s);
-    const bool same = policy->lengths == s->lengths;
+    const uint32_t known = policy->lengths;
     policy->most = s->batch;
     policy->lengths = s->lengths;
     policy->age_step_ns = s->step_s * 1e9;
     for (int i = 0; i < QB__POLICY_LEVELS; i++) {
       s->rate_per_s = (model->shed ? shares : kept_shares)[i] * capacity;
-      if (!same)
-        policy->level[i].gain_per_s = 0;
-      solve_level(s, &policy->level[i]);
+      solve_level(s, known, &policy->level[i]);
     }
   }
   qb__free(context, counts);

@@ -9,7 +9,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { PROFILES = 200, STATES = 10, MAX_BATCH = 10 };
+#ifndef QB_TEST_CASES
+#define QB_TEST_CASES 100
+#endif
+
+enum { PROFILES = QB_TEST_CASES, STATES = 10, MAX_BATCH = 10 };
 
 static qb_context *context;
 static size_t allocations;

@@ -2,7 +2,11 @@
 /* qb_plan_service() against a search over all of (configuration, batch, wait) in plain loops. */
 #include "support/service_ways.h"
 
-enum { CASES = 4, MAX_BATCH = 8 };
+#ifndef QB_TEST_CASES
+#define QB_TEST_CASES 4
+#endif
+
+enum { CASES = QB_TEST_CASES, MAX_BATCH = 8 };
 
 static qb_context *context;
 

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The solver against a plain one: the process of docs/decision.md with every transition written
+ * out, twice the lengths and, with all answered, twice the ages, and value iteration on its
+ * transformation into one of equal steps (P. J. Schweitzer, "Iterative solution of the functional
+ * equations of undiscounted Markov renewal programming", J. Math. Anal. Appl. 34, 1971).
+ * QB_TEST_CASES is how many random cases there are.
+ */
+#include "optimize/round_policy.h"
+#include "support/random.h"
+#include "support/unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef QB_TEST_CASES
+#define QB_TEST_CASES 8
+#endif
+
+/* Up to 4 the solver looks at every size. */
+enum { MOST_BATCH = 4, ACTIONS = MOST_BATCH + 1, MOST_TARGETS = 1024 };
+
+static qb_context *context;
+
+/* What an action leads to: 0 waits, r runs r. */
+typedef struct action {
+  bool possible;
+  double reward, time_s;
+  uint32_t count;
+  uint32_t *next;
+  double *probability;
+} action;
+
+typedef struct plain {
+  const qb__round_model *model;
+  double rate_per_s, step_s, target_s;
+  uint32_t batch, lengths, ages;
+  action (*actions)[ACTIONS]; /* [length * ages + age] */
+  double *value, *next;
+} plain;
+
+static void lead_to(action *a, uint32_t state, double probability)
+{
+  if (probability <= 0)
+    return;
+  assert_true(a->count < MOST_TARGETS);
+  a->next[a->count] = state;
+  a->probability[a->count++] = probability;
+}
+
+/* To n samples whose oldest has this age in steps, both between those that there are. */
+static void lead_between(const plain *p, action *a, double n, double age, double probability)
+{
+  const double last = p->ages - 1;
+  if (age > last) {
+    if (p->model->shed)
+      n *= last / age;
+    age = last;
+  }
+  n = fmin(n, p->lengths);
+  const uint32_t n0 = (uint32_t)n, n1 = n0 < p->lengths ? n0 + 1 : n0;
+  const uint32_t a0 = (uint32_t)age, a1 = a0 + 1 < p->ages ? a0 + 1 : a0;
+  const double fn = n - n0, fa = age - a0;
+  lead_to(a, n0 * p->ages + a0, probability * (1 - fn) * (1 - fa));
+  lead_to(a, n0 * p->ages + a1, probability * (1 - fn) * fa);
+  lead_to(a, n1 * p->ages + a0, probability * fn * (1 - fa));
+  lead_to(a, n1 * p->ages + a1, probability * fn * fa);
+}
+
+static double poisson(double mean, uint32_t k)
+{
+  return exp(k * log(mean) - mean - lgamma(k + 1.0));
+}
+
+static double seconds(int64_t ns)
+{
+  return 1e-9 * (double)ns;
+}
+
+/* Of n samples with ages spread evenly, those that a round of `size` is too late for. */
+static uint32_t late_for(const plain *p, uint32_t n, double age_s, uint32_t size)
+{
+  uint32_t late = 0;
+  while (late < n && age_s * (1 - (double)late / n) + seconds(p->model->in_time_ns[size]) >
+                         p->target_s * (1 + 1e-9))
+    late++;
+  return late;
+}
+
+static void fill_run(const plain *p, uint32_t n, uint32_t age, uint32_t size, action *a)
+{
+  const double age_s = age * p->step_s, round_s = seconds(p->model->latency_ns[size]);
+  const uint32_t late = late_for(p, n, age_s, size), lost = p->model->shed ? late : 0;
+  a->possible = size + lost <= n;
+  if (!a->possible)
+    return;
+  a->time_s = round_s / p->model->instances;
+  for (uint32_t i = lost; i < lost + size; i++) /* in the middle between it and the next one */
+    a->reward += (i >= late) - 0.1 * (age_s * (1 - (double)i / n) + round_s) / p->target_s;
+  const uint32_t left = n - lost - size;
+  const double slot = a->time_s / p->step_s, mean = p->rate_per_s * a->time_s;
+  for (uint32_t k = 0; k < mean + 8 * sqrt(mean) + 8; k++) {
+    const double oldest = left ? (double)age * left / n + slot : slot * k / (k + 1);
+    lead_between(p, a, left + k, oldest, poisson(mean, k));
+  }
+}
+
+static void fill_wait(const plain *p, uint32_t n, uint32_t age, action *a)
+{
+  a->possible = age + 1 < p->ages;
+  a->time_s = p->step_s;
+  const double mean = p->rate_per_s * a->time_s;
+  for (uint32_t k = 0; a->possible && k < mean + 8 * sqrt(mean) + 8; k++)
+    lead_between(p, a, n + k, age + 1, poisson(mean, k));
+}
+
+static void fill_action(const plain *p, uint32_t n, uint32_t age, uint32_t size)
+{
+  static uint32_t next[MOST_TARGETS];
+  static double probability[MOST_TARGETS];
+  action *a = &p->actions[n * p->ages + age][size];
+  *a = (action){.next = next, .probability = probability};
+  if (!n) { /* the next arrival */
+    a->possible = size == 0;
+    a->time_s = 1 / p->rate_per_s;
+    lead_to(a, p->ages, 1);
+  } else if (size) {
+    fill_run(p, n, age, size, a);
+  } else {
+    fill_wait(p, n, age, a);
+  }
+  double sum = 0;
+  for (uint32_t i = 0; i < a->count; i++)
+    sum += probability[i];
+  a->next = calloc(a->count + 1, sizeof *a->next);
+  a->probability = calloc(a->count + 1, sizeof *a->probability);
+  assert_true(a->next && a->probability);
+  memcpy(a->next, next, a->count * sizeof *next);
+  for (uint32_t i = 0; i < a->count; i++)
+    a->probability[i] = probability[i] / sum;
+}
+
+static plain make_plain(const qb__round_model *model, const qb__round_policy *policy,
+                        double rate_per_s)
+{
+  plain p = {.model = model,
+             .rate_per_s = rate_per_s,
+             .step_s = policy->age_step_ns * 1e-9,
+             .target_s = seconds(model->target_ns),
+             .batch = policy->most,
+             .lengths = 2 * policy->lengths,
+             .ages = model->shed ? QB__POLICY_AGES : 2 * QB__POLICY_AGES};
+  const size_t states = (size_t)(p.lengths + 1) * p.ages;
+  p.actions = calloc(states, sizeof *p.actions);
+  p.value = calloc(states, sizeof *p.value);
+  p.next = calloc(states, sizeof *p.next);
+  assert_true(p.actions && p.value && p.next);
+  for (uint32_t n = 0; n <= p.lengths; n++)
+    for (uint32_t age = 0; age < p.ages; age++)
+      for (uint32_t size = 0; size <= p.batch; size++)
+        fill_action(&p, n, age, size);
+  return p;
+}
+
+static void free_plain(plain *p)
+{
+  for (size_t i = 0; i < (size_t)(p->lengths + 1) * p->ages; i++)
+    for (uint32_t k = 0; k <= p->batch; k++) {
+      free(p->actions[i][k].next);
+      free(p->actions[i][k].probability);
+    }
+  free(p->actions);
+  free(p->value);
+  free(p->next);
+}
+
+/* The action of a solved table; for states beyond it that of its last ones. */
+static uint32_t solved_action(const plain *p, const qb__round_policy *policy,
+                              const qb__round_level *level, uint32_t n, uint32_t age)
+{
+  if (!n)
+    return 0;
+  const uint32_t known = age < QB__POLICY_AGES ? age : QB__POLICY_AGES - 1;
+  uint32_t size = qb__round_policy_at(policy, level, n, known);
+  if (size == QB__POLICY_ALL || size > p->batch)
+    size = p->batch;
+  while (size > 1 && !p->actions[n * p->ages + age][size].possible)
+    size--;
+  return size;
+}
+
+/* What the best rule earns per second in the long run, or a solved table's. */
+static double gain_per_s(plain *p, const qb__round_policy *policy, const qb__round_level *level)
+{
+  double least_s = 1 / p->rate_per_s;
+  least_s = fmin(least_s, fmin(p->step_s, seconds(p->model->latency_ns[1]) / p->model->instances));
+  const double unit_s = 0.99 * least_s;
+  double low = 0, high = 1;
+  for (int i = 0; i < 20000 && high - low > 1e-4 * fabs(high); i++) {
+    low = INFINITY;
+    high = -INFINITY;
+    for (uint32_t s = 0; s < (p->lengths + 1) * p->ages; s++) {
+      double best = -INFINITY;
+      const uint32_t only =
+          level ? solved_action(p, policy, level, s / p->ages, s % p->ages) : UINT32_MAX;
+      for (uint32_t k = 0; k <= p->batch; k++) {
+        const action *a = &p->actions[s][k];
+        if (!a->possible || (level && k != only))
+          continue;
+        double expected = 0;
+        for (uint32_t t = 0; t < a->count; t++)
+          expected += a->probability[t] * p->value[a->next[t]];
+        best = fmax(best, (a->reward + expected - p->value[s]) / a->time_s);
+      }
+      low = fmin(low, best);
+      high = fmax(high, best);
+      p->next[s] = p->value[s] + unit_s * best;
+    }
+    for (uint32_t s = 0; s < (p->lengths + 1) * p->ages; s++)
+      p->value[s] = p->next[s] - p->next[p->ages];
+  }
+  return 0.5 * (low + high);
+}
+
+static void check_case(uint64_t *seed, bool shed)
+{
+  int64_t latency_ns[MOST_BATCH + 1] = {0}, slow_ns[MOST_BATCH + 1] = {0};
+  const double once = 1e6 * random_int(seed, 1, 20), each = 1e6 * random_int(seed, 1, 10);
+  const uint32_t batch = (uint32_t)random_int(seed, 1, MOST_BATCH);
+  for (uint32_t n = 1; n <= batch; n++) {
+    latency_ns[n] = (int64_t)(once + each * n);
+    slow_ns[n] = (int64_t)(1.03 * (once + each * n));
+  }
+  const qb__round_model model = {
+      .instances = (uint32_t)random_int(seed, 1, 2),
+      .target_ns = (int64_t)((1.5 + 3 * random_unit(seed)) * (double)latency_ns[1]),
+      .latency_ns = latency_ns,
+      .in_time_ns = slow_ns,
+      .slow_ns = slow_ns,
+      .shed = shed};
+  qb__round_policy policy;
+  assert_int_equal(qb__round_policy_init(context, batch, &policy), QB_OK);
+  assert_int_equal(qb__round_policy_solve(context, &model, &policy), QB_OK);
+  const qb__round_level *level = &policy.level[random_int(seed, 0, 3)];
+  plain p = make_plain(&model, &policy, level->rate_per_s);
+  const double best = gain_per_s(&p, NULL, NULL), theirs = gain_per_s(&p, &policy, level);
+  print_message("%s %u x %.0f + %.0f n ms, up to %u, target %.1f ms, %.1f/s: best %.3f/s, solved "
+                "%.3f/s, which earns %.3f/s\n",
+                shed ? "shed" : "keep", model.instances, once * 1e-6, each * 1e-6, batch,
+                (double)model.target_ns * 1e-6, level->rate_per_s, best, level->gain_per_s, theirs);
+  /* With all answered, ages beyond 1.5 targets are taken as that: it expects more than it earns. */
+  assert_true(level->gain_per_s > 0.98 * best);
+  assert_true(!shed || level->gain_per_s < 1.01 * best);
+  assert_true(theirs > 0.99 * best);
+  free_plain(&p);
+  qb__round_policy_free(context, &policy);
+}
+
+static void test_against_plain(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = 0; i < QB_TEST_CASES; i++)
+    check_case(&seed, i % 2);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_plain)};
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}
