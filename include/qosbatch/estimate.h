@@ -44,7 +44,10 @@ typedef struct qb_latency_estimate {
   double throughput_per_s; /**< samples/s of all instances together */
   double density;          /**< p, dimensionless; 1/p is the efficiency */
   double compute_flops;    /**< c: of the threads of one instance, all instances running */
-  uint64_t memory_bytes;   /**< of all instances together, weights included */
+  uint64_t memory_bytes; /**< of a session with this batch size ready: packed weights, the arenas of
+                                all instances, compiled layers. Beside it are the model with its
+                                own copy of the weights, and another qb_session_info.code_bytes /
+                                ready_batches for each further batch size */
   qb_bound bound;
   double memory_share; /**< part of the roofline's time that waits for memory, 0..1 */
   double thread_flops; /**< what a thread sustained when it was profiled; 0: not known. Now that a

@@ -200,7 +200,7 @@ typedef struct qb_profile_point {
   int64_t high_ns;
   int64_t p95_ns;        /**< 95th percentile of single rounds, bursts of neighbours left out */
   int64_t prepare_ns;    /**< time to make this batch size ready */
-  uint64_t memory_bytes; /**< of all instances together, weights included */
+  uint64_t memory_bytes; /**< of a session with this batch size ready, as in qb_latency_estimate */
   bool disturbed;        /**< visits disagree or the yardstick was slow: the time is uncertain */
   /** FLOP/s that a thread sustained beside the visits of this configuration, by the yardstick; 0: not
    * known. It moves by several percent with the processor's frequency, and times with it. */

@@ -86,11 +86,13 @@ typedef struct qb_session_info {
   uint64_t weight_bytes;   /**< packed weights, held once */
   uint64_t arena_bytes;    /**< activations and scratchpads of all instances together */
   bool as_profiled;        /**< layers are computed as a profile says: qb_session_for_profile() */
+  uint64_t code_bytes;     /**< compiled layers of all batch sizes that are ready, held once: an
+                                estimate; those a session without a profile tried come on top */
 } qb_session_info;
 
 #define QB_SESSION_INFO_INIT                                                                       \
   {                                                                                                \
-    sizeof(qb_session_info), 0, 0, 0, 0, 0, 0, false                                               \
+    sizeof(qb_session_info), 0, 0, 0, 0, 0, 0, false, 0                                            \
   }
 
 /** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */

@@ -13,6 +13,7 @@ typedef struct qb__engine qb__engine;
 typedef struct qb__engine_memory {
   uint64_t weight_bytes;   /* once for all instances */
   uint64_t instance_bytes; /* of all instances together */
+  uint64_t code_bytes;     /* of compiled layers, once for all instances: an estimate */
 } qb__engine_memory;
 
 typedef struct qb__engine_type {

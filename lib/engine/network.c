@@ -10,6 +10,12 @@
 
 #include <string.h>
 
+/*
+ * What oneDNN keeps of a step: code, tables, descriptions. It does not tell; this is the growth of
+ * processes over the steps of both built-in networks (bench/memory.c), which is 30 to 36 KiB.
+ */
+enum { STEP_BYTES = 32768 };
+
 /* A plan's slots as memories in the arena of one instance. */
 typedef struct binding {
   struct dnnl_memory **memories; /* by slot; constants belong to the packed weights */
@@ -125,8 +131,8 @@ static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
   for (uint32_t i = 0; self->ways && i < graph->operator_count; i++)
     choices[i].way = self->ways[i];
   qb__network_plan *plan = NULL;
-  const qb_status status = qb__network_plan_new(graph, QB__TRIAL_BATCH, choices, &self->packed,
-                                                self->engine, stream, &plan);
+  const qb_status status = qb__network_plan_new(graph, QB__TRIAL_BATCH, false, choices,
+                                                &self->packed, self->engine, stream, &plan);
   qb__network_plan_free(self->context, plan);
   if (status)
     qb__free(self->context, choices);
@@ -140,8 +146,8 @@ static qb_status make_plan(network_engine *self, uint32_t batch, struct dnnl_str
 {
   const qb_status status = self->choices ? QB_OK : make_choices(self, stream);
   return status ? status
-                : qb__network_plan_new(&self->model->graph, batch, self->choices, &self->packed,
-                                       self->engine, stream, plan);
+                : qb__network_plan_new(&self->model->graph, batch, true, self->choices,
+                                       &self->packed, self->engine, stream, plan);
 }
 
 static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
@@ -233,9 +239,11 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
 static qb__engine_memory memory(const qb__engine *engine)
 {
   const network_engine *self = (const network_engine *)engine;
-  qb__engine_memory result = {self->packed.bytes, 0};
+  qb__engine_memory result = {self->packed.bytes, 0, 0};
   for (uint32_t i = 0; i < self->instance_count; i++)
     result.instance_bytes += self->instances[i].arena_bytes;
+  for (size_t i = 0; i < self->plan_count; i++)
+    result.code_bytes += self->plans[i]->step_count * STEP_BYTES;
   return result;
 }
 

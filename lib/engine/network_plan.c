@@ -297,7 +297,8 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
   if (status)
     goto done;
   p->slot_of[op->output] = slots[QB__ARG_DESTINATION];
-  status = qb__primitive_compile(&made);
+  if (p->to_run)
+    status = qb__primitive_compile(&made);
   if (status)
     goto done;
   status =
@@ -424,11 +425,12 @@ static qb_status place_arena(qb__planner *p)
   return status;
 }
 
-qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, qb__choice *choices,
-                               qb__packed *packed, struct dnnl_engine *engine,
+qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_run,
+                               qb__choice *choices, qb__packed *packed, struct dnnl_engine *engine,
                                struct dnnl_stream *stream, qb__network_plan **plan)
 {
-  qb__planner p = {graph->context, graph, NULL, choices, packed, engine, stream, NULL, NULL};
+  qb__planner p = {graph->context, graph,  NULL,   to_run, choices,
+                   packed,         engine, stream, NULL,   NULL};
   qb_status status = QB_ERROR_NO_MEMORY;
   p.plan = qb__calloc(p.context, 1, sizeof *p.plan);
   p.slot_of = qb__calloc(p.context, graph->tensor_count, sizeof *p.slot_of);

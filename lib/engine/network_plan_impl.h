@@ -9,6 +9,7 @@ typedef struct qb__planner {
   const qb_context *context;
   const qb__graph *graph;
   qb__network_plan *plan;
+  bool to_run;
   qb__choice *choices; /* by operator */
   qb__packed *packed;
   struct dnnl_engine *engine;

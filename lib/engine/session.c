@@ -243,7 +243,7 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
   qb_status status = qb__struct_check_out(info, sizeof *info, "qb_session_info");
   if (status)
     return status;
-  qb__engine_memory memory = {0, 0};
+  qb__engine_memory memory = {0, 0, 0};
   void *arguments[2] = {session, &memory};
   status = qb__instances_run_all(session->instances, false, memory_task, arguments);
   if (status)
@@ -258,7 +258,8 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
                                  ready,
                                  memory.weight_bytes,
                                  memory.instance_bytes,
-                                 session->as_profiled};
+                                 session->as_profiled,
+                                 memory.code_bytes};
   qb__struct_out(info, &found, sizeof found);
   return QB_OK;
 }

@@ -44,8 +44,10 @@ static qb__engine_memory memory(const qb__engine *engine)
   const workload_engine *self = (const workload_engine *)engine;
   const qb_workload *w = &self->model->workload;
   const qb__engine_memory result = {
-      w->weight_bytes, self->configuration->instances *
-                           (w->instance_bytes + w->instance_sample_bytes * self->largest_batch)};
+      w->weight_bytes,
+      self->configuration->instances *
+          (w->instance_bytes + w->instance_sample_bytes * self->largest_batch),
+      0};
   return result;
 }
 

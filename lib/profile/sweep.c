@@ -227,7 +227,9 @@ static qb_status prepare_point(sweep *s, qb_session *session, qb_profile_point *
   s->weight_bytes = info.weight_bytes;
   if (!point->memory_bytes) {
     point->prepare_ns = elapsed_ns;
-    point->memory_bytes = info.weight_bytes + info.arena_bytes;
+    /* Of a session with this batch size alone: smaller ones share all but their code. */
+    point->memory_bytes =
+        info.weight_bytes + info.arena_bytes + info.code_bytes / info.ready_batches;
   }
   return QB_OK;
 }

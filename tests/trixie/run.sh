@@ -26,7 +26,8 @@ fi
 # Installed by apt: debootstrap's own resolver knows no alternatives among dependencies.
 packages="gcc g++ libc6-dev meson ninja-build pkg-config python3
 libdnnl-dev libcmocka-dev libjansson-dev libhwloc-dev
-libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata python3-onnx"
+libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata python3-onnx
+libvips-dev libmicrohttpd-dev libonnxruntime-dev"
 # shellcheck disable=SC2086
 chroot "$root" dpkg-query -W $packages >/dev/null 2>&1 || {
 	chroot "$root" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive \

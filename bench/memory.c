@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What memory a session takes at its peak, against what qb_estimate() predicts; how small the arena
+ * is; and that weights are held once for all batch sizes and instances.
+ *
+ * Every case runs in a process of its own, in a session for a profile that has measured some of the
+ * batch sizes. The baseline is what the process has resident with model and profile loaded, inputs
+ * and outputs filled and the pages of all libraries read, which all processes share: the model's own
+ * weights and the library's code do not count. The peak is the kernel's high-water mark (VmHWM) when
+ * the session is ready and has run a round on every instance.
+ */
+#include <qosbatch/qosbatch.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CONFIGURATIONS = 3, BATCHES = 5, LARGEST = 32 };
+static const qb_configuration configurations[CONFIGURATIONS] = {{sizeof(qb_configuration), 1, 1},
+                                                                {sizeof(qb_configuration), 1, 2},
+                                                                {sizeof(qb_configuration), 2, 1}};
+static const uint32_t batches[BATCHES] = {1, 3, 8, 16, LARGEST};
+static const uint32_t profiled[] = {1, 4, LARGEST};
+
+typedef struct measured {
+  double peak, weights, arena, activations; /* bytes */
+} measured;
+
+static void check(qb_status status)
+{
+  if (status) {
+    fprintf(stderr, "memory: %s\n", qb_error_message());
+    exit(1);
+  }
+}
+
+/* A line of /proc/self/status in bytes. */
+static double status_bytes(const char *name)
+{
+  char line[256];
+  double kib = 0;
+  FILE *file = fopen("/proc/self/status", "r");
+  while (file && fgets(line, sizeof line, file))
+    if (!strncmp(line, name, strlen(name)))
+      kib = strtod(line + strlen(name) + 1, NULL);
+  if (file)
+    fclose(file);
+  return 1024 * kib;
+}
+
+/* Reads all pages of mapped files, and begins a new high-water mark. */
+static double baseline(void)
+{
+  char line[512];
+  FILE *maps = fopen("/proc/self/maps", "r");
+  while (maps && fgets(line, sizeof line, maps)) {
+    char *rest;
+    const uintptr_t start = strtoull(line, &rest, 16), end = strtoull(rest + 1, &rest, 16);
+    if (strchr(rest, '/') && rest[1] == 'r')
+      (void)madvise((void *)start, end - start, MADV_POPULATE_READ);
+  }
+  if (maps)
+    fclose(maps);
+  FILE *peaks = fopen("/proc/self/clear_refs", "w");
+  if (peaks) {
+    fputs("5", peaks);
+    fclose(peaks);
+  }
+  return status_bytes("VmRSS");
+}
+
+/* Runs a case in a child, which writes `bytes` to its argument's result. */
+static void in_child(void (*run)(const void *, void *), const void *argument, void *result,
+                     size_t bytes)
+{
+  int ends[2];
+  fflush(stdout);
+  if (pipe(ends))
+    exit(1);
+  const pid_t child = fork();
+  if (child == 0) {
+    run(argument, result);
+    _exit(write(ends[1], result, bytes) != (ssize_t)bytes);
+  }
+  close(ends[1]);
+  const ssize_t got = read(ends[0], result, bytes);
+  close(ends[0]);
+  int code = 1;
+  waitpid(child, &code, 0);
+  if (child < 0 || got != (ssize_t)bytes || code) {
+    fprintf(stderr, "memory: a case failed\n");
+    exit(1);
+  }
+}
+
+typedef struct trial {
+  const char *model, *profile;
+  const qb_configuration *configuration;
+  const uint32_t *batches;
+  size_t batch_count;
+} trial;
+
+static void measure(const void *argument, void *result)
+{
+  const trial *t = argument;
+  qb_context *context;
+  qb_model *model;
+  qb_profile *profile;
+  qb_session *session;
+  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
+  check(qb_context_new(NULL, &context));
+  check(qb_model_builtin(context, t->model, &model));
+  check(qb_profile_load(context, t->profile, &profile));
+  check(qb_model_get_input(model, 0, &in));
+  check(qb_model_get_output(model, 0, &out));
+  float *input = malloc(LARGEST * in.elements_per_sample * sizeof *input);
+  float *output = malloc(LARGEST * out.elements_per_sample * sizeof *output);
+  if (!input || !output)
+    exit(1);
+  for (size_t i = 0; i < LARGEST * in.elements_per_sample; i++)
+    input[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
+  memset(output, 0, LARGEST * out.elements_per_sample * sizeof *output);
+  const void *const inputs[1] = {input};
+  void *const outputs[1] = {output};
+
+  const double before = baseline();
+  check(qb_session_for_profile(model, profile, t->configuration, &session));
+  for (size_t i = 0; i < t->batch_count; i++)
+    check(qb_session_prepare(session, t->batches[i], NULL));
+  for (size_t i = 0; i < t->batch_count; i++)
+    for (uint32_t round = 0; round < t->configuration->instances; round++)
+      check(qb_session_run(session, t->batches[i], inputs, outputs));
+  qb_session_info info = QB_SESSION_INFO_INIT;
+  qb_model_info about = QB_MODEL_INFO_INIT;
+  check(qb_session_get_info(session, &info));
+  check(qb_model_get_info(model, &about));
+  *(measured *)result = (measured){.peak = status_bytes("VmHWM") - before,
+                                   .weights = (double)info.weight_bytes,
+                                   .arena = (double)info.arena_bytes,
+                                   .activations = (double)about.activation_bytes_per_sample *
+                                                  t->batches[t->batch_count - 1] * info.instances};
+}
+
+/* Makes the profile; the result is what qb_estimate() tells of each configuration and batch size. */
+static void predict(const void *argument, void *result)
+{
+  const trial *t = argument;
+  qb_context *context;
+  qb_node *node;
+  qb_model *model;
+  qb_profile *profile;
+  qb_node_params node_params = QB_NODE_PARAMS_INIT;
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  node_params.measure_budget_ns = 200000000;
+  params.configurations = configurations;
+  params.configuration_count = CONFIGURATIONS;
+  params.batches = profiled;
+  params.batch_count = sizeof profiled / sizeof *profiled;
+  params.time_budget_ns = 1;
+  check(qb_context_new(NULL, &context));
+  check(qb_node_detect(context, &node_params, &node));
+  check(qb_model_builtin(context, t->model, &model));
+  check(qb_profile_run(model, node, &params, NULL, NULL, &profile));
+  check(qb_profile_save(profile, t->profile));
+  for (int k = 0; k < CONFIGURATIONS; k++)
+    for (int b = 0; b < BATCHES; b++) {
+      qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
+      check(qb_estimate(profile, &configurations[k], batches[b], &estimate));
+      ((double *)result)[k * BATCHES + b] = (double)estimate.memory_bytes;
+    }
+}
+
+static double mib(double bytes)
+{
+  return bytes / 1048576;
+}
+
+int main(int argc, char **argv)
+{
+  static const char *const both[] = {"alexnet", "resnet50"};
+  const char *const *models = argc > 1 ? (const char *const *)argv + 1 : both;
+  const int count = argc > 1 ? argc - 1 : 2;
+  double worst = 0, largest_share = 0;
+  char profile[] = "/tmp/qosbatch-memory-XXXXXX";
+  if (mkstemp(profile) < 0)
+    return 1;
+  for (int m = 0; m < count; m++) {
+    double predicted[CONFIGURATIONS * BATCHES];
+    const trial all = {.model = models[m], .profile = profile};
+    in_child(predict, &all, predicted, sizeof predicted);
+    printf("%s\n%6s %6s %14s %10s %8s %10s %10s %18s\n", models[m], "i x t", "batch",
+           "predicted MiB", "peak MiB", "ratio", "weights", "arena", "arena/activations");
+    for (int k = 0; k < CONFIGURATIONS; k++)
+      for (int b = 0; b < BATCHES; b++) {
+        const trial t = {models[m], profile, &configurations[k], &batches[b], 1};
+        measured seen;
+        in_child(measure, &t, &seen, sizeof seen);
+        const double ratio = predicted[k * BATCHES + b] / seen.peak;
+        const double share = seen.arena / seen.activations;
+        worst = ratio - 1 > worst ? ratio - 1 : 1 - ratio > worst ? 1 - ratio : worst;
+        largest_share = share > largest_share ? share : largest_share;
+        printf("%4ux%u %6u %14.1f %10.1f %8.3f %10.1f %10.1f %16.0f %%\n",
+               configurations[k].instances, configurations[k].threads, batches[b],
+               mib(predicted[k * BATCHES + b]), mib(seen.peak), ratio, mib(seen.weights),
+               mib(seen.arena), 100 * share);
+      }
+
+    static const uint32_t six[] = {1, 2, 4, 8, 16, LARGEST};
+    const trial once[3] = {{models[m], profile, &configurations[0], six + 5, 1},
+                           {models[m], profile, &configurations[0], six, 6},
+                           {models[m], profile, &configurations[2], six + 5, 1}};
+    measured seen[3];
+    for (int i = 0; i < 3; i++)
+      in_child(measure, &once[i], &seen[i], sizeof seen[i]);
+    printf("batch %u ready: %.1f MiB; 6 batch sizes: %+.1f; 2 instances: %+.1f, an arena being "
+           "%.1f and the weights %.1f\n\n",
+           LARGEST, mib(seen[0].peak), mib(seen[1].peak - seen[0].peak),
+           mib(seen[2].peak - seen[0].peak), mib(seen[0].arena), mib(seen[0].weights));
+  }
+  unlink(profile);
+  printf("predicted is off by %.1f %% at most; arenas take %.0f %% of all activations at most\n",
+         100 * worst, 100 * largest_share);
+  return 0;
+}
