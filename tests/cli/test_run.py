@@ -329,12 +329,14 @@ def answers_do_not_depend_on_the_locale():
 
 
 class Killed:
-    """A job, killed after `seconds` unless it ends before."""
+    """A job, killed `seconds` after it noted `rounds` unless it ends before."""
 
-    def __init__(self, model, profile, input_path, output, seconds):
+    def __init__(self, model, profile, input_path, output, rounds, seconds):
         process = subprocess.Popen([TOOL, "run", model, "--input", input_path, "--output", output,
                                     "--profile", profile, "--quiet"], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and records(output) < rounds:
+            time.sleep(0.002)
         try:
             self.err = process.communicate(timeout=seconds)[1].decode()
         except subprocess.TimeoutExpired:
@@ -362,13 +364,15 @@ def kill_midway(input_path, output):
 
 def killed_at_random(name, input_path, count, model=MODEL, profile=PROFILE):
     output, undisturbed = FOLDER / f"killed{name}", FOLDER / f"undisturbed{name}"
-    start = time.monotonic()
-    job("--input", input_path, "--output", undisturbed, model=model, profile=profile)
-    longest = time.monotonic() - start
+    whole = job("--input", input_path, "--output", undisturbed, model=model, profile=profile)
     kills = midway = 0
     while kills < KILLS:
         before = records(output)
-        result = Killed(model, profile, input_path, output, random.uniform(0.3, 1) * longest)
+        # While it gets ready, or between its first round of this time and when it should end.
+        ready = random.random() < 0.7
+        longest = whole["measured_ns" if ready else "prepare_ns"] / 1e9
+        result = Killed(model, profile, input_path, output, before + 1 if ready else 0,
+                        random.uniform(0, longest))
         if result.code == 0:  # in time: what was killed before has been gone on with
             expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
             expect_clean(output)
