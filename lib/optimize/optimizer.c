@@ -80,13 +80,6 @@ static qb_status check_plan(const qb_service_plan *plan)
   return QB_OK;
 }
 
-/* The time left that decides whether a sample may be in a round of n. */
-static const int64_t *in_time_ns(const qb_optimizer *o)
-{
-  /* Giving up a sample that might still be in time costs as much as being late with it. */
-  return o->qos.shed ? o->table.latency_ns : o->safe_ns;
-}
-
 static qb_status solve_policy(qb_optimizer *o)
 {
   if (!o->qos.latency_ns)
@@ -94,7 +87,6 @@ static qb_status solve_policy(qb_optimizer *o)
   const qb__round_model model = {.instances = o->table.configuration.instances,
                                  .target_ns = o->qos.latency_ns,
                                  .latency_ns = o->table.latency_ns,
-                                 .in_time_ns = in_time_ns(o),
                                  .slow_ns = o->safe_ns,
                                  .shed = o->qos.shed};
   qb_status status = qb__round_policy_solve(o->profile->context, &model, &o->policy);

@@ -77,7 +77,7 @@ static double seconds(int64_t ns)
 /* Only rounds that keep the target when they start with a fresh sample are worth looking at. */
 static uint32_t largest_in_time(const qb__round_model *model, uint32_t batch)
 {
-  while (batch > 0 && model->in_time_ns[batch] > model->target_ns)
+  while (batch > 0 && model->latency_ns[batch] > model->target_ns)
     batch--;
   return batch;
 }
@@ -102,7 +102,7 @@ static uint32_t fastest(const qb__round_model *model, uint32_t most)
  * for a round of `size`. */
 static double too_late(const solver *s, double n, double age_s, uint32_t size)
 {
-  const double most_s = s->target_s - seconds(s->model->in_time_ns[size]);
+  const double most_s = s->target_s - seconds(s->model->latency_ns[size]);
   return age_s > most_s ? fmin(n, ceil(n * (1 - fmax(most_s, 0) / age_s) - 1e-6)) : 0;
 }
 
@@ -416,7 +416,7 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
   s->states = (size_t)(s->lengths + 1) * AGES;
   s->target_s = seconds(model->target_ns);
   const double oldest_s =
-      model->shed ? s->target_s - seconds(model->in_time_ns[1]) : OLDEST * s->target_s;
+      model->shed ? s->target_s - seconds(model->latency_ns[1]) : OLDEST * s->target_s;
   s->step_s = fmax(oldest_s, 1e-9) / (AGES - 1);
   size_t float_count, count_count;
   place(s, NULL, NULL, &float_count, &count_count);

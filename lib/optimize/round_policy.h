@@ -42,7 +42,6 @@ typedef struct qb__round_model {
   uint32_t instances;
   int64_t target_ns;         /* > 0 */
   const int64_t *latency_ns; /* expected */
-  const int64_t *in_time_ns; /* at least the time left that a sample needs to be in the round */
   const int64_t *slow_ns;    /* what to count with where it matters not to be late */
   bool shed;                 /* samples that are late are given up; else they run, too */
 } qb__round_model;

@@ -129,7 +129,7 @@ static void check(const times *t, const qb_service_plan *plan, int64_t target_ns
     assert_int_equal(d->action, QB_ACTION_WAIT);
     assert_int_equal(d->reason, QB_REASON_NONE);
     assert_int_equal(d->max_wait_ns, 0);
-  } else if (target_ns && t->high_ns[1] > target_ns) { /* nothing to solve */
+  } else if (target_ns && t->latency_ns[1] > (double)target_ns) { /* nothing to solve */
     assert_int_equal(d->action, QB_ACTION_INFEASIBLE);
     assert_int_equal(d->batch, best);
   } else if (target_ns) {

@@ -82,7 +82,7 @@ static double seconds(int64_t ns)
 static uint32_t late_for(const plain *p, uint32_t n, double age_s, uint32_t size)
 {
   uint32_t late = 0;
-  while (late < n && age_s * (1 - (double)late / n) + seconds(p->model->in_time_ns[size]) >
+  while (late < n && age_s * (1 - (double)late / n) + seconds(p->model->latency_ns[size]) >
                          p->target_s * (1 + 1e-9))
     late++;
   return late;
@@ -236,7 +236,6 @@ static void check_case(uint64_t *seed, bool shed)
       .instances = (uint32_t)random_int(seed, 1, 2),
       .target_ns = (int64_t)((1.5 + 3 * random_unit(seed)) * (double)latency_ns[1]),
       .latency_ns = latency_ns,
-      .in_time_ns = slow_ns,
       .slow_ns = slow_ns,
       .shed = shed};
   qb__round_policy policy;

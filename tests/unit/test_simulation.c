@@ -122,6 +122,35 @@ static void test_own_policy(void **state)
   }
 }
 
+/* Where all is answered a loaded service stays one: as good as the best largest batch and wait. */
+static void test_own_policy_without_shedding(void **state)
+{
+  (void)state;
+  static const struct {
+    uint32_t instances;
+    double rate_per_s;
+    int64_t target_ns;
+  } cells[] = {{1, 340, 100000000}, {1, 300, 45000000}, {4, 1020, 30000000}, {4, 600, 20000000}};
+  for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+    const qb_configuration configuration = {sizeof configuration, cells[i].instances, 1};
+    qb_profile *p = scripted_profile(context, &configuration, 16, 8, 2, 1.05);
+    const qb_traffic traffic = poisson(cells[i].rate_per_s);
+    qb_qos qos = QB_QOS_INIT;
+    qos.latency_ns = cells[i].target_ns;
+    qb_simulation simulation = QB_SIMULATION_INIT;
+    simulation.samples = 10000;
+    qb_simulation_report ours = QB_SIMULATION_REPORT_INIT, best = QB_SIMULATION_REPORT_INIT;
+    assert_ok(qb_simulate(p, &configuration, &traffic, &qos, &simulation, &ours));
+    simulation.policy = QB_POLICY_EXHAUSTIVE;
+    assert_ok(qb_simulate(p, &configuration, &traffic, &qos, &simulation, &best));
+    print_message("%u instances, %.0f/s: ours %.4f, exhaustive %.4f\n", cells[i].instances,
+                  cells[i].rate_per_s, ours.within_slo, best.within_slo);
+    assert_int_equal(ours.answered, ours.samples);
+    assert_true(ours.within_slo > 0.96 * best.within_slo);
+    qb_profile_unref(p);
+  }
+}
+
 static void test_arguments(void **state)
 {
   (void)state;
@@ -183,9 +212,13 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_replay_is_identical), cmocka_unit_test(test_by_hand),
-      cmocka_unit_test(test_rates_are_as_asked),  cmocka_unit_test(test_own_policy),
-      cmocka_unit_test(test_arguments),           cmocka_unit_test(test_out_of_memory),
+      cmocka_unit_test(test_replay_is_identical),
+      cmocka_unit_test(test_by_hand),
+      cmocka_unit_test(test_rates_are_as_asked),
+      cmocka_unit_test(test_own_policy),
+      cmocka_unit_test(test_own_policy_without_shedding),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_out_of_memory),
   };
   if (qb_context_new(NULL, &context))
     return 1;
