@@ -3,14 +3,15 @@
  * What memory a session takes at its peak, against what qb_estimate() predicts; how small the arena
  * is; and that weights are held once for all batch sizes and instances.
  *
- * Every case runs in a process of its own, in a session for a profile that has measured some of the
- * batch sizes. The baseline is what the process has resident with model and profile loaded, inputs
+ * Every case runs in a process of its own, forked from one that has the model, in a session for a
+ * profile that has measured some of the batch sizes. The baseline is what the process has resident with model and profile loaded, inputs
  * and outputs filled and the pages of all libraries read, which all processes share: the model's own
  * weights and the library's code do not count. The peak is the kernel's high-water mark (VmHWM) when
  * the session is ready and has run a round on every instance.
  */
 #include <qosbatch/qosbatch.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,11 @@ static void in_child(void (*run)(const void *, void *), const void *argument, vo
 }
 
 typedef struct trial {
-  const char *model, *profile;
+  qb_context *context;
+  qb_model *model;
+  const void *input; /* of the largest batch */
+  void *output;
+  const char *profile;
   const qb_configuration *configuration;
   const uint32_t *batches;
   size_t batch_count;
@@ -106,28 +111,13 @@ typedef struct trial {
 static void measure(const void *argument, void *result)
 {
   const trial *t = argument;
-  qb_context *context;
-  qb_model *model;
   qb_profile *profile;
   qb_session *session;
-  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
-  check(qb_context_new(NULL, &context));
-  check(qb_model_builtin(context, t->model, &model));
-  check(qb_profile_load(context, t->profile, &profile));
-  check(qb_model_get_input(model, 0, &in));
-  check(qb_model_get_output(model, 0, &out));
-  float *input = malloc(LARGEST * in.elements_per_sample * sizeof *input);
-  float *output = malloc(LARGEST * out.elements_per_sample * sizeof *output);
-  if (!input || !output)
-    exit(1);
-  for (size_t i = 0; i < LARGEST * in.elements_per_sample; i++)
-    input[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
-  memset(output, 0, LARGEST * out.elements_per_sample * sizeof *output);
-  const void *const inputs[1] = {input};
-  void *const outputs[1] = {output};
-
+  const void *const inputs[1] = {t->input};
+  void *const outputs[1] = {t->output};
+  check(qb_profile_load(t->context, t->profile, &profile));
   const double before = baseline();
-  check(qb_session_for_profile(model, profile, t->configuration, &session));
+  check(qb_session_for_profile(t->model, profile, t->configuration, &session));
   for (size_t i = 0; i < t->batch_count; i++)
     check(qb_session_prepare(session, t->batches[i], NULL));
   for (size_t i = 0; i < t->batch_count; i++)
@@ -136,7 +126,7 @@ static void measure(const void *argument, void *result)
   qb_session_info info = QB_SESSION_INFO_INIT;
   qb_model_info about = QB_MODEL_INFO_INIT;
   check(qb_session_get_info(session, &info));
-  check(qb_model_get_info(model, &about));
+  check(qb_model_get_info(t->model, &about));
   *(measured *)result = (measured){.peak = status_bytes("VmHWM") - before,
                                    .weights = (double)info.weight_bytes,
                                    .arena = (double)info.arena_bytes,
@@ -148,9 +138,7 @@ static void measure(const void *argument, void *result)
 static void predict(const void *argument, void *result)
 {
   const trial *t = argument;
-  qb_context *context;
   qb_node *node;
-  qb_model *model;
   qb_profile *profile;
   qb_node_params node_params = QB_NODE_PARAMS_INIT;
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
@@ -160,10 +148,8 @@ static void predict(const void *argument, void *result)
   params.batches = profiled;
   params.batch_count = sizeof profiled / sizeof *profiled;
   params.time_budget_ns = 1;
-  check(qb_context_new(NULL, &context));
-  check(qb_node_detect(context, &node_params, &node));
-  check(qb_model_builtin(context, t->model, &model));
-  check(qb_profile_run(model, node, &params, NULL, NULL, &profile));
+  check(qb_node_detect(t->context, &node_params, &node));
+  check(qb_profile_run(t->model, node, &params, NULL, NULL, &profile));
   check(qb_profile_save(profile, t->profile));
   for (int k = 0; k < CONFIGURATIONS; k++)
     for (int b = 0; b < BATCHES; b++) {
@@ -178,50 +164,96 @@ static double mib(double bytes)
   return bytes / 1048576;
 }
 
+/* Samples in a normal range, so that no arithmetic is slow. */
+static void *filled(size_t elements)
+{
+  float *values = malloc(elements * sizeof *values);
+  if (!values)
+    exit(1);
+  for (size_t i = 0; i < elements; i++)
+    values[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
+  return values;
+}
+
+/* Of all figures of all networks. */
+typedef struct extremes {
+  double error, arena_share;
+} extremes;
+
+static void print_predictions(trial t, extremes *most)
+{
+  double predicted[CONFIGURATIONS * BATCHES];
+  in_child(predict, &t, predicted, sizeof predicted);
+  printf("%6s %6s %14s %10s %8s %10s %10s %18s\n", "i x t", "batch", "predicted MiB", "peak MiB",
+         "ratio", "weights", "arena", "arena/activations");
+  for (int k = 0; k < CONFIGURATIONS; k++)
+    for (int b = 0; b < BATCHES; b++) {
+      measured seen;
+      t.configuration = &configurations[k];
+      t.batches = &batches[b];
+      t.batch_count = 1;
+      in_child(measure, &t, &seen, sizeof seen);
+      const double ratio = predicted[k * BATCHES + b] / seen.peak;
+      const double share = seen.arena / seen.activations;
+      most->error = fmax(most->error, fabs(ratio - 1));
+      most->arena_share = fmax(most->arena_share, share);
+      printf("%4ux%u %6u %14.1f %10.1f %8.3f %10.1f %10.1f %16.0f %%\n",
+             configurations[k].instances, configurations[k].threads, batches[b],
+             mib(predicted[k * BATCHES + b]), mib(seen.peak), ratio, mib(seen.weights),
+             mib(seen.arena), 100 * share);
+    }
+}
+
+static void print_sharing(trial t)
+{
+  static const uint32_t six[] = {1, 2, 4, 8, 16, LARGEST};
+  measured one, batch_sizes, instances;
+  t.configuration = &configurations[0];
+  t.batches = six + 5;
+  t.batch_count = 1;
+  in_child(measure, &t, &one, sizeof one);
+  t.batches = six;
+  t.batch_count = 6;
+  in_child(measure, &t, &batch_sizes, sizeof batch_sizes);
+  t.configuration = &configurations[2];
+  t.batches = six + 5;
+  t.batch_count = 1;
+  in_child(measure, &t, &instances, sizeof instances);
+  printf("batch %u ready: %.1f MiB; 6 batch sizes: %+.1f; 2 instances: %+.1f, an arena being %.1f "
+         "and the weights %.1f\n\n",
+         LARGEST, mib(one.peak), mib(batch_sizes.peak - one.peak), mib(instances.peak - one.peak),
+         mib(one.arena), mib(one.weights));
+}
+
 int main(int argc, char **argv)
 {
   static const char *const both[] = {"alexnet", "resnet50"};
   const char *const *models = argc > 1 ? (const char *const *)argv + 1 : both;
   const int count = argc > 1 ? argc - 1 : 2;
-  double worst = 0, largest_share = 0;
+  extremes most = {0, 0};
   char profile[] = "/tmp/qosbatch-memory-XXXXXX";
+  trial t = {.profile = profile};
   if (mkstemp(profile) < 0)
     return 1;
+  check(qb_context_new(NULL, &t.context));
   for (int m = 0; m < count; m++) {
-    double predicted[CONFIGURATIONS * BATCHES];
-    const trial all = {.model = models[m], .profile = profile};
-    in_child(predict, &all, predicted, sizeof predicted);
-    printf("%s\n%6s %6s %14s %10s %8s %10s %10s %18s\n", models[m], "i x t", "batch",
-           "predicted MiB", "peak MiB", "ratio", "weights", "arena", "arena/activations");
-    for (int k = 0; k < CONFIGURATIONS; k++)
-      for (int b = 0; b < BATCHES; b++) {
-        const trial t = {models[m], profile, &configurations[k], &batches[b], 1};
-        measured seen;
-        in_child(measure, &t, &seen, sizeof seen);
-        const double ratio = predicted[k * BATCHES + b] / seen.peak;
-        const double share = seen.arena / seen.activations;
-        worst = ratio - 1 > worst ? ratio - 1 : 1 - ratio > worst ? 1 - ratio : worst;
-        largest_share = share > largest_share ? share : largest_share;
-        printf("%4ux%u %6u %14.1f %10.1f %8.3f %10.1f %10.1f %16.0f %%\n",
-               configurations[k].instances, configurations[k].threads, batches[b],
-               mib(predicted[k * BATCHES + b]), mib(seen.peak), ratio, mib(seen.weights),
-               mib(seen.arena), 100 * share);
-      }
-
-    static const uint32_t six[] = {1, 2, 4, 8, 16, LARGEST};
-    const trial once[3] = {{models[m], profile, &configurations[0], six + 5, 1},
-                           {models[m], profile, &configurations[0], six, 6},
-                           {models[m], profile, &configurations[2], six + 5, 1}};
-    measured seen[3];
-    for (int i = 0; i < 3; i++)
-      in_child(measure, &once[i], &seen[i], sizeof seen[i]);
-    printf("batch %u ready: %.1f MiB; 6 batch sizes: %+.1f; 2 instances: %+.1f, an arena being "
-           "%.1f and the weights %.1f\n\n",
-           LARGEST, mib(seen[0].peak), mib(seen[1].peak - seen[0].peak),
-           mib(seen[2].peak - seen[0].peak), mib(seen[0].arena), mib(seen[0].weights));
+    qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
+    check(qb_model_builtin(t.context, models[m], &t.model));
+    check(qb_model_get_input(t.model, 0, &in));
+    check(qb_model_get_output(t.model, 0, &out));
+    void *input = filled(LARGEST * in.elements_per_sample);
+    t.input = input;
+    t.output = filled(LARGEST * out.elements_per_sample);
+    printf("%s\n", models[m]);
+    print_predictions(t, &most);
+    print_sharing(t);
+    free(input);
+    free(t.output);
+    qb_model_unref(t.model);
   }
   unlink(profile);
   printf("predicted is off by %.1f %% at most; arenas take %.0f %% of all activations at most\n",
-         100 * worst, 100 * largest_share);
+         100 * most.error, 100 * most.arena_share);
+  qb_context_unref(t.context);
   return 0;
 }
