@@ -5,51 +5,11 @@
  * Whole rounds and rounds timed operator by operator run in turn, with all cores; medians are
  * printed. The convolutions of a timed round are the same primitives in the same round as the rest.
  */
-#include <qosbatch/qosbatch.h>
+#include "timing.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PAIRS = 15, BATCHES = 6 };
-
-static void check(qb_status status)
-{
-  if (status) {
-    fprintf(stderr, "engine: %s\n", qb_error_message());
-    exit(1);
-  }
-}
-
-static double now_ms(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t count)
-{
-  qsort(values, count, sizeof *values, ascending);
-  return values[count / 2];
-}
-
-/* A whole round, timed from outside. */
-static double whole_ms(qb_session *session, uint32_t batch, const float *in, float *out)
-{
-  const void *const inputs[1] = {in};
-  void *const outputs[1] = {out};
-  const double start_ms = now_ms();
-  check(qb_session_run(session, batch, inputs, outputs));
-  return now_ms() - start_ms;
-}
 
 /* A round timed by operators: all of them over the convolutions. */
 static double over_convolutions(const qb_model *model, qb_session *session, uint32_t batch,
@@ -97,9 +57,9 @@ static void measure(qb_context *context, const char *name)
   for (int b = 0; b < BATCHES; b++) {
     check(qb_session_prepare(session, batches[b], NULL));
     double whole[PAIRS], ratio[PAIRS];
-    (void)whole_ms(session, batches[b], in, out);
+    (void)round_ms(session, batches[b], in, out);
     for (int i = 0; i < PAIRS; i++) {
-      whole[i] = whole_ms(session, batches[b], in, out);
+      whole[i] = round_ms(session, batches[b], in, out);
       ratio[i] = over_convolutions(model, session, batches[b], in, out, times, info.operators);
     }
     last = median(whole, PAIRS) / batches[b];

@@ -8,34 +8,15 @@
 #include "model/builtin.h"
 #include "model/model_impl.h"
 #include "support/onnx_write.h"
+#include "timing.h"
 
-#include <qosbatch/qosbatch.h>
-
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LOADS = 5, PAIRS = 25, MOST_BATCH = 16 };
-
-static void check(qb_status status)
-{
-  if (status) {
-    fprintf(stderr, "onnx: %s\n", qb_error_message());
-    exit(1);
-  }
-}
-
-static double now_ms(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
 
 static double peak_bytes(void)
 {
@@ -89,27 +70,6 @@ static void load_model(const char *name, const char *path, double result[2])
   result[1] = peak_bytes() - before_bytes;
   qb_model_unref(model);
   qb_context_unref(context);
-}
-
-static int ascending(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t count)
-{
-  qsort(values, count, sizeof *values, ascending);
-  return values[count / 2];
-}
-
-static double round_ms(qb_session *session, uint32_t batch, const float *in, float *out)
-{
-  const void *const inputs[1] = {in};
-  void *const outputs[1] = {out};
-  const double start_ms = now_ms();
-  check(qb_session_run(session, batch, inputs, outputs));
-  return now_ms() - start_ms;
 }
 
 static void compare_speed(qb_context *context, const char *name, const char *path)

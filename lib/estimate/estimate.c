@@ -18,7 +18,7 @@ static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
 
 /*
  * What kernels make of c where they have no fused multiply-add, next to what those with it do: two
- * operands an instruction leave room for copies, which c does not know of (docs/experiment.md).
+ * operands an instruction leave room for copies, which c does not know of (docs/concepts.md).
  */
 static const double SHARE_WITHOUT_FMA = 0.85;
 
