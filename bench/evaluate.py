@@ -31,10 +31,12 @@ def figures(points):
     if not points:
         return "none"
     errors = [abs(p["error_pct"]) for p in points]
-    width = [100 * (p["high_ns"] - p["low_ns"]) / 2 / p["estimated_ns"] for p in points]
+    half_widths = [50 * (p["high_ns"] - p["low_ns"]) / p["estimated_ns"] for p in points]
+    near = 100 * statistics.mean(e <= 10 for e in errors)
+    covered = 100 * statistics.mean(p["covered"] for p in points)
     return (f"{len(points):3d} points: mean {statistics.mean(errors):4.1f} %, worst {max(errors):5.1f} %, "
-            f"{100 * sum(e <= 10 for e in errors) / len(errors):5.1f} % within 10 %; intervals of "
-            f"+-{statistics.median(width):.1f} % hold {100 * sum(p['covered'] for p in points) / len(points):5.1f} %")
+            f"{near:5.1f} % within 10 %; intervals of +-{statistics.median(half_widths):.1f} % "
+            f"hold {covered:5.1f} %")
 
 
 def is_quiet(profiled, measured):
@@ -43,24 +45,28 @@ def is_quiet(profiled, measured):
             and all(0.97 <= p["speed"] <= 1.03 for p in measured))
 
 
+def measure(model, path):
+    """A profile in `path`, and what an evaluation measures."""
+    tool("profile", model, "-o", path, "--max-batch", MAX_BATCH, "--time-budget", SECONDS, "--quiet")
+    return json.loads(path.read_text()), tool("evaluate", path, "--time-budget", SECONDS)["points"]
+
+
 def main():
     every = {"alexnet": [], "resnet50": []}
     quiet = {"alexnet": [], "resnet50": []}
     with tempfile.TemporaryDirectory(prefix="qosbatch-bench-") as folder:
-        path = pathlib.Path(folder) / "profile.json"
         for run in range(3 * RUNS):
             for model in every:
                 if len(quiet[model]) >= RUNS:
                     continue
-                tool("profile", model, "-o", path, "--max-batch", MAX_BATCH, "--time-budget", SECONDS, "--quiet")
-                profile = json.loads(path.read_text())
-                measured = tool("evaluate", path, "--time-budget", SECONDS)["points"]
+                profile, measured = measure(model, pathlib.Path(folder) / "profile.json")
+                is_one = is_quiet(profile["points"], measured)
                 every[model].append(measured)
-                if is_quiet(profile["points"], measured):
+                if is_one:
                     quiet[model].append(measured)
                 spent_s = (profile["measure_ns"] + profile["prepare_ns"]) / 1e9
                 print(f"{run + 1} {model}, profiled in {spent_s:.0f} s, "
-                      f"{'quiet' if measured in quiet[model] else 'disturbed'}: {figures(measured)}", flush=True)
+                      f"{'quiet' if is_one else 'disturbed'}: {figures(measured)}", flush=True)
     for model, runs in every.items():
         print(f"{model}, {len(runs)} runs: {figures(sum(runs, []))}")
         print(f"{model}, {len(quiet[model])} quiet runs: {figures(sum(quiet[model], []))}")

@@ -4,16 +4,14 @@
  * is; and that weights are held once for all batch sizes and instances.
  *
  * Every case runs in a process of its own, forked from one that has the model, in a session for a
- * profile that has measured some of the batch sizes. The baseline is what the process has resident with model and profile loaded, inputs
- * and outputs filled and the pages of all libraries read, which all processes share: the model's own
- * weights and the library's code do not count. The peak is the kernel's high-water mark (VmHWM) when
- * the session is ready and has run a round on every instance.
+ * profile that has measured some of the batch sizes. The baseline is what the process has resident
+ * with model and profile loaded, inputs and outputs filled and the pages of all libraries read, which
+ * all processes share: the model's own weights and the library's code do not count. The peak is the
+ * kernel's high-water mark (VmHWM) when the session is ready and has run a round on every instance.
  */
-#include <qosbatch/qosbatch.h>
+#include "timing.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -29,14 +27,6 @@ static const uint32_t profiled[] = {1, 4, LARGEST};
 typedef struct measured {
   double peak, weights, arena, activations; /* bytes */
 } measured;
-
-static void check(qb_status status)
-{
-  if (status) {
-    fprintf(stderr, "memory: %s\n", qb_error_message());
-    exit(1);
-  }
-}
 
 /* A line of /proc/self/status in bytes. */
 static double status_bytes(const char *name)

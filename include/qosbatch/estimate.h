@@ -82,8 +82,9 @@ QB_API qb_status qb_estimate(const qb_profile *profile, const qb_configuration *
  * Estimates a round on a node, or with an instruction set, that the profile is not of.
  *
  * c and m of the node, from a file of qb_node_save() made there, are enough. The profile's time is
- * scaled by what arithmetic at c and traffic at m take here and there. Kernels for another instruction set may be better or worse ones than those profiled,
- * which no figure of the node tells: hence the wide interval.
+ * scaled by what arithmetic at c and traffic at m take here and there. Kernels for another
+ * instruction set may be better or worse ones than those profiled, which no figure of the node
+ * tells: hence the wide interval.
  *
  * @param node NULL: the profile's own
  * @param isa the best instruction set that the engine is to use; QB_ISA_BEST: all the node has

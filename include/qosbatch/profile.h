@@ -40,8 +40,8 @@ typedef struct qb_profile_params {
    * layers are computed as in it. NULL: from nothing.
    */
   const qb_profile *known;
-  /** Layers are computed as this profile says, where it does (qb_session_for_profile()), so that what is
-   * measured compares with it; NULL: the fastest ways are found. */
+  /** Layers are computed as this profile says, where it does (qb_session_for_profile()), so that
+   * what is measured compares with it; NULL: the fastest ways are found. */
   const qb_profile *like;
 } qb_profile_params;
 

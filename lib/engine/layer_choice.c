@@ -198,7 +198,7 @@ static qb_status collect(const layer *l, qb__layer_way *ways, qb__made *made, si
   return QB_OK;
 }
 
-/* Adds the logarithm of each way's time at the layer's batch size; infinite: there is no such way. */
+/* Adds the logarithm of each way's time at the layer's batch size to its cost; infinite: no such way. */
 static qb_status add_times(const layer *l, double *cost)
 {
   qb__planner *p = l->planner;
@@ -213,8 +213,8 @@ static qb_status add_times(const layer *l, double *cost)
     status = qb__primitive_compile(&made[i]);
   if (!status && count > 1)
     status = qb__layer_trial(p, l->request.op, l->have, l->addend, made, count, ns);
-  double sum[WAYS + 1];
-  for (int way = 0; way <= QB__WAY_COLUMNS; way++)
+  double sum[QB__WAY_COUNT];
+  for (int way = 0; way < QB__WAY_COUNT; way++)
     sum[way] = INFINITY;
   for (size_t i = 0; i < count && !status; i++)
     sum[ways[i]] = cost[ways[i]] + log((double)(ns[i] > 0 ? ns[i] : 1));
@@ -253,12 +253,12 @@ static qb_status try_all(const layer *l, qb__layer_way *best)
   static const uint32_t batches[] = {QB__TRIAL_BATCH, 1, 4, 16};
   const bool dense = l->request.op->kind == QB__OP_DENSE;
   const size_t first = dense ? 1 : 0, end = dense ? sizeof batches / sizeof *batches : 1;
-  double cost[WAYS + 1] = {0};
+  double cost[QB__WAY_COUNT] = {0};
   qb_status status = QB_OK;
   for (size_t i = first; i < end && !status; i++)
     status = add_times_at(l, batches[i], cost);
   *best = QB__WAY_PREFERRED;
-  for (qb__layer_way way = QB__WAY_PREFERRED; way <= QB__WAY_COLUMNS; way++)
+  for (qb__layer_way way = QB__WAY_PREFERRED; way < QB__WAY_COUNT; way++)
     if (cost[way] < cost[*best] + (double)(end - first) * log(WORTH_IT))
       *best = way;
   return status;

@@ -136,9 +136,9 @@ static qb__power power_of_kernels(const qb__power *power, qb_isa isa)
 }
 
 /*
- * Carries a time over by the ratio of what arithmetic and traffic take one after the other: in
- * kernels neither hides the other (measured; the roofline errs by half as much again). The rest is
- * the engine's and the network's, and stays. Where the work is not known, c alone tells.
+ * Carries a time over by the ratio of what arithmetic and traffic take one after the other, as
+ * neither hides much of the other in kernels. The rest is the engine's and the network's, and stays.
+ * Where the work is not known, c alone tells.
  */
 static void carry_over(const qb_profile *profile, uint32_t batch, const qb__power *from,
                        const qb__power *to, double uncertainty, qb__curve_value *value)

@@ -3,6 +3,7 @@
  * The decision before every round; docs/decision.md gives the reasoning. All that costs time is
  * done when the optimizer is made or refreshed, so that a decision is a few table look-ups.
  */
+#include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
 #include "optimize/optimizer_impl.h"
@@ -23,11 +24,6 @@ static int64_t add_ns(int64_t a, int64_t b)
 {
   int64_t sum;
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-  return a < b ? a : b;
 }
 
 /* The largest of 1..most samples that are answered within left_ns even if all goes slowly; 0: none.
@@ -79,7 +75,7 @@ static uint32_t count_late(const qb_optimizer *o, const waiting *w, uint32_t fro
   if (w->age_ns <= 0 || (double)w->age_ns <= most_ns)
     return from;
   const double late = ceil(w->count * (1 - fmax(most_ns, 0) / (double)w->age_ns));
-  return late > from ? min_u32((uint32_t)late, w->count) : from;
+  return late > from ? qb__min_u32((uint32_t)late, w->count) : from;
 }
 
 /* Time left of the sample behind `late` others. */
@@ -97,7 +93,7 @@ static void give_up_all(const qb_optimizer *o, const waiting *w, uint32_t late, 
   d->action = QB_ACTION_INFEASIBLE;
   d->reason = QB_REASON_LATE;
   d->give_up = late;
-  d->batch = o->first[min_u32(w->count, o->batch)];
+  d->batch = o->first[qb__min_u32(w->count, o->batch)];
   predict(o, d->batch, w->age_ns, d);
 }
 
@@ -119,7 +115,7 @@ static void wait_for(const qb_optimizer *o, const waiting *w, int64_t wait_ns, q
   d->reason = reason;
   d->batch = o->batch;
   d->max_wait_ns = wait_ns;
-  predict(o, min_u32(w->count, o->batch), add_ns(w->age_ns, wait_ns), d);
+  predict(o, qb__min_u32(w->count, o->batch), add_ns(w->age_ns, wait_ns), d);
 }
 
 static void run(const qb_optimizer *o, const waiting *w, uint32_t size, qb_reason reason,
@@ -139,8 +135,8 @@ static uint32_t give_up_for(const qb_optimizer *o, const waiting *w, uint32_t la
 {
   const uint32_t start = late;
   for (;;) {
-    const uint32_t others = min_u32(w->count - late, o->batch);
-    const int64_t need_ns = o->table.latency_ns[min_u32(size, others)];
+    const uint32_t others = qb__min_u32(w->count - late, o->batch);
+    const int64_t need_ns = o->table.latency_ns[qb__min_u32(size, others)];
     if (late == w->count || (w->known && late == w->known))
       return start;
     if (left_behind(o, w, late) >= need_ns)
@@ -165,7 +161,7 @@ static bool wait_by_policy(const qb_optimizer *o, const waiting *w, uint32_t lat
                            const qb__round_level *level, int64_t age_ns, qb_decision *d)
 {
   const uint32_t queued = w->count - late;
-  const int64_t slo_ns = left_behind(o, w, late) - o->safe_ns[min_u32(queued + 1, o->batch)];
+  const int64_t slo_ns = left_behind(o, w, late) - o->safe_ns[qb__min_u32(queued + 1, o->batch)];
   if (slo_ns <= 0)
     return false;
   const int64_t wait_ns = policy_wait_ns(&o->policy, level, queued, age_ns);
@@ -198,10 +194,10 @@ static void decide_and_shed(const qb_optimizer *o, const waiting *w, const qb__r
     late = give_up_for(o, w, more, size ? size : QB__POLICY_ALL);
   }
   const uint32_t queued = w->count - late;
-  const uint32_t wanted = min_u32(min_u32(size ? size : QB__POLICY_ALL, queued), o->batch);
+  const uint32_t wanted = qb__min_u32(qb__min_u32(size ? size : QB__POLICY_ALL, queued), o->batch);
   size = most_within(in_time_ns, wanted, left_behind(o, w, late));
   if (!o->all_ready)
-    size = min_u32(ready_size(o, size ? size : 1), queued);
+    size = qb__min_u32(ready_size(o, size ? size : 1), queued);
   d->give_up = late;
   run(o, w, size ? size : 1, size < wanted ? QB_REASON_SLO : QB_REASON_THROUGHPUT, d);
 }
@@ -220,9 +216,9 @@ static void decide_and_keep(const qb_optimizer *o, const waiting *w, const qb__r
       return;
     size = QB__POLICY_ALL;
   }
-  size = min_u32(min_u32(size, w->count), o->policy.most);
+  size = qb__min_u32(qb__min_u32(size, w->count), o->policy.most);
   if (!o->all_ready)
-    size = min_u32(ready_size(o, size), w->count);
+    size = qb__min_u32(ready_size(o, size), w->count);
   run(o, w, size, w->first_left_ns < o->safe_ns[size] ? QB_REASON_LATE : QB_REASON_THROUGHPUT, d);
   if (w->first_left_ns < o->safe_ns[1])
     d->action = QB_ACTION_INFEASIBLE;
@@ -241,7 +237,7 @@ static void decide_by_policy(const qb_optimizer *o, const waiting *w, qb_decisio
 /* Without a target, or a rate to solve the policy for: the best split, and the plan's wait. */
 static void decide_by_plan(const qb_optimizer *o, const waiting *w, qb_decision *d)
 {
-  const uint32_t at_hand = min_u32(w->count, o->batch);
+  const uint32_t at_hand = qb__min_u32(w->count, o->batch);
   const uint32_t best = o->first[at_hand];
   const uint32_t fits = most_within(o->safe_ns, best, w->first_left_ns);
   if (!fits) {
@@ -259,7 +255,7 @@ static void decide_by_plan(const qb_optimizer *o, const waiting *w, qb_decision 
       return;
     }
   }
-  run(o, w, o->all_ready ? fits : min_u32(ready_size(o, fits), w->count), reason, d);
+  run(o, w, o->all_ready ? fits : qb__min_u32(ready_size(o, fits), w->count), reason, d);
 }
 
 static qb_status check_state(const qb_round_state *state)

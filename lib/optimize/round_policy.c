@@ -7,8 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-/* An answer at the very end of the target is worth this much less than one at once. */
-static const double LATENCY_WEIGHT = 0.1;
 /* Where late samples run, too, ages are told apart up to this, in targets. */
 static const double OLDEST = 1.5;
 /* Rates that are solved for, as shares of the most that can be answered in time. */
@@ -118,7 +116,7 @@ static float earned(const solver *s, double n, double age_s, double lost, uint32
   const double mean_age_s = age_s * (1 - (lost + 0.5 * (size - 1)) / n);
   const double latency_s = mean_age_s + seconds(s->model->latency_ns[size]);
   const double late = fmin(too_late(s, n, age_s, size) - lost, size);
-  return (float)(size * (1 - LATENCY_WEIGHT * latency_s / s->target_s) - late);
+  return (float)(size * (1 - QB__LATENCY_WEIGHT * latency_s / s->target_s) - late);
 }
 
 static void fill_size(const solver *s, size_of_round *r)
@@ -325,7 +323,7 @@ static void solve_level(solver *s, uint32_t known, qb__round_level *level)
   } else { /* values are what the level before ended with */
     const double latency = 2 * seconds(s->model->latency_ns[1]) / s->target_s;
     const bool light = s->gain == 0 || s->rate_per_s < 0.7 * s->capacity_per_s;
-    s->gain = light ? (float)(s->rate_per_s * (1 - LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
+    s->gain = light ? (float)(s->rate_per_s * (1 - QB__LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
   }
   qb__poisson_fill(s->rate_per_s * s->step_s, &s->wait);
   for (int i = 0; i < most_sweeps; i++) {

@@ -16,6 +16,9 @@
 
 #include <stdbool.h>
 
+/* An answer at the very end of the target is worth this much less than one at once. */
+#define QB__LATENCY_WEIGHT 0.1
+
 enum { QB__POLICY_AGES = 24, QB__POLICY_LONGEST = 160, QB__POLICY_LEVELS = 5 };
 /* Run all that can be in time, giving up the others. */
 enum { QB__POLICY_ALL = UINT16_MAX };

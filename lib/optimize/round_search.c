@@ -2,6 +2,7 @@
 #include "optimize/round_search.h"
 
 #include "core/alloc.h"
+#include "core/checked.h"
 #include "optimize/random_stream.h"
 
 #include <math.h>
@@ -15,8 +16,6 @@ enum { WAIT_STEP = 3, LONGEST_WAIT = 12 };
 
 /* Another rule has to be better by this to replace the one that was solved for. */
 static const double BETTER = 1.003;
-/* As in the process: an answer at the very end of the target is worth this much less. */
-static const double LATENCY_WEIGHT = 0.1;
 
 /* Run `batch` when so many wait, or what there is when the oldest has waited for `wait` age steps. */
 typedef struct plain_rule {
@@ -32,11 +31,6 @@ typedef struct search {
   uint16_t *run;       /* the rule that is tried */
 } search;
 
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-  return a < b ? a : b;
-}
-
 static uint32_t first_free(const search *s)
 {
   uint32_t first = 0;
@@ -51,7 +45,7 @@ static uint32_t late_for(const search *s, const int64_t *arrived_ns, uint32_t n,
                          uint32_t size)
 {
   uint32_t late = 0;
-  while (late < n && now_ns - arrived_ns[late] + s->model->latency_ns[min_u32(size, n - late)] >
+  while (late < n && now_ns - arrived_ns[late] + s->model->latency_ns[qb__min_u32(size, n - late)] >
                          s->model->target_ns)
     late++;
   return late;
@@ -66,20 +60,20 @@ static double earned(const search *s, uint32_t first, uint32_t size, int64_t now
     first++;
   const double in_time = end - first, done_ns = (double)(now_ns + m->latency_ns[size]);
   const double latency_ns = in_time * done_ns - (s->sum_ns[end] - s->sum_ns[first]);
-  return in_time - LATENCY_WEIGHT * latency_ns / (double)m->target_ns;
+  return in_time - QB__LATENCY_WEIGHT * latency_ns / (double)m->target_ns;
 }
 
 /* How long a rule waits from now on; 0: it does not. */
 static int64_t wait_ns(const search *s, const uint16_t *run, uint32_t n, int64_t age_ns)
 {
   const qb__round_policy *policy = s->policy;
-  const uint32_t length = min_u32(n, policy->lengths);
+  const uint32_t length = qb__min_u32(n, policy->lengths);
   uint32_t age = qb__round_policy_age(policy, age_ns);
   while (age < AGES - 1 && !run[length * AGES + age])
     age++;
   const int64_t until_ns = (int64_t)((age - 0.5) * policy->age_step_ns) + 1;
   const int64_t slo_ns =
-      s->model->target_ns - age_ns - s->model->slow_ns[min_u32(n + 1, policy->most)];
+      s->model->target_ns - age_ns - s->model->slow_ns[qb__min_u32(n + 1, policy->most)];
   const int64_t rule_ns = until_ns > age_ns ? until_ns - age_ns : 1;
   return slo_ns <= 0 ? 0 : slo_ns < rule_ns ? slo_ns : rule_ns;
 }
@@ -108,7 +102,7 @@ static double follow(const search *s, const uint16_t *run, uint32_t samples)
       continue;
     const int64_t age_ns = now_ns - s->arrived_ns[first];
     const uint32_t age = qb__round_policy_age(s->policy, age_ns);
-    uint32_t size = run[min_u32(end - first, s->policy->lengths) * AGES + age];
+    uint32_t size = run[qb__min_u32(end - first, s->policy->lengths) * AGES + age];
     if (!size) {
       const int64_t until_ns = now_ns + wait_ns(s, run, end - first, age_ns);
       if (until_ns > now_ns) {
@@ -117,10 +111,10 @@ static double follow(const search *s, const uint16_t *run, uint32_t samples)
       }
       size = QB__POLICY_ALL;
     }
-    size = min_u32(size, s->policy->most);
+    size = qb__min_u32(size, s->policy->most);
     if (m->shed)
       first += late_for(s, s->arrived_ns + first, end - first, now_ns, size);
-    size = min_u32(size, end - first);
+    size = qb__min_u32(size, end - first);
     sum += earned(s, first, size, now_ns);
     s->free_ns[instance] = now_ns + m->latency_ns[size];
     first += size;
@@ -145,7 +139,7 @@ static double try_rule(const search *s, const uint16_t *solved, plain_rule rule,
 {
   const qb__round_policy *policy = s->policy;
   for (uint32_t n = 1; n <= policy->lengths; n++) {
-    const uint32_t size = min_u32(n, rule.batch);
+    const uint32_t size = qb__min_u32(n, rule.batch);
     const double most_ns = (double)(s->model->target_ns - s->model->slow_ns[size]);
     for (uint32_t age = 0; age < AGES; age++) {
       const uint32_t at = n * AGES + age;
@@ -183,7 +177,7 @@ static double climb(const search *s, const uint16_t *solved, plain_rule *rule)
   for (int i = 0; i < MOST_MOVES; i++) {
     const plain_rule from = *rule;
     const plain_rule near[] = {
-        {min_u32(from.batch + batch_step, s->policy->most), from.wait},
+        {qb__min_u32(from.batch + batch_step, s->policy->most), from.wait},
         {from.batch > batch_step ? from.batch - batch_step : 1, from.wait},
         {from.batch, from.wait + wait_step},
         {from.batch, from.wait > wait_step ? from.wait - wait_step : 0},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "simulate/contest.h"
 
+#include "core/checked.h"
 #include "core/context_impl.h"
 #include "profile/profile_impl.h"
 #include "simulate/own.h"
@@ -26,11 +27,6 @@ enum {
   WAIT_PARTS = sizeof wait_parts / sizeof *wait_parts,
   TARGET_PARTS = sizeof target_parts / sizeof *target_parts
 };
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-  return a < b ? a : b;
-}
 
 static qb_status run_rival(const qb__contest *c, const qb__service *service, qb_policy policy,
                            const qb__rival_settings *settings, qb__outcome *outcome)
@@ -60,15 +56,15 @@ static qb__rival_settings default_settings(const qb__contest *c, qb_policy polic
   if (policy == QB_POLICY_NO_BATCHING)
     s.batch = 1;
   if (policy == QB_POLICY_FIXED_BATCH) {
-    s.batch = min_u32(FIXED_BATCH, most);
+    s.batch = qb__min_u32(FIXED_BATCH, most);
     s.max_wait_ns = INT64_MAX;
   }
   if (policy == QB_POLICY_TENSORFLOW_SERVING) {
-    s.batch = min_u32(TENSORFLOW_BATCH, most);
+    s.batch = qb__min_u32(TENSORFLOW_BATCH, most);
     s.queue_most = c->qos.shed ? (uint64_t)TENSORFLOW_BATCHES_QUEUED * s.batch : 0;
   }
   if (policy == QB_POLICY_BENTOML) {
-    s.batch = min_u32(BENTOML_BATCH, most);
+    s.batch = qb__min_u32(BENTOML_BATCH, most);
     s.target_ns = BENTOML_LATENCY_NS;
   }
   return s;
@@ -159,7 +155,7 @@ static qb_status search_settings(const qb__contest *c, qb_policy policy,
   qb__rival_settings start = default_settings(c, policy);
   start.target_ns = c->service.target_ns;
   for (uint32_t b = 1; b <= (policy == QB_POLICY_NO_BATCHING ? 1 : most);
-       b = policy == QB_POLICY_EXHAUSTIVE || b == most ? b + 1 : min_u32(2 * b, most)) {
+       b = policy == QB_POLICY_EXHAUSTIVE || b == most ? b + 1 : qb__min_u32(2 * b, most)) {
     start.batch = b;
     search_batch(&s, start);
   }

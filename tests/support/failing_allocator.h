@@ -31,4 +31,7 @@ typedef qb_status (*failing_allocator_work)(qb_context *context, void *user);
  */
 long check_every_allocation_failure(failing_allocator_work work, void *user);
 
+/* The same of work that may do without some of its allocations: it then returns QB_OK. */
+long outlive_every_allocation_failure(failing_allocator_work work, void *user);
+
 #endif

@@ -332,18 +332,7 @@ static qb_status run_once(qb_context *context, void *user)
 static void test_allocation_failures(void **state)
 {
   (void)state;
-  for (long n = 1;; n++) {
-    failing_allocator allocator = {0};
-    qb_context *context = failing_allocator_context(&allocator);
-    allocator.fail_at = atomic_load(&allocator.requests) + n;
-    const qb_status status = run_once(context, NULL);
-    const bool failed = atomic_load(&allocator.requests) >= allocator.fail_at;
-    qb_context_unref(context);
-    assert_int_equal(atomic_load(&allocator.live), 0);
-    assert_true(status == QB_OK || (failed && status == QB_ERROR_NO_MEMORY));
-    if (!failed)
-      break;
-  }
+  (void)outlive_every_allocation_failure(run_once, NULL);
 }
 
 int main(void)

@@ -245,8 +245,9 @@ static void test_wrong_arguments(void **state)
 }
 
 /* A convolution, stored and run. */
-static qb_status live_once(qb_context *owner)
+static qb_status live_once(qb_context *owner, void *user)
 {
+  (void)user;
   static const int64_t dims[3] = {3, 8, 8};
   static const qb__window w = {.kernel = {3, 3}, .strides = {1, 1}, .dilations = {1, 1}};
   static float input[3 * 8 * 8], output[8 * 6 * 6];
@@ -278,18 +279,7 @@ static qb_status live_once(qb_context *owner)
 static void test_allocation_failures(void **state)
 {
   (void)state;
-  for (long n = 1;; n++) {
-    failing_allocator allocator = {0};
-    qb_context *owner = failing_allocator_context(&allocator);
-    allocator.fail_at = atomic_load(&allocator.requests) + n;
-    const qb_status status = live_once(owner);
-    const bool failed = atomic_load(&allocator.requests) >= allocator.fail_at;
-    qb_context_unref(owner);
-    assert_int_equal(atomic_load(&allocator.live), 0);
-    assert_true(status == QB_OK || (failed && status == QB_ERROR_NO_MEMORY));
-    if (!failed)
-      break;
-  }
+  (void)outlive_every_allocation_failure(live_once, NULL);
 }
 
 static int set_up(void **state)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #ifndef QB_TEST_CASES
-#define QB_TEST_CASES 100
+#define QB_TEST_CASES 200
 #endif
 
 enum { PROFILES = QB_TEST_CASES, STATES = 10, MAX_BATCH = 10 };

@@ -3,7 +3,7 @@
 #include "support/service_ways.h"
 
 #ifndef QB_TEST_CASES
-#define QB_TEST_CASES 4
+#define QB_TEST_CASES 10
 #endif
 
 enum { CASES = QB_TEST_CASES, MAX_BATCH = 8 };
