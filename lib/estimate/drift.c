@@ -4,17 +4,18 @@
  * standard deviation, which is estimated from the moving range of successive rounds: a change of
  * level touches that once only.
  *
- * With an allowance k of 1 and a limit h of 9, noise alone crosses the limit every
- * (exp(2k(h + 1.166)) - 2k(h + 1.166) - 1) / 2k² = 340 million rounds a side (Siegmund, Sequential
- * Analysis, 1985, approximation to normal noise). Evidence of one round is bounded: a burst of one
- * or two rounds, however long they take, is no regime.
+ * With an allowance k of 1 and a limit h of 9.9, noise alone crosses the limit every
+ * (exp(2k(h + 1.166)) - 2k(h + 1.166) - 1) / 2k² = 2 billion rounds a side (Siegmund, Sequential
+ * Analysis, 1985, approximation to normal noise), and a few times as often as that where the
+ * standard deviation is itself estimated from 256 rounds. Evidence of one round is bounded: a burst
+ * of one or two rounds, however long they take, is no regime; four rounds can be.
  */
 #include "estimate/drift.h"
 
 #include <math.h>
 #include <string.h>
 
-static const double ALLOWANCE = 1, LIMIT = 9, MOST_EVIDENCE = 2.5;
+static const double ALLOWANCE = 1, LIMIT = 9.9, MOST_EVIDENCE = 2.5;
 
 static const double DEFAULT_NOISE = 0.05, LEAST_NOISE = 0.02;
 

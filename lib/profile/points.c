@@ -124,7 +124,7 @@ qb_status qb__points_level(const qb_context *context, const qb__points *points, 
   count = 0;
   for (size_t i = 0; i < points->count; i++)
     for (size_t v = 0; v < points->records[i].visit_count; v++)
-      seen[count++] = (int64_t)points->records[i].visits[v].flops;
+      seen[count++] = (int64_t)points->records[i].visits[v].most_flops;
   qb__sort_ns(seen, count);
   *flops = (double)qb__quantile_ns(seen, count, 0.75);
   qb__free(context, seen);

@@ -25,8 +25,8 @@ qb_status qb__points_add_known(const qb_context *context, qb__points *points,
 qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *points);
 
 /*
- * The upper quartile of the yardsticks of all visits, in FLOP/s of a thread, as bursts only ever slow
- * them; without visits that of the first point.
+ * The upper quartile of the visits' fastest yardsticks, in FLOP/s of a thread, as bursts only ever
+ * slow them; without visits that of the first point.
  */
 qb_status qb__points_level(const qb_context *context, const qb__points *points, double *flops);
 

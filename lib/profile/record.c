@@ -29,7 +29,8 @@ void qb__record_clear(const qb_context *context, qb__record *record)
 
 qb_status qb__record_add(const qb_context *context, qb__record *record, const qb__visit *visit)
 {
-  qb__visit_note note = {.flops = visit->flops, .round_count = visit->count};
+  qb__visit_note note = {
+      .flops = visit->flops, .most_flops = visit->most_flops, .round_count = visit->count};
   note.round_ns = qb__calloc(context, visit->count, sizeof *note.round_ns);
   note.part_ns = qb__calloc(context, visit->parts, sizeof *note.part_ns);
   if (!note.round_ns || !note.part_ns ||

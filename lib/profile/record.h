@@ -8,7 +8,7 @@
 #include <qosbatch/profile.h>
 
 typedef struct qb__visit_note {
-  double flops; /* as in qb__visit */
+  double flops, most_flops; /* as in qb__visit */
   size_t round_count;
   int64_t *round_ns; /* ascending */
   int64_t *part_ns;  /* the median of each part over the rounds */
@@ -31,8 +31,9 @@ qb_status qb__record_add(const qb_context *context, qb__record *record, const qb
 
 /*
  * Works out point.latency_ns and what goes with it from the faster half of the visits
- * (qb__compose()), and from what is known of it. The point is marked as disturbed when these do not agree within 10 %, or when
- * none of their yardsticks came within 10 % of `full_flops`, a thread's full speed.
+ * (qb__compose()), and from what is known of it. The point is marked as disturbed when these do not
+ * agree within 10 %, or when none of their yardsticks came within 10 % of `full_flops`, a thread's
+ * full speed.
  */
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops);
 

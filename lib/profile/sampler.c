@@ -8,6 +8,7 @@
 #include "model/builtin.h"
 #include "model/model_impl.h"
 
+#include <math.h>
 #include <stdatomic.h>
 
 /* Long against the clock and an interrupt, short against a round. */
@@ -23,7 +24,7 @@ struct qb__sampler {
   qb_operator_time *times; /* by instance, then part; NULL: parts are not told apart */
   int64_t *round_ns;
   int64_t *part_ns; /* by round, then part */
-  double *flops;    /* by instance */
+  double *flops;    /* by instance, before its rounds and after them */
 };
 
 typedef struct visit_task {
@@ -84,7 +85,8 @@ static qb_status visit_instance(void *argument, uint32_t instance)
   qb_status status = task->warm_up ? run_round(task, instance, NULL) : QB_OK;
 
   pthread_barrier_wait(&task->start);
-  double flops = yardstick(sampler);
+  double *flops = &sampler->flops[2 * instance];
+  flops[0] = yardstick(sampler);
   pthread_barrier_wait(&task->start);
   for (uint32_t i = 0; i < task->rounds && !status; i++)
     status = time_round(task, instance, i);
@@ -93,8 +95,7 @@ static qb_status visit_instance(void *argument, uint32_t instance)
   atomic_fetch_add(&task->timed, 1);
   while (!status && !atomic_load(&task->failed) && atomic_load(&task->timed) < sampler->instances)
     status = run_round(task, instance, NULL);
-  const double after = yardstick(sampler);
-  sampler->flops[instance] = after < flops ? after : flops;
+  flops[1] = yardstick(sampler);
   return status;
 }
 
@@ -115,10 +116,11 @@ qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t round
   visit->round_ns = sampler->round_ns;
   visit->parts = sampler->parts;
   visit->part_ns = sampler->part_ns;
-  visit->flops = sampler->flops[0];
-  for (uint32_t i = 1; i < sampler->instances; i++)
-    if (sampler->flops[i] < visit->flops)
-      visit->flops = sampler->flops[i];
+  visit->flops = visit->most_flops = sampler->flops[0];
+  for (size_t i = 1; i < 2 * (size_t)sampler->instances; i++) {
+    visit->flops = fmin(visit->flops, sampler->flops[i]);
+    visit->most_flops = fmax(visit->most_flops, sampler->flops[i]);
+  }
   return QB_OK;
 }
 
@@ -162,7 +164,7 @@ qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampl
     return QB_ERROR_NO_MEMORY;
   self->session = qb_session_ref(session);
   self->instances = session->configuration.instances;
-  self->flops = qb__calloc(context, self->instances, sizeof *self->flops);
+  self->flops = qb__calloc(context, 2 * (size_t)self->instances, sizeof *self->flops);
   self->parts = session->model->is_workload ? 1 : session->model->graph.operator_count;
   const size_t rounds = (size_t)self->instances * QB__MOST_ROUNDS;
   self->round_ns = qb__calloc(context, rounds, sizeof *self->round_ns);

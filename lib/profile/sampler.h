@@ -19,6 +19,7 @@ typedef struct qb__visit {
   size_t parts;      /* a round's operators; 1 if they cannot be told apart */
   int64_t *part_ns;  /* by round, then part; a round is the sum of its parts */
   double flops;      /* of the slowest thread, by the yardsticks before and after; 0: not known */
+  double most_flops; /* by the fastest of those yardsticks, each of all threads of an instance */
 } qb__visit;
 
 /* Takes memory for inputs and outputs of rounds of up to `largest_batch`; keeps the session. */
