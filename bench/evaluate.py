@@ -34,7 +34,10 @@ def figures(points):
     half_widths = [50 * (p["high_ns"] - p["low_ns"]) / p["estimated_ns"] for p in points]
     near = 100 * statistics.mean(e <= 10 for e in errors)
     covered = 100 * statistics.mean(p["covered"] for p in points)
-    return (f"{len(points):3d} points: mean {statistics.mean(errors):4.1f} %, worst {max(errors):5.1f} %, "
+    worst = max(points, key=lambda p: abs(p["error_pct"]))
+    return (f"{len(points):3d} points: mean {statistics.mean(errors):4.1f} %, "
+            f"worst {worst['error_pct']:+5.1f} % ({worst['instances']} x {worst['threads']}, "
+            f"batch {worst['batch']}{', disturbed' * worst['disturbed']}), "
             f"{near:5.1f} % within 10 %; intervals of +-{statistics.median(half_widths):.1f} % "
             f"hold {covered:5.1f} %")
 

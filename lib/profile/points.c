@@ -131,6 +131,34 @@ qb_status qb__points_level(const qb_context *context, const qb__points *points, 
   return QB_OK;
 }
 
+qb__record *qb__points_next(const qb__points *points, bool sure_too)
+{
+  qb__record *next = NULL;
+  double least = INFINITY;
+  bool unsure = false;
+  for (size_t i = 0; i < points->count; i++) {
+    qb__record *record = &points->records[i];
+    if (record->settled || (record->sure && !sure_too))
+      continue;
+    unsure |= !record->sure;
+    const double visits = (double)record->visit_count;
+    const double cost = visits > 0 ? visits * visits * (double)record->visit_ns : -1;
+    if (cost < least) {
+      least = cost;
+      next = record;
+    }
+  }
+  return unsure ? next : NULL;
+}
+
+uint32_t qb__points_smallest_open(const qb__points *points)
+{
+  for (size_t i = 0; i < points->count; i++)
+    if (!points->records[i].settled)
+      return points->records[i].point.batch;
+  return 0;
+}
+
 uint32_t qb__points_largest_open(const qb__points *points)
 {
   uint32_t largest = 0;

@@ -30,7 +30,16 @@ qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *p
  */
 qb_status qb__points_level(const qb_context *context, const qb__points *points, double *flops);
 
-/* The largest that is not settled; 0: all are. */
+/* The smallest and the largest that are not settled; 0: all are. */
+uint32_t qb__points_smallest_open(const qb__points *points);
 uint32_t qb__points_largest_open(const qb__points *points);
+
+/*
+ * Which to visit next: those that have not been, by rising batch; then so that visits are in
+ * proportion to 1 / sqrt(what one takes), which makes the sum of the variances of equally spread points
+ * least (Neyman, Journal of the Royal Statistical Society 97(4), 1934). Those that are sure are
+ * visited only with `sure_too`, and only beside others that are not. NULL: none.
+ */
+qb__record *qb__points_next(const qb__points *points, bool sure_too);
 
 #endif

@@ -21,8 +21,10 @@ typedef struct qb__record {
   size_t visit_count, visit_capacity;
   qb__visit_note *visits;
   int64_t last_ns;               /* a round of the last visit; 0: none */
+  int64_t visit_ns;              /* what that visit took, all told */
   const qb_profile_point *known; /* what an earlier profile has of it; NULL: nothing */
   bool settled;                  /* that is sure enough: it is not measured again */
+  bool sure;                     /* as of the last visit */
 } qb__record;
 
 void qb__record_clear(const qb_context *context, qb__record *record);

@@ -25,12 +25,12 @@ struct qb__sampler {
   int64_t *round_ns;
   int64_t *part_ns; /* by round, then part */
   double *flops;    /* by instance, before its rounds and after them */
+  uint32_t last_batch;
 };
 
 typedef struct visit_task {
   qb__sampler *sampler;
-  uint32_t batch, rounds;
-  bool warm_up;
+  uint32_t batch, rounds, warm_up_batch; /* 0: it is warm */
   pthread_barrier_t start;
   atomic_uint timed;  /* instances that have been timed */
   atomic_bool failed; /* one has failed: the others need not wait for it */
@@ -46,12 +46,13 @@ static double yardstick(const qb__sampler *sampler)
   return qb__now_ns(context) > before_ns ? flops : 0;
 }
 
-static qb_status run_round(const visit_task *task, uint32_t instance, qb_operator_time *times)
+static qb_status run_round(const visit_task *task, uint32_t instance, uint32_t batch,
+                           qb_operator_time *times)
 {
   qb__engine *engine = task->sampler->session->engine;
   const qb__sampler *s = task->sampler;
   return engine->type->run(
-      engine, instance, task->batch, (const void *const *)s->inputs,
+      engine, instance, batch, (const void *const *)s->inputs,
       s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, times);
 }
 
@@ -66,7 +67,7 @@ static qb_status time_round(const visit_task *task, uint32_t instance, uint32_t 
   for (size_t p = 0; times && p < sampler->parts; p++)
     times[p].time_ns = 0;
   const int64_t start_ns = qb__now_ns(context);
-  const qb_status status = run_round(task, instance, times);
+  const qb_status status = run_round(task, instance, task->batch, times);
   const int64_t round_ns = qb__now_ns(context) - start_ns;
   int64_t *part_ns = sampler->part_ns + index * sampler->parts;
   part_ns[0] = round_ns;
@@ -82,7 +83,9 @@ static qb_status visit_instance(void *argument, uint32_t instance)
 {
   visit_task *task = argument;
   qb__sampler *sampler = task->sampler;
-  qb_status status = task->warm_up ? run_round(task, instance, NULL) : QB_OK;
+  qb_status status = QB_OK;
+  if (task->warm_up_batch)
+    status = run_round(task, instance, task->warm_up_batch, NULL);
 
   pthread_barrier_wait(&task->start);
   double *flops = &sampler->flops[2 * instance];
@@ -94,15 +97,19 @@ static qb_status visit_instance(void *argument, uint32_t instance)
     atomic_store(&task->failed, true);
   atomic_fetch_add(&task->timed, 1);
   while (!status && !atomic_load(&task->failed) && atomic_load(&task->timed) < sampler->instances)
-    status = run_round(task, instance, NULL);
+    status = run_round(task, instance, task->batch, NULL);
   flops[1] = yardstick(sampler);
   return status;
 }
 
-qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds, bool warm_up,
-                            qb__visit *visit)
+qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds,
+                            uint32_t warm_up_batch, qb__visit *visit)
 {
-  visit_task task = {.sampler = sampler, .batch = batch, .rounds = rounds, .warm_up = warm_up};
+  visit_task task = {.sampler = sampler,
+                     .batch = batch,
+                     .rounds = rounds,
+                     .warm_up_batch = batch == sampler->last_batch ? 0 : warm_up_batch};
+  sampler->last_batch = batch;
   atomic_init(&task.timed, 0);
   atomic_init(&task.failed, false);
   if (pthread_barrier_init(&task.start, NULL, sampler->instances))

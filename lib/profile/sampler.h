@@ -5,8 +5,6 @@
 
 #include <qosbatch/session.h>
 
-#include <stdbool.h>
-
 typedef struct qb__sampler qb__sampler;
 
 /* The most rounds an instance is timed for in one visit. */
@@ -27,10 +25,12 @@ qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampl
 void qb__sampler_free(qb__sampler *sampler);
 
 /*
- * Runs `rounds` rounds of a batch size that is ready on every instance at the same time, after one
- * that is not timed if `warm_up`. No instance is idle before all have been timed.
+ * Runs `rounds` rounds of a batch size that is ready on every instance at the same time. When the
+ * visit before was of another batch size, a round of `warm_up_batch` that is not timed comes first,
+ * which must be ready too: after a large batch weights and code are in no cache any more. No instance
+ * is idle before all have been timed.
  */
-qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds, bool warm_up,
-                            qb__visit *visit);
+qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds,
+                            uint32_t warm_up_batch, qb__visit *visit);
 
 #endif

@@ -23,9 +23,6 @@ enum { SESSIONS = 2 };
 /* Long enough for a few short rounds, short against a neighbour's bursts. */
 static const int64_t VISIT_NS = 50000000;
 
-/* Rounds that take longer are not preceded by one that is not timed. */
-static const int64_t LONGEST_WARM_UP_NS = 30000000;
-
 static const int64_t DEFAULT_BUDGET_NS = 20000000000; /* of one configuration */
 
 /* Fewer visits say too little of how they vary, so no point is sure before. */
@@ -251,58 +248,44 @@ static qb_status prepare_all(sweep *s, qb_session *session, qb__points *c)
   return status;
 }
 
-static qb_status is_sure(const sweep *s, const qb__points *c, qb__record *record, bool *sure)
+static qb_status visit(sweep *s, qb__sampler *sampler, const qb__points *c, qb__record *record)
 {
-  *sure = record->settled;
-  if (record->settled || (!record->known && record->visit_count < FEWEST_SURE_VISITS))
-    return QB_OK;
-  const qb_status status = qb__record_finish(s->context, record, c->thread_flops);
-  *sure = !status && qb__point_is_sure(&record->point, s->goal);
-  return status;
-}
-
-static qb_status visit(sweep *s, qb__sampler *sampler, qb__record *record)
-{
-  const int64_t last_ns = record->last_ns;
+  const int64_t start_ns = qb__now_ns(s->context), last_ns = record->last_ns;
   int64_t rounds = last_ns > 0 ? VISIT_NS / last_ns : 1;
   rounds = rounds < 1 ? 1 : rounds > QB__MOST_ROUNDS ? QB__MOST_ROUNDS : rounds;
   qb__visit seen;
   qb_status status = qb__sampler_visit(sampler, record->point.batch, (uint32_t)rounds,
-                                       last_ns < LONGEST_WARM_UP_NS, &seen);
+                                       qb__points_smallest_open(c), &seen);
   if (!status)
     status = qb__record_add(s->context, record, &seen);
+  record->visit_ns = qb__now_ns(s->context) - start_ns;
+  if (status || (!record->known && record->visit_count < FEWEST_SURE_VISITS))
+    return status;
+  status = qb__record_finish(s->context, record, c->thread_flops);
+  record->sure = !status && qb__point_is_sure(&record->point, s->goal);
   return status;
 }
 
 /*
- * Interleaved passes over the batch sizes of a session, until its share of the time is spent or all
- * points are sure. Every point is visited at least once, whatever that takes, unless it is settled.
+ * Visits the batch sizes of a session, interleaved, until its share of the time is spent or all points
+ * are sure. Every point is visited at least once, whatever that takes, unless it is settled.
  */
 static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool first_session,
                          int64_t budget_ns)
 {
   const int64_t start_ns = qb__now_ns(s->context);
   int64_t elapsed_ns = 0;
-  for (bool more = true; more;) {
-    more = false;
-    for (size_t b = 0; b < c->count; b++) {
-      qb__record *record = &c->records[b];
-      bool sure;
-      qb_status status = is_sure(s, c, record, &sure);
-      const bool must = !record->visit_count && !record->settled;
-      const bool passed_over = record->settled || (sure && !first_session);
-      if (!status && ((elapsed_ns < budget_ns && !passed_over) || must)) {
-        status = tell(s, QB_PHASE_MEASURE, &record->point,
-                      PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns);
-        if (!status)
-          status = visit(s, sampler, record);
-        more |= !sure;
-      }
-      if (status)
-        return status;
-      elapsed_ns = qb__now_ns(s->context) - start_ns;
-    }
-    more &= elapsed_ns < budget_ns;
+  qb__record *next;
+  while ((next = qb__points_next(c, first_session)) &&
+         (elapsed_ns < budget_ns || !next->visit_count)) {
+    qb_status status =
+        tell(s, QB_PHASE_MEASURE, &next->point,
+             PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns);
+    if (!status)
+      status = visit(s, sampler, c, next);
+    if (status)
+      return status;
+    elapsed_ns = qb__now_ns(s->context) - start_ns;
   }
   s->measure_ns += elapsed_ns;
   return tell(s, QB_PHASE_MEASURE, &c->records[c->count - 1].point, 1);

@@ -38,7 +38,9 @@ typedef struct script {
   qb_configuration configuration;        /* as last prepared */
   uint32_t fail_prepare_at, fail_run_at; /* batch; 0: none */
   uint32_t fail_instance;
-  bool noisy; /* rounds take up to half as long again */
+  bool noisy;             /* rounds take up to half as long again */
+  bool cold;              /* so do those behind one of a larger batch */
+  uint32_t last_batch[2]; /* by instance */
   atomic_uint rounds;
 } script;
 
@@ -64,6 +66,9 @@ static int run(void *user, uint32_t instance, uint32_t batch, const void *const 
   int64_t ns = table_ns(&s->configuration, batch);
   if (s->noisy)
     ns += ns / 2 * (atomic_fetch_add(&s->rounds, 1) * 5 % 17) / 16;
+  if (s->cold && s->last_batch[instance] > batch)
+    ns += ns / 2;
+  s->last_batch[instance] = batch;
   pass(ns);
   const bool failed = batch == s->fail_run_at && instance == s->fail_instance;
   return inputs || outputs ? 7 : failed ? 9 : 0;
@@ -315,6 +320,46 @@ static void test_time_budget(void **state)
   qb_profile_unref(profile);
 }
 
+/* Both take so long that a visit is of one round, and they are visited in turn. */
+static void test_rounds_are_warm(void **state)
+{
+  fixture *f = *state;
+  static const uint32_t batches[] = {8, 9};
+  qb_profile_params params = two_batches();
+  params.batches = batches;
+  params.configuration_count = 1;
+  params.time_budget_ns = 800000000; /* too little for one of them to be sure */
+  f->script.cold = true;
+  qb_profile *profile;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++)
+    assert_int_equal(p.latency_ns, table_ns(&p.configuration, p.batch));
+  qb_profile_unref(profile);
+}
+
+/* Visits of the two batch sizes take about 60 and 460 ms. */
+static void test_short_visits_are_the_more(void **state)
+{
+  fixture *f = *state;
+  static const uint32_t batches[] = {1, 64};
+  qb_profile_params params = two_batches();
+  params.batches = batches;
+  params.configuration_count = 1;
+  params.goal = 1e-9;
+  f->script.noisy = true;
+  qb_profile *profile;
+  qb_profile_point small = QB_PROFILE_POINT_INIT, large = QB_PROFILE_POINT_INIT;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  assert_ok(qb_profile_get_point(profile, 0, &small));
+  assert_ok(qb_profile_get_point(profile, 1, &large));
+  const double ratio =
+      (double)(small.visits + small.set_aside) / (double)(large.visits + large.set_aside);
+  print_message("%.2f visits of batch 1 for one of 64\n", ratio);
+  assert_true(ratio > 2 && ratio < 4);
+  qb_profile_unref(profile);
+}
+
 typedef struct watcher {
   int calls, stop_at; /* 0: never */
   double fraction;
@@ -441,6 +486,8 @@ int main(void)
       IN_FIXTURE(test_profile_has_the_latencies_of_the_rounds),
       IN_FIXTURE(test_defaults),
       IN_FIXTURE(test_known_profile),
+      IN_FIXTURE(test_rounds_are_warm),
+      IN_FIXTURE(test_short_visits_are_the_more),
       IN_FIXTURE(test_time_budget),
       IN_FIXTURE(test_progress),
       IN_FIXTURE(test_cancelling_at_any_call),
