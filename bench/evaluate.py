@@ -58,7 +58,7 @@ def main():
     every = {"alexnet": [], "resnet50": []}
     quiet = {"alexnet": [], "resnet50": []}
     with tempfile.TemporaryDirectory(prefix="qosbatch-bench-") as folder:
-        for run in range(3 * RUNS):
+        for run in range(2 * RUNS):
             for model in every:
                 if len(quiet[model]) >= RUNS:
                     continue

@@ -28,6 +28,13 @@ def log_log(points, n):
     return points[-1][1] * n / points[-1][0]
 
 
+def straight(points, n):
+    for (n0, t0), (n1, t1) in zip(points, points[1:]):
+        if n0 <= n <= n1:
+            return t0 + (t1 - t0) * (n - n0) / (n1 - n0)
+    return points[-1][1] * n / points[-1][0]
+
+
 def rivals(points):
     """Estimators that see the same points, by name."""
     constant = sum(t / n for n, t in points) / len(points)
@@ -140,9 +147,9 @@ def write(folder, docs, models, most_runs, transfers):
                 for p in e["points"]:
                     curve = curves(profiles[m])[(p["instances"], p["threads"])]
                     known = [(x["batch"], x["latency_ns"]) for x in curve]
-                    speed = p["estimated_ns"] / log_log(known, p["batch"])
+                    speed = p["estimated_ns"] / straight(known, p["batch"])
                     for name, estimate in rivals(known).items():
-                        t = estimate(p["batch"]) * (speed if name != "log-log" else 1)
+                        t = estimate(p["batch"]) * speed
                         errors.setdefault(name, []).append(100 * (t / p["measured_ns"] - 1))
                     errors.setdefault("qosbatch", []).append(p["error_pct"])
             for name, values in errors.items():

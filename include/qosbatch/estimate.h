@@ -64,8 +64,8 @@ typedef struct qb_latency_estimate {
 /**
  * Estimates a round.
  *
- * Between measured batch sizes log(time per sample) is interpolated over log(batch), kept within
- * what a round may do: a larger batch never takes less time in all. Beyond them the last time per
+ * Between measured batch sizes the time of a round is interpolated linearly, kept within what a
+ * round may do: a larger batch never takes less time in all. Beyond them the last time per
  * sample is kept and the interval widens. A configuration that was not measured gets the time of
  * the nearest one, scaled by what arithmetic and traffic take there and here, with a wide interval.
  *

@@ -41,12 +41,13 @@ static void own_width(const qb_profile_point *p, double used_ns, double *below, 
 }
 
 /*
- * log T is linear in log b between points: the time per sample is a power of the batch. Totals that
- * rise from point to point rise in between, too.
+ * T is linear in b between points: what a round costs once, the weights above all, and what each of its
+ * samples costs, both of which change where the engine changes its algorithm. Totals that rise from
+ * point to point rise in between, too.
  */
 static double between(double b0, double t0, double b1, double t1, double b)
 {
-  return t0 * pow(b / b0, log(t1 / t0) / log(b1 / b0));
+  return t0 + (t1 - t0) * (b - b0) / (b1 - b0);
 }
 
 /* How far above a point its neighbours alone would have put it, as a logarithm; it has two. */
@@ -58,11 +59,11 @@ static double bend_at(const qb_profile_point *points, size_t count, size_t k)
 }
 
 /*
- * How far log-log interpolation may err between points k and k + 1, as a logarithm, at the part u of
- * the way. Both ends tell what it errs by at twice the spacing. A curve that bends alike at both is
- * smooth: little more than a quarter of that is left at this spacing. A cliff of log-height J between
- * the two shows as J / 2 at one end and -J / 2 at the other, and may put a total off by J u or
- * J (1 - u), as it lies at either end. Where one end alone tells, it may be either.
+ * How far interpolation may err between points k and k + 1, as a logarithm, where the share u of the
+ * total comes from the right one. Both ends tell what it errs by at twice the spacing. A curve that
+ * bends alike at both is smooth: little more than a quarter of that is left at this spacing. A cliff of
+ * log-height J between the two shows as about J / 2 at one end and -J / 2 at the other, and may put a
+ * total off by J u or J (1 - u), as it lies at either end. Where one end alone tells, it may be either.
  */
 static double shape_error(const qb_profile_point *points, size_t count, size_t k, double u)
 {
@@ -99,7 +100,8 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
 {
   const qb__curve_value left = at_point(points, count, k), right = at_point(points, count, k + 1);
   const double b0 = points[k].batch, b1 = points[k + 1].batch;
-  const double u = log(batch / b0) / log(b1 / b0);
+  const double t = between(b0, left.latency_ns, b1, right.latency_ns, batch);
+  const double u = (batch - b0) / (b1 - b0) * right.latency_ns / t;
   const double shape = shape_error(points, count, k, u);
   const double below =
       (1 - u) * log(left.latency_ns / left.low_ns) + u * log(right.latency_ns / right.low_ns);
@@ -107,11 +109,11 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
       (1 - u) * log(left.high_ns / left.latency_ns) + u * log(right.high_ns / right.latency_ns);
   const double rest = shape * shape + LEAST_INTERPOLATED * LEAST_INTERPOLATED;
   qb__curve_value value;
-  value.latency_ns = between(b0, left.latency_ns, b1, right.latency_ns, batch);
-  value.low_ns = fmax(value.latency_ns * exp(-sqrt(below * below + rest)), left.low_ns);
-  value.high_ns = fmin(value.latency_ns * exp(sqrt(above * above + rest)), right.high_ns);
-  value.p95_ns = value.latency_ns * pow(left.p95_ns / left.latency_ns, 1 - u) *
-                 pow(right.p95_ns / right.latency_ns, u);
+  value.latency_ns = t;
+  value.low_ns = fmax(t * exp(-sqrt(below * below + rest)), left.low_ns);
+  value.high_ns = fmin(t * exp(sqrt(above * above + rest)), right.high_ns);
+  value.p95_ns =
+      t * pow(left.p95_ns / left.latency_ns, 1 - u) * pow(right.p95_ns / right.latency_ns, u);
   value.memory_bytes =
       left.memory_bytes + (right.memory_bytes - left.memory_bytes) * (batch - b0) / (b1 - b0);
   value.source = QB_SOURCE_INTERPOLATED;

@@ -10,7 +10,7 @@
 /* With fewer visits noise and shape cannot be told apart. */
 enum { FEWEST_VISITS_OF_SHAPE = 4 };
 
-/* Log-log interpolation that misses a point between two by more than this has to be helped. */
+/* Linear interpolation that misses a point between two by more than this has to be helped. */
 static const double LARGEST_BEND = 0.03;
 
 void qb__points_clear(const qb_context *context, qb__points *points)
@@ -81,10 +81,10 @@ static double noise(const qb__record *record)
 static double bend(const qb__record *left, const qb__record *mid, const qb__record *right)
 {
   const double b0 = left->point.batch, b1 = right->point.batch;
-  const double u = log(mid->point.batch / b0) / log(b1 / b0);
-  const double guess =
-      (1 - u) * log((double)left->point.latency_ns) + u * log((double)right->point.latency_ns);
-  return fabs(log((double)mid->point.latency_ns) - guess) - noise(left) - noise(mid) - noise(right);
+  const double t0 = (double)left->point.latency_ns, t1 = (double)right->point.latency_ns;
+  const double guess_ns = t0 + (t1 - t0) * (mid->point.batch - b0) / (b1 - b0);
+  return fabs(log((double)mid->point.latency_ns / guess_ns)) - noise(left) - noise(mid) -
+         noise(right);
 }
 
 qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *points)
