@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/density.h"
 
+qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k)
+{
+  const uint64_t all = (uint64_t)k->instances * k->threads;
+  const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
+  qb__power power;
+  if (qb_node_compute_flops(node, threads, isa, &power.flops))
+    power.flops = k->instances;
+  if (qb_node_bandwidth(node, threads, &power.bytes_per_s))
+    power.bytes_per_s = 0;
+  power.flops /= k->instances;
+  power.bytes_per_s /= k->instances;
+  return power;
+}
+
 static void add(qb__roofline *sum, const qb__operator_work *work, uint32_t batch,
                 const qb__power *power)
 {

@@ -11,6 +11,9 @@ typedef struct qb__power {
   double bytes_per_s; /* 0: not known, and no operator waits for memory */
 } qb__power;
 
+/* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
+qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k);
+
 typedef struct qb__roofline {
   double time_s;   /* sum over the operators of max(F b / c, (W + A b) / m) */
   double memory_s; /* the part of those whose second term is the larger */

@@ -111,21 +111,6 @@ static qb_isa isa_of_kernels(const qb_profile *profile, const qb_node *node, qb_
   return use == QB_ISA_AVX && !strncmp(profile->info.engine, "oneDNN", 6) ? QB_ISA_SSE41 : use;
 }
 
-/* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
-static qb__power instance_share(const qb_node *node, qb_isa isa, const qb_configuration *k)
-{
-  const uint64_t all = (uint64_t)k->instances * k->threads;
-  const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
-  qb__power power;
-  if (qb_node_compute_flops(node, threads, isa, &power.flops))
-    power.flops = k->instances;
-  if (qb_node_bandwidth(node, threads, &power.bytes_per_s))
-    power.bytes_per_s = 0;
-  power.flops /= k->instances;
-  power.bytes_per_s /= k->instances;
-  return power;
-}
-
 /* What kernels reach of what was measured of the cores. */
 static qb__power power_of_kernels(const qb__power *power, qb_isa isa)
 {
@@ -195,7 +180,7 @@ qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa 
                     "qb_node_detect()",
                     qb_isa_name(isa_here));
 
-  const qb__power power = instance_share(here, isa_here, &k);
+  const qb__power power = qb__instance_power(here, isa_here, &k);
   size_t count;
   const qb_profile_point *points = qb__profile_curve(profile, k.instances, k.threads, &count);
   const bool measured = count > 0 && same_cores;
@@ -203,7 +188,8 @@ qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa 
     points = nearest_curve(profile, &k, &count);
   qb__curve_value value = qb__curve_at(points, count, batch);
   if (!measured) {
-    const qb__power measured_on = instance_share(profile->node, isa_there, &points->configuration);
+    const qb__power measured_on =
+        qb__instance_power(profile->node, isa_there, &points->configuration);
     const qb__power from = power_of_kernels(&measured_on, isa_there);
     const qb__power to = power_of_kernels(&power, isa_here);
     carry_over(profile, batch, &from, &to, same_cores ? OTHER_CONFIGURATION : OTHER_CORES, &value);

@@ -2,6 +2,7 @@
 #include <qosbatch/mitigate.h>
 
 #include "core/error.h"
+#include "estimate/density.h"
 #include "estimate/estimate.h"
 #include "profile/profile_impl.h"
 
@@ -131,31 +132,33 @@ static void advise_quota(advice *a)
              node.quota_cores, threads);
 }
 
-/* Two to one or more between instruction sets, so that good kernels of the lower one are told from
- * bad ones of the higher. */
+/*
+ * Two to one or more between instruction sets, so that good kernels of the lower one are told from
+ * bad ones of the higher, by what the time leaves for arithmetic when traffic has had its part.
+ */
 static void advise_isa(advice *a)
 {
   static const double GOOD_KERNELS = 1.5; /* the largest density of arithmetic well done */
   qb_node_info node = QB_NODE_INFO_INIT;
-  double best, lower;
+  const qb_configuration *k = &a->now.configuration;
   if (a->now.bound != QB_BOUND_COMPUTE || qb_node_get_info(a->profile->node, &node))
     return;
-  const uint32_t threads = a->now.configuration.instances * a->now.configuration.threads;
-  if (qb_node_compute_flops(a->profile->node, threads, node.isa, &best))
-    return;
+  const qb__power best = qb__instance_power(a->profile->node, node.isa, k);
+  const double least_s = a->now.batch * a->profile->info.flops_per_sample / best.flops;
+  const double traffic_s = qb__roofline_of(a->profile, a->now.batch, &best).serial_s - least_s;
+  const double round_s = 1e-9 * (double)a->now.latency_ns, arithmetic_s = round_s - traffic_s;
   for (int isa = node.isa - 1; isa > QB_ISA_GENERIC; isa--) {
-    if (qb_node_compute_flops(a->profile->node, threads, (qb_isa)isa, &lower) ||
-        best / lower < GOOD_KERNELS)
+    const double ratio = best.flops / qb__instance_power(a->profile->node, (qb_isa)isa, k).flops;
+    const double density = arithmetic_s / (least_s * ratio);
+    if (ratio < GOOD_KERNELS || density < 1 || density > GOOD_KERNELS)
       continue;
-    const double density = a->now.density * lower / best;
-    if (density < 1 || density > GOOD_KERNELS)
-      continue;
-    qb_mitigation *m = add(a, QB_MITIGATION_BETTER_ISA, QB_GAIN_OF_THROUGHPUT, best / lower - 1);
+    qb_mitigation *m = add(a, QB_MITIGATION_BETTER_ISA, QB_GAIN_OF_THROUGHPUT,
+                           round_s / (traffic_s + arithmetic_s / ratio) - 1);
     if (m)
       snprintf(m->text, sizeof m->text,
                "Let the engine use %s: arithmetic runs at %.0f %% of its peak, as with %s (is "
                "ONEDNN_MAX_CPU_ISA set?).",
-               qb_isa_name(node.isa), 100 / a->now.density, qb_isa_name((qb_isa)isa));
+               qb_isa_name(node.isa), 100 * least_s / arithmetic_s, qb_isa_name((qb_isa)isa));
     return;
   }
 }
