@@ -31,9 +31,8 @@ typedef struct qb_context_params {
   size_t size; /**< sizeof(qb_context_params) */
   /**
    * Returns `bytes` (> 0) bytes aligned to `alignment` (a power of two, at most 2 MiB), or NULL.
-   * Set both or neither of allocate and release. The default asks for huge pages where a block is of
-   * 4 MiB or more (madvise(2), MADV_HUGEPAGE), which makes rounds 2 to 7 % faster. Memory that oneDNN,
-   * jansson or hwloc take for themselves still comes from malloc.
+   * Set both or neither of allocate and release. Memory that oneDNN, jansson or hwloc take for
+   * themselves still comes from malloc.
    */
   void *(*allocate)(void *user, size_t bytes, size_t alignment);
   void (*release)(void *user, void *memory); /**< memory is never NULL */

@@ -10,38 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-
-/* A huge page lies wholly within blocks of this size: weights, activations. */
-static const size_t LARGE_BYTES = (size_t)4 << 20;
-
-/*
- * Fewer page faults and fewer misses of the TLB. The kernel backs only what is aligned and inside; one
- * that has no huge pages says so, and nothing changes.
- */
-static void ask_for_huge_pages(void *memory, size_t bytes)
-{
-#ifdef MADV_HUGEPAGE
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)memory;
-  const uintptr_t from = (start + page - 1) & ~(page - 1), to = (start + bytes) & ~(page - 1);
-  (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
-#else
-  (void)memory;
-  (void)bytes;
-#endif
-}
 
 static void *default_allocate(void *user, size_t bytes, size_t alignment)
 {
   (void)user;
   void *memory;
-  if (posix_memalign(&memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes))
-    return NULL;
-  if (bytes >= LARGE_BYTES)
-    ask_for_huge_pages(memory, bytes);
-  return memory;
+  return posix_memalign(&memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes)
+             ? NULL
+             : memory;
 }
 
 static void default_release(void *user, void *memory)
