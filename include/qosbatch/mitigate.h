@@ -48,7 +48,8 @@ typedef struct qb_mitigation {
 
 /**
  * Lists what would help rounds of `batch` samples in a configuration, by falling gain. Gains below
- * 2 % are not listed. Each is that of the measure alone: they do not add up.
+ * 2 % are not listed, nor other batch sizes and configurations whose gain may be noise: the intervals of
+ * the estimates must not meet. Each is that of the measure alone: they do not add up.
  *
  * @param configuration NULL: one instance on the most threads that were measured
  * @param[out] list room for QB_MOST_MITIGATIONS elements

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Less is not worth a change, and not told apart from noise. */
+/* Less is not worth a change. */
 static const double LEAST_GAIN = 0.02;
 
 typedef struct advice {
@@ -52,6 +52,14 @@ static bool measured_at(const advice *a, const qb_configuration *k, uint32_t bat
   return !qb_estimate(a->profile, k, batch, e) && e->source != QB_SOURCE_EXTRAPOLATED;
 }
 
+/* Faster whatever the times within both intervals are: no promise is made of noise. */
+static bool surely_faster(const qb_latency_estimate *e, const qb_latency_estimate *than)
+{
+  const double samples = (double)e->configuration.instances * e->batch;
+  const double than_samples = (double)than->configuration.instances * than->batch;
+  return (double)e->high_ns / samples < (double)than->low_ns / than_samples;
+}
+
 /* The smallest batch within 2 % of the best throughput on one side of the present one. */
 static void advise_batch(advice *a, bool larger)
 {
@@ -71,7 +79,7 @@ static void advise_batch(advice *a, bool larger)
         batch = points[i].batch;
     }
   qb_latency_estimate e;
-  if (!batch || batch == a->now.batch || !measured_at(a, k, batch, &e))
+  if (!batch || !measured_at(a, k, batch, &e) || !surely_faster(&e, &a->now))
     return;
   qb_mitigation *m = add(a, larger ? QB_MITIGATION_LARGER_BATCH : QB_MITIGATION_SMALLER_BATCH,
                          QB_GAIN_OF_THROUGHPUT, e.throughput_per_s / a->now.throughput_per_s - 1);
@@ -104,6 +112,8 @@ static void advise_configuration(advice *a, bool more_instances)
     if (fits && measured_at(a, &k, a->now.batch, &e) && e.throughput_per_s > best.throughput_per_s)
       best = e;
   }
+  if (!surely_faster(&best, &a->now))
+    return;
   qb_mitigation *m =
       add(a, more_instances ? QB_MITIGATION_MORE_INSTANCES : QB_MITIGATION_MORE_THREADS,
           QB_GAIN_OF_THROUGHPUT, best.throughput_per_s / a->now.throughput_per_s - 1);

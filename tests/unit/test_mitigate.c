@@ -110,6 +110,24 @@ static void test_configurations(void **state)
   qb_profile_unref(profile);
 }
 
+/* 20 % more samples a second, if the clock was right: within 5 % it is so, within 15 % it may not be. */
+static void test_uncertain_gains(void **state)
+{
+  (void)state;
+  for (int sure = 0; sure < 2; sure++) {
+    qb_profile_point points[] = {point(1, 1, 1, 12), point(1, 1, 2, 20), point(2, 1, 1, 20)};
+    for (int i = 0; i < 3; i++) {
+      const double error = sure ? 0.05 : 0.15;
+      points[i].low_ns = (int64_t)((double)points[i].latency_ns * (1 - error));
+      points[i].high_ns = (int64_t)((double)points[i].latency_ns * (1 + error));
+    }
+    qb_profile *profile = profile_of(points, 3, 2, 0);
+    assert_int_equal(!!find(profile, &ONE, 1, QB_MITIGATION_LARGER_BATCH), sure);
+    assert_int_equal(!!find(profile, &ONE, 1, QB_MITIGATION_MORE_INSTANCES), sure);
+    qb_profile_unref(profile);
+  }
+}
+
 static void test_quota(void **state)
 {
   (void)state;
@@ -184,9 +202,10 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_batches),       cmocka_unit_test(test_configurations),
-      cmocka_unit_test(test_quota),         cmocka_unit_test(test_instruction_set),
-      cmocka_unit_test(test_single_rounds), cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_batches),         cmocka_unit_test(test_configurations),
+      cmocka_unit_test(test_uncertain_gains), cmocka_unit_test(test_quota),
+      cmocka_unit_test(test_instruction_set), cmocka_unit_test(test_single_rounds),
+      cmocka_unit_test(test_arguments),
   };
   if (qb_context_new(NULL, &context))
     return 1;
