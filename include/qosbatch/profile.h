@@ -79,8 +79,8 @@ typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
  * wholly. A round of the smallest batch size before each visit leaves caches warm. A point's time is
  * the sum of the operators' medians over the faster half of its visits, which is close to an
  * undisturbed round even where none was undisturbed from end to end. Beside each visit a fixed
- * yardstick of fused multiply-adds tells whether the cores had their full speed. All instances of a configuration
- * run together: the latency of a point is that of a round among its neighbours.
+ * yardstick of fused multiply-adds tells whether the cores had their full speed. All instances of a
+ * configuration run together: the latency of a point is that of a round among its neighbours.
  *
  * @param node from qb_node_detect() in this process, with c measured
  * @param params or NULL for the defaults

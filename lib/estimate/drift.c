@@ -7,7 +7,7 @@
  * With an allowance k of 1 and a limit h of 9.9, noise alone crosses the limit every
  * (exp(2k(h + 1.166)) - 2k(h + 1.166) - 1) / 2k² = 2 billion rounds a side (Siegmund, Sequential
  * Analysis, 1985, approximation to normal noise), and a few times as often as that where the
- * standard deviation is itself estimated from 256 rounds. Evidence of one round is bounded: a burst
+ * standard deviation is itself estimated from 512 rounds. Evidence of one round is bounded: a burst
  * of one or two rounds, however long they take, is no regime; four rounds can be.
  */
 #include "estimate/drift.h"
@@ -23,7 +23,7 @@ static const double DEFAULT_NOISE = 0.05, LEAST_NOISE = 0.02;
 static const double PROFILE_WEIGHT = 8;
 
 /* Rounds that the noise is the mean of, about. */
-static const double NOISE_ROUNDS = 256;
+static const double NOISE_ROUNDS = 512;
 
 /* Mean moving range of normal noise, in standard deviations: 2 / sqrt(pi). */
 static const double RANGE = 1.1283791670955126;

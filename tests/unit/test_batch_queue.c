@@ -5,7 +5,7 @@
 #include "support/queue_cases.h"
 #include "support/random.h"
 
-enum { QUICK_CASES = 24, QUICK_SAMPLES = 100000 };
+enum { QUICK_CASES = 24, QUICK_SAMPLES = 600000 };
 
 static qb_context *context;
 
@@ -77,9 +77,7 @@ static void test_against_the_simulator(void **state)
   }
   print_message("%d queues: mean error %.2f %%, worst %.2f %%, bursty %.2f %%\n", QUICK_CASES,
                 100 * sum / QUICK_CASES, 100 * worst[0], 100 * worst[1]);
-  /* A rule that is wrong shows in the mean. The percentiles of a single short path may be off by much:
-   * in 80 runs the mean was 1.3 % at most, the worst case 8.4. */
-  assert_true(sum / QUICK_CASES < 0.02 && worst[0] < 0.15 && worst[1] < 0.15);
+  assert_true(sum / QUICK_CASES < 0.01 && worst[0] < 0.06 && worst[1] < 0.06);
 }
 
 /* An even path is one of the same process: each stratum has its turn, and rates are as asked. */
