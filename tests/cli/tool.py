@@ -5,6 +5,7 @@ A failure must exit 1, bad usage 2; both leave stdout empty and say on stderr, a
 "qosbatch COMMAND: message", what was wrong and where. A test program is called with the tool and the
 folder of fixtures.
 """
+import copy
 import json
 import os
 import pathlib
@@ -112,6 +113,13 @@ def write(name, text):
     path = FOLDER / name
     path.write_text(text)
     return path
+
+
+def changed(text):
+    """Runs `text` on a copy of the fixture, as `p` with its node `n` and point 3 `q`."""
+    profile = json.loads(PROFILE.read_text())
+    exec(text, {"p": profile, "n": profile["node"], "q": profile["points"][3], "copy": copy})
+    return json.dumps(profile)
 
 
 def run_tests(need_engine=()):

@@ -40,10 +40,8 @@ for file in $(grep -lE '#include <(oneapi/dnnl|dnnl)' -r lib tools examples test
 	*) complain "$file includes oneDNN; only lib/engine/onednn*.c may" ;;
 	esac
 done
-for file in $(find tools examples -name '*.[ch]'); do
-	if grep -qE '#include "(core|node|model|engine|profile|estimate|optimize|place|simulate)/' "$file"; then
-		complain "$file includes a private header"
-	fi
+for file in $(grep -lE '#include "(core|node|model|engine|profile|estimate|optimize|place|simulate)/' -r tools examples --include=*.[ch]); do
+	complain "$file includes a private header"
 done
 
 # Memory, printing and exits in the library.
@@ -53,19 +51,27 @@ for word in 'malloc(' 'calloc(' 'realloc(' 'printf(' 'fprintf(' 'abort(' 'exit('
 	done
 done
 
-for file in $(git ls-files '*.c' '*.h' '*.py' '*.sh' 'dev' '*meson.build' 2>/dev/null); do
-	[ -f "$file" ] || continue
-	head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || complain "$file has no SPDX line"
-	if grep -nE '[[:blank:]]+$' "$file" | head -n 1 | grep -q .; then
-		complain "$file has blanks at the end of line $(grep -nE '[[:blank:]]+$' "$file" | head -n 1 | cut -d: -f1)"
-	fi
-done
-
-if command -v clang-format-14 >/dev/null 2>&1; then
-	for file in $(git ls-files '*.c' '*.h'); do
-		[ -f "$file" ] || continue
-		clang-format-14 --dry-run -Werror "$file" >/dev/null 2>&1 ||
-			complain "$file is not formatted; clang-format-14 -i $file"
+# All files in few processes: one for each would take a minute.
+sources()
+{
+	git ls-files -- "$@" 2>/dev/null | while read -r file; do
+		[ ! -f "$file" ] || echo "$file"
 	done
+}
+flaws=$(
+	sources '*.c' '*.h' '*.py' '*.sh' dev '*meson.build' | xargs awk '
+		function judge() { if (name != "" && !licensed) print name " has no SPDX line" }
+		FNR == 1 { judge(); name = FILENAME; licensed = 0 }
+		FNR <= 3 && /SPDX-License-Identifier: Apache-2.0/ { licensed = 1 }
+		/[ \t]+$/ { print FILENAME " has blanks at the end of line " FNR }
+		END { judge() }'
+	command -v clang-format-14 >/dev/null 2>&1 &&
+		sources '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror 2>&1 |
+		sed -n 's/^\([^:]*\):.*code should be clang-formatted.*/\1 is not formatted; clang-format-14 -i \1/p' |
+			sort -u
+)
+if [ -n "$flaws" ]; then
+	echo "$flaws" | sed 's/^/lint: /'
+	bad=1
 fi
 exit $bad
