@@ -77,6 +77,7 @@ static qb_profile *make_profile(const char *cpu)
                              .low_ns = ns - ns / 100,
                              .high_ns = ns + ns / 100,
                              .p95_ns = ns + ns / 50,
+                             .mean_ns = ns + ns / 100,
                              .memory_bytes = 1000000 * (uint64_t)instances * b};
     }
   }

@@ -41,6 +41,7 @@ typedef struct qb_latency_estimate {
   int64_t low_ns;     /**< 95 % interval of T */
   int64_t high_ns;
   int64_t p95_ns;          /**< 95th percentile of single rounds */
+  int64_t mean_ns;         /**< mean of single rounds: what each of many takes */
   double throughput_per_s; /**< samples/s of all instances together */
   double density;          /**< p, dimensionless; 1/p is the efficiency */
   double compute_flops;    /**< c: of the threads of one instance, all instances running */
@@ -58,7 +59,7 @@ typedef struct qb_latency_estimate {
 #define QB_LATENCY_ESTIMATE_INIT                                                                   \
   {                                                                                                \
     sizeof(qb_latency_estimate), QB_CONFIGURATION_INIT, 0, QB_SOURCE_MEASURED, 0, 0, 0, 0, 0, 0,   \
-        0, 0, QB_BOUND_UNKNOWN, 0, 0                                                               \
+        0, 0, 0, QB_BOUND_UNKNOWN, 0, 0                                                            \
   }
 
 /**

@@ -35,8 +35,8 @@ typedef struct qb_job_plan {
   uint64_t samples_per_instance; /**< of the instance that has most; others have this or one less */
   uint64_t rounds_per_instance;  /**< full rounds of the instance that has most */
   uint32_t remainder;            /**< samples in the last round after them; 0: none */
-  int64_t total_ns;              /**< end-to-end time; batch sizes are ready before */
-  int64_t low_ns;                /**< 95 % interval of the end-to-end time */
+  int64_t total_ns; /**< end-to-end time of rounds of mean length; batch sizes are ready before */
+  int64_t low_ns; /**< 95 % interval of it: from all rounds undisturbed to all as long as 1 in 20 */
   int64_t high_ns;
   double throughput_per_s; /**< samples / total */
   double cost;             /**< total at the node's price; 0 if not known */

@@ -200,6 +200,7 @@ typedef struct qb_profile_point {
   int64_t low_ns;     /**< bootstrapped 95 % interval of it */
   int64_t high_ns;
   int64_t p95_ns;        /**< 95th percentile of single rounds, bursts of neighbours left out */
+  int64_t mean_ns;       /**< mean of the same rounds, and at least latency_ns */
   int64_t prepare_ns;    /**< time to make this batch size ready */
   uint64_t memory_bytes; /**< of a session with this batch size ready, as in qb_latency_estimate */
   bool disturbed;        /**< visits disagree or the yardstick was slow: the time is uncertain */
@@ -210,7 +211,7 @@ typedef struct qb_profile_point {
 
 #define QB_PROFILE_POINT_INIT                                                                      \
   {                                                                                                \
-    sizeof(qb_profile_point), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0           \
+    sizeof(qb_profile_point), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0        \
   }
 
 /**

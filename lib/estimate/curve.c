@@ -15,21 +15,38 @@ static const double UNKNOWN_SHAPE = 0.05;
 /* How much less sure every doubling beyond the measured batches is. */
 static const double PER_OCTAVE = 0.10;
 
+typedef int64_t time_of(const qb_profile_point *point);
+
+static int64_t latency_of(const qb_profile_point *point)
+{
+  return point->latency_ns;
+}
+
+static int64_t mean_of(const qb_profile_point *point)
+{
+  return point->mean_ns;
+}
+
 /*
- * Total time of a point, with noise that contradicts the order taken out: a larger round never
+ * A time of point k, with noise that contradicts the order taken out: a larger round never
  * takes less. The mean of the largest before and the smallest behind rises with k, as both do, and
  * is the measured time itself wherever the points are in order.
  */
-static double total(const qb_profile_point *points, size_t count, size_t k)
+static double in_order(const qb_profile_point *points, size_t count, size_t k, time_of *time)
 {
   int64_t before = 0, behind = INT64_MAX;
   for (size_t i = 0; i <= k; i++)
-    if (points[i].latency_ns > before)
-      before = points[i].latency_ns;
+    if (time(&points[i]) > before)
+      before = time(&points[i]);
   for (size_t i = k; i < count; i++)
-    if (points[i].latency_ns < behind)
-      behind = points[i].latency_ns;
+    if (time(&points[i]) < behind)
+      behind = time(&points[i]);
   return 0.5 * ((double)before + (double)behind);
+}
+
+static double total(const qb_profile_point *points, size_t count, size_t k)
+{
+  return in_order(points, count, k, latency_of);
 }
 
 /* Half-widths of a point's interval as logarithms, below and above the total time that is used. */
@@ -86,6 +103,7 @@ static qb__curve_value at_point(const qb_profile_point *points, size_t count, si
                                  .high_ns = t * exp(above),
                                  .p95_ns =
                                      t * ((double)points[k].p95_ns / (double)points[k].latency_ns),
+                                 .mean_ns = in_order(points, count, k, mean_of),
                                  .memory_bytes = (double)points[k].memory_bytes,
                                  .source = QB_SOURCE_MEASURED};
   return value;
@@ -114,6 +132,7 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   value.high_ns = fmin(t * exp(sqrt(above * above + rest)), right.high_ns);
   value.p95_ns =
       t * pow(left.p95_ns / left.latency_ns, 1 - u) * pow(right.p95_ns / right.latency_ns, u);
+  value.mean_ns = between(b0, left.mean_ns, b1, right.mean_ns, batch);
   value.memory_bytes =
       left.memory_bytes + (right.memory_bytes - left.memory_bytes) * (batch - b0) / (b1 - b0);
   value.source = QB_SOURCE_INTERPOLATED;
@@ -139,6 +158,7 @@ static qb__curve_value above_last(const qb_profile_point *points, size_t count, 
                                  .low_ns = fmax(last.low_ns * ratio / wider, last.low_ns),
                                  .high_ns = last.high_ns * ratio * wider,
                                  .p95_ns = last.p95_ns * ratio,
+                                 .mean_ns = last.mean_ns * ratio,
                                  .memory_bytes = memory_beyond(points, count, batch),
                                  .source = QB_SOURCE_EXTRAPOLATED};
   return value;
@@ -155,6 +175,7 @@ static qb__curve_value below_first(const qb_profile_point *points, size_t count,
                                  .low_ns = first.low_ns * ratio,
                                  .high_ns = first.high_ns,
                                  .p95_ns = first.p95_ns * middle,
+                                 .mean_ns = first.mean_ns * middle,
                                  .memory_bytes = first.memory_bytes,
                                  .source = QB_SOURCE_EXTRAPOLATED};
   return value;

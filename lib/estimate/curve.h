@@ -9,6 +9,7 @@ typedef struct qb__curve_value {
   double latency_ns;
   double low_ns, high_ns; /* 95 % interval */
   double p95_ns;
+  double mean_ns; /* of single rounds; never falls with the batch size */
   double memory_bytes;
   double thread_flops; /* beside the points; 0: not known */
   qb_source source;    /* never QB_SOURCE_TRANSFERRED */

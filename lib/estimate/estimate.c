@@ -135,6 +135,7 @@ static void carry_over(const qb_profile *profile, uint32_t batch, const qb__powe
   const double above = log(value->high_ns / value->latency_ns);
   value->latency_ns *= ratio;
   value->p95_ns *= ratio;
+  value->mean_ns *= ratio;
   value->low_ns = value->latency_ns * exp(-hypot(below, uncertainty));
   value->high_ns = value->latency_ns * exp(hypot(above, uncertainty));
   value->source = QB_SOURCE_TRANSFERRED;
@@ -207,6 +208,7 @@ qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa 
       .low_ns = qb__clamp_i64(value.low_ns),
       .high_ns = qb__clamp_i64(value.high_ns),
       .p95_ns = qb__clamp_i64(value.p95_ns),
+      .mean_ns = qb__clamp_i64(value.mean_ns),
       .throughput_per_s = (double)k.instances * batch / value.latency_ns * 1e9,
       .density = value.latency_ns * 1e-9 * power.flops / (batch * work),
       .compute_flops = power.flops,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job: an exhaustive search over configurations and batch sizes. Rounds of equal size are one
- * estimate repeated, so their errors do not average out: the interval of a sum of rounds is the
- * sum of their intervals.
+ * A job: an exhaustive search over configurations and batch sizes, by the mean of single rounds, of
+ * which there are many. Rounds of equal size are one estimate repeated, and neighbours that slow one
+ * slow those after it, so that neither averages out: at best all of them are as short as an
+ * undisturbed round may be, at worst all are as long as one in twenty is.
  */
 #include "core/error.h"
 #include "core/structs.h"
@@ -94,9 +95,9 @@ static void search_table(search *s, const qb__latency_table *table, uint32_t pro
     plan->samples_per_instance = most;
     plan->rounds_per_instance = most / b;
     plan->remainder = (uint32_t)(most % b);
-    plan->total_ns = end_to_end(table->latency_ns, most, least, b);
+    plan->total_ns = end_to_end(table->mean_ns, most, least, b);
     plan->low_ns = end_to_end(table->low_ns, most, least, b);
-    plan->high_ns = end_to_end(table->high_ns, most, least, b);
+    plan->high_ns = end_to_end(table->slow_ns, most, least, b);
     plan->throughput_per_s = (double)s->samples / ((double)plan->total_ns * 1e-9);
     plan->cost = price * ((double)plan->total_ns / 3600e9);
     plan->memory_bytes = table->memory_bytes[b];

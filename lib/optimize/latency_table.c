@@ -9,6 +9,11 @@
 /* The 95th percentile of a standard normal variable. */
 static const double NORMAL_P95 = 1.6449;
 
+static int64_t longest(int64_t a, int64_t b)
+{
+  return a > b ? a : b;
+}
+
 qb_status qb__latency_table_fill(const qb_profile *profile, qb__latency_table *table)
 {
   for (uint32_t n = 1; n <= table->max_batch; n++) {
@@ -19,7 +24,8 @@ qb_status qb__latency_table_fill(const qb_profile *profile, qb__latency_table *t
     table->latency_ns[n] = estimate.latency_ns;
     table->low_ns[n] = estimate.low_ns;
     table->high_ns[n] = estimate.high_ns;
-    table->p95_ns[n] = estimate.p95_ns;
+    table->mean_ns[n] = estimate.mean_ns;
+    table->slow_ns[n] = longest(estimate.high_ns, longest(estimate.p95_ns, estimate.mean_ns));
     table->memory_bytes[n] = estimate.memory_bytes;
     table->spread[n] =
         fmax(0, log((double)estimate.p95_ns / (double)estimate.latency_ns)) / NORMAL_P95;
@@ -31,7 +37,7 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
                                  uint32_t max_batch, qb__latency_table *table)
 {
   const size_t count = (size_t)max_batch + 1;
-  int64_t *times = qb__calloc(profile->context, 6 * count, sizeof *times);
+  int64_t *times = qb__calloc(profile->context, 7 * count, sizeof *times);
   if (!times)
     return QB_ERROR_NO_MEMORY;
   qb__latency_table ours = {.configuration = *configuration,
@@ -39,9 +45,10 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
                             .latency_ns = times,
                             .low_ns = times + count,
                             .high_ns = times + 2 * count,
-                            .p95_ns = times + 3 * count,
-                            .memory_bytes = (uint64_t *)(times + 4 * count),
-                            .spread = (double *)(times + 5 * count)};
+                            .mean_ns = times + 3 * count,
+                            .slow_ns = times + 4 * count,
+                            .memory_bytes = (uint64_t *)(times + 5 * count),
+                            .spread = (double *)(times + 6 * count)};
   const qb_status status = qb__latency_table_fill(profile, &ours);
   if (status)
     qb__free(profile->context, times);

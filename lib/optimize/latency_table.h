@@ -12,7 +12,8 @@ typedef struct qb__latency_table {
   int64_t *latency_ns;
   int64_t *low_ns;
   int64_t *high_ns;
-  int64_t *p95_ns;
+  int64_t *mean_ns; /* of single rounds */
+  int64_t *slow_ns; /* the longest of high_ns, their 95th percentile and their mean */
   uint64_t *memory_bytes;
   double *spread; /* standard deviation of log(single rounds), from the 95th percentile */
 } qb__latency_table;

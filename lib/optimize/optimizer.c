@@ -56,14 +56,6 @@ static void make_monotone(int64_t *times_ns, uint32_t count)
       times_ns[n] = times_ns[n - 1];
 }
 
-static void fill_safe(qb_optimizer *o)
-{
-  for (uint32_t n = 0; n <= o->batch; n++) {
-    const int64_t high_ns = o->table.high_ns[n], p95_ns = o->table.p95_ns[n];
-    o->safe_ns[n] = high_ns > p95_ns ? high_ns : p95_ns;
-  }
-}
-
 static qb_status check_plan(const qb_service_plan *plan)
 {
   if (plan->batch < 1 || plan->batch > QB_MAX_BATCH)
@@ -87,7 +79,7 @@ static qb_status solve_policy(qb_optimizer *o)
   const qb__round_model model = {.instances = o->table.configuration.instances,
                                  .target_ns = o->qos.latency_ns,
                                  .latency_ns = o->table.latency_ns,
-                                 .slow_ns = o->safe_ns,
+                                 .slow_ns = o->table.slow_ns,
                                  .shed = o->qos.shed};
   qb_status status = qb__round_policy_solve(o->profile->context, &model, &o->policy);
   /* One instance is what the process describes; several get in step. */
@@ -111,12 +103,11 @@ static void rescale(int64_t *times_ns, uint32_t count, double factor)
 static void follow_node(qb_optimizer *o)
 {
   int64_t *const times_ns[] = {o->table.latency_ns, o->table.low_ns, o->table.high_ns,
-                               o->table.p95_ns};
+                               o->table.slow_ns};
   for (size_t i = 0; i < sizeof times_ns / sizeof *times_ns; i++) {
     make_monotone(times_ns[i], o->batch);
     rescale(times_ns[i], o->batch, o->slowdown);
   }
-  fill_safe(o);
   o->applied = o->slowdown;
   o->regime = o->drift.regimes;
 }
@@ -127,10 +118,9 @@ static qb_status make_tables(qb_optimizer *o, const qb_configuration *configurat
   qb_status status = qb__latency_table_init(o->profile, configuration, o->batch, &o->table);
   if (status)
     return status;
-  o->safe_ns = qb__calloc(context, (size_t)o->batch + 1, sizeof *o->safe_ns);
   o->first = qb__calloc(context, (size_t)o->batch + 1, sizeof *o->first);
   o->ready = qb__calloc(context, (size_t)o->batch + 1, sizeof *o->ready);
-  if (!o->safe_ns || !o->first || !o->ready)
+  if (!o->first || !o->ready)
     return QB_ERROR_NO_MEMORY;
   qb__drift_init(&o->drift, fmin(fmax(o->table.spread[o->batch], LEAST_NOISE), MOST_NOISE));
   o->slowdown = qb__drift_factor(&o->drift);
@@ -182,7 +172,6 @@ void qb_optimizer_free(qb_optimizer *optimizer)
   qb__round_policy_free(profile->context, &optimizer->policy);
   qb__free(profile->context, optimizer->ready);
   qb__free(profile->context, optimizer->first);
-  qb__free(profile->context, optimizer->safe_ns);
   qb__latency_table_free(profile, &optimizer->table);
   qb__free(profile->context, optimizer);
   qb_profile_unref(profile);

@@ -17,8 +17,7 @@ struct qb_optimizer {
   int64_t max_wait_ns;
   double rate_per_s; /* the last one the host told, or the plan's; 0: none */
   qb__rate_meter meter;
-  qb__latency_table table; /* T, low and H over 0..B, for the node as it is; none ever falls */
-  int64_t *safe_ns;        /* S: the longest of H and the 95th percentile of single rounds */
+  qb__latency_table table; /* T, low, H and S over 0..B, for the node as it is; none ever falls */
   uint32_t *first;         /* first round of the best split of 0..B samples */
   uint32_t *ready;         /* largest size that is ready and at most 0..B; 0: none is */
   bool all_ready;

@@ -28,14 +28,14 @@ static int64_t add_ns(int64_t a, int64_t b)
 
 /* The largest of 1..most samples that are answered within left_ns even if all goes slowly; 0: none.
  */
-static uint32_t most_within(const int64_t *safe_ns, uint32_t most, int64_t left_ns)
+static uint32_t most_within(const int64_t *slow_ns, uint32_t most, int64_t left_ns)
 {
-  if (safe_ns[most] <= left_ns)
+  if (slow_ns[most] <= left_ns)
     return most;
   uint32_t fits = 0, beyond = most;
   while (beyond - fits > 1) {
     const uint32_t middle = fits + (beyond - fits) / 2;
-    if (safe_ns[middle] <= left_ns)
+    if (slow_ns[middle] <= left_ns)
       fits = middle;
     else
       beyond = middle;
@@ -161,7 +161,8 @@ static bool wait_by_policy(const qb_optimizer *o, const waiting *w, uint32_t lat
                            const qb__round_level *level, int64_t age_ns, qb_decision *d)
 {
   const uint32_t queued = w->count - late;
-  const int64_t slo_ns = left_behind(o, w, late) - o->safe_ns[qb__min_u32(queued + 1, o->batch)];
+  const int64_t slo_ns =
+      left_behind(o, w, late) - o->table.slow_ns[qb__min_u32(queued + 1, o->batch)];
   if (slo_ns <= 0)
     return false;
   const int64_t wait_ns = policy_wait_ns(&o->policy, level, queued, age_ns);
@@ -219,8 +220,9 @@ static void decide_and_keep(const qb_optimizer *o, const waiting *w, const qb__r
   size = qb__min_u32(qb__min_u32(size, w->count), o->policy.most);
   if (!o->all_ready)
     size = qb__min_u32(ready_size(o, size), w->count);
-  run(o, w, size, w->first_left_ns < o->safe_ns[size] ? QB_REASON_LATE : QB_REASON_THROUGHPUT, d);
-  if (w->first_left_ns < o->safe_ns[1])
+  run(o, w, size, w->first_left_ns < o->table.slow_ns[size] ? QB_REASON_LATE : QB_REASON_THROUGHPUT,
+      d);
+  if (w->first_left_ns < o->table.slow_ns[1])
     d->action = QB_ACTION_INFEASIBLE;
 }
 
@@ -239,7 +241,7 @@ static void decide_by_plan(const qb_optimizer *o, const waiting *w, qb_decision 
 {
   const uint32_t at_hand = qb__min_u32(w->count, o->batch);
   const uint32_t best = o->first[at_hand];
-  const uint32_t fits = most_within(o->safe_ns, best, w->first_left_ns);
+  const uint32_t fits = most_within(o->table.slow_ns, best, w->first_left_ns);
   if (!fits) {
     give_up_all(o, w, o->qos.shed ? 1 : 0, d);
     return;
@@ -247,7 +249,7 @@ static void decide_by_plan(const qb_optimizer *o, const waiting *w, qb_decision 
   qb_reason reason = fits < best ? QB_REASON_SLO : QB_REASON_THROUGHPUT;
   if (at_hand < o->batch) {
     const int64_t fill_ns = o->max_wait_ns - w->age_ns;
-    const int64_t slo_ns = w->first_left_ns - o->safe_ns[at_hand + 1];
+    const int64_t slo_ns = w->first_left_ns - o->table.slow_ns[at_hand + 1];
     const int64_t wait_ns = slo_ns < fill_ns ? slo_ns : fill_ns;
     reason = slo_ns < fill_ns || fits < best ? QB_REASON_SLO : QB_REASON_FILL;
     if (wait_ns > 0) {

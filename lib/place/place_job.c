@@ -77,7 +77,7 @@ static qb_status kind_init(kind *k, const qb_profile *profile)
     const qb__latency_table *table = &k->tables[t];
     double least = INFINITY;
     for (uint32_t b = 1; b <= table->max_batch; b++) {
-      least = fmin(least, (double)table->latency_ns[b] / b / table->configuration.instances);
+      least = fmin(least, (double)table->mean_ns[b] / b / table->configuration.instances);
       k->options[k->option_count++] = (option){table, b, least};
     }
   }
@@ -94,12 +94,12 @@ static void kind_free(kind *k)
 }
 
 /* The most samples of a round that takes up to `ns`, below `batch`. */
-static uint32_t remainder_within(const int64_t *latency_ns, uint32_t batch, int64_t ns)
+static uint32_t remainder_within(const int64_t *time_ns, uint32_t batch, int64_t ns)
 {
   uint32_t low = 0, high = batch;
   while (high - low > 1) {
     const uint32_t middle = (low + high) / 2;
-    if (latency_ns[middle] <= ns)
+    if (time_ns[middle] <= ns)
       low = middle;
     else
       high = middle;
@@ -126,9 +126,9 @@ static uint64_t samples_within(const qb_place_node *node, const kind *k, int64_t
       break;
     if (!fits(node, o))
       continue;
-    const int64_t *latency_ns = o->table->latency_ns;
-    const int64_t full = ns / latency_ns[o->batch];
-    const uint32_t rest = remainder_within(latency_ns, o->batch, ns - full * latency_ns[o->batch]);
+    const int64_t *time_ns = o->table->mean_ns;
+    const int64_t full = ns / time_ns[o->batch];
+    const uint32_t rest = remainder_within(time_ns, o->batch, ns - full * time_ns[o->batch]);
     const uint64_t each = (uint64_t)full * o->batch + rest;
     const uint64_t samples = each * o->table->configuration.instances;
     most = samples > most ? samples : most;
@@ -191,9 +191,8 @@ static void choose(const qb_place_node *node, const kind *k, uint64_t samples, q
     const uint64_t each = samples / instances + (samples % instances != 0);
     if (!fits(node, o) || o->batch > each)
       continue;
-    const int64_t *latency_ns = o->table->latency_ns;
-    const int64_t ns =
-        (int64_t)(each / o->batch) * latency_ns[o->batch] + latency_ns[each % o->batch];
+    const int64_t *time_ns = o->table->mean_ns;
+    const int64_t ns = (int64_t)(each / o->batch) * time_ns[o->batch] + time_ns[each % o->batch];
     if (ns < best_ns) {
       best_ns = ns;
       best = o;

@@ -59,9 +59,9 @@ static qb_status fill(qb__rounds *rounds, const qb_profile *profile)
     const qb_status status = qb_estimate(profile, k, n, &e);
     if (status)
       return status;
-    rounds->time_ns[n] = (double)e.latency_ns;
+    rounds->time_ns[n] = (double)e.mean_ns;
     rounds->error_ns[n] = (double)(e.high_ns - e.latency_ns) / TWO_SIDED;
-    rounds->noise_ns[n] = (double)(e.p95_ns - e.latency_ns) / ONE_SIDED;
+    rounds->noise_ns[n] = fmax(0, (double)(e.p95_ns - e.mean_ns)) / ONE_SIDED;
     rounds->memory_bytes[n] = e.memory_bytes;
     rounds->memory_share[n] = memory_share(profile, rounds->flops, bytes_per_s / k->instances, n);
   }
@@ -264,8 +264,9 @@ static qb_profile_point carry_point(const qb_profile *profile, const qb_profile_
   to.latency_ns = qb__clamp_i64(fmax(1, (double)from->high_ns * factor));
   to.low_ns = qb__clamp_i64(fmax(1, (double)from->low_ns * factor * exp(-2 * TRANSFERRED)));
   to.high_ns = to.latency_ns;
-  to.p95_ns =
-      qb__clamp_i64((double)to.latency_ns * ((double)from->p95_ns / (double)from->latency_ns));
+  const double ratio = (double)to.latency_ns / (double)from->latency_ns;
+  to.p95_ns = qb__clamp_i64((double)from->p95_ns * ratio);
+  to.mean_ns = qb__clamp_i64((double)from->mean_ns * ratio);
   to.memory_bytes =
       memory_of(profile, from->memory_bytes, k->instances, to.configuration.instances);
   return to;

@@ -213,6 +213,9 @@ static size_t make_point(const reader *r, size_t first, int64_t *samples, qb_pro
   p->latency_ns = qb__quantile_ns(samples, count, 0.5);
   qb__median_interval_ns(samples, count, &p->low_ns, &p->high_ns);
   p->p95_ns = qb__quantile_ns(samples, count, 0.95);
+  p->mean_ns = qb__mean_ns(samples, count);
+  if (p->mean_ns < p->latency_ns)
+    p->mean_ns = p->latency_ns;
   return first + count;
 }
 

@@ -35,6 +35,8 @@ static qb_status check_point(const qb_profile_point *p, size_t index)
     wrong = "low_ns <= latency_ns <= high_ns must hold, and low_ns be positive";
   else if (p->p95_ns < p->latency_ns)
     wrong = "p95_ns must be at least latency_ns";
+  else if (p->mean_ns < p->latency_ns)
+    wrong = "mean_ns must be at least latency_ns";
   else if (p->prepare_ns < 0)
     wrong = "prepare_ns must not be negative";
   return wrong ? qb__fail(QB_ERROR_INVALID_ARGUMENT,

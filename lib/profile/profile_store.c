@@ -16,14 +16,14 @@ static const int64_t MOST_BYTES = INT64_C(1) << 52;
 
 static json_t *point_to_json(const qb_profile_point *p)
 {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}", "instances",
-                   (json_int_t)p->configuration.instances, "threads",
-                   (json_int_t)p->configuration.threads, "batch", (json_int_t)p->batch, "visits",
-                   (json_int_t)p->visits, "set_aside", (json_int_t)p->set_aside, "latency_ns",
-                   (json_int_t)p->latency_ns, "low_ns", (json_int_t)p->low_ns, "high_ns",
-                   (json_int_t)p->high_ns, "p95_ns", (json_int_t)p->p95_ns, "prepare_ns",
-                   (json_int_t)p->prepare_ns, "memory_bytes", (json_int_t)p->memory_bytes,
-                   "disturbed", p->disturbed, "thread_flops", p->thread_flops);
+  return json_pack(
+      "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}", "instances",
+      (json_int_t)p->configuration.instances, "threads", (json_int_t)p->configuration.threads,
+      "batch", (json_int_t)p->batch, "visits", (json_int_t)p->visits, "set_aside",
+      (json_int_t)p->set_aside, "latency_ns", (json_int_t)p->latency_ns, "low_ns",
+      (json_int_t)p->low_ns, "high_ns", (json_int_t)p->high_ns, "p95_ns", (json_int_t)p->p95_ns,
+      "mean_ns", (json_int_t)p->mean_ns, "prepare_ns", (json_int_t)p->prepare_ns, "memory_bytes",
+      (json_int_t)p->memory_bytes, "disturbed", p->disturbed, "thread_flops", p->thread_flops);
 }
 
 static json_t *operator_to_json(const qb__operator_work *o)
@@ -89,6 +89,7 @@ static void point_from_json(qb__json *at, qb_profile_point *p)
   p->low_ns = qb__json_int(at, "low_ns", 1, p->latency_ns);
   p->high_ns = qb__json_int(at, "high_ns", p->latency_ns, MOST_NS);
   p->p95_ns = qb__json_int(at, "p95_ns", p->latency_ns, MOST_NS);
+  p->mean_ns = qb__json_int(at, "mean_ns", p->latency_ns, MOST_NS);
   p->prepare_ns = qb__json_int(at, "prepare_ns", 0, MOST_NS);
   p->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 0, MOST_BYTES);
   p->disturbed = qb__json_bool(at, "disturbed");

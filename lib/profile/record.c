@@ -70,9 +70,9 @@ static bool disturbed(const qb__visit_note *visits, size_t count, double full_fl
          (flops > 0 && flops < (1 - ALIKE) * full_flops);
 }
 
-/* Of single rounds, in all visits that were hardly slower than the `kept` fastest. */
-static qb_status p95_of_rounds(const qb_context *context, const qb__visit_note *visits,
-                               size_t visit_count, size_t kept, int64_t *p95_ns)
+/* Of all visits that were hardly slower than the `kept` fastest. */
+static qb_status single_rounds(const qb_context *context, const qb__visit_note *visits,
+                               size_t visit_count, size_t kept, int64_t *p95_ns, int64_t *mean_ns)
 {
   const double most_ns = (1 + ALIKE) * (double)visits[kept - 1].sum_ns;
   size_t alike = 0, count = 0;
@@ -86,8 +86,17 @@ static qb_status p95_of_rounds(const qb_context *context, const qb__visit_note *
     memcpy(round_ns + filled, visits[v].round_ns, visits[v].round_count * sizeof *round_ns);
   qb__sort_ns(round_ns, count);
   *p95_ns = qb__quantile_ns(round_ns, count, 0.95);
+  *mean_ns = qb__mean_ns(round_ns, count);
   qb__free(context, round_ns);
   return QB_OK;
+}
+
+/* How much longer a round takes than an undisturbed one, of which `share` is the old measurement's. */
+static double joint_ratio(int64_t old_ns, int64_t old_latency_ns, int64_t new_ns,
+                          int64_t new_latency_ns, double share)
+{
+  return pow((double)old_ns / (double)old_latency_ns, share) *
+         pow((double)new_ns / (double)new_latency_ns, 1 - share);
 }
 
 /*
@@ -108,12 +117,15 @@ static void join(qb_profile_point *point, const qb_profile_point *known)
   const double narrower = sqrt(1 - share); /* than the new one's alone */
   const double below = log((double)point->latency_ns / (double)point->low_ns);
   const double above = log((double)point->high_ns / (double)point->latency_ns);
-  const double p95 = pow((double)known->p95_ns / (double)known->latency_ns, share) *
-                     pow((double)point->p95_ns / (double)point->latency_ns, 1 - share);
+  const double p95 =
+      joint_ratio(known->p95_ns, known->latency_ns, point->p95_ns, point->latency_ns, share);
+  const double mean =
+      joint_ratio(known->mean_ns, known->latency_ns, point->mean_ns, point->latency_ns, share);
   point->latency_ns = (int64_t)(latency_ns + 0.5);
   point->low_ns = (int64_t)(latency_ns * exp(-below * narrower));
   point->high_ns = (int64_t)ceil(latency_ns * exp(above * narrower));
   point->p95_ns = (int64_t)ceil(latency_ns * p95);
+  point->mean_ns = (int64_t)ceil(latency_ns * mean);
   point->visits += known->visits;
   point->set_aside += known->set_aside;
   point->disturbed = point->disturbed && known->disturbed;
@@ -140,9 +152,9 @@ qb_status qb__record_finish(const qb_context *context, qb__record *record, doubl
     memcpy(part_ns + record->parts * i, record->visits[i].part_ns, record->parts * sizeof *part_ns);
   qb__composite made;
   qb_status status = qb__compose(context, part_ns, count, record->parts, &made);
-  int64_t p95_ns = 0;
+  int64_t p95_ns = 0, mean_ns = 0;
   if (!status)
-    status = p95_of_rounds(context, record->visits, count, made.kept, &p95_ns);
+    status = single_rounds(context, record->visits, count, made.kept, &p95_ns, &mean_ns);
   if (!status) {
     point->visits = (uint32_t)made.kept;
     point->set_aside = (uint32_t)(count - made.kept);
@@ -151,6 +163,7 @@ qb_status qb__record_finish(const qb_context *context, qb__record *record, doubl
     point->low_ns = made.low_ns;
     point->high_ns = made.high_ns;
     point->p95_ns = p95_ns > made.latency_ns ? p95_ns : made.latency_ns;
+    point->mean_ns = mean_ns > made.latency_ns ? mean_ns : made.latency_ns;
     if (record->known)
       join(point, record->known);
   }

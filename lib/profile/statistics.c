@@ -26,6 +26,14 @@ int64_t qb__quantile_ns(const int64_t *sorted, size_t count, double q)
   return sorted[below] + (int64_t)llround(weight * (double)(sorted[below + 1] - sorted[below]));
 }
 
+int64_t qb__mean_ns(const int64_t *values, size_t count)
+{
+  double sum = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += (double)values[i];
+  return llround(sum / (double)count);
+}
+
 /*
  * The largest rank k for which P(Binomial(count, 1/2) < k) <= 0.025: the interval from the k-th
  * smallest to the k-th largest value holds the median with at least 95 % probability.

@@ -12,6 +12,9 @@ void qb__sort_ns(int64_t *values, size_t count);
 /* Quantile `q` in [0, 1] of ascending values, linear between neighbours; count >= 1. */
 int64_t qb__quantile_ns(const int64_t *sorted, size_t count, double q);
 
+/* Rounded to the next; count >= 1. */
+int64_t qb__mean_ns(const int64_t *values, size_t count);
+
 /*
  * Distribution-free 95 % confidence interval of the median of ascending values: the order
  * statistics at ranks given by the binomial distribution (Conover, Practical Nonparametric

@@ -54,6 +54,7 @@ static size_t add_curve(uint64_t *seed, uint32_t instances, uint32_t threads, ui
         .low_ns = (int64_t)((double)ns * (1 - 0.05 * random_unit(seed))),
         .high_ns = (int64_t)((double)ns * (1 + 0.05 * random_unit(seed))),
         .p95_ns = (int64_t)((double)ns * 1.05),
+        .mean_ns = (int64_t)((double)ns * (1 + 0.01 * (b % 4))),
         .memory_bytes = 100000 + instances * b * bytes};
     points[count++] = point;
   }

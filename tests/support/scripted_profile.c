@@ -34,6 +34,7 @@ qb_profile *scripted_profile(qb_context *context, const qb_configuration *config
                                        .low_ns = ns,
                                        .high_ns = ns,
                                        .p95_ns = (int64_t)((double)ns * p95_factor),
+                                       .mean_ns = ns,
                                        .memory_bytes = 100000 + 1000 * b};
   }
   qb_node *node = NULL;

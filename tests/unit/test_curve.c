@@ -22,14 +22,17 @@ static void test_properties(void **state)
     const qb_configuration *k = &profile->points[0].configuration;
     size_t count;
     const qb_profile_point *points = qb__profile_curve(profile, k->instances, k->threads, &count);
-    double last = 0;
+    double last = 0, last_mean = 0;
     size_t p = 0;
     for (uint32_t b = 1; b <= 2 * MAX_BATCH; b++) {
       const qb__curve_value v = qb__curve_at(points, count, b);
       assert_true(v.latency_ns >= last * (1 - 1e-9));
       assert_true(v.low_ns > 0 && v.low_ns <= v.latency_ns && v.latency_ns <= v.high_ns);
       assert_true(v.p95_ns >= v.latency_ns * (1 - 1e-9));
+      assert_true(v.mean_ns >= v.latency_ns * (1 - 1e-9));
+      assert_true(v.mean_ns >= last_mean * (1 - 1e-9));
       last = v.latency_ns;
+      last_mean = v.mean_ns;
       while (p < count && points[p].batch < b)
         p++;
       const bool measured = p < count && points[p].batch == b;
@@ -45,7 +48,7 @@ static qb_profile_point point(uint32_t batch, double latency_ns)
 {
   qb_profile_point p = QB_PROFILE_POINT_INIT;
   p.batch = batch;
-  p.latency_ns = p.low_ns = p.high_ns = p.p95_ns = (int64_t)latency_ns;
+  p.latency_ns = p.low_ns = p.high_ns = p.p95_ns = p.mean_ns = (int64_t)latency_ns;
   return p;
 }
 

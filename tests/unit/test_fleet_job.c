@@ -72,11 +72,11 @@ static void round_on(const qb_profile *profile, const qb_node_type *type, bool o
     if (type->memory_bytes_per_s > 0 && node.memory_bytes_per_s > 0)
       memory = node.memory_bytes_per_s / type->memory_bytes_per_s * to->instances / from->instances;
     factor = (1 - share) * here / there + share * memory;
-    wider = 0.25 / 1.959964 * (double)e.latency_ns * factor;
+    wider = 0.25 / 1.959964 * (double)e.mean_ns * factor;
   }
-  round[0] = (double)e.latency_ns * factor;
+  round[0] = (double)e.mean_ns * factor;
   round[1] = (double)(e.high_ns - e.latency_ns) / 1.959964 * factor + wider;
-  round[2] = (double)(e.p95_ns - e.latency_ns) / 1.644854 * factor;
+  round[2] = (double)(e.p95_ns - e.mean_ns) / 1.644854 * factor;
 }
 
 static double poisson_bound(double mean, double p)

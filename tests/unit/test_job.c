@@ -26,7 +26,8 @@ static int64_t simulate(const qb_profile *profile, const qb_configuration *k, ui
       const uint32_t n = left < batch ? (uint32_t)left : batch;
       qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
       assert_int_equal(qb_estimate(profile, k, n, &e), QB_OK);
-      total += which < 0 ? e.low_ns : which > 0 ? e.high_ns : e.latency_ns;
+      const int64_t slow_ns = e.high_ns > e.p95_ns ? e.high_ns : e.p95_ns;
+      total += which < 0 ? e.low_ns : which > 0 ? slow_ns : e.mean_ns;
       *longest_high_ns = e.high_ns > *longest_high_ns ? e.high_ns : *longest_high_ns;
       left -= n;
     }

@@ -29,7 +29,7 @@ static void test_rows_are_samples(void **state)
   (void)state;
   qb_profile *profile;
   assert_ok(load("threads,instances,batch,latency_ns\n"
-                 "2,1,4,50000\n2,1,1,10000\n2,1,1,30000\n1,2,4,90000\n2,1,1,20000\n",
+                 "2,1,4,50000\n2,1,1,10000\n2,1,1,36000\n1,2,4,90000\n2,1,1,20000\n",
                  &profile));
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   assert_ok(qb_profile_get_info(profile, &info));
@@ -37,13 +37,14 @@ static void test_rows_are_samples(void **state)
   assert_string_equal(info.engine, "measurements");
   assert_int_equal(info.points, 3);
   assert_int_equal(info.configurations, 2);
-  assert_int_equal(info.measure_ns, 200000);
+  assert_int_equal(info.measure_ns, 206000);
   const qb_profile_point first = point_at(profile, 0), last = point_at(profile, 2);
   assert_int_equal(first.batch, 1);
   assert_int_equal(first.visits, 3);
   assert_int_equal(first.latency_ns, 20000);
   assert_int_equal(first.low_ns, 10000);
-  assert_int_equal(first.high_ns, 30000);
+  assert_int_equal(first.high_ns, 36000);
+  assert_int_equal(first.mean_ns, 22000);
   assert_int_equal(last.configuration.instances, 2);
   assert_int_equal(last.configuration.threads, 1);
   assert_int_equal(last.latency_ns, 90000);

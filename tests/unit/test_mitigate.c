@@ -19,6 +19,7 @@ static qb_profile_point point(uint32_t instances, uint32_t threads, uint32_t bat
                               .low_ns = ns,
                               .high_ns = ns,
                               .p95_ns = ns,
+                              .mean_ns = ns,
                               .visits = 5};
   return p;
 }

@@ -38,7 +38,7 @@ static double done_ns(const qb_place_node *node, uint64_t samples)
         const uint32_t n = left < b ? (uint32_t)left : b;
         assert_ok(qb_estimate(node->profile, &p->configuration, n, &e));
         good = good && fits(node, &e);
-        ns += (double)e.latency_ns;
+        ns += (double)e.mean_ns;
         left -= n;
       }
       if (good)

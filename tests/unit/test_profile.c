@@ -60,6 +60,7 @@ static qb_profile_point point(uint32_t instances, uint32_t threads, uint32_t bat
   p.low_ns = 990 * batch;
   p.high_ns = 1010 * batch;
   p.p95_ns = 1005 * batch;
+  p.mean_ns = 1001 * batch;
   return p;
 }
 
@@ -117,11 +118,12 @@ static void test_points_are_put_in_order(void **state)
 static void test_wrong_points_are_named(void **state)
 {
   const fixture *f = *state;
-  qb_profile_point wrong[10];
-  for (int i = 0; i < 10; i++)
+  qb_profile_point wrong[11];
+  for (int i = 0; i < 11; i++)
     wrong[i] = point(2, 3, 5);
-  static const char *const fields[10] = {"instances", "threads", "batch",   "batch",  "latency_ns",
-                                         "low_ns",    "low_ns",  "high_ns", "p95_ns", "prepare_ns"};
+  static const char *const fields[11] = {"instances",  "threads",    "batch",  "batch",
+                                         "latency_ns", "low_ns",     "low_ns", "high_ns",
+                                         "p95_ns",     "prepare_ns", "mean_ns"};
   wrong[0].configuration.instances = 0;
   wrong[1].configuration.threads = 0;
   wrong[2].batch = 0;
@@ -132,8 +134,9 @@ static void test_wrong_points_are_named(void **state)
   wrong[7].high_ns = wrong[7].latency_ns - 1;
   wrong[8].p95_ns = wrong[8].latency_ns - 1;
   wrong[9].prepare_ns = -1;
+  wrong[10].mean_ns = wrong[10].latency_ns - 1;
   qb_profile *profile = NULL;
-  for (int i = 0; i < 10; i++) {
+  for (int i = 0; i < 11; i++) {
     const qb_profile_point points[] = {point(1, 1, 1), wrong[i]};
     assert_status(new_profile(f->context, f->node, points, 2, &profile), QB_ERROR_INVALID_ARGUMENT);
     assert_message("points[1]");

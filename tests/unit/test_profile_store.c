@@ -40,6 +40,7 @@ static void test_round_trip(void **state)
       assert_int_equal(x.low_ns, y.low_ns);
       assert_int_equal(x.high_ns, y.high_ns);
       assert_int_equal(x.p95_ns, y.p95_ns);
+      assert_int_equal(x.mean_ns, y.mean_ns);
       assert_int_equal(x.memory_bytes, y.memory_bytes);
     }
     for (uint32_t threads = 1; threads <= 4; threads += 3)
@@ -127,19 +128,13 @@ static void test_values_out_of_range(void **state)
   static const struct {
     const char *key;
     json_int_t value;
-  } wrong[] = {{"batch", 0},
-               {"batch", 65537},
-               {"instances", 0},
-               {"threads", -1},
-               {"latency_ns", -5},
-               {"latency_ns", 0},
-               {"low_ns", 0},
-               {"high_ns", 1},
-               {"p95_ns", 1},
-               {"prepare_ns", -1},
-               {"visits", -1},
-               {"memory_bytes", -1},
-               {"latency_ns", (json_int_t)1 << 60}};
+  } wrong[] = {{"batch", 0},         {"batch", 65537},
+               {"instances", 0},     {"threads", -1},
+               {"latency_ns", -5},   {"latency_ns", 0},
+               {"low_ns", 0},        {"high_ns", 1},
+               {"p95_ns", 1},        {"mean_ns", 1},
+               {"prepare_ns", -1},   {"visits", -1},
+               {"memory_bytes", -1}, {"latency_ns", (json_int_t)1 << 60}};
   json_t *root = valid();
   json_t *point = json_array_get(json_object_get(root, "points"), 0);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

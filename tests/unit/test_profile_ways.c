@@ -167,7 +167,8 @@ static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, con
                                   .latency_ns = 5,
                                   .low_ns = 5,
                                   .high_ns = 5,
-                                  .p95_ns = 5};
+                                  .p95_ns = 5,
+                                  .mean_ns = 5};
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   info.model = "then";
   info.engine = engine;

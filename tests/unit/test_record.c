@@ -42,7 +42,7 @@ static const qb_profile_point *finish(fixture *f)
   assert_ok(qb__record_finish(f->context, &f->record, FULL));
   const qb_profile_point *p = &f->record.point;
   assert_true(p->low_ns <= p->latency_ns && p->latency_ns <= p->high_ns);
-  assert_true(p->p95_ns >= p->latency_ns);
+  assert_true(p->p95_ns >= p->latency_ns && p->mean_ns >= p->latency_ns);
   return p;
 }
 
@@ -75,6 +75,7 @@ static void test_parts(void **state)
   const qb_profile_point *p = finish(f);
   assert_int_equal(p->latency_ns, 400 + 600);
   assert_int_equal(p->p95_ns, 1100);
+  assert_int_equal(p->mean_ns, 1033);
 }
 
 static void test_disturbed(void **state)
@@ -119,7 +120,7 @@ static void test_known_point(void **state)
   qb_profile_point known = QB_PROFILE_POINT_INIT;
   known.latency_ns = 1020;
   known.low_ns = 1000;
-  known.high_ns = known.p95_ns = 1040;
+  known.high_ns = known.p95_ns = known.mean_ns = 1040;
   known.visits = 4;
   f->record.known = &known;
   f->record.point = known;
@@ -134,7 +135,7 @@ static void test_known_point(void **state)
   assert_true(both.high_ns - both.low_ns < alone.high_ns - alone.low_ns);
   assert_int_equal(both.visits, seen.visits + alone.visits);
   known.low_ns = known.latency_ns = 2000; /* the machine is another one now */
-  known.high_ns = known.p95_ns = 2100;
+  known.high_ns = known.p95_ns = known.mean_ns = 2100;
   f->record.known = &known;
   assert_int_equal(finish(f)->latency_ns, seen.latency_ns);
 }

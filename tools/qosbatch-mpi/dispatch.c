@@ -53,7 +53,7 @@ static qb_status find_times(dispatch *self, size_t i)
     const qb_status status = qb_estimate(given->profile, &n->share.configuration, b, &e);
     if (status)
       return status;
-    n->time_ns[b] = (double)e.latency_ns / given->speed;
+    n->time_ns[b] = (double)e.mean_ns / given->speed;
   }
   n->rate_per_ns =
       n->share.configuration.instances * (double)n->share.batch / n->time_ns[n->share.batch];

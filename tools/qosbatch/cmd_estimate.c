@@ -25,6 +25,7 @@ static void print_as_json(const qb_profile_info *info, const qb_latency_estimate
     add_integer(entry, "low_ns", e->low_ns);
     add_integer(entry, "high_ns", e->high_ns);
     add_integer(entry, "p95_ns", e->p95_ns);
+    add_integer(entry, "mean_ns", e->mean_ns);
     add_text(entry, "source", qb_source_name(e->source));
     add_number(entry, "density", e->density);
     add_text(entry, "bound", qb_bound_name(e->bound));

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *gain_text(qb_gain_of of)
+static void print_gain(const qb_mitigation *m)
 {
-  return of == QB_GAIN_OF_FIRST_ROUND ? "of the first round"
-         : of == QB_GAIN_OF_P95       ? "of slow rounds"
-                                      : "of samples/s";
+  if (m->gain_of == QB_GAIN_OF_FIRST_ROUND)
+    printf("first rounds %s times as fast: ", digits(1 + m->gain).s);
+  else
+    printf("+%.0f %% %s: ", 100 * m->gain,
+           m->gain_of == QB_GAIN_OF_P95 ? "speed of slow rounds" : "samples/s");
 }
 
 static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *list, size_t count)
@@ -53,8 +55,10 @@ static void print_as_text(const char *model, const qb_latency_estimate *now,
   printf(
       "%.0f %% of the compute power is used; bound by %s (%.0f %% of the roofline is memory)\n\n",
       100 / now->density, qb_bound_name(now->bound), 100 * now->memory_share);
-  for (size_t i = 0; i < count; i++)
-    printf("+%.0f %% %s: %s\n", 100 * list[i].gain, gain_text(list[i].gain_of), list[i].text);
+  for (size_t i = 0; i < count; i++) {
+    print_gain(&list[i]);
+    puts(list[i].text);
+  }
   if (!count)
     printf("Nothing in the profile would gain 2 %% or more.\n");
 }

@@ -80,6 +80,11 @@ static int judge(const job_demand *demand, const job_plan *plan, int64_t left_ns
   return EXIT_DONE;
 }
 
+static double per_sample_ns(const qb_configuration *c, uint32_t batch, int64_t round_ns)
+{
+  return (double)round_ns / ((double)c->instances * batch);
+}
+
 /* The measured batch sizes of the configuration, the planned one first. */
 static void list_batches(const qb_profile *profile, job_plan *plan)
 {
@@ -87,8 +92,8 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
   qb_latency_estimate planned = QB_LATENCY_ESTIMATE_INIT;
   if (qb_estimate(profile, &plan->configuration, plan->batch, &planned))
     return;
-  list->batches[list->count++] =
-      (correction_batch){plan->batch, 1e9 / planned.throughput_per_s, 0, 0};
+  list->batches[list->count++] = (correction_batch){
+      plan->batch, per_sample_ns(&plan->configuration, plan->batch, planned.mean_ns), 0, 0};
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
     const qb_configuration *c = &point.configuration;
@@ -96,8 +101,7 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
         c->threads == plan->configuration.threads && point.batch != plan->batch &&
         list->count < CORRECTION_MOST_BATCHES)
       list->batches[list->count++] = (correction_batch){
-          point.batch, (double)point.latency_ns / ((double)c->instances * point.batch), 0,
-          point.prepare_ns};
+          point.batch, per_sample_ns(c, point.batch, point.mean_ns), 0, point.prepare_ns};
   }
 }
 

@@ -55,6 +55,7 @@ void profile_to_json(const qb_profile *profile, json_t *object)
     add_integer(entry, "low_ns", point.low_ns);
     add_integer(entry, "high_ns", point.high_ns);
     add_integer(entry, "p95_ns", point.p95_ns);
+    add_integer(entry, "mean_ns", point.mean_ns);
     add_integer(entry, "prepare_ns", point.prepare_ns);
     add_integer(entry, "memory_bytes", (int64_t)point.memory_bytes);
     add_bool(entry, "disturbed", point.disturbed);

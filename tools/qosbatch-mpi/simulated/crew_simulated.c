@@ -42,8 +42,8 @@ crew *crew_simulate(const crew_model *model, const qb_share *share)
       crew_free(self);
       return NULL;
     }
-    self->time_ns[b] = (double)e.latency_ns;
-    self->spread = (double)(e.p95_ns - e.latency_ns) / (double)e.latency_ns / 1.645;
+    self->time_ns[b] = (double)e.mean_ns;
+    self->spread = fmax(0, (double)e.p95_ns / (double)e.mean_ns - 1) / 1.645;
   }
   return self;
 }

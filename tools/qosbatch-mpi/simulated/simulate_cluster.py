@@ -46,13 +46,14 @@ def kind(profile, name, factor):
     before = {}
     for point in made["points"]:
         where = (point["instances"], point["threads"])
-        for field in ("low_ns", "latency_ns", "high_ns", "p95_ns"):
+        for field in ("low_ns", "latency_ns", "high_ns", "p95_ns", "mean_ns"):
             value = round(point[field] * factor(point["batch"]))
             point[field] = max(value, before.get((where, field), 1))
             before[where, field] = point[field]
         point["latency_ns"] = max(point["latency_ns"], point["low_ns"])
         point["high_ns"] = max(point["high_ns"], point["latency_ns"])
         point["p95_ns"] = max(point["p95_ns"], point["latency_ns"])
+        point["mean_ns"] = max(point["mean_ns"], point["latency_ns"])
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(made))
     return path
