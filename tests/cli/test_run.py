@@ -61,10 +61,10 @@ def png(path, pixels, width, height, channels):
 
 
 def samples(count, elements=ELEMENTS):
-    """8-bit samples, which differ from each other."""
+    """8-bit samples; any `elements` that follow each other differ."""
     some = random.randbytes(2 * elements)
-    starts = [random.randrange(elements) for _ in range(count)]
-    return b"".join(some[s:s + elements] for s in starts)
+    starts = random.sample(range(elements), elements)
+    return b"".join(some[s:s + elements] for s in (starts[i % elements] for i in range(count)))
 
 
 def profile_of(name, factor, price="0.096"):
