@@ -74,7 +74,7 @@ def main():
         samples, planned, single = folder / "x.npy", folder / "planned.json", folder / "single.json"
         write_samples(samples)
         os.sync()  # or it is written out while jobs run
-        tool("profile", "alexnet", "-o", planned, "--max-batch", "32", "--time-budget", "20", "--quiet")
+        tool("profile", "alexnet", "-o", planned, "--max-batch", "32", "--quiet")
         profile = json.loads(planned.read_text())
         of_one = [p for p in profile["points"] if p["batch"] == 1]
         single.write_text(json.dumps({**profile, "points": of_one}))

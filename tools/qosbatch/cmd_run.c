@@ -189,6 +189,19 @@ static int prepare(work *w)
   return result;
 }
 
+/*
+ * What decoding images costs, by those that were read while the session was made ready. Arrays are
+ * read in no time, but their first samples are not: they wait for pages.
+ */
+static void note_reading(work *w, job_runner *job)
+{
+  const qb_configuration *c = &w->plan.configuration;
+  qb_node_info node = QB_NODE_INFO_INIT;
+  w->report.reading_ns = source_name(w->samples, 0) ? job_reading_ns(job) : 0;
+  w->report.core_left = w->profile && !qb_node_get_info(qb_profile_node(w->profile), &node) &&
+                        (uint64_t)c->instances * c->threads < node.usable_threads;
+}
+
 /* Changes the batch size if another one is worth a try, or turned out better. */
 static int correct(work *w, job_runner *job, pace *speed)
 {
@@ -251,11 +264,13 @@ static int run_rounds(work *w)
   job_runner *job;
   pace speed;
   int result;
-  pace_begin(&speed, r->samples - r->done_before, (double)r->samples / seconds(w->plan.total_ns),
-             params.instances);
   if ((result = job_start(&params, &job)))
     return result;
-  if ((result = prepare(w)) || (result = job_run(job, w->session)))
+  result = prepare(w);
+  note_reading(w, job);
+  const uint64_t left = r->samples - r->done_before;
+  pace_begin(&speed, left, (double)left / seconds(job_report_predicted_ns(r)), params.instances);
+  if (result || (result = job_run(job, w->session)))
     job_stop(job);
   else
     result = watch(w, job, &speed);

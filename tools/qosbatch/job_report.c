@@ -6,14 +6,27 @@
 #include "output.h"
 #include "progress.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of a time predicted for the whole job, the part that is this run's. */
-static int64_t share_of(const job_report *self, int64_t ns)
+/*
+ * What rounds that take so long for the whole job make of this run's samples. Reading goes on beside
+ * them; where no core is left for it, it takes its time from theirs.
+ */
+static int64_t with_reading(const job_report *self, int64_t rounds_ns)
 {
-  return (int64_t)((double)ns * (double)(self->samples - self->done_before) /
-                   (double)self->samples);
+  const qb_configuration *c = &self->plan->configuration;
+  const double samples = (double)(self->samples - self->done_before);
+  const double reading_ns = samples * self->reading_ns;
+  const double own_ns = (double)rounds_ns * samples / (double)self->samples;
+  const double taken_ns = self->core_left ? 0 : reading_ns / ((double)c->instances * c->threads);
+  return (int64_t)fmax(own_ns + taken_ns, reading_ns);
+}
+
+int64_t job_report_predicted_ns(const job_report *self)
+{
+  return with_reading(self, self->plan->total_ns);
 }
 
 static int64_t since_start_ns(const job_report *self)
@@ -86,9 +99,9 @@ void job_report_json(const job_report *self)
   add_integer(root, "threads", plan->configuration.threads);
   add_integer(root, "batch", self->batch);
   add_integer(root, "rounds", (int64_t)self->state.rounds);
-  add_integer(root, "predicted_ns", share_of(self, plan->total_ns));
-  add_integer(root, "predicted_low_ns", share_of(self, plan->low_ns));
-  add_integer(root, "predicted_high_ns", share_of(self, plan->high_ns));
+  add_integer(root, "predicted_ns", job_report_predicted_ns(self));
+  add_integer(root, "predicted_low_ns", with_reading(self, plan->low_ns));
+  add_integer(root, "predicted_high_ns", with_reading(self, plan->high_ns));
   add_integer(root, "measured_ns", self->state.elapsed_ns);
   add_integer(root, "prepare_ns", self->prepare_ns);
   add_integer(root, "elapsed_ns", since_start_ns(self));
@@ -105,7 +118,7 @@ void job_report_text(const job_report *self)
 {
   const job_plan *plan = self->plan;
   const job_state *state = &self->state;
-  const int64_t predicted_ns = share_of(self, plan->total_ns);
+  const int64_t predicted_ns = job_report_predicted_ns(self);
   printf("%s, %llu sample%s on %s, rounds of %u\n\n", self->model,
          (unsigned long long)self->samples, plural(self->samples),
          human_configuration(plan->configuration.instances, plan->configuration.threads).s,
@@ -114,7 +127,8 @@ void job_report_text(const job_report *self)
     printf("before      %llu done by an earlier run\n", (unsigned long long)self->done_before);
   if (state->samples) {
     printf("predicted   %s, 95 %% interval %s to %s\n", human_time(predicted_ns).s,
-           human_time(share_of(self, plan->low_ns)).s, human_time(share_of(self, plan->high_ns)).s);
+           human_time(with_reading(self, plan->low_ns)).s,
+           human_time(with_reading(self, plan->high_ns)).s);
     printf("measured    %s (%+.1f %%), after %s to make batches ready\n",
            human_time(state->elapsed_ns).s,
            100 * (double)(state->elapsed_ns - predicted_ns) / (double)predicted_ns,

@@ -15,10 +15,15 @@ typedef struct job_report {
   uint64_t bad_before;           /* of those: could not be read */
   int64_t elapsed_before_ns;     /* of earlier runs */
   int64_t prepare_ns;
-  uint32_t batch; /* at the end */
+  double reading_ns; /* time of a core that reading a sample takes */
+  bool core_left;    /* for reading, beside the rounds */
+  uint32_t batch;    /* at the end */
   job_state state;
   bool slow_told, late_told;
 } job_report;
+
+/* Of this run's samples, from the first round on. */
+int64_t job_report_predicted_ns(const job_report *self);
 
 /* The bar, and once each what the plan did not foresee: a slow machine, a deadline missed. */
 void job_report_progress(job_report *self, const pace *speed);

@@ -33,8 +33,9 @@ struct job_runner {
   slot *slots;
   uint32_t slot_count;
   uint64_t next_sample, sequence;
-  uint64_t left;  /* samples not handed to a slot yet */
-  uint64_t begin; /* the first sample of the rounds of this batch size */
+  uint64_t left;     /* samples not handed to a slot yet */
+  uint64_t begin;    /* the first sample of the rounds of this batch size */
+  double reading_ns; /* of the reader's time, for a sample, at best; 0: nothing read */
   bool all_read, stopped, failed;
   uint32_t running_threads; /* or still to be started */
   int64_t start_ns;
@@ -140,8 +141,12 @@ static void *read_ahead(void *argument)
       break;
     pthread_mutex_unlock(&self->lock);
     make_room(self, s);
+    const int64_t start_ns = clock_thread_ns();
     source_read(self->params.samples, s->first, s->count, s->samples, s->bad);
+    const double reading_ns = (double)(clock_thread_ns() - start_ns) / s->count;
     pthread_mutex_lock(&self->lock);
+    if (!(self->reading_ns > 0) || reading_ns < self->reading_ns)
+      self->reading_ns = reading_ns;
     s->state = SLOT_READY;
     pthread_cond_broadcast(&self->changed);
   }
@@ -264,6 +269,14 @@ int job_start(const job_params *params, job_runner **started)
   else
     *started = self;
   return result;
+}
+
+double job_reading_ns(job_runner *self)
+{
+  pthread_mutex_lock(&self->lock);
+  const double ns = self->reading_ns;
+  pthread_mutex_unlock(&self->lock);
+  return ns;
 }
 
 int job_run(job_runner *self, qb_session *session)

@@ -45,6 +45,12 @@ void job_last_rounds(uint64_t samples, uint32_t instances, uint32_t batch, uint3
  */
 int job_start(const job_params *params, job_runner **started);
 
+/*
+ * Time of a core that reading a sample takes, in the fastest of the rounds that were read by now, as the
+ * first one waits for a decoder to start. 0: none was.
+ */
+double job_reading_ns(job_runner *self);
+
 /* Begins to run rounds, once, in a session of the instances announced. Returns the exit status. */
 int job_run(job_runner *self, qb_session *session);
 
