@@ -68,7 +68,8 @@ typedef struct qb_latency_estimate {
  * Between measured batch sizes the time of a round is interpolated linearly, kept within what a
  * round may do: a larger batch never takes less time in all. Beyond them the last time per
  * sample is kept and the interval widens. A configuration that was not measured gets the time of
- * the nearest one, scaled by what arithmetic and traffic take there and here, with a wide interval.
+ * the nearest one, scaled by what arithmetic and traffic take there and here and by what a team of
+ * threads loses, with a wide interval.
  *
  * @param configuration NULL: the profile's with the highest throughput
  * @param batch 1..QB_MAX_BATCH

@@ -22,6 +22,13 @@ static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
  */
 static const double SHARE_WITHOUT_FMA = 0.85;
 
+/*
+ * What a doubling of an instance's threads loses: all wait for the slowest at the end of every operator,
+ * and work does not always divide evenly, of which c, the sum of what threads do alone, knows nothing
+ * (docs/concepts.md).
+ */
+static const double TEAM_LOSS = 0.06;
+
 const char *qb_source_name(qb_source source)
 {
   static const char *const names[] = {"unknown", "measured", "interpolated", "extrapolated",
@@ -120,17 +127,23 @@ static qb__power power_of_kernels(const qb__power *power, qb_isa isa)
   return reached;
 }
 
+static double team_loss(uint32_t threads)
+{
+  return 1 + TEAM_LOSS * log2(threads);
+}
+
 /*
  * Carries a time over by the ratio of what arithmetic and traffic take one after the other, as
- * neither hides much of the other in kernels. The rest is the engine's and the network's, and stays.
- * Where the work is not known, c alone tells.
+ * neither hides much of the other in kernels, and of what teams of threads lose. The rest is the
+ * engine's and the network's, and stays. Where the work is not known, c alone tells.
  */
 static void carry_over(const qb_profile *profile, uint32_t batch, const qb__power *from,
-                       const qb__power *to, double uncertainty, qb__curve_value *value)
+                       const qb__power *to, double teams, double uncertainty,
+                       qb__curve_value *value)
 {
   const double there_s = qb__roofline_of(profile, batch, from).serial_s;
   const double here_s = qb__roofline_of(profile, batch, to).serial_s;
-  const double ratio = there_s > 0 ? here_s / there_s : from->flops / to->flops;
+  const double ratio = teams * (there_s > 0 ? here_s / there_s : from->flops / to->flops);
   const double below = log(value->latency_ns / value->low_ns);
   const double above = log(value->high_ns / value->latency_ns);
   value->latency_ns *= ratio;
@@ -193,7 +206,9 @@ qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa 
         qb__instance_power(profile->node, isa_there, &points->configuration);
     const qb__power from = power_of_kernels(&measured_on, isa_there);
     const qb__power to = power_of_kernels(&power, isa_here);
-    carry_over(profile, batch, &from, &to, same_cores ? OTHER_CONFIGURATION : OTHER_CORES, &value);
+    const double teams = team_loss(k.threads) / team_loss(points->configuration.threads);
+    carry_over(profile, batch, &from, &to, teams, same_cores ? OTHER_CONFIGURATION : OTHER_CORES,
+               &value);
   }
   const double work = profile->info.flops_per_sample > 0 ? profile->info.flops_per_sample : 1;
   const qb__roofline roof = qb__roofline_of(profile, batch, &power);
