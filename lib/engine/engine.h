@@ -9,7 +9,7 @@
 
 typedef struct qb__engine qb__engine;
 
-/* Memory an engine holds now. */
+/* Memory of an engine. */
 typedef struct qb__engine_memory {
   uint64_t weight_bytes;   /* once for all instances */
   uint64_t instance_bytes; /* of all instances together */
@@ -28,7 +28,8 @@ typedef struct qb__engine_type {
    */
   qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch, const void *const *inputs,
                    void *const *outputs, qb_operator_time *times);
-  qb__engine_memory (*memory)(const qb__engine *engine);
+  /* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
+  qb__engine_memory (*memory)(const qb__engine *engine, uint32_t batch);
   /*
    * Fills in the way of each operator of the graph; false if they are not chosen yet, which the first
    * batch size that is made ready does. NULL: an engine without ways.

@@ -236,14 +236,16 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
   return QB_OK;
 }
 
-static qb__engine_memory memory(const qb__engine *engine)
+static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 {
   const network_engine *self = (const network_engine *)engine;
   qb__engine_memory result = {self->packed.bytes, 0, 0};
+  const qb__network_plan *only = batch ? self->plans[find_plan(self, batch)] : NULL;
   for (uint32_t i = 0; i < self->instance_count; i++)
-    result.instance_bytes += self->instances[i].arena_bytes;
+    result.instance_bytes += only ? only->arena_bytes : self->instances[i].arena_bytes;
   for (size_t i = 0; i < self->plan_count; i++)
-    result.code_bytes += self->plans[i]->step_count * STEP_BYTES;
+    if (!only || self->plans[i] == only)
+      result.code_bytes += self->plans[i]->step_count * STEP_BYTES;
   return result;
 }
 

@@ -226,14 +226,27 @@ qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *
   return status;
 }
 
+typedef struct memory_question {
+  const qb_session *session;
+  uint32_t batch;
+  qb__engine_memory answer;
+} memory_question;
+
 /* The engine's memory changes in prepare only, which nothing overlaps in here. */
 static qb_status memory_task(void *argument, uint32_t instance)
 {
-  void **arguments = argument;
-  const qb_session *session = arguments[0];
+  memory_question *q = argument;
   if (instance == 0)
-    *(qb__engine_memory *)arguments[1] = session->engine->type->memory(session->engine);
+    q->answer = q->session->engine->type->memory(q->session->engine, q->batch);
   return QB_OK;
+}
+
+qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_memory *memory)
+{
+  memory_question q = {session, batch, {0, 0, 0}};
+  const qb_status status = qb__instances_run_all(session->instances, false, memory_task, &q);
+  *memory = q.answer;
+  return status;
 }
 
 qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
@@ -243,9 +256,8 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
   qb_status status = qb__struct_check_out(info, sizeof *info, "qb_session_info");
   if (status)
     return status;
-  qb__engine_memory memory = {0, 0, 0};
-  void *arguments[2] = {session, &memory};
-  status = qb__instances_run_all(session->instances, false, memory_task, arguments);
+  qb__engine_memory memory;
+  status = qb__session_memory(session, 0, &memory);
   if (status)
     return status;
   pthread_mutex_lock(&session->ready_lock);

@@ -29,6 +29,9 @@ struct qb_session {
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
                           const qb__layer_way *ways, qb_session **session);
 
+/* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
+qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_memory *memory);
+
 /*
  * Fills in the way of each operator; false if there are none, as of a workload or before the first
  * batch size is ready. While nothing else uses the session.

@@ -39,14 +39,14 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
               : QB_OK;
 }
 
-static qb__engine_memory memory(const qb__engine *engine)
+static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 {
   const workload_engine *self = (const workload_engine *)engine;
   const qb_workload *w = &self->model->workload;
   const qb__engine_memory result = {
       w->weight_bytes,
       self->configuration->instances *
-          (w->instance_bytes + w->instance_sample_bytes * self->largest_batch),
+          (w->instance_bytes + w->instance_sample_bytes * (batch ? batch : self->largest_batch)),
       0};
   return result;
 }

@@ -212,39 +212,31 @@ static const double PREPARATION = 0.2;
 static qb_status prepare_point(sweep *s, qb_session *session, qb_profile_point *point, double part)
 {
   int64_t elapsed_ns;
-  qb_session_info info = QB_SESSION_INFO_INIT;
+  qb__engine_memory memory;
   qb_status status = tell(s, QB_PHASE_PREPARE, point, PREPARATION * part);
   if (!status)
     status = qb_session_prepare(session, point->batch, &elapsed_ns);
   if (!status)
-    status = qb_session_get_info(session, &info);
+    status = qb__session_memory(session, point->batch, &memory);
   if (status)
     return status;
   s->prepare_ns += elapsed_ns;
-  s->weight_bytes = info.weight_bytes;
+  s->weight_bytes = memory.weight_bytes;
   if (!point->memory_bytes) {
     point->prepare_ns = elapsed_ns;
-    /* Of a session with this batch size alone: smaller ones share all but their code. */
-    point->memory_bytes =
-        info.weight_bytes + info.arena_bytes + info.code_bytes / info.ready_batches;
+    point->memory_bytes = memory.weight_bytes + memory.instance_bytes + memory.code_bytes;
   }
   return QB_OK;
 }
 
-/*
- * What is new comes first, by rising batch, for the memory it takes to be its own; then what is known
- * from an earlier session, by falling batch, for memory to be taken once.
- */
+/* The largest comes first, for memory to be taken once. */
 static qb_status prepare_all(sweep *s, qb_session *session, qb__points *c)
 {
   qb_status status = QB_OK;
-  size_t done = 0;
-  for (size_t i = 0; i < 2 * c->count && !status; i++) {
-    qb__record *record = &c->records[i < c->count ? i : 2 * c->count - 1 - i];
-    const bool is_new = !record->visit_count && !record->known;
-    if (!record->settled && is_new == (i < c->count))
-      status = prepare_point(s, session, &record->point, (double)done++ / (double)c->count);
-  }
+  for (size_t i = c->count; i-- > 0 && !status;)
+    if (!c->records[i].settled)
+      status = prepare_point(s, session, &c->records[i].point,
+                             (double)(c->count - 1 - i) / (double)c->count);
   return status;
 }
 
