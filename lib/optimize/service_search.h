@@ -84,7 +84,8 @@ int qb__service_rung_below(double rate_per_s);
 
 /*
  * The highest rung above `from` and up to `most` on which the way holds the latency target; `from`
- * if it does not on the next one. That it also holds on all between is taken as given.
+ * if it does not on the next one. Rungs in between that it does not hold are passed over if they are
+ * few: the rest is taken as given.
  */
 qb_status qb__service_highest_rung(const qb__service_search *search, const qb__service_way *way,
                                    int from, int most, int *rung);
