@@ -2,10 +2,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "batcher.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* How fast admission learns from answers that came later than expected, and the most it learns. */
+static const double LEARNING = 0.02, MOST_STRETCH = 4;
 
 /* Of the samples that wait, the decision is told how long each of so many has left. */
 enum { LOOKED_AT = 256 };
@@ -35,6 +39,8 @@ struct batcher {
   pthread_cond_t changed;
   sample *queue; /* a ring of params.queue_most */
   uint32_t first, queued;
+  uint32_t coming; /* welcome, but their inputs are not there yet */
+  double stretch;  /* what is expected takes up to so many times as long */
   uint64_t arrived;
   bool stopping;
   batcher_counts counts;
@@ -73,6 +79,23 @@ static void count_answer(batcher *self, int64_t latency_ns)
   self->counts.latency_sum_s += (double)latency_ns * 1e-9;
 }
 
+/*
+ * So many times as long as expected takes the percentile that is promised, by Robbins and Monro (Annals
+ * of Mathematical Statistics 22, 1951): up for an answer that came later than that or not at all, and down
+ * for one that did not, by as little as keeps the balance at the percentile. Called with the lock.
+ */
+static void learn(batcher *self, bool later)
+{
+  const double late = 1 - self->params.qos.percentile / 100;
+  self->stretch += LEARNING * (later ? 1 - late : -late);
+  self->stretch = fmin(fmax(self->stretch, 1), MOST_STRETCH);
+}
+
+static bool came_later(const batcher *self, const request *r, int64_t end_ns)
+{
+  return (double)(end_ns - r->taken_ns) > self->stretch * (double)r->expected_ns;
+}
+
 /* Asks what to do. Called with the lock. */
 static qb_decision decide(batcher *self, int64_t now_ns)
 {
@@ -107,6 +130,7 @@ static void give_up(batcher *self, uint32_t count)
   for (uint32_t i = 0; i < count; i++) {
     const sample s = take(self);
     self->counts.given_up++;
+    learn(self, true);
     pthread_mutex_unlock(&self->lock);
     finish(s, 429);
     pthread_mutex_lock(&self->lock);
@@ -144,8 +168,10 @@ static void run_round(worker *w, const qb_decision *d)
   for (uint32_t i = 0; i < n; i++) {
     if (status)
       self->counts.failed++;
-    else
+    else {
       count_answer(self, end_ns - w->round[i].of->arrived_ns);
+      learn(self, came_later(self, w->round[i].of, end_ns));
+    }
   }
   self->counts.rounds++;
   self->counts.batches[n]++;
@@ -198,27 +224,61 @@ static int64_t expected_ns(const batcher *self, uint32_t samples, int64_t now_ns
   }
   if (free_ns < 0)
     free_ns = 0;
-  const uint32_t all = self->queued + samples, rounds_ahead = (all - 1) / self->best;
+  const uint32_t all = self->queued + self->coming + samples, rounds_ahead = (all - 1) / self->best;
   return free_ns + rounds_ahead * self->round_ns[self->best] / self->workers +
          self->round_ns[all - rounds_ahead * self->best];
+}
+
+/*
+ * Whether samples are expected to be answered in time: *until_ns from now. Counts a request that is
+ * refused. Called with the lock.
+ */
+static bool admit(batcher *self, uint32_t samples, int64_t arrived_ns, int64_t now_ns,
+                  int64_t *until_ns)
+{
+  *until_ns = expected_ns(self, samples, now_ns);
+  const int64_t left_ns = self->params.qos.latency_ns - (now_ns - arrived_ns);
+  const bool taken = !self->stopping &&
+                     samples + self->coming <= self->params.queue_most - self->queued &&
+                     self->stretch * (double)*until_ns <= (double)left_ns;
+  if (!taken) {
+    self->counts.requests++;
+    self->counts.refused++;
+  }
+  return taken;
+}
+
+bool batcher_welcome(batcher *self)
+{
+  pthread_mutex_lock(&self->lock);
+  const int64_t now_ns = batcher_now_ns();
+  int64_t ignored;
+  const bool welcome = admit(self, 1, now_ns, now_ns, &ignored);
+  self->coming += welcome;
+  pthread_mutex_unlock(&self->lock);
+  return welcome;
+}
+
+void batcher_expect_no_more(batcher *self)
+{
+  pthread_mutex_lock(&self->lock);
+  self->coming--;
+  pthread_mutex_unlock(&self->lock);
 }
 
 bool batcher_submit(batcher *self, request *r)
 {
   r->left = r->samples;
   r->status = 200;
-  r->arrived_ns = batcher_now_ns();
   pthread_mutex_lock(&self->lock);
-  self->counts.requests++;
-  const bool taken = !self->stopping && r->samples <= self->params.queue_most - self->queued &&
-                     expected_ns(self, r->samples, r->arrived_ns) <= self->params.qos.latency_ns;
+  r->taken_ns = batcher_now_ns();
+  const bool taken = admit(self, r->samples, r->arrived_ns, r->taken_ns, &r->expected_ns);
   if (taken) {
+    self->counts.requests++;
     for (uint32_t i = 0; i < r->samples; i++)
       *queued_at(self, self->queued++) = (sample){r, i};
     self->arrived += r->samples;
     pthread_cond_signal(&self->changed);
-  } else {
-    self->counts.refused++;
   }
   pthread_mutex_unlock(&self->lock);
   return taken;
@@ -297,6 +357,7 @@ batcher *batcher_start(const batcher_params *params)
   if (!self)
     return NULL;
   self->params = *params;
+  self->stretch = 1;
   if (!make(self)) {
     fprintf(stderr, "service: %s\n", qb_error_message());
     release(self);
@@ -313,6 +374,7 @@ batcher *batcher_start(const batcher_params *params)
       fprintf(stderr, "service: cannot start a thread\n");
       self->workers = i;
       batcher_stop(self);
+      batcher_free(self);
       return NULL;
     }
   return self;
@@ -326,6 +388,10 @@ void batcher_stop(batcher *self)
   pthread_mutex_unlock(&self->lock);
   for (uint32_t i = 0; i < self->workers; i++)
     pthread_join(self->worker[i].thread, NULL);
+}
+
+void batcher_free(batcher *self)
+{
   pthread_cond_destroy(&self->changed);
   pthread_mutex_destroy(&self->lock);
   release(self);

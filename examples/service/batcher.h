@@ -15,9 +15,10 @@ typedef struct request {
   const float *inputs; /* one behind the other */
   float *outputs;
   void (*over)(struct request *self); /* called once, from a thread of the batcher */
+  int64_t arrived_ns;                 /* by batcher_now_ns(): the target counts from there */
   int status;                         /* 200, 429: too late to be in time, 500 */
-  int64_t arrived_ns;                 /* these belong to the batcher */
-  uint32_t left;
+  uint32_t left;                      /* these belong to the batcher */
+  int64_t taken_ns, expected_ns;
 } request;
 
 /* Counted since the start; a copy is consistent. */
@@ -49,8 +50,19 @@ batcher *batcher_start(const batcher_params *params);
 /* False: refused, because the queue is full or the target could not be kept. Never blocks. */
 bool batcher_submit(batcher *self, request *r);
 
-/* Answers what is queued, takes no more, and frees it. */
+/*
+ * Whether a request of one sample would be taken if its input were there now; if not it counts as
+ * refused, and the input need not be waited for. One that is welcome has its place until it is expected
+ * no more: when it is about to be submitted, or will never be.
+ */
+bool batcher_welcome(batcher *self);
+void batcher_expect_no_more(batcher *self);
+
+/* Answers what is queued and takes no more: all that comes later is refused. */
 void batcher_stop(batcher *self);
+
+/* Once it has stopped and nobody can ask it any more. */
+void batcher_free(batcher *self);
 
 batcher_counts batcher_count(batcher *self);
 

@@ -18,17 +18,17 @@
 enum { HEADER_MOST = 4096, EVENTS = 64, PATIENCE_MS = 10000 };
 
 typedef struct connection {
-  int socket; /* -1: closed */
-  bool busy, writing;
-  size_t sent, got, expected; /* expected: bytes of the whole answer; 0: not known yet */
-  size_t reply;               /* index */
+  int socket;                  /* -1: closed */
+  bool busy, writing, welcome; /* welcome: the server said 100 Continue */
+  size_t sent, got, expected;  /* expected: bytes of the whole answer; 0: not known yet */
+  size_t reply;                /* index */
   char header[HEADER_MOST + 1];
 } connection;
 
 struct client {
   uint16_t port;
   const char *text;
-  size_t bytes;
+  size_t head_bytes, bytes;
   int epoll;
   uint32_t count;
   connection *connections;
@@ -62,12 +62,14 @@ static bool open_connection(client *self, connection *c)
   return !epoll_ctl(self->epoll, EPOLL_CTL_ADD, c->socket, &event);
 }
 
-client *client_new(uint16_t port, const char *text, size_t bytes, uint32_t connections)
+client *client_new(uint16_t port, const char *text, size_t head_bytes, size_t bytes,
+                   uint32_t connections)
 {
   client *self = calloc(1, sizeof *self);
   if (!self)
     return NULL;
-  *self = (client){.port = port, .text = text, .bytes = bytes, .count = connections};
+  *self = (client){
+      .port = port, .text = text, .head_bytes = head_bytes, .bytes = bytes, .count = connections};
   self->epoll = epoll_create1(EPOLL_CLOEXEC);
   self->connections = calloc(connections, sizeof *self->connections);
   self->idle = calloc(connections, sizeof *self->idle);
@@ -105,7 +107,17 @@ static void watch(client *self, connection *c, bool writing)
   epoll_ctl(self->epoll, EPOLL_CTL_MOD, c->socket, &event);
 }
 
-/* The exchange is over; status 0: the connection broke and is opened anew. */
+static bool reopen(client *self, connection *c)
+{
+  close(c->socket);
+  c->writing = false;
+  const bool good = open_connection(self, c);
+  if (!good)
+    c->socket = -1;
+  return good;
+}
+
+/* The exchange is over; status 0: the connection broke. One that the server leaves is opened anew. */
 static void end(client *self, connection *c, int status)
 {
   reply *r = &self->replies[c->reply];
@@ -113,22 +125,19 @@ static void end(client *self, connection *c, int status)
   r->latency_ns = client_now_ns() - self->start_ns - r->due_ns;
   self->answered++;
   c->busy = false;
-  if (!status) {
-    close(c->socket);
-    c->writing = false;
-    if (!open_connection(self, c)) {
-      c->socket = -1;
-      return;
-    }
-  }
+  const bool left = !status || strcasestr(c->header, "\r\nconnection: close");
+  if (left && !reopen(self, c))
+    return;
   self->idle[self->idle_count++] = (uint32_t)(c - self->connections);
 }
 
+/* The head; the body when the server asks for it. */
 static void send_more(client *self, connection *c)
 {
-  while (c->sent < self->bytes) {
+  const size_t bytes = c->welcome ? self->bytes : self->head_bytes;
+  while (c->sent < bytes) {
     const ssize_t sent =
-        send(c->socket, self->text + c->sent, self->bytes - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        send(c->socket, self->text + c->sent, bytes - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno != EAGAIN)
         end(self, c, 0);
@@ -145,9 +154,18 @@ static void read_header(connection *c)
 {
   c->header[c->got < HEADER_MOST ? c->got : HEADER_MOST] = 0;
   const char *body = strstr(c->header, "\r\n\r\n");
-  const char *length = strcasestr(c->header, "content-length:");
+  /* From the start of a line: Inference-Header-Content-Length is of a part. */
+  static const char field[] = "\r\ncontent-length:";
+  const char *length = strcasestr(c->header, field);
   if (body && length && length < body)
-    c->expected = (size_t)(body + 4 - c->header) + strtoul(length + 15, NULL, 10);
+    c->expected = (size_t)(body + 4 - c->header) + strtoul(length + sizeof field - 1, NULL, 10);
+}
+
+/* All of "100 Continue", behind which the server says nothing before the body is there. */
+static bool is_invitation(const connection *c)
+{
+  return c->got >= 16 && !memcmp(c->header, "HTTP/1.1 100", 12) &&
+         !memcmp(c->header + c->got - 4, "\r\n\r\n", 4);
 }
 
 static void receive(client *self, connection *c)
@@ -160,12 +178,20 @@ static void receive(client *self, connection *c)
     const ssize_t got = recv(c->socket, to, room, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
       return;
-    if (got <= 0) {
+    if (got <= 0 || !c->busy) { /* closed, or says what nobody asked for */
       if (c->busy)
         end(self, c, 0);
+      else
+        (void)reopen(self, c);
       return;
     }
     c->got += (size_t)got;
+    if (!c->welcome && is_invitation(c)) {
+      c->got = 0;
+      c->welcome = true;
+      send_more(self, c);
+      continue;
+    }
     if (!c->expected)
       read_header(c);
     if (c->expected && c->got >= c->expected) {
@@ -180,6 +206,7 @@ static void start(client *self, size_t index)
   connection *c = &self->connections[self->idle[--self->idle_count]];
   c->busy = true;
   c->sent = c->got = c->expected = 0;
+  c->welcome = false;
   c->reply = index;
   send_more(self, c);
 }
@@ -198,6 +225,16 @@ static void wait_for_events(client *self, int64_t until_ns)
     if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
       receive(self, c);
   }
+}
+
+/* Nobody waits for what is still under way: its replies are the caller's. */
+static size_t give_up(client *self)
+{
+  const size_t answered = self->answered;
+  for (uint32_t i = 0; i < self->count; i++)
+    if (self->connections[i].busy)
+      end(self, &self->connections[i], 0);
+  return answered;
 }
 
 size_t client_run(client *self, reply *replies, size_t count, uint32_t at_once, int64_t for_ns)
@@ -232,6 +269,6 @@ size_t client_run(client *self, reply *replies, size_t count, uint32_t at_once, 
     if (self->answered != before || next < count)
       quiet_ns = now_ns;
     if (now_ns - quiet_ns > (int64_t)PATIENCE_MS * 1000000)
-      return self->answered; /* the server is gone */
+      return give_up(self); /* the server is gone */
   }
 }

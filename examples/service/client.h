@@ -16,8 +16,13 @@ typedef struct reply {
 
 typedef struct client client;
 
-/* Connects to 127.0.0.1; all requests are `bytes` of `text`. NULL after a message on stderr. */
-client *client_new(uint16_t port, const char *text, size_t bytes, uint32_t connections);
+/*
+ * Connects to 127.0.0.1; all requests are `bytes` of `text`, which says "Expect: 100-continue": the
+ * body behind the first `head_bytes` is sent when the server asks for it. NULL after a message on
+ * stderr.
+ */
+client *client_new(uint16_t port, const char *text, size_t head_bytes, size_t bytes,
+                   uint32_t connections);
 void client_free(client *self);
 
 /*

@@ -25,7 +25,8 @@ static qb_qos qos = QB_QOS_INIT;
 static qb_service_plan plan = QB_SERVICE_PLAN_INIT;
 
 /* An infer request of one sample, its input in binary. */
-static char *make_request(const char *name, const qb_model *model, size_t *bytes)
+static char *make_request(const char *name, const qb_model *model, size_t *head_bytes,
+                          size_t *bytes)
 {
   qb_tensor_info in = QB_TENSOR_INFO_INIT;
   CHECK(!qb_model_get_input(model, 0, &in));
@@ -43,8 +44,9 @@ static char *make_request(const char *name, const qb_model *model, size_t *bytes
                                     "POST /v2/models/%s/infer HTTP/1.1\r\nHost: localhost\r\n"
                                     "Content-Type: application/octet-stream\r\n"
                                     "Inference-Header-Content-Length: %d\r\n"
-                                    "Content-Length: %zu\r\n\r\n",
+                                    "Content-Length: %zu\r\nExpect: 100-continue\r\n\r\n",
                                     name, json_bytes, (size_t)json_bytes + data_bytes);
+  *head_bytes = (size_t)header_bytes;
   *bytes = (size_t)(header_bytes + json_bytes) + data_bytes;
   char *text = malloc(*bytes);
   CHECK(text);
@@ -176,9 +178,10 @@ int main(int argc, char **argv)
   CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
   uint32_t batch = 1;
   const double capacity_per_s = find_capacity(&batch);
-  size_t bytes;
-  char *text = make_request(argv[1], model, &bytes);
-  client *c = client_new((uint16_t)strtoul(argv[5], NULL, 10), text, bytes, CONNECTIONS);
+  size_t head_bytes, bytes;
+  char *text = make_request(argv[1], model, &head_bytes, &bytes);
+  client *c =
+      client_new((uint16_t)strtoul(argv[5], NULL, 10), text, head_bytes, bytes, CONNECTIONS);
   if (!c)
     return EXIT_FAILURE;
 

@@ -83,12 +83,13 @@ int main(int argc, char **argv)
   int which;
   sigwait(&ends, &which);
   server_drain(http);
-  const batcher_counts counts = batcher_count(web.batcher);
   batcher_stop(web.batcher);
   server_stop(http);
+  const batcher_counts counts = batcher_count(web.batcher);
   printf("%llu requests, %llu refused; %llu samples answered, %llu in time\n",
          (unsigned long long)counts.requests, (unsigned long long)counts.refused,
          (unsigned long long)counts.samples, (unsigned long long)counts.in_time);
+  batcher_free(web.batcher);
   qb_session_unref(rounds.session);
   qb_profile_unref(profile);
   qb_model_unref(model);

@@ -11,9 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { MOST_CONNECTIONS = 2048, IDLE_SECONDS = 60, MOST_SAMPLES = 64 };
+enum { CONNECTION_BYTES = 128 << 10 }; /* half of it is what is received at a time */
+
+static const char TOO_LATE[] = "too late to be answered within the target";
 
 struct server {
   const server_params *params;
@@ -29,7 +33,7 @@ typedef struct exchange {
   infer_request infer;
   char *body;
   size_t bytes, room;
-  bool too_large, submitted;
+  bool too_large, welcome, submitted; /* welcome: the batcher expects it */
 } exchange;
 
 /* Sends text that free() frees. */
@@ -65,7 +69,7 @@ static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, con
 static enum MHD_Result send_answer(server *self, exchange *e)
 {
   if (e->request.status == 429)
-    return send_error(e->connection, 429, "too late to be answered within the target");
+    return send_error(e->connection, 429, TOO_LATE);
   if (e->request.status != 200)
     return send_error(e->connection, 500, "the round failed");
   size_t bytes, header_bytes;
@@ -92,6 +96,38 @@ static void request_over(request *r)
   MHD_resume_connection(((exchange *)r)->connection);
 }
 
+/* With this header a client waits for a word before it sends the body: "100 Continue", or a refusal. */
+static bool body_waits(struct MHD_Connection *c)
+{
+  const char *expected = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT);
+  return expected && !strcasecmp(expected, "100-continue");
+}
+
+static void expect_no_more(server *self, exchange *e)
+{
+  if (e->welcome)
+    batcher_expect_no_more(self->params->batcher);
+  e->welcome = false;
+}
+
+/* The headers of a request. */
+static enum MHD_Result begin(server *self, struct MHD_Connection *c, exchange **made)
+{
+  exchange *e = *made = calloc(1, sizeof *e);
+  if (!e)
+    return MHD_NO;
+  e->connection = c;
+  e->request.arrived_ns = batcher_now_ns();
+  if (body_waits(c) && !(e->welcome = batcher_welcome(self->params->batcher)))
+    return send_error(c, 429, TOO_LATE);
+  const char *length =
+      MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  const size_t expected = length ? strtoul(length, NULL, 10) : 0;
+  if (expected && expected <= self->most_bytes && (e->body = malloc(expected)))
+    e->room = expected;
+  return MHD_YES;
+}
+
 /* The body is there: reads it and queues it; the connection sleeps until request_over(). */
 static enum MHD_Result infer(server *self, exchange *e)
 {
@@ -115,6 +151,7 @@ static enum MHD_Result infer(server *self, exchange *e)
     return send_error(c, 500, "out of memory");
   e->submitted = true;
   MHD_suspend_connection(c); /* before anybody could resume it */
+  expect_no_more(self, e);
   if (!batcher_submit(self->params->batcher, &e->request)) {
     e->request.status = 429;
     MHD_resume_connection(c);
@@ -174,18 +211,8 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
   server *self = user;
   (void)version;
   exchange *e = *state;
-  if (!e) {
-    e = *state = calloc(1, sizeof *e);
-    if (!e)
-      return MHD_NO;
-    e->connection = c;
-    const char *length =
-        MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    const size_t expected = length ? strtoul(length, NULL, 10) : 0;
-    if (expected && expected <= self->most_bytes && (e->body = malloc(expected)))
-      e->room = expected;
-    return MHD_YES;
-  }
+  if (!e)
+    return begin(self, c, (exchange **)state);
   if (*bytes) {
     const bool good = append(self, e, data, *bytes);
     *bytes = 0;
@@ -206,11 +233,11 @@ static void completed(void *user, struct MHD_Connection *c, void **state,
                       enum MHD_RequestTerminationCode code)
 {
   exchange *e = *state;
-  (void)user;
   (void)c;
   (void)code;
   if (!e)
     return;
+  expect_no_more(user, e);
   free(e->request.outputs);
   free(e->infer.inputs);
   free(e->body);
@@ -232,7 +259,8 @@ server *server_start(const server_params *params)
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, params->port, NULL, NULL, handle,
       self, MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT,
       (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-      MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED,
+      completed, self, MHD_OPTION_END);
   if (self->daemon)
     return self;
   fprintf(stderr, "service: cannot listen on port %u\n", params->port);

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -74,12 +75,23 @@ expect(call("POST", "/v2/models/alexnet/infer", b"{")[0].status == 400, "broken 
 expect(call("POST", "/v2/models/vgg/infer", b"{}")[0].status == 404, "another model")
 expect(call("GET", "/nothing")[0].status == 404, "another path")
 
+# A client that waits with its body until it is welcome.
+header = json.dumps({"inputs": [{"name": "input", "datatype": "FP32", "shape": [2, 3, 227, 227],
+                                 "parameters": {"binary_data_size": len(binary)}}]}).encode()
+with socket.create_connection(("127.0.0.1", port), timeout=60) as waiting:
+    waiting.sendall(b"POST /v2/models/alexnet/infer HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                    b"Inference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
+                    % (len(header), len(header) + len(binary)))
+    expect(waiting.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n", "not welcome")
+    waiting.sendall(header + binary)
+    expect(waiting.recv(4096).startswith(b"HTTP/1.1 200 "), "not answered")
+
 metrics = call("GET", "/metrics")[1].decode()
-for line in ["qosbatch_requests_total 3", "qosbatch_answered_total 5", "qosbatch_in_time_total 5",
-             "qosbatch_queue_samples 0", "qosbatch_latency_seconds_count 5"]:
+for line in ["qosbatch_requests_total 4", "qosbatch_answered_total 7", "qosbatch_in_time_total 7",
+             "qosbatch_queue_samples 0", "qosbatch_latency_seconds_count 7"]:
     expect(line in metrics.splitlines(), line, metrics)
 
 service.send_signal(signal.SIGTERM)
 expect(service.wait(timeout=30) == 0, "a graceful stop")
-expect("3 requests, 0 refused; 5 samples answered" in service.stdout.read(), "the last words")
+expect("4 requests, 0 refused; 7 samples answered" in service.stdout.read(), "the last words")
 print("ok")
