@@ -27,13 +27,16 @@ static qb_status find_rate(const qb__service_search *s, double *rate_per_s)
 {
   const int lowest = qb__service_rung_below(qb__service_idle_rate(s));
   const int asked = qb__service_rung_below(s->load.rate_per_s);
-  int best = lowest;
-  for (size_t i = 0; i < s->way_count; i++)
-    if (within_other_terms(s, &s->ways[i])) {
-      const qb_status status = qb__service_highest_rung(s, &s->ways[i], best, asked, &best);
-      if (status)
-        return status;
-    }
+  int best = lowest, before;
+  do { /* a way that does not hold the rung behind one may hold the rung behind a higher one */
+    before = best;
+    for (size_t i = 0; i < s->way_count; i++)
+      if (within_other_terms(s, &s->ways[i])) {
+        const qb_status status = qb__service_highest_rung(s, &s->ways[i], best, asked, &best);
+        if (status)
+          return status;
+      }
+  } while (best > before);
   *rate_per_s = best > lowest ? qb__service_rung_rate(best) : 0;
   return QB_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What would make an infeasible demand feasible: it does, and a little less does not. */
+#include "optimize/time_histogram.h"
 #include "support/service_ways.h"
 
 /* So many at least, and until each term has helped once. */
@@ -49,6 +50,12 @@ typedef struct counts {
   int infeasible, latency, rate, percentile, memory, budget;
 } counts;
 
+/* Times are whole nanoseconds: the most percent that one makes, if all samples are in one bin. */
+static double nanosecond(int64_t target_ns)
+{
+  return 100 / exp2(floor(log2((double)target_ns)) - QB__TIME_MANTISSA_BITS);
+}
+
 static void check(const service_case *c, const qb_nearest *n, counts *seen)
 {
   enum { NO_LIMIT = 0 };
@@ -62,8 +69,9 @@ static void check(const service_case *c, const qb_nearest *n, counts *seen)
   if (n->rate_per_s > 0) {
     assert_true(n->rate_per_s < c->load.rate_per_s);
     assert_true(with_rate(*c, n->rate_per_s));
-    /* The next step of 1 %, unless that is beyond what was asked for. */
-    const double next = fmin(1.0101 * n->rate_per_s, c->load.rate_per_s);
+    /* The next rung of the ladder exp(0.01 k), unless that is beyond what was asked for. */
+    const double rung = exp(0.01 * (double)(lround(100 * log(n->rate_per_s)) + 1));
+    const double next = fmin(rung, c->load.rate_per_s);
     assert_false(with_rate(*c, next));
   } else {
     assert_false(with_rate(*c, 0.01));
@@ -71,8 +79,7 @@ static void check(const service_case *c, const qb_nearest *n, counts *seen)
   if (n->percentile > 0) {
     assert_true(n->percentile < c->qos.percentile);
     assert_true(with_percentile(*c, n->percentile));
-    assert_false(
-        with_percentile(*c, n->percentile + 1e-3)); /* the analysis has whole nanoseconds */
+    assert_false(with_percentile(*c, n->percentile + 1e-3 + nanosecond(c->qos.latency_ns)));
   } else {
     assert_false(with_percentile(*c, 1e-6));
   }
