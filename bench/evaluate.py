@@ -3,10 +3,10 @@
 
 Each run makes a new profile of AlexNet or ResNet-50 and lets 'qosbatch evaluate' measure what lies
 between its batch sizes, and then those that were profiled again: by how much these differ is what
-no estimate can be better than. Where neighbours use the same cores, the measurement itself is uncertain: a run
-counts as quiet when they disturbed at most a tenth of its points, profiled and measured again, and
-the threads' compute power stayed within 3 %. Runs go on until there are enough quiet ones, or twice
-as many in all; all are printed.
+no estimate can be better than. Where neighbours use the same cores, the measurement itself is
+uncertain: a run counts as quiet when they disturbed at most a tenth of its points, profiled and
+measured between, and the threads' compute power stayed within 3 %. Runs go on until there are enough
+quiet ones, or twice as many in all; all are printed.
 
 usage: evaluate.py [RUNS] [MAX_BATCH] [SECONDS]
        quiet RUNS of each network (3), profiles up to MAX_BATCH (64), SECONDS for a profile and as
