@@ -157,16 +157,20 @@ def write(folder, docs, models, most_runs, transfers):
         text.append("")
 
     text += ["## Transfer from one thread", "",
-             "From the points of 1 instance on 1 thread alone, to other threads and instances and "
-             "to lower instruction sets, capped with `ONEDNN_MAX_CPU_ISA`:", "",
-             "| network | instruction set | instances x threads | mean | worst | within 10 % [%] | "
+             "From the points of 1 instance on 1 thread alone, to other threads and instances, to "
+             "lower instruction sets, capped with `ONEDNN_MAX_CPU_ISA`, and to the mean of rounds "
+             "under a control group's quota of cores:", "",
+             "| network | on | instances x threads | mean | worst | within 10 % [%] | "
              "in the 95 % interval [%] |", "|---|---|---|---|---|---|---|"]
     groups = {}
-    for m, isa, point, e in transfers:
-        covered = e["low_ns"] <= point["latency_ns"] <= e["high_ns"]
-        groups.setdefault((m, isa, point["instances"], point["threads"]), []).append(
-            (100 * (e["latency_ns"] / point["latency_ns"] - 1), covered))
-    for (m, isa, i, t), values in groups.items():
-        text.append(f"| {m} | {isa} | {i} x {t} | {summary([v[0] for v in values])} | "
+    for m, where, point, measured_ns, e in transfers:
+        covered = e["low_ns"] <= measured_ns <= e["high_ns"]
+        groups.setdefault((m, where, point["instances"], point["threads"]), []).append(
+            (100 * (e["latency_ns"] / measured_ns - 1), covered))
+    for (m, where, i, t), values in groups.items():
+        text.append(f"| {m} | {where} | {i} x {t} | {summary([v[0] for v in values])} | "
                     f"{100 * sum(v[1] for v in values) / len(values):.0f} |")
+    means = [sum(abs(v[0]) for v in values) / len(values) for values in groups.values()]
+    text += ["", f"In the mean of these {len(means)}: {sum(means) / len(means):.1f} %, worst "
+             f"{max(abs(v[0]) for values in groups.values() for v in values):.1f} %."]
     (docs / "experiment.md").write_text("\n".join(text) + "\n")

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/density.h"
 
+#include "core/checked.h"
+
+#include <math.h>
+
+/* What a quota leaves of so many threads in the long run. */
+static double quota_share(const qb_node *node, uint32_t threads)
+{
+  qb_node_info info = QB_NODE_INFO_INIT;
+  if (qb_node_get_info(node, &info) || !(info.quota_cores > 0))
+    return 1;
+  return fmin(1, info.quota_cores / qb__min_u32(threads, info.usable_threads));
+}
+
 qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k)
 {
   const uint64_t all = (uint64_t)k->instances * k->threads;
@@ -8,10 +21,14 @@ qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configura
   qb__power power;
   if (qb_node_compute_flops(node, threads, isa, &power.flops))
     power.flops = k->instances;
-  if (qb_node_bandwidth(node, threads, &power.bytes_per_s))
-    power.bytes_per_s = 0;
-  power.flops /= k->instances;
-  power.bytes_per_s /= k->instances;
+  if (qb_node_bandwidth(node, threads, &power.bytes_per_s) ||
+      qb_node_bandwidth(node, k->threads, &power.weight_bytes_per_s))
+    power.bytes_per_s = power.weight_bytes_per_s = 0;
+  power.weight_bytes_per_s = fmin(power.weight_bytes_per_s, power.bytes_per_s);
+  const double share = quota_share(node, threads);
+  power.flops *= share / k->instances;
+  power.bytes_per_s *= share / k->instances;
+  power.weight_bytes_per_s *= share;
   return power;
 }
 
@@ -19,10 +36,10 @@ static void add(qb__roofline *sum, const qb__operator_work *work, uint32_t batch
                 const qb__power *power)
 {
   const double compute_s = work->flops_per_sample * batch / power->flops;
-  const double memory_s =
-      power->bytes_per_s > 0
-          ? (work->weight_bytes + work->bytes_per_sample * batch) / power->bytes_per_s
-          : 0;
+  const double memory_s = power->bytes_per_s > 0
+                              ? work->weight_bytes / power->weight_bytes_per_s +
+                                    work->bytes_per_sample * batch / power->bytes_per_s
+                              : 0;
   sum->time_s += compute_s > memory_s ? compute_s : memory_s;
   sum->memory_s += compute_s > memory_s ? 0 : memory_s;
   sum->serial_s += compute_s + memory_s;

@@ -5,17 +5,23 @@
 
 #include "profile/profile_impl.h"
 
-/* c and m of one instance while all of a configuration run. */
+/*
+ * c and m of one instance while all of a configuration run. Activations get an instance's share of m.
+ * Weights are the same for all instances: what one reads the others find in the last-level cache, or
+ * they read while it computes, so that each gets m as if it were alone (docs/concepts.md). Of a CPU quota
+ * smaller than the threads all get their share: what rounds take in the long run, back to back.
+ */
 typedef struct qb__power {
   double flops;
   double bytes_per_s; /* 0: not known, and no operator waits for memory */
+  double weight_bytes_per_s;
 } qb__power;
 
 /* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
 qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k);
 
 typedef struct qb__roofline {
-  double time_s;   /* sum over the operators of max(F b / c, (W + A b) / m) */
+  double time_s;   /* sum over the operators of max(F b / c, W / m_w + A b / m) */
   double memory_s; /* the part of those whose second term is the larger */
   double serial_s; /* sum of both terms: neither hides the other */
 } qb__roofline;

@@ -27,7 +27,7 @@ static const double SHARE_WITHOUT_FMA = 0.85;
  * and work does not always divide evenly, of which c, the sum of what threads do alone, knows nothing
  * (docs/concepts.md).
  */
-static const double TEAM_LOSS = 0.06;
+static const double TEAM_LOSS = 0.03;
 
 const char *qb_source_name(qb_source source)
 {

@@ -89,7 +89,7 @@ static void test_transfer(void **state)
     qb__configuration_at(profile, c, &measured, &max_batch);
     qb_latency_estimate from = QB_LATENCY_ESTIMATE_INIT;
     assert_int_equal(qb_estimate(profile, &measured, 1, &from), QB_OK);
-    const double teams = 1.06 / (1 + 0.06 * log2(measured.threads));
+    const double teams = 1.03 / (1 + 0.03 * log2(measured.threads));
     same_density |= fabs(from.density * teams / e.density - 1) < 1e-6;
   }
   assert_true(same_density);
@@ -147,7 +147,7 @@ static void test_roofline(void **state)
   uint64_t seed = 8;
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__operator_work work[] = {{100, 10, 0}, {20, 0, 1000}};
-  const qb__power power = {10, 5};
+  const qb__power power = {10, 5, 5};
   assert_int_equal(qb__profile_set_operators(profile, work, 2), QB_OK);
   qb__roofline r = qb__roofline_of(profile, 3, &power);
   assert_true(fabs(r.time_s - (30 + 200)) < 1e-9); /* 300 / 10 > 30 / 5; 1000 / 5 > 60 / 10 */
@@ -155,6 +155,49 @@ static void test_roofline(void **state)
   assert_true(fabs(r.serial_s - (30 + 6 + 6 + 200)) < 1e-9);
   r = qb__roofline_of(profile, 1000, &power);
   assert_true(r.memory_s == 0);
+  qb_profile_unref(profile);
+}
+
+/* Instances share c and the traffic of activations, but each gets the weights as if it were alone. */
+static void test_instances_share(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 100}, {QB_ISA_AVX2, 4, 400}};
+  static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 40}, {QB_ISA_GENERIC, 4, 60}};
+  qb_node *node;
+  const qb_node_info info = qb_profile_node(profile)->info;
+  assert_int_equal(qb__node_new(context, &info, compute, 2, memory, 2, &node), QB_OK);
+  const qb_configuration four = {sizeof four, 4, 1}, team = {sizeof team, 1, 4};
+  const qb__power each = qb__instance_power(node, QB_ISA_AVX2, &four);
+  const qb__power one = qb__instance_power(node, QB_ISA_AVX2, &team);
+  assert_true(each.flops == 100 && each.bytes_per_s == 15 && each.weight_bytes_per_s == 40);
+  assert_true(one.flops == 400 && one.bytes_per_s == 60 && one.weight_bytes_per_s == 60);
+  qb_node_unref(node);
+  qb_profile_unref(profile);
+}
+
+/* A quota of half of the cores leaves half of all that c and m say. */
+static void test_quota(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 100}, {QB_ISA_AVX2, 4, 400}};
+  static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 40}, {QB_ISA_GENERIC, 4, 60}};
+  qb_node_info info = qb_profile_node(profile)->info;
+  info.usable_threads = info.cores = 4;
+  info.quota_cores = 2;
+  qb_node *node;
+  assert_int_equal(qb__node_new(context, &info, compute, 2, memory, 2, &node), QB_OK);
+  const qb_configuration four = {sizeof four, 4, 1}, one = {sizeof one, 1, 1};
+  const qb__power throttled = qb__instance_power(node, QB_ISA_AVX2, &four);
+  const qb__power alone = qb__instance_power(node, QB_ISA_AVX2, &one);
+  assert_true(throttled.flops == 50 && throttled.bytes_per_s == 7.5);
+  assert_true(throttled.weight_bytes_per_s == 20);
+  assert_true(alone.flops == 100 && alone.weight_bytes_per_s == 40);
+  qb_node_unref(node);
   qb_profile_unref(profile);
 }
 
@@ -185,7 +228,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_formula),  cmocka_unit_test(test_best_configuration),
       cmocka_unit_test(test_transfer), cmocka_unit_test(test_another_node),
-      cmocka_unit_test(test_roofline), cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_roofline), cmocka_unit_test(test_instances_share),
+      cmocka_unit_test(test_quota),    cmocka_unit_test(test_arguments),
   };
   if (qb_context_new(NULL, &context))
     return 1;
