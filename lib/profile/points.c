@@ -42,6 +42,7 @@ static qb_status find(const qb_context *context, qb__points *points, uint32_t ba
   (*record)->point.size = sizeof(*record)->point;
   (*record)->point.configuration = points->configuration;
   (*record)->point.batch = batch;
+  (*record)->throttled = points->throttled;
   points->count++;
   return QB_OK;
 }

@@ -70,13 +70,18 @@ static bool disturbed(const qb__visit_note *visits, size_t count, double full_fl
          (flops > 0 && flops < (1 - ALIKE) * full_flops);
 }
 
-/* Of all visits that were hardly slower than the `kept` fastest. */
-static qb_status single_rounds(const qb_context *context, const qb__visit_note *visits,
-                               size_t visit_count, size_t kept, int64_t *p95_ns, int64_t *mean_ns)
+/*
+ * Of all visits that were hardly slower than the `kept` fastest. What neighbours do is left out, but a
+ * quota comes again, however long the rounds go on.
+ */
+static qb_status single_rounds(const qb_context *context, const qb__record *record, size_t kept,
+                               int64_t *p95_ns, int64_t *mean_ns)
 {
-  const double most_ns = (1 + ALIKE) * (double)visits[kept - 1].sum_ns;
+  const qb__visit_note *visits = record->visits;
+  const double most_ns =
+      record->throttled ? INFINITY : (1 + ALIKE) * (double)visits[kept - 1].sum_ns;
   size_t alike = 0, count = 0;
-  for (; alike < visit_count && (double)visits[alike].sum_ns <= most_ns; alike++)
+  for (; alike < record->visit_count && (double)visits[alike].sum_ns <= most_ns; alike++)
     count += visits[alike].round_count;
   int64_t *round_ns = qb__calloc(context, count, sizeof *round_ns);
   if (!round_ns)
@@ -154,7 +159,7 @@ qb_status qb__record_finish(const qb_context *context, qb__record *record, doubl
   qb_status status = qb__compose(context, part_ns, count, record->parts, &made);
   int64_t p95_ns = 0, mean_ns = 0;
   if (!status)
-    status = single_rounds(context, record->visits, count, made.kept, &p95_ns, &mean_ns);
+    status = single_rounds(context, record, made.kept, &p95_ns, &mean_ns);
   if (!status) {
     point->visits = (uint32_t)made.kept;
     point->set_aside = (uint32_t)(count - made.kept);

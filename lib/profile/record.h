@@ -25,6 +25,7 @@ typedef struct qb__record {
   const qb_profile_point *known; /* what an earlier profile has of it; NULL: nothing */
   bool settled;                  /* that is sure enough: it is not measured again */
   bool sure;                     /* as of the last visit */
+  bool throttled; /* by a quota smaller than the threads: no visit that was slow is left out */
 } qb__record;
 
 void qb__record_clear(const qb_context *context, qb__record *record);

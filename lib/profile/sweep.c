@@ -112,6 +112,9 @@ static void add_configuration(sweep *s, uint32_t instances, uint32_t threads)
   qb__points *points = &s->curves[s->curve_count++].points;
   points->configuration = made;
   points->thread_flops = flops / (double)all;
+  qb_node_info info = QB_NODE_INFO_INIT;
+  points->throttled = !qb_node_get_info(s->node, &info) && info.quota_cores < (double)all &&
+                      info.quota_cores < info.cores;
 }
 
 static qb_status choose_configurations(sweep *s, const qb_profile_params *params)
@@ -259,8 +262,8 @@ static qb_status visit(sweep *s, qb__sampler *sampler, const qb__points *c, qb__
 }
 
 /*
- * Visits the batch sizes of a session, interleaved, until its share of the time is spent or all points
- * are sure. Every point is visited at least once, whatever that takes, unless it is settled.
+ * Visits the batch sizes of a session, interleaved, until most of another visit would be beyond its
+ * share of the time, or all points are sure. Every point is visited at least once, whatever that takes, unless it is settled.
  */
 static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool first_session,
                          int64_t budget_ns)
@@ -269,7 +272,7 @@ static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool fir
   int64_t elapsed_ns = 0;
   qb__record *next;
   while ((next = qb__points_next(c, first_session)) &&
-         (elapsed_ns < budget_ns || !next->visit_count)) {
+         (elapsed_ns + next->visit_ns / 2 < budget_ns || !next->visit_count)) {
     qb_status status =
         tell(s, QB_PHASE_MEASURE, &next->point,
              PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns);

@@ -140,6 +140,22 @@ static void test_known_point(void **state)
   assert_int_equal(finish(f)->latency_ns, seen.latency_ns);
 }
 
+/* A quota's pauses come again and again: the mean is of all rounds, which neighbours' bursts are not. */
+static void test_throttled(void **state)
+{
+  fixture *f = *state;
+  for (int i = 0; i < 4; i++) {
+    add(f, 1000, 1);
+    add(f, 3000, 1);
+  }
+  assert_int_equal(finish(f)->mean_ns, 1000);
+  f->record.throttled = true;
+  const qb_profile_point *p = finish(f);
+  assert_int_equal(p->latency_ns, 1000);
+  assert_int_equal(p->mean_ns, 2000);
+  assert_true(p->p95_ns >= 3000);
+}
+
 /* Finishing tells how far a point is; more may be added after. */
 static void test_finish_may_be_repeated(void **state)
 {
@@ -185,6 +201,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(test_standing_clock_is_taken_as_it_is, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_single_visit, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_known_point, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_throttled, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_finish_may_be_repeated, set_up, tear_down),
       cmocka_unit_test(test_allocation_failures),
   };
