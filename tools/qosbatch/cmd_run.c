@@ -13,6 +13,7 @@
 #include "results.h"
 #include "source.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,12 +286,33 @@ static void remove_beside(const work *w, const char *ending)
   free(path);
 }
 
+/* A run that was killed while it saved the profile leaves what was to take its place. */
+static void remove_unfinished_profiles(const work *w)
+{
+  static const char ending[] = ".profile.*.tmp";
+  char *pattern = allocate(2 * strlen(w->report.output) + sizeof ending, 1), *to = pattern;
+  for (const char *from = w->report.output; *from; from++) {
+    if (strchr("*?[\\", *from))
+      *to++ = '\\';
+    *to++ = *from;
+  }
+  memcpy(to, ending, sizeof ending);
+  glob_t found;
+  if (!glob(pattern, 0, NULL, &found)) {
+    for (size_t i = 0; i < found.gl_pathc; i++)
+      (void)unlink(found.gl_pathv[i]);
+    globfree(&found);
+  }
+  free(pattern);
+}
+
 static int finish(work *w)
 {
   const int result = w->output ? results_finish(w->output, w->samples) : EXIT_DONE;
   if (result)
     return result;
   remove_beside(w, ".profile");
+  remove_unfinished_profiles(w);
   journal_remove(w->progress);
   if (w->as_json)
     job_report_json(&w->report);
