@@ -14,7 +14,7 @@ static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Where all is answered, only as long as there is a long run. */
 static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.6, 0.8, 0.93};
 /* Iteration ends when values move less than this, in answers, or after so many sweeps. */
-static const float PRECISION = 2e-3f, ALIKE = 0.5f;
+static const float PRECISION = 2e-3f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */
 enum {
   MOST_SWEEPS = 100,
@@ -50,6 +50,7 @@ typedef struct solver {
   float *waited;    /* [length][age]: worth of waiting for an age step */
   qb__poisson wait; /* arrivals in an age step */
   qb__poisson scratch;
+  size_t reference; /* the state whose value stays 0 */
   float gain;
   float beyond; /* what each sample beyond the longest queue costs */
 } solver;
@@ -282,9 +283,9 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *wo
 }
 
 /*
- * One sweep over all states; returns how far values moved against each other. Once they move nearly
- * alike the gain is moved by what they moved; a step takes at most the time of the largest round
- * and of waiting for the next sample, so it does not overshoot.
+ * One sweep over all states; returns how far values moved against each other. The reference, whose value
+ * is 0, moves by what the gain is off by, for the time until it comes again: at least a round and the
+ * wait for the next sample, so that the gain does not overshoot.
  */
 static float sweep(solver *s)
 {
@@ -292,7 +293,8 @@ static float sweep(solver *s)
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++)
       (void)best_choice(s, n, j, &s->next[n * AGES + j]);
-  const float reference = s->next[AGES]; /* one fresh sample */
+  const float off = s->next[s->reference] - s->value[s->reference];
+  const float reference = s->next[s->reference];
   float least = INFINITY, most = -INFINITY;
   for (size_t i = AGES; i < s->states; i++) {
     const float moved = s->next[i] - s->value[i];
@@ -300,13 +302,27 @@ static float sweep(solver *s)
     most = moved > most ? moved : most;
     s->value[i] = s->next[i] - reference;
   }
-  if (most - least < ALIKE)
-    s->gain += 0.5f * (least + most) / (s->slot_s[s->batch] + 1 / (float)s->rate_per_s);
+  s->gain += off / (s->slot_s[s->batch] + 1 / (float)s->rate_per_s);
   /* Nothing waits: the next sample comes after 1 / rate. */
   const float idle = s->value[AGES] - s->gain / (float)s->rate_per_s;
   for (uint32_t j = 0; j < AGES; j++)
     s->value[j] = idle;
-  return fmaxf(most - least, fabsf(most + least));
+  return fmaxf(most - least, fabsf(off));
+}
+
+/*
+ * A state that comes again and again: what arrives while a round of as many runs. One that is seldom
+ * seen would be slow to tell what the gain is.
+ */
+static size_t usual_state(const solver *s)
+{
+  uint32_t size = 1;
+  while (size < s->batch && s->rate_per_s * s->slot_s[size] > size)
+    size++;
+  const double arriving = s->rate_per_s * s->slot_s[size];
+  const double length = fmin(fmax(arriving, size), s->lengths);
+  const double age = arriving > 1 ? fmin(s->slot_s[size] / s->step_s, AGES - 1) : 0;
+  return (size_t)length * AGES + (size_t)age;
 }
 
 static void solve_level(solver *s, uint32_t known, qb__round_level *level)
@@ -326,6 +342,7 @@ static void solve_level(solver *s, uint32_t known, qb__round_level *level)
     s->gain = light ? (float)(s->rate_per_s * (1 - QB__LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
   }
   qb__poisson_fill(s->rate_per_s * s->step_s, &s->wait);
+  s->reference = usual_state(s);
   for (int i = 0; i < most_sweeps; i++) {
     /* The longest queues only become shorter, and that takes each sample's part of the difference.
      */
