@@ -13,12 +13,17 @@ static const double OLDEST = 1.5;
 static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Where all is answered, only as long as there is a long run. */
 static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.6, 0.8, 0.93};
-/* Iteration ends when values move less than this, in answers, or after so many sweeps. */
+/*
+ * Iteration ends when values move less than this, in answers, or after so many sweeps. A
+ * refresh begins near the solution and has to be quick: it ends after so many choices, but not before so
+ * many sweeps.
+ */
 static const float PRECISION = 2e-3f;
 /* Sizes that leave others behind: each up to the first, then so many to an octave. */
 enum {
   MOST_SWEEPS = 100,
-  WARM_SWEEPS = 12,
+  WARM_SWEEPS = 16,
+  WARM_CHOICES = 1000000,
   EVERY_SIZE = 4,
   PER_OCTAVE = 2,
   AGES = QB__POLICY_AGES
@@ -330,8 +335,10 @@ static void solve_level(solver *s, uint32_t known, qb__round_level *level)
   const size_t bytes = s->states * sizeof *s->value;
   /* A solution for other times, of queues up to `known`, is near already: rates and gains scale with
    * the capacity. */
-  const int most_sweeps = level->gain_per_s > 0 ? WARM_SWEEPS : MOST_SWEEPS;
+  int most_sweeps = MOST_SWEEPS;
   if (level->gain_per_s > 0) {
+    const double sweeps = WARM_CHOICES / ((double)s->states * (s->size_count + 2));
+    most_sweeps = (int)fmin(fmax(sweeps, WARM_SWEEPS), MOST_SWEEPS);
     for (uint32_t n = 0; n <= s->lengths; n++)
       memcpy(s->value + n * AGES, level->value + (n < known ? n : known) * AGES,
              AGES * sizeof *s->value);
