@@ -14,6 +14,16 @@ static int64_t longest(int64_t a, int64_t b)
   return a > b ? a : b;
 }
 
+/*
+ * A lognormal law of mean m and spread s has its 95th percentile at m exp(z s - s^2 / 2). The root that
+ * is wanted is the smaller one; beyond the largest such percentile that of the largest is taken.
+ */
+static double spread_of(double mean_ns, double p95_ns)
+{
+  const double z = NORMAL_P95, above = fmax(log(p95_ns / mean_ns), 0);
+  return z - sqrt(fmax(z * z - 2 * above, 0));
+}
+
 qb_status qb__latency_table_fill(const qb_profile *profile, qb__latency_table *table)
 {
   for (uint32_t n = 1; n <= table->max_batch; n++) {
@@ -27,8 +37,9 @@ qb_status qb__latency_table_fill(const qb_profile *profile, qb__latency_table *t
     table->mean_ns[n] = estimate.mean_ns;
     table->slow_ns[n] = longest(estimate.high_ns, longest(estimate.p95_ns, estimate.mean_ns));
     table->memory_bytes[n] = estimate.memory_bytes;
-    table->spread[n] =
-        fmax(0, log((double)estimate.p95_ns / (double)estimate.latency_ns)) / NORMAL_P95;
+    const double spread = spread_of((double)estimate.mean_ns, (double)estimate.p95_ns);
+    table->median_ns[n] = (int64_t)((double)estimate.mean_ns * exp(-spread * spread / 2) + 0.5);
+    table->spread[n] = spread;
   }
   return QB_OK;
 }
@@ -37,7 +48,7 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
                                  uint32_t max_batch, qb__latency_table *table)
 {
   const size_t count = (size_t)max_batch + 1;
-  int64_t *times = qb__calloc(profile->context, 7 * count, sizeof *times);
+  int64_t *times = qb__calloc(profile->context, 8 * count, sizeof *times);
   if (!times)
     return QB_ERROR_NO_MEMORY;
   qb__latency_table ours = {.configuration = *configuration,
@@ -48,7 +59,8 @@ qb_status qb__latency_table_init(const qb_profile *profile, const qb_configurati
                             .mean_ns = times + 3 * count,
                             .slow_ns = times + 4 * count,
                             .memory_bytes = (uint64_t *)(times + 5 * count),
-                            .spread = (double *)(times + 6 * count)};
+                            .median_ns = times + 6 * count,
+                            .spread = (double *)(times + 7 * count)};
   const qb_status status = qb__latency_table_fill(profile, &ours);
   if (status)
     qb__free(profile->context, times);

@@ -15,7 +15,9 @@ typedef struct qb__latency_table {
   int64_t *mean_ns; /* of single rounds */
   int64_t *slow_ns; /* the longest of high_ns, their 95th percentile and their mean */
   uint64_t *memory_bytes;
-  double *spread; /* standard deviation of log(single rounds), from the 95th percentile */
+  /* The lognormal law of single rounds that has their mean and their 95th percentile: */
+  int64_t *median_ns;
+  double *spread; /* standard deviation of the logarithm */
 } qb__latency_table;
 
 /* Estimates the rounds of 1..max_batch samples; memory comes from the profile's context. */

@@ -57,7 +57,7 @@ qb_status qb__service_analyse(const qb__service_search *search, const qb__servic
                                  .instances = table->configuration.instances,
                                  .batch = way->batch,
                                  .max_wait_ns = way->max_wait_ns,
-                                 .latency_ns = table->latency_ns,
+                                 .latency_ns = table->median_ns,
                                  .percentile = search->qos.percentile,
                                  .target_ns = search->qos.latency_ns};
   return qb__batch_queue_analyse(search->context, &queue, report);

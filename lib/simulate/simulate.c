@@ -197,7 +197,7 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
   if (status)
     return status;
   c.service.instances = c.configuration.instances;
-  c.service.latency_ns = table.latency_ns;
+  c.service.latency_ns = how.steady ? table.latency_ns : table.median_ns;
   c.service.spread = how.steady ? NULL : table.spread;
   c.service.queue_most = how.queue_most;
   c.service.target_ns = c.qos.latency_ns;

@@ -67,7 +67,7 @@ static inline bool holds_target(const qb_context *context, const service_case *c
                                  .instances = p->configuration.instances,
                                  .batch = p->batch,
                                  .max_wait_ns = p->max_wait_ns,
-                                 .latency_ns = table->latency_ns,
+                                 .latency_ns = table->median_ns,
                                  .spread = table->spread,
                                  .percentile = c->qos.percentile,
                                  .length = QB__PATH_QUICK};

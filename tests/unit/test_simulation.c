@@ -54,6 +54,22 @@ static void test_replay_is_identical(void **state)
     }
 }
 
+/* Rounds vary as single ones did when they were measured: their mean and their 95th percentile. */
+static void test_rounds_as_measured(void **state)
+{
+  (void)state;
+  qb_profile *noisy = scripted_profile(context, &one, 1, 8, 2, 1.2);
+  noisy->points[0].mean_ns = 10500000;
+  qb_traffic traffic = poisson(0.01); /* nobody waits */
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 100000000;
+  qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
+  assert_ok(qb_simulate(noisy, &one, &traffic, &qos, NULL, &report));
+  assert_in_range(report.mean_latency_ns, 0.998 * 10.5e6, 1.002 * 10.5e6);
+  assert_in_range(report.p95_ns, 0.99 * 12e6, 1.01 * 12e6);
+  qb_profile_unref(noisy);
+}
+
 /* Three samples at once, one more while they run: worked out by hand. */
 static void test_by_hand(void **state)
 {
@@ -214,6 +230,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_replay_is_identical),
       cmocka_unit_test(test_by_hand),
+      cmocka_unit_test(test_rounds_as_measured),
       cmocka_unit_test(test_rates_are_as_asked),
       cmocka_unit_test(test_own_policy),
       cmocka_unit_test(test_own_policy_without_shedding),
