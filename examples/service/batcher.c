@@ -69,16 +69,6 @@ static void finish(sample s, int status)
     r->over(r);
 }
 
-static void count_answer(batcher *self, int64_t latency_ns)
-{
-  const int64_t target_ns = self->params.qos.latency_ns;
-  const int64_t bucket = (latency_ns * (LATENCY_BUCKETS / 2) - 1) / target_ns;
-  self->counts.samples++;
-  self->counts.in_time += latency_ns <= target_ns;
-  self->counts.latency[bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS]++;
-  self->counts.latency_sum_s += (double)latency_ns * 1e-9;
-}
-
 /*
  * So many times as long as expected takes the percentile that is promised, by Robbins and Monro (Annals
  * of Mathematical Statistics 22, 1951): up for an answer that came later than that or not at all, and down
@@ -91,9 +81,18 @@ static void learn(batcher *self, bool later)
   self->stretch = fmin(fmax(self->stretch, 1), MOST_STRETCH);
 }
 
-static bool came_later(const batcher *self, const request *r, int64_t end_ns)
+void batcher_answered(batcher *self, const request *r)
 {
-  return (double)(end_ns - r->taken_ns) > self->stretch * (double)r->expected_ns;
+  const int64_t target_ns = self->params.qos.latency_ns, now_ns = batcher_now_ns();
+  const int64_t latency_ns = now_ns - r->arrived_ns;
+  const int64_t bucket = (latency_ns * (LATENCY_BUCKETS / 2) - 1) / target_ns;
+  pthread_mutex_lock(&self->lock);
+  self->counts.samples += r->samples;
+  self->counts.in_time += latency_ns <= target_ns ? r->samples : 0;
+  self->counts.latency[bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS] += r->samples;
+  self->counts.latency_sum_s += r->samples * (double)latency_ns * 1e-9;
+  learn(self, (double)(now_ns - r->taken_ns) > self->stretch * (double)r->expected_ns);
+  pthread_mutex_unlock(&self->lock);
 }
 
 /* Asks what to do. Called with the lock. */
@@ -150,9 +149,10 @@ static void run_round(worker *w, const qb_decision *d)
   self->counts.reasons[d->reason]++;
   pthread_mutex_unlock(&self->lock);
 
+  const size_t bytes = in * sizeof *w->inputs;
   for (uint32_t i = 0; i < n; i++)
-    memcpy(w->inputs + i * in, w->round[i].of->inputs + w->round[i].index * in,
-           in * sizeof *w->inputs);
+    memcpy(w->inputs + i * in, (const char *)w->round[i].of->inputs + w->round[i].index * bytes,
+           bytes);
   const void *const inputs[] = {w->inputs};
   void *const outputs[] = {w->outputs};
   const qb_status status = qb_session_run(self->params.session, n, inputs, outputs);
@@ -165,14 +165,7 @@ static void run_round(worker *w, const qb_decision *d)
 
   pthread_mutex_lock(&self->lock);
   w->until_ns = 0;
-  for (uint32_t i = 0; i < n; i++) {
-    if (status)
-      self->counts.failed++;
-    else {
-      count_answer(self, end_ns - w->round[i].of->arrived_ns);
-      learn(self, came_later(self, w->round[i].of, end_ns));
-    }
-  }
+  self->counts.failed += status ? n : 0;
   self->counts.rounds++;
   self->counts.batches[n]++;
   self->counts.round_sum_s += (double)(end_ns - start_ns) * 1e-9;
@@ -212,7 +205,7 @@ static void *work(void *user)
 
 /*
  * When the last of so many more samples would be answered if all went as predicted: after the
- * rounds under way, and full rounds of those that wait. Called with the lock.
+ * rounds under way, full rounds of those that wait, and its own. Called with the lock.
  */
 static int64_t expected_ns(const batcher *self, uint32_t samples, int64_t now_ns)
 {
@@ -225,8 +218,9 @@ static int64_t expected_ns(const batcher *self, uint32_t samples, int64_t now_ns
   if (free_ns < 0)
     free_ns = 0;
   const uint32_t all = self->queued + self->coming + samples, rounds_ahead = (all - 1) / self->best;
-  return free_ns + rounds_ahead * self->round_ns[self->best] / self->workers +
-         self->round_ns[all - rounds_ahead * self->best];
+  /* A round that does not start at once may be joined by others until then. */
+  const uint32_t last = free_ns || rounds_ahead ? self->best : all;
+  return free_ns + rounds_ahead * self->round_ns[self->best] / self->workers + self->round_ns[last];
 }
 
 /*

@@ -12,7 +12,7 @@ enum { REASONS = QB_REASON_LATE + 1, LATENCY_BUCKETS = 12 };
 /* What a request asks for and becomes. Its owner keeps it until it was told that it is over. */
 typedef struct request {
   uint32_t samples;
-  const float *inputs; /* one behind the other */
+  const void *inputs; /* 32-bit floats of one behind the other, at any address */
   float *outputs;
   void (*over)(struct request *self); /* called once, from a thread of the batcher */
   int64_t arrived_ns;                 /* by batcher_now_ns(): the target counts from there */
@@ -37,7 +37,7 @@ typedef struct batcher_params {
   qb_profile *profile;
   qb_session *session;
   qb_service_plan plan;
-  qb_qos qos;
+  qb_qos qos;          /* with a latency and a percentile */
   uint32_t queue_most; /* samples */
   size_t input_elements, output_elements;
 } batcher_params;
@@ -57,6 +57,9 @@ bool batcher_submit(batcher *self, request *r);
  */
 bool batcher_welcome(batcher *self);
 void batcher_expect_no_more(batcher *self);
+
+/* A request was answered in full; its latency counts, and admission learns from it. */
+void batcher_answered(batcher *self, const request *r);
 
 /* Answers what is queued and takes no more: all that comes later is refused. */
 void batcher_stop(batcher *self);

@@ -20,6 +20,7 @@ enum { HEADER_MOST = 4096, EVENTS = 64, PATIENCE_MS = 10000 };
 typedef struct connection {
   int socket;                  /* -1: closed */
   bool busy, writing, welcome; /* welcome: the server said 100 Continue */
+  bool reused;                 /* an answer came on it before */
   size_t sent, got, expected;  /* expected: bytes of the whole answer; 0: not known yet */
   size_t reply;                /* index */
   char header[HEADER_MOST + 1];
@@ -110,7 +111,7 @@ static void watch(client *self, connection *c, bool writing)
 static bool reopen(client *self, connection *c)
 {
   close(c->socket);
-  c->writing = false;
+  c->writing = c->reused = false;
   const bool good = open_connection(self, c);
   if (!good)
     c->socket = -1;
@@ -125,11 +126,14 @@ static void end(client *self, connection *c, int status)
   r->latency_ns = client_now_ns() - self->start_ns - r->due_ns;
   self->answered++;
   c->busy = false;
+  c->reused = true;
   const bool left = !status || strcasestr(c->header, "\r\nconnection: close");
   if (left && !reopen(self, c))
     return;
   self->idle[self->idle_count++] = (uint32_t)(c - self->connections);
 }
+
+static void lost(client *self, connection *c);
 
 /* The head; the body when the server asks for it. */
 static void send_more(client *self, connection *c)
@@ -140,7 +144,7 @@ static void send_more(client *self, connection *c)
         send(c->socket, self->text + c->sent, bytes - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno != EAGAIN)
-        end(self, c, 0);
+        lost(self, c);
       else
         watch(self, c, true);
       return;
@@ -148,6 +152,21 @@ static void send_more(client *self, connection *c)
     c->sent += (size_t)sent;
   }
   watch(self, c, false);
+}
+
+/*
+ * A server may close a connection that was idle for long just when a request leaves on it. Nobody has
+ * seen that request, so it is sent again.
+ */
+static void lost(client *self, connection *c)
+{
+  const bool unseen = c->reused && !c->welcome && !c->got;
+  if (!unseen || !reopen(self, c)) {
+    end(self, c, 0);
+    return;
+  }
+  c->sent = 0;
+  send_more(self, c);
 }
 
 static void read_header(connection *c)
@@ -180,7 +199,7 @@ static void receive(client *self, connection *c)
       return;
     if (got <= 0 || !c->busy) { /* closed, or says what nobody asked for */
       if (c->busy)
-        end(self, c, 0);
+        lost(self, c);
       else
         (void)reopen(self, c);
       return;

@@ -120,23 +120,35 @@ static reply *schedule(double rate_per_s, double seconds, size_t *count)
   return replies;
 }
 
-static result run_open(client *c, double rate_per_s, double seconds, double from_s)
+/* What the simulator makes of the same arrivals. */
+static qb_simulation_report predict(const reply *replies, size_t count)
+{
+  int64_t *times_ns = calloc(count, sizeof *times_ns);
+  CHECK(times_ns);
+  for (size_t i = 0; i < count; i++)
+    times_ns[i] = replies[i].due_ns;
+  qb_traffic traffic = QB_TRAFFIC_INIT;
+  traffic.arrivals = QB_ARRIVALS_TRACE;
+  traffic.times_ns = times_ns;
+  traffic.time_count = count;
+  qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
+  CHECK(!qb_simulate(profile, &plan.configuration, &traffic, &qos, NULL, &report));
+  free(times_ns);
+  return report;
+}
+
+/* *predicted may be NULL. */
+static result run_open(client *c, double rate_per_s, double seconds, double from_s,
+                       qb_simulation_report *predicted)
 {
   size_t count;
   reply *replies = schedule(rate_per_s, seconds, &count);
+  if (predicted)
+    *predicted = predict(replies, count);
   client_run(c, replies, count, 0, 0);
   const result r = judge(replies, count, (int64_t)(from_s * 1e9));
   free(replies);
   return r;
-}
-
-static qb_simulation_report predict(double rate_per_s)
-{
-  qb_traffic traffic = QB_TRAFFIC_INIT;
-  traffic.rate_per_s = rate_per_s;
-  qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
-  CHECK(!qb_simulate(profile, &plan.configuration, &traffic, &qos, NULL, &report));
-  return report;
 }
 
 /* The most samples per second that rounds within the target can do, and the batch for it. */
@@ -174,6 +186,7 @@ int main(int argc, char **argv)
   qb_load load = QB_LOAD_INIT;
   load.rate_per_s = strtod(argv[3], NULL);
   qos.latency_ns = (int64_t)(strtod(argv[4], NULL) * 1e6);
+  qos.percentile = 99;
   qos.shed = true;
   CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
   uint32_t batch = 1;
@@ -186,9 +199,9 @@ int main(int argc, char **argv)
     return EXIT_FAILURE;
 
   const double rate_per_s = 0.7 * capacity_per_s;
-  const qb_simulation_report predicted = predict(rate_per_s);
-  (void)run_open(c, rate_per_s, 2, 0); /* warm up */
-  result r = run_open(c, rate_per_s, seconds, 1);
+  qb_simulation_report predicted;
+  (void)run_open(c, rate_per_s, 2, 0, NULL); /* warm up */
+  result r = run_open(c, rate_per_s, seconds, 1, &predicted);
   printf("70 %% of capacity, %.1f/s: %zu answered, %zu refused, %zu failed\n", rate_per_s,
          r.answered, r.refused, r.failed);
   printf("  p50 %.1f ms, predicted %.1f (%+.1f %%); p99 %.1f ms, predicted %.1f (%+.1f %%)\n",
@@ -209,12 +222,12 @@ int main(int argc, char **argv)
          batch);
   free(replies);
 
-  r = run_open(c, 3 * capacity_per_s, overload_s, 1);
+  r = run_open(c, 3 * capacity_per_s, overload_s, 1, NULL);
   printf("3x capacity for %.0f s: %zu answered (%.4f of them in time, p99 %.1f ms), %zu refused "
          "(p99 after %.1f ms), %zu failed\n",
          overload_s, r.answered, r.answered ? (double)r.in_time / (double)r.answered : 0, r.p99_ms,
          r.refused, r.refusal_p99_ms, r.failed);
-  r = run_open(c, rate_per_s, 6, 2);
+  r = run_open(c, rate_per_s, 6, 2, NULL);
   printf("2 s after that, at 70 %% again: %zu answered (%.4f in time), %zu refused; p50 %.1f ms, "
          "p99 %.1f ms\n",
          r.answered, r.answered ? (double)r.in_time / (double)r.answered : 0, r.refused, r.p50_ms,

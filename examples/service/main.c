@@ -51,6 +51,7 @@ int main(int argc, char **argv)
   load.rate_per_s = strtod(argv[3], NULL);
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = (int64_t)(strtod(argv[4], NULL) * 1e6);
+  qos.percentile = 99;
   qos.shed = true;
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
@@ -86,9 +87,11 @@ int main(int argc, char **argv)
   batcher_stop(web.batcher);
   server_stop(http);
   const batcher_counts counts = batcher_count(web.batcher);
-  printf("%llu requests, %llu refused; %llu samples answered, %llu in time\n",
+  printf("%llu requests, %llu refused; %llu samples answered, %llu in time; rounds took %.3f times "
+         "what was predicted\n",
          (unsigned long long)counts.requests, (unsigned long long)counts.refused,
-         (unsigned long long)counts.samples, (unsigned long long)counts.in_time);
+         (unsigned long long)counts.samples, (unsigned long long)counts.in_time,
+         counts.predicted_sum_s > 0 ? counts.round_sum_s / counts.predicted_sum_s : 1);
   batcher_free(web.batcher);
   qb_session_unref(rounds.session);
   qb_profile_unref(profile);

@@ -44,7 +44,7 @@ static const char *read_tensor(const json_t *tensor, const char *binary, size_t 
   if (!r->samples)
     return "inputs[0].shape: expected [samples, dimensions of the model's input]";
   const size_t elements = r->samples * input->elements_per_sample;
-  const size_t bytes = elements * sizeof *r->inputs;
+  const size_t bytes = elements * sizeof *r->numbers;
   const json_t *size = json_object_get(json_object_get(tensor, "parameters"), "binary_data_size");
   const json_t *data = json_object_get(tensor, "data");
   if (!size && !json_is_array(data))
@@ -52,14 +52,16 @@ static const char *read_tensor(const json_t *tensor, const char *binary, size_t 
   if (size && (json_integer_value(size) != (json_int_t)bytes || binary_bytes != bytes))
     return "inputs[0].parameters.binary_data_size: expected 4 bytes for each element of the shape, "
            "and as many behind the JSON";
-  r->inputs = malloc(bytes);
-  if (!r->inputs)
+  if (size) {
+    r->inputs = binary;
+    return NULL;
+  }
+  r->inputs = r->numbers = malloc(bytes);
+  if (!r->numbers)
     return "out of memory";
-  if (size)
-    memcpy(r->inputs, binary, bytes);
-  else if (copy_numbers(data, r->inputs, elements) != elements)
-    return "inputs[0].data: expected a number for each element of the shape";
-  return NULL;
+  return copy_numbers(data, r->numbers, elements) == elements
+             ? NULL
+             : "inputs[0].data: expected a number for each element of the shape";
 }
 
 /* The client may ask for a binary answer in general or for the output. */
@@ -99,7 +101,7 @@ const char *protocol_read(const char *body, size_t bytes, size_t header_bytes,
                           most_samples, &r);
   json_decref(root);
   if (problem)
-    free(r.inputs);
+    free(r.numbers);
   else
     *result = r;
   return problem;

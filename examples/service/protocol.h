@@ -11,7 +11,8 @@
 
 typedef struct infer_request {
   uint32_t samples;
-  float *inputs; /* free() */
+  const void *inputs; /* 32-bit floats, at any address: in the body, or `numbers` */
+  float *numbers;     /* free() */
   bool binary_output;
   char id[64];
 } infer_request;

@@ -140,8 +140,10 @@ static enum MHD_Result infer(server *self, exchange *e)
                                       &self->params->input, MOST_SAMPLES, &e->infer);
   if (problem)
     return send_error(c, 400, problem);
-  free(e->body); /* the input has been copied from it */
-  e->body = NULL;
+  if (e->infer.numbers) { /* the text has been read */
+    free(e->body);
+    e->body = NULL;
+  }
   e->request.samples = e->infer.samples;
   e->request.inputs = e->infer.inputs;
   e->request.outputs =
@@ -234,12 +236,13 @@ static void completed(void *user, struct MHD_Connection *c, void **state,
 {
   exchange *e = *state;
   (void)c;
-  (void)code;
   if (!e)
     return;
   expect_no_more(user, e);
+  if (e->submitted && e->request.status == 200 && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+    batcher_answered(((server *)user)->params->batcher, &e->request);
   free(e->request.outputs);
-  free(e->infer.inputs);
+  free(e->infer.numbers);
   free(e->body);
   free(e);
 }
