@@ -76,15 +76,15 @@ static qb_status solve_policy(qb_optimizer *o)
 {
   if (!o->qos.latency_ns)
     return QB_OK;
-  const qb__round_model model = {.instances = o->table.configuration.instances,
-                                 .target_ns = o->qos.latency_ns,
-                                 .latency_ns = o->table.latency_ns,
-                                 .slow_ns = o->table.slow_ns,
-                                 .shed = o->qos.shed};
-  qb_status status = qb__round_policy_solve(o->profile->context, &model, &o->policy);
+  o->model = (qb__round_model){.instances = o->table.configuration.instances,
+                               .target_ns = o->qos.latency_ns,
+                               .latency_ns = o->table.latency_ns,
+                               .slow_ns = o->table.slow_ns,
+                               .shed = o->qos.shed};
+  qb_status status = qb__round_policy_solve(o->profile->context, &o->model, &o->policy);
   /* One instance is what the process describes; several get in step. */
-  if (!status && o->policy.age_step_ns > 0 && model.instances > 1)
-    status = qb__round_search(o->profile->context, &model, &o->policy);
+  if (!status && o->policy.age_step_ns > 0 && o->model.instances > 1)
+    status = qb__round_search(o->profile->context, &o->model, &o->policy);
   return status;
 }
 

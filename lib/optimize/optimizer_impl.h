@@ -21,11 +21,12 @@ struct qb_optimizer {
   uint32_t *first;         /* first round of the best split of 0..B samples */
   uint32_t *ready;         /* largest size that is ready and at most 0..B; 0: none is */
   bool all_ready;
-  qb__round_policy policy; /* with a latency target */
-  qb__drift drift;         /* of rounds against the profile, not against the tables */
-  double slowdown;         /* its factor: measured over profiled in the present regime */
-  double applied;          /* the slowdown that the tables are for */
-  uint32_t regime;         /* that it is of */
+  qb__round_model model; /* with a latency target: what the policy is solved for */
+  qb__round_policy policy;
+  qb__drift drift; /* of rounds against the profile, not against the tables */
+  double slowdown; /* its factor: measured over profiled in the present regime */
+  double applied;  /* the slowdown that the tables are for */
+  uint32_t regime; /* that it is of */
 };
 
 /* Whether qb_optimizer_refresh() would change decisions. */

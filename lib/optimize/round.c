@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "optimize/optimizer_impl.h"
+#include "optimize/round_choice.h"
 
 #include <math.h>
 #include <string.h>
@@ -172,6 +173,12 @@ static bool wait_by_policy(const qb_optimizer *o, const waiting *w, uint32_t lat
   return true;
 }
 
+/* Whether the size can be chosen by the true times left. */
+static bool knows_all(const qb_optimizer *o, const waiting *w, const qb__round_level *level)
+{
+  return level->solved && o->all_ready && w->known == w->count && w->count <= o->policy.lengths;
+}
+
 /* With a latency target, giving up what would be late. */
 static void decide_and_shed(const qb_optimizer *o, const waiting *w, const qb__round_level *level,
                             qb_decision *d)
@@ -188,6 +195,13 @@ static void decide_and_shed(const qb_optimizer *o, const waiting *w, const qb__r
     if (wait_by_policy(o, w, late, level, age_ns, d))
       return;
     size = QB__POLICY_ALL;
+  }
+  if (knows_all(o, w, level)) {
+    const qb__round_choice choice =
+        qb__round_choose(&o->policy, level, &o->model, w->left_ns + late, w->count - late);
+    d->give_up = late + choice.give_up;
+    run(o, w, choice.size, QB_REASON_THROUGHPUT, d);
+    return;
   }
   const uint32_t more = give_up_for(o, w, late, size);
   if (more > late) { /* what is best for the others may be more than was left to them */
@@ -217,6 +231,10 @@ static void decide_and_keep(const qb_optimizer *o, const waiting *w, const qb__r
       return;
     size = QB__POLICY_ALL;
   }
+  const bool in_sight =
+      w->count < o->policy.lengths && age_ns < o->policy.age_step_ns * (QB__POLICY_AGES - 1);
+  if (in_sight && knows_all(o, w, level))
+    size = qb__round_choose(&o->policy, level, &o->model, w->left_ns, w->count).size;
   size = qb__min_u32(qb__min_u32(size, w->count), o->policy.most);
   if (!o->all_ready)
     size = qb__min_u32(ready_size(o, size), w->count);

@@ -19,16 +19,7 @@ static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.6, 0.8, 0.93}
  * many sweeps.
  */
 static const float PRECISION = 2e-3f;
-/* Sizes that leave others behind: each up to the first, then so many to an octave. */
-enum {
-  MOST_SWEEPS = 100,
-  WARM_SWEEPS = 16,
-  WARM_CHOICES = 1000000,
-  EVERY_SIZE = 4,
-  PER_OCTAVE = 2,
-  AGES = QB__POLICY_AGES
-};
-enum { MOST_SIZES = EVERY_SIZE + PER_OCTAVE * 14 + 1 };
+enum { MOST_SWEEPS = 100, WARM_SWEEPS = 16, WARM_CHOICES = 1000000, AGES = QB__POLICY_AGES };
 
 /* A size of a round that leaves samples behind, and what it is from each length and age. */
 typedef struct size_of_round {
@@ -45,7 +36,7 @@ typedef struct solver {
   size_t states;
   double rate_per_s, capacity_per_s, most_per_s, target_s, step_s;
   uint32_t size_count;
-  size_of_round sizes[MOST_SIZES];
+  size_of_round sizes[QB__POLICY_SIZES];
   float *all_earned;   /* [length][age]: by a round of all that can be in time */
   uint16_t *all_size;  /* how many those are */
   float *slot_s;       /* [size]: until an instance is free again */
@@ -60,15 +51,37 @@ typedef struct solver {
   float beyond; /* what each sample beyond the longest queue costs */
 } solver;
 
+static uint32_t next_size(uint32_t size, uint32_t most)
+{
+  uint32_t step = 1;
+  for (uint32_t octave = QB__POLICY_EVERY_SIZE; octave <= size; octave *= 2)
+    step = octave / QB__POLICY_PER_OCTAVE;
+  return size < most && size + step > most ? most : size + step;
+}
+
 qb_status qb__round_policy_init(const qb_context *context, uint32_t batch, qb__round_policy *policy)
 {
   *policy = (qb__round_policy){.batch = batch};
+  size_t sizes = 0;
+  for (uint32_t size = 1; size <= batch; size = next_size(size, batch))
+    sizes++;
+  const size_t behind = sizes * QB__POLICY_STATES, count = behind + batch + 1;
   policy->level = qb__calloc(context, QB__POLICY_LEVELS, sizeof *policy->level);
-  return policy->level ? QB_OK : QB_ERROR_NO_MEMORY;
+  policy->worth = qb__calloc(context, QB__POLICY_LEVELS * count, sizeof *policy->worth);
+  if (!policy->level || !policy->worth) {
+    qb__round_policy_free(context, policy);
+    return QB_ERROR_NO_MEMORY;
+  }
+  for (int i = 0; i < QB__POLICY_LEVELS; i++) {
+    policy->level[i].behind = policy->worth + (size_t)i * count;
+    policy->level[i].none = policy->level[i].behind + behind;
+  }
+  return QB_OK;
 }
 
 void qb__round_policy_free(const qb_context *context, qb__round_policy *policy)
 {
+  qb__free(context, policy->worth);
   qb__free(context, policy->level);
   *policy = (qb__round_policy){0};
 }
@@ -366,14 +379,10 @@ static void solve_level(solver *s, uint32_t known, qb__round_level *level)
       float ignored;
       level->run[n * AGES + j] = (uint16_t)best_choice(s, n, j, &ignored);
     }
-}
-
-static uint32_t next_size(uint32_t size, uint32_t most)
-{
-  uint32_t step = 1;
-  for (uint32_t octave = EVERY_SIZE; octave <= size; octave *= 2)
-    step = octave / PER_OCTAVE;
-  return size < most && size + step > most ? most : size + step;
+  for (uint32_t i = 0; i < s->size_count; i++)
+    memcpy(level->behind + i * s->states, s->sizes[i].after, bytes);
+  memcpy(level->none, s->all_after, ((size_t)s->batch + 1) * sizeof *level->none);
+  level->solved = true;
 }
 
 /* Points everything into one block of floats and one of counts; both NULL: only counts them. */
@@ -452,6 +461,9 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
     policy->most = s->batch;
     policy->lengths = s->lengths;
     policy->age_step_ns = s->step_s * 1e9;
+    policy->size_count = s->size_count;
+    for (uint32_t i = 0; i < s->size_count; i++)
+      policy->sizes[i] = s->sizes[i].size;
     for (int i = 0; i < QB__POLICY_LEVELS; i++) {
       s->rate_per_s = (model->shed ? shares : kept_shares)[i] * capacity;
       solve_level(s, known, &policy->level[i]);

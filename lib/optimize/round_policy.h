@@ -23,21 +23,30 @@ enum { QB__POLICY_AGES = 24, QB__POLICY_LONGEST = 160, QB__POLICY_LEVELS = 5 };
 /* Run all that can be in time, giving up the others. */
 enum { QB__POLICY_ALL = UINT16_MAX };
 enum { QB__POLICY_STATES = (QB__POLICY_LONGEST + 1) * QB__POLICY_AGES };
+/* Sizes of rounds that leave others behind: each up to the first, then so many to an octave. */
+enum { QB__POLICY_EVERY_SIZE = 4, QB__POLICY_PER_OCTAVE = 2 };
+enum { QB__POLICY_SIZES = QB__POLICY_EVERY_SIZE + QB__POLICY_PER_OCTAVE * 14 + 1 };
 
-/* The table of one rate: [length][age]. */
+/* The tables of one rate: [length][age]. */
 typedef struct qb__round_level {
   double rate_per_s;
   double gain_per_s;               /* what it earns: about the answers in time per second */
   uint16_t run[QB__POLICY_STATES]; /* samples to run now; 0: wait; or QB__POLICY_ALL */
   float value[QB__POLICY_STATES];  /* relative values, where the next solution begins */
+  bool solved;                     /* `run` is the solution, and not a plain rule */
+  float *behind; /* [size][samples left][their oldest's age when the round starts]: their worth */
+  float *none;   /* [samples in the round]: worth of having left none behind */
 } qb__round_level;
 
 typedef struct qb__round_policy {
   uint32_t batch;
-  uint32_t most;          /* samples in a round: larger ones are not worth it */
+  uint32_t most; /* samples in a round: larger ones are not worth it */
+  uint32_t size_count;
+  uint32_t sizes[QB__POLICY_SIZES];
   uint32_t lengths;       /* of the queue: 1..lengths, the last standing for all beyond */
   double age_step_ns;     /* between the ages 0..QB__POLICY_AGES - 1; 0: not solved */
   qb__round_level *level; /* QB__POLICY_LEVELS by rising rate */
+  float *worth;           /* what their pointers point into */
 } qb__round_policy;
 
 /* What to solve it for. Times are of rounds of 0..batch samples, none falling. */

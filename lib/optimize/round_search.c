@@ -207,6 +207,7 @@ static void search_level(const search *s, qb__round_level *level)
     return;
   (void)try_rule(s, level->run, rule, 0);
   memcpy(level->run, s->run, sizeof level->run);
+  level->solved = false;
 }
 
 qb_status qb__round_search(const qb_context *context, const qb__round_model *model,

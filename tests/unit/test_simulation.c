@@ -167,6 +167,37 @@ static void test_own_policy_without_shedding(void **state)
   }
 }
 
+/* A target of two or three rounds, where every sample's own age counts: not below who looks at them. */
+static void test_few_rounds_in_a_target(void **state)
+{
+  (void)state;
+  static const qb_policy rivals[] = {QB_POLICY_BENTOML, QB_POLICY_CLIPPER_DEADLINE};
+  static const struct {
+    double once_ms, each_ms, rate_per_s;
+    int64_t target_ns;
+  } cells[] = {{5, 5, 127, 20000000}, {8, 2, 420, 50000000}};
+  for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+    qb_profile *p = scripted_profile(context, &one, 32, cells[i].once_ms, cells[i].each_ms, 1.03);
+    const qb_traffic traffic = poisson(cells[i].rate_per_s);
+    qb_qos qos = QB_QOS_INIT;
+    qos.latency_ns = cells[i].target_ns;
+    qos.shed = true;
+    qb_simulation simulation = QB_SIMULATION_INIT;
+    simulation.samples = 30000;
+    qb_simulation_report ours = QB_SIMULATION_REPORT_INIT, theirs = QB_SIMULATION_REPORT_INIT;
+    assert_ok(qb_simulate(p, &one, &traffic, &qos, &simulation, &ours));
+    simulation.tuned = true;
+    for (size_t r = 0; r < sizeof rivals / sizeof *rivals; r++) {
+      simulation.policy = rivals[r];
+      assert_ok(qb_simulate(p, &one, &traffic, &qos, &simulation, &theirs));
+      print_message("target %.0f ms: ours %.4f, %s %.4f\n", (double)qos.latency_ns * 1e-6,
+                    ours.within_slo, qb_policy_name(rivals[r]), theirs.within_slo);
+      assert_true(ours.within_slo > 0.99 * theirs.within_slo);
+    }
+    qb_profile_unref(p);
+  }
+}
+
 static void test_arguments(void **state)
 {
   (void)state;
@@ -234,6 +265,7 @@ int main(void)
       cmocka_unit_test(test_rates_are_as_asked),
       cmocka_unit_test(test_own_policy),
       cmocka_unit_test(test_own_policy_without_shedding),
+      cmocka_unit_test(test_few_rounds_in_a_target),
       cmocka_unit_test(test_arguments),
       cmocka_unit_test(test_out_of_memory),
   };

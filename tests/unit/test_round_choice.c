@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The size of a round by true ages, where what is best can be told without the solution. */
+#include "optimize/round_choice.h"
+#include "support/random.h"
+#include "support/unit.h"
+
+#include <stdlib.h>
+
+enum { CASES = 300, MOST_BATCH = 16, STATES_EACH = 20 };
+
+static qb_context *context;
+
+typedef struct scene {
+  int64_t latency_ns[MOST_BATCH + 1], slow_ns[MOST_BATCH + 1];
+  qb__round_model model;
+  qb__round_policy policy;
+  const qb__round_level *level;
+  int64_t left_ns[QB__POLICY_LONGEST];
+  uint32_t count;
+} scene;
+
+static void make(scene *s, uint64_t *seed, double targets, bool shed)
+{
+  const double once = 1e6 * random_int(seed, 1, 20), each = 1e6 * random_int(seed, 1, 10);
+  const uint32_t batch = (uint32_t)random_int(seed, 1, MOST_BATCH);
+  s->latency_ns[0] = s->slow_ns[0] = 0;
+  for (uint32_t n = 1; n <= batch; n++)
+    s->latency_ns[n] = s->slow_ns[n] = (int64_t)(once + each * n);
+  s->model = (qb__round_model){.instances = 1,
+                               .target_ns = (int64_t)(targets * (double)s->latency_ns[1]),
+                               .latency_ns = s->latency_ns,
+                               .slow_ns = s->slow_ns,
+                               .shed = shed};
+  assert_int_equal(qb__round_policy_init(context, batch, &s->policy), QB_OK);
+  assert_int_equal(qb__round_policy_solve(context, &s->model, &s->policy), QB_OK);
+  s->level = &s->policy.level[random_int(seed, 0, QB__POLICY_LEVELS - 1)];
+}
+
+static int rising(const void *a, const void *b)
+{
+  const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Samples that can all be in time alone if late ones are given up. */
+static void draw_samples(scene *s, uint64_t *seed)
+{
+  const int64_t least_ns = s->model.shed ? s->latency_ns[1] : 1 - s->model.target_ns / 4;
+  s->count = (uint32_t)random_int(seed, 1, s->policy.lengths);
+  for (uint32_t i = 0; i < s->count; i++)
+    s->left_ns[i] =
+        least_ns + (int64_t)random_int(seed, 0, (uint64_t)(s->model.target_ns - least_ns));
+  qsort(s->left_ns, s->count, sizeof *s->left_ns, rising);
+}
+
+static qb__round_choice choose(const scene *s)
+{
+  const qb__round_choice c =
+      qb__round_choose(&s->policy, s->level, &s->model, s->left_ns, s->count);
+  assert_in_range(c.size, 1, s->policy.most);
+  assert_true(c.give_up + c.size <= s->count);
+  return c;
+}
+
+/* What is given up is never a sample that was to run, and what runs is in time or runs in order. */
+static void test_promises(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = 0; i < CASES; i++) {
+    scene s;
+    make(&s, &seed, 1.2 + 5 * random_unit(&seed), i % 2);
+    for (int k = 0; k < STATES_EACH; k++) {
+      draw_samples(&s, &seed);
+      const qb__round_choice c = choose(&s);
+      assert_true(s.model.shed ? s.left_ns[c.give_up] >= s.latency_ns[c.size] : c.give_up == 0);
+    }
+    qb__round_policy_free(context, &s.policy);
+  }
+}
+
+/* With a target shorter than two rounds nobody survives one: as many as can be run, if that is the last
+ * chance of all. */
+static void test_last_chance(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = 0; i < CASES; i++) {
+    scene s;
+    make(&s, &seed, 1.2 + 0.79 * random_unit(&seed), true);
+    for (int k = 0; k < STATES_EACH; k++) {
+      draw_samples(&s, &seed);
+      uint32_t most = 1;
+      for (uint32_t n = 1; n <= s.count && n <= s.policy.most; n++)
+        if (s.left_ns[s.count - n] >= s.latency_ns[n])
+          most = n;
+      assert_int_equal(choose(&s).size, most);
+    }
+    qb__round_policy_free(context, &s.policy);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_promises),
+                                     cmocka_unit_test(test_last_chance)};
+  if (qb_context_new(NULL, &context))
+    return 1;
+  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  qb_context_unref(context);
+  return failed;
+}
