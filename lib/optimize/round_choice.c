@@ -52,16 +52,17 @@ static double earned(const choice *c, uint32_t lost, uint32_t size)
 
 /*
  * Worth of what a round of the policy's i-th size leaves behind from `first` on. Those that will be too
- * late when an instance is free again are worth nothing where they will be given up.
+ * late when the instance is free again are worth nothing where they will be given up; when another one of
+ * several will be free nobody knows.
  */
 static double worth_behind(const choice *c, uint32_t i, uint32_t first)
 {
   const qb__round_policy *p = c->policy;
   const qb__round_model *m = c->model;
   const uint32_t size = p->sizes[i];
-  const int64_t need_ns = m->latency_ns[size] / m->instances + m->latency_ns[1];
-  while (m->shed && first < c->count && c->left_ns[first] < need_ns)
-    first++;
+  if (m->shed && m->instances == 1)
+    while (first < c->count && c->left_ns[first] < m->latency_ns[size] + m->latency_ns[1])
+      first++;
   if (first == c->count)
     return c->level->none[size];
   const double age_ns = (double)(m->target_ns - c->left_ns[first]);
@@ -87,8 +88,9 @@ static void consider_all(choice *c)
   see_late(c, size);
   while (c->model->shed && size > 1 && c->count - c->late < size)
     see_late(c, --size);
-  if (c->model->shed || size == c->count)
-    consider(c, c->count - size, size, earned(c, c->count - size, size) + c->level->none[size]);
+  const uint32_t lost = c->count - size;
+  if (c->model->shed || !lost)
+    consider(c, lost, size, earned(c, lost, size) + c->level->none[size]);
 }
 
 qb__round_choice qb__round_choose(const qb__round_policy *policy, const qb__round_level *level,
