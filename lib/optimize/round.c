@@ -173,10 +173,12 @@ static bool wait_by_policy(const qb_optimizer *o, const waiting *w, uint32_t lat
   return true;
 }
 
-/* Whether the size can be chosen by the true times left. */
-static bool knows_all(const qb_optimizer *o, const waiting *w, const qb__round_level *level)
+/* Whether the size of a round of those behind `late` others can be chosen by the true times left. */
+static bool knows_all(const qb_optimizer *o, const waiting *w, uint32_t late,
+                      const qb__round_level *level)
 {
-  return level->solved && o->all_ready && w->known == w->count && w->count <= o->policy.lengths;
+  return o->all_ready && w->known == w->count &&
+         qb__round_can_choose(&o->policy, level, &o->model, w->left_ns + late, w->count - late);
 }
 
 /* With a latency target, giving up what would be late. */
@@ -196,7 +198,7 @@ static void decide_and_shed(const qb_optimizer *o, const waiting *w, const qb__r
       return;
     size = QB__POLICY_ALL;
   }
-  if (knows_all(o, w, level)) {
+  if (knows_all(o, w, late, level)) {
     const qb__round_choice choice =
         qb__round_choose(&o->policy, level, &o->model, w->left_ns + late, w->count - late);
     d->give_up = late + choice.give_up;
@@ -231,9 +233,7 @@ static void decide_and_keep(const qb_optimizer *o, const waiting *w, const qb__r
       return;
     size = QB__POLICY_ALL;
   }
-  const bool in_sight =
-      w->count < o->policy.lengths && age_ns < o->policy.age_step_ns * (QB__POLICY_AGES - 1);
-  if (in_sight && knows_all(o, w, level))
+  if (knows_all(o, w, 0, level))
     size = qb__round_choose(&o->policy, level, &o->model, w->left_ns, w->count).size;
   size = qb__min_u32(qb__min_u32(size, w->count), o->policy.most);
   if (!o->all_ready)

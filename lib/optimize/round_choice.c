@@ -93,6 +93,15 @@ static void consider_all(choice *c)
     consider(c, lost, size, earned(c, lost, size) + c->level->none[size]);
 }
 
+bool qb__round_can_choose(const qb__round_policy *policy, const qb__round_level *level,
+                          const qb__round_model *model, const int64_t *left_ns, uint32_t count)
+{
+  const double oldest_ns = policy->age_step_ns * (QB__POLICY_AGES - 1);
+  return level->solved && count <= policy->lengths &&
+         (model->shed ||
+          (count < policy->lengths && (double)(model->target_ns - left_ns[0]) < oldest_ns));
+}
+
 qb__round_choice qb__round_choose(const qb__round_policy *policy, const qb__round_level *level,
                                   const qb__round_model *model, const int64_t *left_ns,
                                   uint32_t count)

@@ -16,9 +16,13 @@ typedef struct qb__round_choice {
   uint32_t size;    /* > 0 */
 } qb__round_choice;
 
+/* Whether the policy sees so far: with none given up, a queue that may be longer has to become shorter. */
+bool qb__round_can_choose(const qb__round_policy *policy, const qb__round_level *level,
+                          const qb__round_model *model, const int64_t *left_ns, uint32_t count);
+
 /*
  * `left_ns`: what all `count` (> 0) samples that wait have left, rising; they are at most as many as the
- * policy has lengths. The level is a solution. With shedding the first one can still be in time alone.
+ * policy has lengths. With shedding the first one can still be in time alone.
  */
 qb__round_choice qb__round_choose(const qb__round_policy *policy, const qb__round_level *level,
                                   const qb__round_model *model, const int64_t *left_ns,

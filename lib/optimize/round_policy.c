@@ -12,14 +12,14 @@ static const double OLDEST = 1.5;
 /* Rates that are solved for, as shares of the most that can be answered in time. */
 static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Where all is answered, only as long as there is a long run. */
-static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.6, 0.8, 0.93};
+static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.4, 0.7, 0.87, 0.95};
 /*
  * Iteration ends when values move less than this, in answers, or after so many sweeps. A
  * refresh begins near the solution and has to be quick: it ends after so many choices, but not before so
  * many sweeps.
  */
 static const float PRECISION = 2e-3f;
-enum { MOST_SWEEPS = 100, WARM_SWEEPS = 16, WARM_CHOICES = 1000000, AGES = QB__POLICY_AGES };
+enum { MOST_SWEEPS = 400, WARM_SWEEPS = 16, WARM_CHOICES = 1000000, AGES = QB__POLICY_AGES };
 
 /* A size of a round that leaves samples behind, and what it is from each length and age. */
 typedef struct size_of_round {

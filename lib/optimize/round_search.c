@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "optimize/random_stream.h"
+#include "optimize/round_choice.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,6 +30,7 @@ typedef struct search {
   double *sum_ns;      /* [SAMPLES + 1] of the arrivals before */
   int64_t *free_ns;    /* [instance] */
   uint16_t *run;       /* the rule that is tried */
+  int64_t left_ns[QB__POLICY_LONGEST];
 } search;
 
 static uint32_t first_free(const search *s)
@@ -78,8 +80,25 @@ static int64_t wait_ns(const search *s, const uint16_t *run, uint32_t n, int64_t
   return slo_ns <= 0 ? 0 : slo_ns < rule_ns ? slo_ns : rule_ns;
 }
 
-/* What a rule earns along the first `samples` of the path. */
-static double follow(const search *s, const uint16_t *run, uint32_t samples)
+/* The size by the true ages, as in a decision; that of the rule where they are not looked at. */
+static uint32_t choose(search *s, const qb__round_level *level, uint32_t *first, uint32_t end,
+                       int64_t now_ns, uint32_t size)
+{
+  const qb__round_model *m = s->model;
+  const uint32_t n = end - *first;
+  if (n > s->policy->lengths)
+    return size;
+  for (uint32_t i = 0; i < n; i++)
+    s->left_ns[i] = m->target_ns - (now_ns - s->arrived_ns[*first + i]);
+  if (!qb__round_can_choose(s->policy, level, m, s->left_ns, n))
+    return size;
+  const qb__round_choice choice = qb__round_choose(s->policy, level, m, s->left_ns, n);
+  *first += choice.give_up;
+  return choice.size;
+}
+
+/* What a rule earns along the first `samples` of the path; with a level, by true ages. */
+static double follow(search *s, const uint16_t *run, const qb__round_level *level, uint32_t samples)
 {
   const qb__round_model *m = s->model;
   memset(s->free_ns, 0, m->instances * sizeof *s->free_ns);
@@ -111,6 +130,8 @@ static double follow(const search *s, const uint16_t *run, uint32_t samples)
       }
       size = QB__POLICY_ALL;
     }
+    if (level)
+      size = choose(s, level, &first, end, now_ns, size);
     size = qb__min_u32(size, s->policy->most);
     if (m->shed)
       first += late_for(s, s->arrived_ns + first, end - first, now_ns, size);
@@ -135,7 +156,7 @@ static void fill_path(const search *s, double rate_per_s)
 }
 
 /* What a plain rule earns; where it is too late for the oldest, what was solved for is done. */
-static double try_rule(const search *s, const uint16_t *solved, plain_rule rule, uint32_t samples)
+static double try_rule(search *s, const uint16_t *solved, plain_rule rule, uint32_t samples)
 {
   const qb__round_policy *policy = s->policy;
   for (uint32_t n = 1; n <= policy->lengths; n++) {
@@ -149,11 +170,11 @@ static double try_rule(const search *s, const uint16_t *solved, plain_rule rule,
         s->run[at] = n >= rule.batch || age >= rule.wait ? (uint16_t)size : 0;
     }
   }
-  return follow(s, s->run, samples);
+  return follow(s, s->run, NULL, samples);
 }
 
 /* The best of the plain rules at a first look. */
-static plain_rule look_at_all(const search *s, const uint16_t *solved)
+static plain_rule look_at_all(search *s, const uint16_t *solved)
 {
   plain_rule best = {1, 0};
   double most = -INFINITY;
@@ -170,7 +191,7 @@ static plain_rule look_at_all(const search *s, const uint16_t *solved)
 }
 
 /* Moves to a better neighbour, by smaller and smaller steps. */
-static double climb(const search *s, const uint16_t *solved, plain_rule *rule)
+static double climb(search *s, const uint16_t *solved, plain_rule *rule)
 {
   double most = try_rule(s, solved, *rule, SAMPLES);
   uint32_t batch_step = 1 + rule->batch / 6, wait_step = (WAIT_STEP + 1) / 2;
@@ -199,15 +220,18 @@ static double climb(const search *s, const uint16_t *solved, plain_rule *rule)
   return most;
 }
 
-static void search_level(const search *s, qb__round_level *level)
+static void search_level(search *s, qb__round_level *level)
 {
   fill_path(s, level->rate_per_s);
   plain_rule rule = look_at_all(s, level->run);
-  if (climb(s, level->run, &rule) < BETTER * follow(s, level->run, SAMPLES))
+  const double plain = climb(s, level->run, &rule);
+  const double table = follow(s, level->run, NULL, SAMPLES);
+  const double by_age = follow(s, level->run, level, SAMPLES);
+  level->solved = by_age >= table && plain < BETTER * by_age;
+  if (level->solved || plain < BETTER * table)
     return;
   (void)try_rule(s, level->run, rule, 0);
   memcpy(level->run, s->run, sizeof level->run);
-  level->solved = false;
 }
 
 qb_status qb__round_search(const qb_context *context, const qb__round_model *model,
