@@ -199,7 +199,8 @@ typedef struct qb_profile_point {
   int64_t latency_ns; /**< of an undisturbed round, all instances running */
   int64_t low_ns;     /**< bootstrapped 95 % interval of it */
   int64_t high_ns;
-  int64_t p95_ns;        /**< 95th percentile of single rounds, bursts of neighbours left out */
+  int64_t p95_ns;        /**< 95th percentile of single rounds, bursts of neighbours left out, but
+                              no pauses of a CPU quota smaller than the threads */
   int64_t mean_ns;       /**< mean of the same rounds, and at least latency_ns */
   int64_t prepare_ns;    /**< time to make this batch size ready */
   uint64_t memory_bytes; /**< of a session with this batch size ready, as in qb_latency_estimate */

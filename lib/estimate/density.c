@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/density.h"
 
-#include "core/checked.h"
-
 #include <math.h>
-
-/* What a quota leaves of so many threads in the long run. */
-static double quota_share(const qb_node *node, uint32_t threads)
-{
-  qb_node_info info = QB_NODE_INFO_INIT;
-  if (qb_node_get_info(node, &info) || !(info.quota_cores > 0))
-    return 1;
-  return fmin(1, info.quota_cores / qb__min_u32(threads, info.usable_threads));
-}
 
 qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k)
 {
@@ -25,11 +14,18 @@ qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configura
       qb_node_bandwidth(node, k->threads, &power.weight_bytes_per_s))
     power.bytes_per_s = power.weight_bytes_per_s = 0;
   power.weight_bytes_per_s = fmin(power.weight_bytes_per_s, power.bytes_per_s);
-  const double share = quota_share(node, threads);
-  power.flops *= share / k->instances;
-  power.bytes_per_s *= share / k->instances;
-  power.weight_bytes_per_s *= share;
+  power.flops /= k->instances;
+  power.bytes_per_s /= k->instances;
   return power;
+}
+
+double qb__quota_share(const qb_node *node, const qb_configuration *k)
+{
+  qb_node_info info = QB_NODE_INFO_INIT;
+  if (qb_node_get_info(node, &info) || !(info.quota_cores > 0))
+    return 1;
+  const double threads = fmin((double)k->instances * k->threads, info.usable_threads);
+  return fmin(1, info.quota_cores / threads);
 }
 
 static void add(qb__roofline *sum, const qb__operator_work *work, uint32_t batch,

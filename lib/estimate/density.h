@@ -8,8 +8,7 @@
 /*
  * c and m of one instance while all of a configuration run. Activations get an instance's share of m.
  * Weights are the same for all instances: what one reads the others find in the last-level cache, or
- * they read while it computes, so that each gets m as if it were alone (docs/concepts.md). Of a CPU quota
- * smaller than the threads all get their share: what rounds take in the long run, back to back.
+ * they read while it computes, so that each gets m as if it were alone (docs/concepts.md).
  */
 typedef struct qb__power {
   double flops;
@@ -19,6 +18,12 @@ typedef struct qb__power {
 
 /* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
 qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k);
+
+/*
+ * What a CPU quota leaves of c and m in the long run, 1 if it is no smaller than the threads. c of more
+ * threads than are usable is that of those that are, which have the quota for themselves.
+ */
+double qb__quota_share(const qb_node *node, const qb_configuration *k);
 
 typedef struct qb__roofline {
   double time_s;   /* sum over the operators of max(F b / c, W / m_w + A b / m) */

@@ -133,17 +133,33 @@ static double team_loss(uint32_t threads)
 }
 
 /*
+ * Under a quota an undisturbed round may run in full, and only the mean tells what rounds take: without
+ * the quota that is what all of them would.
+ */
+static void take_quota_off(double share, qb__curve_value *value)
+{
+  if (share >= 1)
+    return;
+  const double full = share * value->mean_ns / value->latency_ns;
+  value->latency_ns *= full;
+  value->low_ns *= full;
+  value->high_ns *= full;
+  value->mean_ns *= share;
+  value->p95_ns *= share;
+}
+
+/*
  * Carries a time over by the ratio of what arithmetic and traffic take one after the other, as
- * neither hides much of the other in kernels, and of what teams of threads lose. The rest is the
- * engine's and the network's, and stays. Where the work is not known, c alone tells.
+ * neither hides much of the other in kernels, and of what else takes so many times as long there. The
+ * rest is the engine's and the network's, and stays. Where the work is not known, c alone tells.
  */
 static void carry_over(const qb_profile *profile, uint32_t batch, const qb__power *from,
-                       const qb__power *to, double teams, double uncertainty,
+                       const qb__power *to, double longer, double uncertainty,
                        qb__curve_value *value)
 {
   const double there_s = qb__roofline_of(profile, batch, from).serial_s;
   const double here_s = qb__roofline_of(profile, batch, to).serial_s;
-  const double ratio = teams * (there_s > 0 ? here_s / there_s : from->flops / to->flops);
+  const double ratio = longer * (there_s > 0 ? here_s / there_s : from->flops / to->flops);
   const double below = log(value->latency_ns / value->low_ns);
   const double above = log(value->high_ns / value->latency_ns);
   value->latency_ns *= ratio;
@@ -207,8 +223,9 @@ qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa 
     const qb__power from = power_of_kernels(&measured_on, isa_there);
     const qb__power to = power_of_kernels(&power, isa_here);
     const double teams = team_loss(k.threads) / team_loss(points->configuration.threads);
-    carry_over(profile, batch, &from, &to, teams, same_cores ? OTHER_CONFIGURATION : OTHER_CORES,
-               &value);
+    take_quota_off(qb__quota_share(profile->node, &points->configuration), &value);
+    carry_over(profile, batch, &from, &to, teams / qb__quota_share(here, &k),
+               same_cores ? OTHER_CONFIGURATION : OTHER_CORES, &value);
   }
   const double work = profile->info.flops_per_sample > 0 ? profile->info.flops_per_sample : 1;
   const qb__roofline roof = qb__roofline_of(profile, batch, &power);

@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "core/error.h"
+#include "estimate/density.h"
 #include "estimate/estimate.h"
 #include "node/node_impl.h"
 #include "optimize/demand.h"
@@ -178,12 +179,14 @@ static carried carry(const qb_profile *profile, const qb_configuration *from, do
   const double used = fmin(1, (double)from->instances * threads / node->usable_threads);
   const uint32_t instances = (uint32_t)(used * cores / to->threads + 1e-9);
   to->instances = instances && type->billing.kind == QB_BILLING_TIME ? instances : 1;
-  c.compute = flops / (type->compute_flops / cores * to->threads);
+  /* Types have no quota: of what was measured under one this part is left. */
+  const double share = qb__quota_share(profile->node, from);
+  c.compute = share * flops / (type->compute_flops / cores * to->threads);
   /* Bandwidth saturates; the type's is taken to do so as the node's does. */
   const bool known = node->memory_bytes_per_s > 0 && type->memory_bytes_per_s > 0;
-  c.memory =
-      known ? node->memory_bytes_per_s / type->memory_bytes_per_s * to->instances / from->instances
-            : c.compute;
+  c.memory = known ? share * node->memory_bytes_per_s / type->memory_bytes_per_s * to->instances /
+                         from->instances
+                   : c.compute;
   return c;
 }
 
@@ -261,10 +264,13 @@ static qb_profile_point carry_point(const qb_profile *profile, const qb_profile_
   const double factor = (c.compute + share * (c.memory - c.compute)) * exp(TRANSFERRED);
   qb_profile_point to = *from;
   to.configuration = c.configuration;
-  to.latency_ns = qb__clamp_i64(fmax(1, (double)from->high_ns * factor));
+  const bool throttled = qb__quota_share(profile->node, k) < 1; /* which the mean alone tells */
+  const double high_ns = (double)(throttled ? from->mean_ns : from->high_ns);
+  to.latency_ns = qb__clamp_i64(fmax(1, high_ns * factor));
   to.low_ns = qb__clamp_i64(fmax(1, (double)from->low_ns * factor * exp(-2 * TRANSFERRED)));
   to.high_ns = to.latency_ns;
-  const double ratio = (double)to.latency_ns / (double)from->latency_ns;
+  const double ratio =
+      (double)to.latency_ns / (double)(throttled ? from->mean_ns : from->latency_ns);
   to.p95_ns = qb__clamp_i64((double)from->p95_ns * ratio);
   to.mean_ns = qb__clamp_i64((double)from->mean_ns * ratio);
   to.memory_bytes =

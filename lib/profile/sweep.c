@@ -263,7 +263,8 @@ static qb_status visit(sweep *s, qb__sampler *sampler, const qb__points *c, qb__
 
 /*
  * Visits the batch sizes of a session, interleaved, until most of another visit would be beyond its
- * share of the time, or all points are sure. Every point is visited at least once, whatever that takes, unless it is settled.
+ * share of the time, or all points are sure. Every point is visited at least once, whatever that takes,
+ * unless it is settled.
  */
 static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool first_session,
                          int64_t budget_ns)

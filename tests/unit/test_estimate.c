@@ -178,26 +178,37 @@ static void test_instances_share(void **state)
   qb_profile_unref(profile);
 }
 
-/* A quota of half of the cores leaves half of all that c and m say. */
+/* Rounds that a quota holds up half of the time take twice as long in the mean, there and back. */
 static void test_quota(void **state)
 {
   (void)state;
   uint64_t seed = 8;
   qb_profile *profile = random_profile(context, &seed, 20);
-  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 100}, {QB_ISA_AVX2, 4, 400}};
-  static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 40}, {QB_ISA_GENERIC, 4, 60}};
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 4, 4e11}};
   qb_node_info info = qb_profile_node(profile)->info;
-  info.usable_threads = info.cores = 4;
-  info.quota_cores = 2;
-  qb_node *node;
-  assert_int_equal(qb__node_new(context, &info, compute, 2, memory, 2, &node), QB_OK);
-  const qb_configuration four = {sizeof four, 4, 1}, one = {sizeof one, 1, 1};
-  const qb__power throttled = qb__instance_power(node, QB_ISA_AVX2, &four);
-  const qb__power alone = qb__instance_power(node, QB_ISA_AVX2, &one);
-  assert_true(throttled.flops == 50 && throttled.bytes_per_s == 7.5);
-  assert_true(throttled.weight_bytes_per_s == 20);
-  assert_true(alone.flops == 100 && alone.weight_bytes_per_s == 40);
-  qb_node_unref(node);
+  info.quota_cores = 0.5 * info.usable_threads;
+  qb_node *throttled;
+  assert_int_equal(qb__node_new(context, &info, compute, 2, NULL, 0, &throttled), QB_OK);
+  qb_configuration k;
+  uint32_t max_batch;
+  qb__configuration_at(profile, 0, &k, &max_batch);
+  const double threads = fmin((double)k.instances * k.threads, info.usable_threads);
+  const double longer = fmax(1, threads / info.quota_cores);
+  qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
+  assert_int_equal(qb_estimate(profile, &k, 1, &here), QB_OK);
+  assert_int_equal(qb_estimate_on(profile, throttled, QB_ISA_BEST, &k, 1, &there), QB_OK);
+  assert_true(fabs((double)there.latency_ns / (double)here.latency_ns / longer - 1) < 1e-6);
+  assert_true(fabs((double)there.mean_ns / (double)here.mean_ns / longer - 1) < 1e-6);
+
+  for (size_t i = 0; i < profile->point_count; i++) /* as a profile made there has it */
+    profile->points[i].mean_ns = (int64_t)(longer * (double)profile->points[i].mean_ns);
+  qb_node *free_node = profile->node;
+  profile->node = throttled;
+  assert_int_equal(qb_estimate_on(profile, free_node, QB_ISA_BEST, &k, 1, &there), QB_OK);
+  assert_true(fabs((double)there.mean_ns / (double)here.mean_ns - 1) < 1e-6);
+  assert_true(there.latency_ns >= here.latency_ns);
+  profile->node = free_node;
+  qb_node_unref(throttled);
   qb_profile_unref(profile);
 }
 
