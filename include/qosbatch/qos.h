@@ -67,7 +67,7 @@ typedef enum qb_reason {
                                  plan: no limit keeps a better one out */
   QB_REASON_SLO = 1,        /**< the latency promised: a larger batch or a longer wait breaks it */
   QB_REASON_FILL = 2,       /**< filling the batch: waiting gains more than it costs */
-  QB_REASON_THROUGHPUT = 3, /**< this batch has the least time per sample */
+  QB_REASON_THROUGHPUT = 3, /**< of all sizes the best one for what waits */
   QB_REASON_CAPACITY = 4,   /**< the rate: it needs (or exceeds) the node's throughput */
   QB_REASON_MEMORY = 5,     /**< the memory limit */
   QB_REASON_BUDGET = 6,     /**< the price limit */

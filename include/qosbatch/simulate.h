@@ -70,7 +70,7 @@ typedef struct qb_simulation {
   uint64_t samples;    /**< that arrive, 1 to 1e9; 0: 100,000, of a trace all */
   uint64_t seed;       /**< the same seed gives the same report, bit by bit */
   uint32_t queue_most; /**< a sample that finds so many waiting is refused; 0: no bound */
-  bool steady;         /**< every round takes its median instead of its measured spread */
+  bool steady; /**< every round takes its latency_ns instead of its measured mean and spread */
 } qb_simulation;
 
 #define QB_SIMULATION_INIT                                                                         \

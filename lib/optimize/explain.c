@@ -64,9 +64,7 @@ static void explain_run(const qb_decision *d, char *text)
   switch (d->reason) {
   case QB_REASON_SLO: why = "A larger round or a longer wait could break the latency target"; break;
   case QB_REASON_FILL: why = "The longest wait for a fuller batch is over"; break;
-  case QB_REASON_THROUGHPUT:
-    why = "Of all ways to split what waits into rounds this has the least mean delay";
-    break;
+  case QB_REASON_THROUGHPUT: why = "Of all sizes it is the best one for what waits"; break;
   case QB_REASON_LATE:
     why = "That is too late for it, but keeps more of the other answers in time";
     break;

@@ -126,7 +126,7 @@ static qb_status make_tables(qb_optimizer *o, const qb_configuration *configurat
   o->slowdown = qb__drift_factor(&o->drift);
   follow_node(o);
   status = fill_first(context, &o->table, o->first);
-  if (!status)
+  if (!status && o->qos.latency_ns)
     status = qb__round_policy_init(context, o->batch, &o->policy);
   return status ? status : solve_policy(o);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The decision before every round; docs/decision.md gives the reasoning. All that costs time is
- * done when the optimizer is made or refreshed, so that a decision is a few table look-ups.
+ * done when the optimizer is made or refreshed, so that a decision is look-ups and a few sums.
  */
 #include "core/checked.h"
 #include "core/error.h"
@@ -202,7 +202,8 @@ static void decide_and_shed(const qb_optimizer *o, const waiting *w, const qb__r
     const qb__round_choice choice =
         qb__round_choose(&o->policy, level, &o->model, w->left_ns + late, w->count - late);
     d->give_up = late + choice.give_up;
-    run(o, w, choice.size, QB_REASON_THROUGHPUT, d);
+    const uint32_t most = qb__min_u32(w->count - d->give_up, o->policy.most);
+    run(o, w, choice.size, choice.size < most ? QB_REASON_SLO : QB_REASON_THROUGHPUT, d);
     return;
   }
   const uint32_t more = give_up_for(o, w, late, size);

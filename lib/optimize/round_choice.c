@@ -16,6 +16,12 @@ typedef struct choice {
   double most;
 } choice;
 
+/* What a sample has left; more than the target, which one of another class may have, earns no more. */
+static double left_of(const choice *c, uint32_t i)
+{
+  return fmin((double)c->left_ns[i], (double)c->model->target_ns);
+}
+
 /* Moves to those that are too late for a round of `size`, from those for another size. */
 static void see_late(choice *c, uint32_t size)
 {
@@ -44,7 +50,7 @@ static double earned(const choice *c, uint32_t lost, uint32_t size)
 {
   double left_ns = 0;
   for (uint32_t i = lost; i < lost + size; i++)
-    left_ns += (double)c->left_ns[i];
+    left_ns += left_of(c, i);
   const double target_ns = (double)c->model->target_ns;
   const double latency_ns = size * (target_ns + (double)c->model->latency_ns[size]) - left_ns;
   return size - QB__LATENCY_WEIGHT * latency_ns / target_ns - expected_late(c, lost, size);
@@ -65,8 +71,8 @@ static double worth_behind(const choice *c, uint32_t i, uint32_t first)
       first++;
   if (first == c->count)
     return c->level->none[size];
-  const double age_ns = (double)(m->target_ns - c->left_ns[first]);
-  const double age = fmin(fmax(age_ns / p->age_step_ns, 0), QB__POLICY_AGES - 1.001);
+  const double age_ns = (double)m->target_ns - left_of(c, first);
+  const double age = fmin(age_ns / p->age_step_ns, QB__POLICY_AGES - 1.001);
   const uint32_t whole = (uint32_t)age;
   const size_t states = ((size_t)p->lengths + 1) * QB__POLICY_AGES;
   const float *at = c->level->behind + i * states + (c->count - first) * QB__POLICY_AGES + whole;
@@ -89,17 +95,19 @@ static void consider_all(choice *c)
   while (c->model->shed && size > 1 && c->count - c->late < size)
     see_late(c, --size);
   const uint32_t lost = c->count - size;
-  if (c->model->shed || !lost)
-    consider(c, lost, size, earned(c, lost, size) + c->level->none[size]);
+  /* Beyond the largest round, some that are in time would be given up: they are left behind instead. */
+  if (lost && (!c->model->shed || (size == c->policy->most && lost > c->late)))
+    return;
+  consider(c, lost, size, earned(c, lost, size) + c->level->none[size]);
 }
 
 bool qb__round_can_choose(const qb__round_policy *policy, const qb__round_level *level,
                           const qb__round_model *model, const int64_t *left_ns, uint32_t count)
 {
   const double oldest_ns = policy->age_step_ns * (QB__POLICY_AGES - 1);
-  return level->solved && count <= policy->lengths &&
+  return level->by_age && count <= policy->lengths &&
          (model->shed ||
-          (count < policy->lengths && (double)(model->target_ns - left_ns[0]) < oldest_ns));
+          (count < policy->lengths && (double)model->target_ns - (double)left_ns[0] < oldest_ns));
 }
 
 qb__round_choice qb__round_choose(const qb__round_policy *policy, const qb__round_level *level,

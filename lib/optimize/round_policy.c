@@ -382,7 +382,7 @@ static void solve_level(solver *s, uint32_t known, qb__round_level *level)
   for (uint32_t i = 0; i < s->size_count; i++)
     memcpy(level->behind + i * s->states, s->sizes[i].after, bytes);
   memcpy(level->none, s->all_after, ((size_t)s->batch + 1) * sizeof *level->none);
-  level->solved = true;
+  level->by_age = true;
 }
 
 /* Points everything into one block of floats and one of counts; both NULL: only counts them. */

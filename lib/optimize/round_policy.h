@@ -33,7 +33,7 @@ typedef struct qb__round_level {
   double gain_per_s;               /* what it earns: about the answers in time per second */
   uint16_t run[QB__POLICY_STATES]; /* samples to run now; 0: wait; or QB__POLICY_ALL */
   float value[QB__POLICY_STATES];  /* relative values, where the next solution begins */
-  bool solved;                     /* `run` is the solution, and not a plain rule */
+  bool by_age;   /* sizes by true ages (round_choice.h) are better than those of `run` */
   float *behind; /* [size][samples left][their oldest's age when the round starts]: their worth */
   float *none;   /* [samples in the round]: worth of having left none behind */
 } qb__round_level;

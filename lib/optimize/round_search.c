@@ -226,9 +226,9 @@ static void search_level(search *s, qb__round_level *level)
   plain_rule rule = look_at_all(s, level->run);
   const double plain = climb(s, level->run, &rule);
   const double table = follow(s, level->run, NULL, SAMPLES);
-  const double by_age = follow(s, level->run, level, SAMPLES);
-  level->solved = by_age >= table && plain < BETTER * by_age;
-  if (level->solved || plain < BETTER * table)
+  const double chosen = follow(s, level->run, level, SAMPLES);
+  level->by_age = chosen >= table && plain < BETTER * chosen;
+  if (level->by_age || plain < BETTER * table)
     return;
   (void)try_rule(s, level->run, rule, 0);
   memcpy(level->run, s->run, sizeof level->run);

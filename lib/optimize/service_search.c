@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Round times are the medians of the profile: a service is late when its queue is long, not when a
- * single round is; the spread of single rounds is left to the decision before each of them, which
- * counts with the upper end of the interval.
+ * Rounds have the mean and the 95th percentile of single ones: a queue is made by them all. Promises of
+ * a single round are left to the decision before each, which counts with the upper end of the interval.
  */
 #include "optimize/service_search.h"
 
@@ -84,7 +83,7 @@ static void add_ways(qb__service_search *s, const qb__service_entry *entry)
   const qb__latency_table *table = &entry->table;
   const uint32_t instances = table->configuration.instances;
   for (uint32_t b = 1; b; b = next_batch(b, table->max_batch)) {
-    const double round_ns = (double)table->latency_ns[b];
+    const double round_ns = (double)table->mean_ns[b];
     const uint64_t each = (uint64_t)instances * b;
     const uint64_t rounds = (s->load.queued + each - 1) / each;
     for (size_t w = 0; w < wait_count(b); w++)

@@ -80,7 +80,7 @@ static inline double highest_rate(const qb_context *context, const service_case 
                                   const qb__latency_table *table, const qb_service_plan *p)
 {
   const double capacity =
-      1e9 * p->configuration.instances * p->batch / (double)table->latency_ns[p->batch];
+      1e9 * p->configuration.instances * p->batch / (double)table->mean_ns[p->batch];
   qb__queue_report report;
   for (int k = (int)ceil(100 * log(capacity)); exp(0.01 * k) > c->load.rate_per_s; k--)
     if (holds_target(context, c, table, p, exp(0.01 * k), &report))
@@ -94,7 +94,7 @@ static inline void judge_way(const qb_context *context, const service_case *c,
   qb_service_plan *p = &way->plan;
   const double rounds =
       ceil((double)c->load.queued / (p->configuration.instances * (double)p->batch));
-  const int64_t drained_ns = (int64_t)rounds * table->latency_ns[p->batch];
+  const int64_t drained_ns = (int64_t)rounds * table->mean_ns[p->batch];
   qb__queue_report report;
   p->feasible = holds_target(context, c, table, p, c->load.rate_per_s, &report) &&
                 drained_ns <= c->qos.latency_ns &&
@@ -128,7 +128,7 @@ static inline size_t list_ways(const qb_context *context, const service_case *c,
           way->plan.profile = node;
           way->plan.configuration = configuration;
           way->plan.batch = b;
-          way->plan.max_wait_ns = (int64_t)(parts[w] * (double)table.latency_ns[b]);
+          way->plan.max_wait_ns = (int64_t)(parts[w] * (double)table.mean_ns[b]);
           way->plan.cost_per_hour = info.price_per_hour;
           way->plan.memory_bytes = table.memory_bytes[b];
           judge_way(context, c, &table, way);

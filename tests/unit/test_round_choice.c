@@ -79,6 +79,24 @@ static void test_promises(void **state)
   }
 }
 
+/* Requests of another class, who have all the time in the world, are no reason to give up others. */
+static void test_classes(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = 0; i < CASES; i++) {
+    scene s;
+    make(&s, &seed, 2.5 + 5 * random_unit(&seed), true);
+    const uint32_t most = s.policy.most;
+    s.count = 2 * most;
+    for (uint32_t k = 0; k < s.count; k++)
+      s.left_ns[k] = k < most ? s.latency_ns[most] : k % 2 ? INT64_MAX : 20 * s.model.target_ns;
+    qsort(s.left_ns, s.count, sizeof *s.left_ns, rising);
+    assert_int_equal(choose(&s).give_up, 0);
+    qb__round_policy_free(context, &s.policy);
+  }
+}
+
 /* With a target shorter than two rounds nobody survives one: as many as can be run, if that is the last
  * chance of all. */
 static void test_last_chance(void **state)
@@ -103,6 +121,7 @@ static void test_last_chance(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_promises),
+                                     cmocka_unit_test(test_classes),
                                      cmocka_unit_test(test_last_chance)};
   if (qb_context_new(NULL, &context))
     return 1;
