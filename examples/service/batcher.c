@@ -129,7 +129,8 @@ static void give_up(batcher *self, uint32_t count)
   for (uint32_t i = 0; i < count; i++) {
     const sample s = take(self);
     self->counts.given_up++;
-    learn(self, true);
+    if (__atomic_exchange_n(&s.of->status, 429, __ATOMIC_RELAXED) == 200) /* once a request */
+      learn(self, true);
     pthread_mutex_unlock(&self->lock);
     finish(s, 429);
     pthread_mutex_lock(&self->lock);

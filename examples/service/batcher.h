@@ -58,7 +58,7 @@ bool batcher_submit(batcher *self, request *r);
 bool batcher_welcome(batcher *self);
 void batcher_expect_no_more(batcher *self);
 
-/* A request was answered in full; its latency counts, and admission learns from it. */
+/* The answer of a request has left; its latency counts, and admission learns from it. */
 void batcher_answered(batcher *self, const request *r);
 
 /* Answers what is queued and takes no more: all that comes later is refused. */

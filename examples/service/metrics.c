@@ -19,7 +19,8 @@ static void gauge(FILE *to, const char *name, const char *help, double value)
 
 static void write_latencies(FILE *to, const batcher_counts *c, const qb_qos *qos)
 {
-  fputs("# HELP qosbatch_latency_seconds From arrival to answer of a sample.\n"
+  fputs("# HELP qosbatch_latency_seconds From the headers of a request to the end of its answer, "
+        "by sample.\n"
         "# TYPE qosbatch_latency_seconds histogram\n",
         to);
   uint64_t sum = 0;

@@ -239,7 +239,8 @@ static void completed(void *user, struct MHD_Connection *c, void **state,
   if (!e)
     return;
   expect_no_more(user, e);
-  if (e->submitted && e->request.status == 200 && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+  /* To a client that had left, too: most of them because it was late. */
+  if (e->submitted && e->request.status == 200 && code != MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
     batcher_answered(((server *)user)->params->batcher, &e->request);
   free(e->request.outputs);
   free(e->infer.numbers);
