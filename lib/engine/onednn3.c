@@ -5,6 +5,8 @@
 #include "core/alloc.h"
 #include "engine/onednn_impl.h"
 
+#include <string.h>
+
 qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_format_tag_t tag,
                          qb__layout **layout)
 {
@@ -220,11 +222,40 @@ static bool divides_by_zero(const qb__request *request)
   return false;
 }
 
+/*
+ * Whether 3.7.2's brgemm convolution gives wrong rows behind a thread's first one: of one channel, where
+ * a row of the output is one element and the window moves by more than one.
+ */
+static bool is_wrong(const qb__request *request)
+{
+  const qb__dims *from = &request->source_dims, *to = &request->destination_dims;
+  const int last = from->count - 1;
+  return request->op->kind == QB__OP_CONVOLUTION && last >= 3 &&
+         from->at[1] == request->op->groups && to->at[last] == 1 &&
+         request->op->window.strides[last - 2] > 1;
+}
+
+/* Goes on to the next implementation; *description is destroyed where there is none. */
+static dnnl_status_t pass_over_brgemm(dnnl_primitive_desc_t *description)
+{
+  const char *name = "";
+  dnnl_status_t code;
+  do
+    code = dnnl_primitive_desc_query(*description, dnnl_query_impl_info_str, 0, (void *)&name);
+  while (!code && !strncmp(name, "brg", 3) &&
+         !(code = dnnl_primitive_desc_next_impl(*description)));
+  if (code)
+    dnnl_primitive_desc_destroy(*description);
+  return code;
+}
+
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, const qb__layouts *l,
                            const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
 {
-  if (!divides_by_zero(request))
-    return describe(engine, request, l, attributes, result);
+  if (!divides_by_zero(request)) {
+    const dnnl_status_t code = describe(engine, request, l, attributes, result);
+    return code || !is_wrong(request) ? code : pass_over_brgemm(result);
+  }
   const qb__dims *dims = &request->source_dims;
   const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
   const bool wide = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;

@@ -159,6 +159,42 @@ static void test_convolutions(void **state)
 }
 
 /*
+ * Rows of one element, which oneDNN 3.7.2 computes wrongly of one channel, and windows of one column with
+ * a dilation all the same, on which it may crash.
+ */
+static void test_narrow_rows(void **state)
+{
+  (void)state;
+  uint64_t random = random_start();
+  qb_context *context = new_context_with_clock(stopped_clock, NULL);
+  for (int i = 0; i < 40; i++) {
+    const bool one_column = i % 2;
+    const int64_t in = one_column ? (int64_t)random_int(&random, 1, 20) : 1;
+    const int64_t out = (int64_t)random_int(&random, 1, 20);
+    const int64_t dims[3] = {in, (int64_t)random_int(&random, 4, 9), one_column ? 1 : 3};
+    const int64_t stride = (int64_t)random_int(&random, 2, 3);
+    const int64_t beside = one_column ? stride - 1 : 0;
+    const qb__window w = {.kernel = {(int64_t)random_int(&random, 1, 3), one_column ? 1 : 2},
+                          .strides = {1, stride},
+                          .dilations = {1, one_column ? 2 : 1},
+                          .pad_before = {0, beside},
+                          .pad_after = {1, beside}};
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t x = qb__graph_input(&g, "image", 3, dims);
+    const int32_t weights =
+        random_constant(&random, &g, out, in, w.kernel[0], w.kernel[1], 0, 0.3f);
+    qb__graph_output(&g, qb__graph_convolution(&g, "conv", x, weights, QB__NONE, &w, 1));
+    network_check c = network_check_make(&g, 2, NULL);
+    qb_session *session = network_check_session(&c, 1, 1);
+    network_check_expect(&c, session, 0, 2);
+    qb_session_unref(session);
+    network_check_free(&c);
+  }
+  qb_context_unref(context);
+}
+
+/*
  * 1x1 windows on the channels of large networks, of which oneDNN 3.7.2 cannot compute some in the
  * layout it likes best; nor deconvolutions, which are the same backwards.
  */
@@ -343,6 +379,7 @@ int main(void)
       cmocka_unit_test(test_every_way),
       cmocka_unit_test(test_random_networks),
       cmocka_unit_test(test_convolutions),
+      cmocka_unit_test(test_narrow_rows),
       cmocka_unit_test(test_many_channels),
       cmocka_unit_test(test_addends_that_are_read_again),
       cmocka_unit_test(test_different_batches_at_the_same_time),
