@@ -19,7 +19,8 @@ typedef struct choice {
 /* What a sample has left; more than the target, which one of another class may have, earns no more. */
 static double left_of(const choice *c, uint32_t i)
 {
-  return fmin((double)c->left_ns[i], (double)c->model->target_ns);
+  const int64_t left_ns = c->left_ns[i], most_ns = c->model->target_ns;
+  return (double)(left_ns < most_ns ? left_ns : most_ns);
 }
 
 /* Moves to those that are too late for a round of `size`, from those for another size. */
