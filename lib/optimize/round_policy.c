@@ -311,8 +311,7 @@ static float sweep(solver *s)
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++)
       (void)best_choice(s, n, j, &s->next[n * AGES + j]);
-  const float off = s->next[s->reference] - s->value[s->reference];
-  const float reference = s->next[s->reference];
+  const float reference = s->next[s->reference], off = reference - s->value[s->reference];
   float least = INFINITY, most = -INFINITY;
   for (size_t i = AGES; i < s->states; i++) {
     const float moved = s->next[i] - s->value[i];

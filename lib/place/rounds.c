@@ -265,12 +265,11 @@ static qb_profile_point carry_point(const qb_profile *profile, const qb_profile_
   qb_profile_point to = *from;
   to.configuration = c.configuration;
   const bool throttled = qb__quota_share(profile->node, k) < 1; /* which the mean alone tells */
-  const double high_ns = (double)(throttled ? from->mean_ns : from->high_ns);
-  to.latency_ns = qb__clamp_i64(fmax(1, high_ns * factor));
+  const int64_t from_ns = throttled ? from->mean_ns : from->latency_ns;
+  to.latency_ns = qb__clamp_i64(fmax(1, (double)(throttled ? from_ns : from->high_ns) * factor));
   to.low_ns = qb__clamp_i64(fmax(1, (double)from->low_ns * factor * exp(-2 * TRANSFERRED)));
   to.high_ns = to.latency_ns;
-  const double ratio =
-      (double)to.latency_ns / (double)(throttled ? from->mean_ns : from->latency_ns);
+  const double ratio = (double)to.latency_ns / (double)from_ns;
   to.p95_ns = qb__clamp_i64((double)from->p95_ns * ratio);
   to.mean_ns = qb__clamp_i64((double)from->mean_ns * ratio);
   to.memory_bytes =

@@ -119,6 +119,16 @@ static void test_random_networks(void **state)
   qb_context_unref(context);
 }
 
+/* A round of two on one thread; takes the graph over. */
+static void expect_two_samples(qb__graph *graph)
+{
+  network_check c = network_check_make(graph, 2, NULL);
+  qb_session *session = network_check_session(&c, 1, 1);
+  network_check_expect(&c, session, 0, 2);
+  qb_session_unref(session);
+  network_check_free(&c);
+}
+
 /* Strides, uneven pads, dilations and groups of one convolution, which networks draw seldom. */
 static void test_convolutions(void **state)
 {
@@ -149,11 +159,7 @@ static void test_convolutions(void **state)
     x = qb__graph_convolution(&graph, "conv", x, weights,
                               random_int(&random, 0, 1) ? bias : QB__NONE, &w, groups);
     qb__graph_output(&graph, x);
-    network_check c = network_check_make(&graph, 2, NULL);
-    qb_session *session = network_check_session(&c, 1, 1);
-    network_check_expect(&c, session, 0, 2);
-    qb_session_unref(session);
-    network_check_free(&c);
+    expect_two_samples(&graph);
   }
   qb_context_unref(context);
 }
@@ -185,11 +191,7 @@ static void test_narrow_rows(void **state)
     const int32_t weights =
         random_constant(&random, &g, out, in, w.kernel[0], w.kernel[1], 0, 0.3f);
     qb__graph_output(&g, qb__graph_convolution(&g, "conv", x, weights, QB__NONE, &w, 1));
-    network_check c = network_check_make(&g, 2, NULL);
-    qb_session *session = network_check_session(&c, 1, 1);
-    network_check_expect(&c, session, 0, 2);
-    qb_session_unref(session);
-    network_check_free(&c);
+    expect_two_samples(&g);
   }
   qb_context_unref(context);
 }

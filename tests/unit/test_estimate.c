@@ -186,14 +186,13 @@ static void test_quota(void **state)
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 4, 4e11}};
   qb_node_info info = qb_profile_node(profile)->info;
-  info.quota_cores = 0.5 * info.usable_threads;
-  qb_node *throttled;
-  assert_int_equal(qb__node_new(context, &info, compute, 2, NULL, 0, &throttled), QB_OK);
   qb_configuration k;
   uint32_t max_batch;
   qb__configuration_at(profile, 0, &k, &max_batch);
-  const double threads = fmin((double)k.instances * k.threads, info.usable_threads);
-  const double longer = fmax(1, threads / info.quota_cores);
+  const double longer = 2;
+  info.quota_cores = fmin((double)k.instances * k.threads, info.usable_threads) / longer;
+  qb_node *throttled;
+  assert_int_equal(qb__node_new(context, &info, compute, 2, NULL, 0, &throttled), QB_OK);
   qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
   assert_int_equal(qb_estimate(profile, &k, 1, &here), QB_OK);
   assert_int_equal(qb_estimate_on(profile, throttled, QB_ISA_BEST, &k, 1, &there), QB_OK);
