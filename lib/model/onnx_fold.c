@@ -12,7 +12,7 @@ typedef void evaluation(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value 
 
 static size_t width(const qb__onnx_value *v)
 {
-  return v->integer ? sizeof(int64_t) : sizeof(float);
+  return qb__onnx_width(v->type);
 }
 
 static void copy_element(qb__onnx_value *to, size_t i, const qb__onnx_value *from, size_t j)
@@ -43,16 +43,18 @@ static void give_shape(qb__onnx *im, qb__onnx_value *x, qb__onnx_value *result, 
 {
   if (x->owned && x->uses == 1) {
     result->kind = QB__ONNX_CONSTANT;
-    result->integer = x->integer;
+    result->type = x->type;
     result->rank = rank;
     memcpy(result->dims, dims, rank * sizeof *dims);
     result->elements = x->elements;
     result->data = x->data;
+    result->open = x->open;
     result->owned = true;
     x->owned = false;
     x->data = NULL;
+    x->open = NULL;
     x->kind = QB__ONNX_UNKNOWN;
-  } else if (qb__onnx_make(im, result, x->integer, rank, dims) && x->elements) {
+  } else if (qb__onnx_make(im, result, x->type, rank, dims) && x->elements) {
     memcpy(result->data, x->data, x->elements * width(x));
   }
 }
@@ -102,7 +104,7 @@ static void shape(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resul
     return;
   qb__onnx_shape_range(node, x->rank, &start, &end);
   const int64_t count = end - start;
-  if (qb__onnx_make(im, result, true, 1, &count) && count)
+  if (qb__onnx_make(im, result, QB__ONNX_TYPE(INT64), 1, &count) && count)
     memcpy(result->data, x->dims + start, (size_t)count * sizeof *x->dims);
 }
 
@@ -121,14 +123,14 @@ static void cast(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result
                      "bits only");
     return;
   }
-  if (!qb__onnx_make(im, result, !real, x->rank, x->dims))
+  if (!qb__onnx_make(im, result, real ? QB__ONNX_TYPE(FLOAT) : (int32_t)to, x->rank, x->dims))
     return;
   for (size_t i = 0; i < x->elements; i++) {
-    const double value =
-        x->integer ? (double)((const int64_t *)x->data)[i] : ((const float *)x->data)[i];
+    const double value = qb__onnx_is_integer(x) ? (double)((const int64_t *)x->data)[i]
+                                                : ((const float *)x->data)[i];
     if (real)
       ((float *)result->data)[i] = (float)value;
-    else if (x->integer)
+    else if (qb__onnx_is_integer(x))
       copy_element(result, i, x, i);
     else
       ((int64_t *)result->data)[i] = fabs(value) < 9e18 ? (int64_t)value : 0;
@@ -165,7 +167,7 @@ static void binary(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
   const qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
   const char kind = *node->proto->op_type;
   int64_t dims[QB__ONNX_RANK], at[QB__ONNX_RANK];
-  bool fits = a && b && a->integer == b->integer;
+  bool fits = a && b && a->type == b->type;
   const uint32_t rank = !fits ? 0 : a->rank > b->rank ? a->rank : b->rank;
   for (uint32_t i = 1; fits && i <= rank; i++) {
     const int64_t x = i <= a->rank ? a->dims[a->rank - i] : 1;
@@ -177,12 +179,12 @@ static void binary(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
     qb__onnx_problem(im, node, "its constants do not fit each other");
     return;
   }
-  if (!qb__onnx_make(im, result, a->integer, rank, dims))
+  if (!qb__onnx_make(im, result, a->type, rank, dims))
     return;
   for (size_t i = 0; i < result->elements; i++) {
     position(result, i, at);
     const size_t from = repeated(a, rank, at), with = repeated(b, rank, at);
-    if (a->integer)
+    if (qb__onnx_is_integer(a))
       ((int64_t *)result->data)[i] = combine_integers(kind, ((const int64_t *)a->data)[from],
                                                       ((const int64_t *)b->data)[with]);
     else
@@ -202,7 +204,7 @@ static void concat(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
   dims[axis] = 0;
   for (size_t n = 0; n < node->input_count; n++) {
     const qb__onnx_value *v = node->inputs[n];
-    bool fits = v && v->rank == first->rank && v->integer == first->integer;
+    bool fits = v && v->rank == first->rank && v->type == first->type;
     for (uint32_t d = 0; fits && d < v->rank; d++)
       fits = d == axis || v->dims[d] == first->dims[d];
     if (!fits || __builtin_add_overflow(dims[axis], v->dims[axis], &dims[axis])) {
@@ -210,7 +212,7 @@ static void concat(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
       return;
     }
   }
-  if (!qb__onnx_make(im, result, first->integer, first->rank, dims))
+  if (!qb__onnx_make(im, result, first->type, first->rank, dims))
     return;
   for (size_t n = 0; n < node->input_count; n++) {
     const qb__onnx_value *v = node->inputs[n];
@@ -232,7 +234,7 @@ static void transpose(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *r
     return;
   for (uint32_t i = 0; i < x->rank; i++)
     dims[i] = x->dims[order[i]];
-  if (!qb__onnx_make(im, result, x->integer, x->rank, dims))
+  if (!qb__onnx_make(im, result, x->type, x->rank, dims))
     return;
   for (size_t i = 0; i < result->elements; i++) {
     position(result, i, at);
@@ -247,7 +249,8 @@ static void gather(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
   const qb__onnx_value *x = qb__onnx_input(node, 0), *indices = qb__onnx_input(node, 1);
   int64_t dims[2 * QB__ONNX_RANK];
   uint32_t axis, rank = 0;
-  if (!x || !indices || !indices->integer || x->rank + indices->rank > QB__ONNX_RANK + 1) {
+  if (!x || !indices || !qb__onnx_is_integer(indices) ||
+      x->rank + indices->rank > QB__ONNX_RANK + 1) {
     qb__onnx_problem(im, node, "its indices are not constant integers");
     return;
   }
@@ -260,7 +263,7 @@ static void gather(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
     dims[rank++] = indices->dims[i];
   for (uint32_t i = axis + 1; i < x->rank; i++)
     inner *= (size_t)(dims[rank++] = x->dims[i]);
-  if (!qb__onnx_make(im, result, x->integer, rank, dims))
+  if (!qb__onnx_make(im, result, x->type, rank, dims))
     return;
   const int64_t size = x->dims[axis];
   for (size_t o = 0; o < outer; o++)
@@ -285,18 +288,18 @@ static void constant(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *re
   if (a && a->t) {
     qb__onnx_read_tensor(im, a->t, result);
   } else if ((a = qb__onnx_attribute(node, "value_int"))) {
-    if (qb__onnx_make(im, result, true, 0, &count))
+    if (qb__onnx_make(im, result, QB__ONNX_TYPE(INT64), 0, &count))
       *(int64_t *)result->data = a->i;
   } else if ((a = qb__onnx_attribute(node, "value_float"))) {
-    if (qb__onnx_make(im, result, false, 0, &count))
+    if (qb__onnx_make(im, result, QB__ONNX_TYPE(FLOAT), 0, &count))
       *(float *)result->data = a->f;
   } else if ((a = qb__onnx_attribute(node, "value_ints"))) {
     count = (int64_t)a->n_ints;
-    if (qb__onnx_make(im, result, true, 1, &count) && count)
+    if (qb__onnx_make(im, result, QB__ONNX_TYPE(INT64), 1, &count) && count)
       memcpy(result->data, a->ints, a->n_ints * sizeof *a->ints);
   } else if ((a = qb__onnx_attribute(node, "value_floats"))) {
     count = (int64_t)a->n_floats;
-    if (qb__onnx_make(im, result, false, 1, &count) && count)
+    if (qb__onnx_make(im, result, QB__ONNX_TYPE(FLOAT), 1, &count) && count)
       memcpy(result->data, a->floats, a->n_floats * sizeof *a->floats);
   } else {
     qb__onnx_problem(im, node, "its value is not a tensor or numbers");
@@ -307,7 +310,7 @@ static void constant_of_shape(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
 {
   const Onnx__AttributeProto *a = qb__onnx_attribute(node, "value");
   int64_t dims[QB__ONNX_RANK];
-  qb__onnx_value value = {.name = "value", .tensor = QB__NONE};
+  qb__onnx_value value = {.name = "value", .tensor = QB__NONE, .type = QB__ONNX_TYPE(FLOAT)};
   const int rank = qb__onnx_ints_or_input(im, node, "shape", 0, 0, dims, QB__ONNX_RANK);
   if (rank < 0)
     return;
@@ -315,7 +318,7 @@ static void constant_of_shape(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
     qb__onnx_read_tensor(im, a->t, &value);
   if (!im->status && a && value.elements != 1)
     qb__onnx_problem(im, node, "its value is not one number");
-  else if (!im->status && qb__onnx_make(im, result, value.integer, (uint32_t)rank, dims))
+  else if (!im->status && qb__onnx_make(im, result, value.type, (uint32_t)rank, dims))
     for (size_t i = 0; a && i < result->elements; i++)
       copy_element(result, i, &value, 0);
   if (value.owned)
@@ -348,7 +351,13 @@ bool qb__onnx_fold(qb__onnx *im, const qb__onnx_node *node)
   };
   for (size_t i = 0; i < sizeof evaluations / sizeof *evaluations; i++)
     if (!strcmp(evaluations[i].name, node->proto->op_type)) {
-      evaluations[i].evaluate(im, node, qb__onnx_find(im, node->proto->output[0]));
+      qb__onnx_value *result = qb__onnx_find(im, node->proto->output[0]);
+      for (size_t n = 0; n < node->input_count; n++)
+        if (node->inputs[n])
+          qb__onnx_narrow(node->inputs[n]);
+      evaluations[i].evaluate(im, node, result);
+      if (!im->status && qb__onnx_is_integer(result) && !result->open)
+        (void)qb__onnx_mark_open(im, result);
       return true;
     }
   return false;

@@ -26,7 +26,15 @@ typedef enum qb__onnx_kind {
   QB__ONNX_ACTIVATION
 } qb__onnx_kind;
 
-/* A value that nodes name. Dimensions are as in the file, the batch included. */
+#define QB__ONNX_TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+
+/*
+ * A value that nodes name. Dimensions are as in the file, the batch included.
+ *
+ * Data of a constant are floats for FLOAT, FLOAT16 and BFLOAT16, doubles for DOUBLE, and for all
+ * others 64-bit integers in the range of the type (UINT64 by its bits, BOOL 0 and 1). The data of
+ * an activation are floats, whatever type they stand for.
+ */
 typedef struct qb__onnx_value {
   const char *name; /* the file's */
   qb__onnx_kind kind;
@@ -35,9 +43,10 @@ typedef struct qb__onnx_value {
   size_t elements;
   uint32_t uses;  /* by nodes still to come, and as an output of the network */
   int32_t tensor; /* of the graph: an activation, or a constant that was handed over */
-  bool integer;   /* constant: 64-bit integers, else 32-bit floats */
+  int32_t type;   /* of elements: TensorProto.DataType */
   bool owned;     /* constant: data is not the graph's */
   void *data;     /* constant */
+  uint8_t *open;  /* constant of integers: elements that depend on an open batch; NULL: none */
 } qb__onnx_value;
 
 typedef struct qb__onnx {
@@ -74,9 +83,23 @@ qb__onnx_value *qb__onnx_find(const qb__onnx *im, const char *name);
 /* NULL and im->status set when there is one of that name. */
 qb__onnx_value *qb__onnx_add(qb__onnx *im, const char *name);
 
-/* Room for a constant of `integer`s or floats; counts against what folding may make. */
-bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, bool integer, uint32_t rank,
+/* Room for a constant; counts against what folding may make. */
+bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, int32_t type, uint32_t rank,
                    const int64_t *dims);
+/* Marks the elements of a constant that are multiples of the open batch; false without memory. */
+bool qb__onnx_mark_open(qb__onnx *im, qb__onnx_value *value);
+/* Frees what a constant owns; it is unknown from then on. */
+void qb__onnx_release(qb__onnx *im, qb__onnx_value *value);
+/* A constant of doubles becomes one of floats, for a node that computes in those. */
+void qb__onnx_narrow(qb__onnx_value *value);
+
+/* Constants by what their data are. */
+bool qb__onnx_is_float(const qb__onnx_value *value);
+bool qb__onnx_is_integer(const qb__onnx_value *value);
+/* The only element of a constant of floats or doubles; false for all else. */
+bool qb__onnx_number(const qb__onnx_value *value, float *number);
+/* Bytes of an element in a constant's data. */
+size_t qb__onnx_width(int32_t type);
 
 /* Makes a constant of a tensor of the file, whose data is taken over where that is possible. */
 void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *tensor, qb__onnx_value *value);
@@ -97,10 +120,13 @@ const Onnx__AttributeProto *qb__onnx_attribute(const qb__onnx_node *node, const 
 int qb__onnx_ints(const qb__onnx_node *node, const char *name, int64_t *values, int most);
 /*
  * Integers of an attribute in opsets before `since`, of constant input `index` from there on; -1
- * after a problem, 0 when they are left out.
+ * after a problem, 0 when they are left out. None may depend on an open batch.
  */
 int qb__onnx_ints_or_input(qb__onnx *im, const qb__onnx_node *node, const char *name, int since,
                            size_t index, int64_t *values, int most);
+/* Dimensions of constant input `index`, where k * QB__ONNX_SYMBOLIC is k times the open batch. */
+int qb__onnx_dims_input(qb__onnx *im, const qb__onnx_node *node, const char *name, size_t index,
+                        int64_t *dims, int most);
 qb__onnx_value *qb__onnx_input(const qb__onnx_node *node, size_t index);
 /* An axis counted from 0; false after a problem. */
 bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32_t rank,

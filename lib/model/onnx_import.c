@@ -119,6 +119,7 @@ static void add_inputs(qb__onnx *im, const Onnx__GraphProto *graph)
     int64_t sample[QB__ONNX_RANK];
     const uint32_t rank = qb__onnx_sample(im, value->rank, value->dims, sample);
     value->kind = QB__ONNX_ACTIVATION;
+    value->type = QB__ONNX_TYPE(FLOAT);
     value->tensor = qb__graph_input(im->graph, name, rank, sample);
   }
 }
@@ -208,6 +209,9 @@ static void map_node(qb__onnx *im, const qb__onnx_node *node)
                      "importing");
     return;
   }
+  for (size_t i = 0; i < node->input_count; i++)
+    if (node->inputs[i])
+      qb__onnx_narrow(node->inputs[i]);
   map(im, node);
 }
 
@@ -216,12 +220,8 @@ static void release_inputs(qb__onnx *im, const qb__onnx_node *node)
 {
   for (size_t i = 0; i < node->input_count; i++) {
     qb__onnx_value *value = node->inputs[i];
-    if (value && value->uses && --value->uses == 0 && value->owned) {
-      qb__free(im->context, value->data);
-      value->data = NULL;
-      value->owned = false;
-      value->kind = QB__ONNX_UNKNOWN;
-    }
+    if (value && value->uses && --value->uses == 0 && value->owned)
+      qb__onnx_release(im, value);
   }
 }
 

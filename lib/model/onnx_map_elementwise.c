@@ -60,12 +60,10 @@ static bool bound(qb__onnx *im, const qb__onnx_node *node, const char *name, siz
   const qb__onnx_value *v = qb__onnx_input(node, index);
   if (!v)
     return true;
-  if (v->kind != QB__ONNX_CONSTANT || v->integer || v->elements != 1) {
-    qb__onnx_problem(im, node, "its '%s' is not a constant number", name);
-    return false;
-  }
-  *value = *(const float *)v->data;
-  return true;
+  if (qb__onnx_number(v, value))
+    return true;
+  qb__onnx_problem(im, node, "its '%s' is not a constant number", name);
+  return false;
 }
 
 void qb__onnx_map_clip(qb__onnx *im, const qb__onnx_node *node)
@@ -228,7 +226,7 @@ static void combine(qb__onnx *im, const qb__onnx_node *node, qb__op_kind kind, q
       a->kind == QB__ONNX_CONSTANT || (b->kind == QB__ONNX_ACTIVATION && !fits(b, a));
   qb__onnx_value *whole = reversed ? b : a, *part = reversed ? a : b;
   int64_t dims[QB__ONNX_RANK];
-  if (part->kind == QB__ONNX_CONSTANT && part->integer)
+  if (part->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(part))
     qb__onnx_problem(im, node, "it combines floats with integers");
   else if (!fits(part, whole) && im->batched && whole->kind == QB__ONNX_ACTIVATION &&
            part->kind == QB__ONNX_CONSTANT)

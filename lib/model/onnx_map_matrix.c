@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-static bool is_float_constant(const qb__onnx_value *v)
-{
-  return v && v->kind == QB__ONNX_CONSTANT && !v->integer;
-}
-
 static void scale(float *values, size_t count, float factor)
 {
   for (size_t i = 0; factor != 1 && i < count; i++)
@@ -57,7 +52,7 @@ static int32_t dense(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_val
 /* What is added in a Gemm, as one value an output; false where it differs from row to row. */
 static bool is_bias(const qb__onnx_value *c, int64_t outputs)
 {
-  return is_float_constant(c) && c->rank <= 2 && c->elements &&
+  return qb__onnx_is_float(c) && c->rank <= 2 && c->elements &&
          (c->rank == 0 || c->dims[c->rank - 1] == 1 || c->dims[c->rank - 1] == outputs) &&
          (c->rank < 2 || c->dims[0] == 1);
 }
@@ -98,7 +93,7 @@ static void gemm_of_matrices(qb__onnx *im, const qb__onnx_node *node, qb__onnx_v
   int32_t x = qb__graph_matmul(g, node->label, left, right);
   if (alpha != 1)
     x = qb__graph_activation(g, node->label, x, QB__ACTIVATION_LINEAR, alpha, 0);
-  if (c && is_float_constant(c)) {
+  if (qb__onnx_is_float(c)) {
     const int32_t sum = repeated(im, c, 2, dims, beta);
     if (!g->status)
       x = qb__graph_binary(g, node->label, QB__OP_ADD, x, sum);
@@ -126,8 +121,8 @@ void qb__onnx_map_gemm(qb__onnx *im, const qb__onnx_node *node)
     return;
   }
   const int64_t dims[2] = {a->dims[turn_a], b->dims[!turn_b]};
-  if (a->kind != QB__ONNX_ACTIVATION || (b->kind == QB__ONNX_CONSTANT && b->integer) ||
-      (c && c->kind == QB__ONNX_CONSTANT && c->integer)) {
+  if (a->kind != QB__ONNX_ACTIVATION || (b->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(b)) ||
+      (c && c->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(c))) {
     qb__onnx_problem(im, node, "its first input is not computed from the network's inputs");
     return;
   }
@@ -173,8 +168,9 @@ static void multiply(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a,
 void qb__onnx_map_matmul(qb__onnx *im, const qb__onnx_node *node)
 {
   qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
-  if (!a || !b || a->kind != QB__ONNX_ACTIVATION || (b->kind == QB__ONNX_CONSTANT && b->integer) ||
-      a->rank < 2 || b->rank < 2 || b->rank > a->rank) {
+  if (!a || !b || a->kind != QB__ONNX_ACTIVATION ||
+      (b->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(b)) || a->rank < 2 || b->rank < 2 ||
+      b->rank > a->rank) {
     qb__onnx_problem(im, node,
                      "only an activation of two dimensions or more times a matrix, "
                      "constant or computed, is supported");

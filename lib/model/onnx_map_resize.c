@@ -83,8 +83,8 @@ static bool target(const qb__onnx *im, const qb__onnx_node *node, const qb__onnx
   for (int i = 0; !count && i < (int)x->rank; i++)
     chosen[i] = i;
   count = count ? count : (int)x->rank;
-  if (!given || given->kind != QB__ONNX_CONSTANT || given->integer != (given == sizes) ||
-      count < 0 || given->elements != (size_t)count)
+  const bool fits = given == sizes ? qb__onnx_is_integer(given) : qb__onnx_is_float(given);
+  if (!fits || count < 0 || given->elements != (size_t)count)
     return false;
   for (uint32_t i = 0; i < x->rank; i++)
     axes[i] = (axis_map){x->dims[i], x->dims[i], 1};
@@ -93,9 +93,9 @@ static bool target(const qb__onnx *im, const qb__onnx_node *node, const qb__onnx
     if (axis < 0 || axis >= x->rank)
       return false;
     axis_map *a = &axes[axis];
-    a->scale = given->integer ? (double)((const int64_t *)given->data)[i] / (double)a->from
+    a->scale = given == sizes ? (double)((const int64_t *)given->data)[i] / (double)a->from
                               : ((const float *)given->data)[i];
-    const double to = given->integer ? (double)((const int64_t *)given->data)[i]
+    const double to = given == sizes ? (double)((const int64_t *)given->data)[i]
                                      : floor((double)a->from * a->scale);
     if (a->scale == 1)
       continue;

@@ -28,7 +28,7 @@ void qb__onnx_map_identity(qb__onnx *im, const qb__onnx_node *node)
     qb__onnx_problem(im, node,
                      "activations are 32-bit floats; only shapes are cast to other types");
   else if (!strcmp(node->proto->op_type, "Dropout") && training &&
-           (training->kind != QB__ONNX_CONSTANT || !training->integer || training->elements != 1 ||
+           (!qb__onnx_is_integer(training) || training->elements != 1 ||
             *(const int64_t *)training->data))
     qb__onnx_problem(im, node, "training is not supported");
   else
@@ -181,12 +181,10 @@ static bool pad_value(qb__onnx *im, const qb__onnx_node *node, float *value)
   *value = im->opset < 11 ? qb__onnx_float(node, "value", 0) : 0;
   if (im->opset < 11 || !v)
     return true;
-  if (v->kind != QB__ONNX_CONSTANT || v->integer || v->elements != 1) {
-    qb__onnx_problem(im, node, "its value is not a constant number");
-    return false;
-  }
-  *value = *(const float *)v->data;
-  return true;
+  if (qb__onnx_number(v, value))
+    return true;
+  qb__onnx_problem(im, node, "its value is not a constant number");
+  return false;
 }
 
 /* Pads of every dimension of the file's shape. */
@@ -261,8 +259,10 @@ void qb__onnx_map_shape(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_shape_range(node, x->rank, &start, &end);
   const int64_t count = end - start;
   qb__onnx_value *value = qb__onnx_find(im, node->proto->output[0]);
-  if (qb__onnx_make(im, value, true, 1, &count) && count)
-    memcpy(value->data, x->dims + start, (size_t)count * sizeof *x->dims);
+  if (!qb__onnx_make(im, value, QB__ONNX_TYPE(INT64), 1, &count) || !count)
+    return;
+  memcpy(value->data, x->dims + start, (size_t)count * sizeof *x->dims);
+  (void)qb__onnx_mark_open(im, value);
 }
 
 void qb__onnx_map_fold_only(qb__onnx *im, const qb__onnx_node *node)

@@ -110,7 +110,7 @@ static bool constant_input(qb__onnx *im, const qb__onnx_node *node, size_t index
   *value = qb__onnx_input(node, index);
   if (!*value && !needed)
     return true;
-  if (*value && (*value)->kind == QB__ONNX_CONSTANT && !(*value)->integer)
+  if (qb__onnx_is_float(*value))
     return true;
   qb__onnx_problem(im, node, "its %s are not constants of the model", what);
   return false;

@@ -61,15 +61,30 @@ int qb__onnx_ints_or_input(qb__onnx *im, const qb__onnx_node *node, const char *
     return count;
   }
   const qb__onnx_value *v = qb__onnx_input(node, index);
+  for (size_t i = 0; v && v->open && i < v->elements; i++)
+    if (v->open[i]) {
+      qb__onnx_problem(im, node,
+                       "its input '%s' depends on the size of the batch, which is open; export the "
+                       "model with a fixed one",
+                       name);
+      return -1;
+    }
+  return qb__onnx_dims_input(im, node, name, index, values, most);
+}
+
+int qb__onnx_dims_input(qb__onnx *im, const qb__onnx_node *node, const char *name, size_t index,
+                        int64_t *dims, int most)
+{
+  const qb__onnx_value *v = qb__onnx_input(node, index);
   if (!v)
     return 0;
-  if (v->kind != QB__ONNX_CONSTANT || !v->integer || v->elements > (size_t)most) {
+  if (!qb__onnx_is_integer(v) || v->elements > (size_t)most) {
     qb__onnx_problem(im, node, "its input '%s' is not a constant of at most %d integers", name,
                      most);
     return -1;
   }
   if (v->elements)
-    memcpy(values, v->data, v->elements * sizeof *values);
+    memcpy(dims, v->data, v->elements * sizeof *dims);
   return (int)v->elements;
 }
 
@@ -102,6 +117,7 @@ void qb__onnx_result(qb__onnx *im, const qb__onnx_node *node, int32_t tensor, ui
     return;
   qb__onnx_value *value = qb__onnx_find(im, node->proto->output[0]);
   value->kind = QB__ONNX_ACTIVATION;
+  value->type = QB__ONNX_TYPE(FLOAT);
   value->tensor = tensor;
   value->rank = rank;
   memcpy(value->dims, dims, rank * sizeof *dims);

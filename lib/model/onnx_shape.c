@@ -17,7 +17,7 @@ static bool product(const int64_t *dims, uint32_t first, uint32_t last, int64_t 
 bool qb__onnx_shape_reshape(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                             uint32_t *rank, int64_t *dims)
 {
-  const int count = qb__onnx_ints_or_input(im, node, "shape", 0, 1, dims, QB__ONNX_RANK);
+  const int count = qb__onnx_dims_input(im, node, "shape", 1, dims, QB__ONNX_RANK);
   const bool zero = qb__onnx_int(node, "allowzero", 0) != 0;
   int64_t known = 1, total;
   int open = -1;

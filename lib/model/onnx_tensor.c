@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
+#define TYPE QB__ONNX_TYPE
 
 static size_t element_bytes(int32_t type)
 {
@@ -37,12 +37,6 @@ static size_t element_bytes(int32_t type)
   }
 }
 
-static bool is_integer(int32_t type)
-{
-  return type != TYPE(FLOAT) && type != TYPE(FLOAT16) && type != TYPE(BFLOAT16) &&
-         type != TYPE(DOUBLE);
-}
-
 static float from_bits(uint32_t bits)
 {
   float value;
@@ -60,18 +54,18 @@ static float from_half(uint16_t half)
   return half >> 15 ? -magnitude : magnitude;
 }
 
-/* Element `i` of little-endian data; integers of 64 bits keep theirs, others fit a double. */
-static double real_at(int32_t type, const uint8_t *data, size_t i)
+/* Element `i` of little-endian data that are half floats. */
+static float half_at(int32_t type, const uint8_t *data, size_t i)
 {
   uint16_t half;
-  double wide;
-  float single;
-  switch (type) {
-  case TYPE(FLOAT16): memcpy(&half, data + 2 * i, 2); return from_half(half);
-  case TYPE(BFLOAT16): memcpy(&half, data + 2 * i, 2); return from_bits((uint32_t)half << 16);
-  case TYPE(DOUBLE): memcpy(&wide, data + 8 * i, 8); return wide;
-  default: memcpy(&single, data + 4 * i, 4); return single;
-  }
+  memcpy(&half, data + 2 * i, 2);
+  return type == TYPE(FLOAT16) ? from_half(half) : from_bits((uint32_t)half << 16);
+}
+
+/* Whether data lie in a file as they do in a constant. */
+static bool is_direct(int32_t type)
+{
+  return type == TYPE(FLOAT) || type == TYPE(DOUBLE) || type == TYPE(INT64) || type == TYPE(UINT64);
 }
 
 static int64_t integer_at(int32_t type, const uint8_t *data, size_t i)
@@ -108,7 +102,7 @@ static void fail_bytes(qb__onnx *im, const Onnx__TensorProto *t, size_t found, s
 static bool allocate(qb__onnx *im, qb__onnx_value *value)
 {
   size_t bytes;
-  if (!qb__mul_size(value->elements, value->integer ? sizeof(int64_t) : sizeof(float), &bytes))
+  if (!qb__mul_size(value->elements, qb__onnx_width(value->type), &bytes))
     bytes = SIZE_MAX;
   value->data = qb__alloc_aligned(im->context, bytes, 64);
   value->owned = value->data != NULL;
@@ -122,10 +116,10 @@ static void convert(qb__onnx *im, int32_t type, const uint8_t *data, qb__onnx_va
   if (!allocate(im, value))
     return;
   for (size_t i = 0; i < value->elements; i++)
-    if (value->integer)
-      ((int64_t *)value->data)[i] = integer_at(type, data, i);
+    if (qb__onnx_is_float(value))
+      ((float *)value->data)[i] = half_at(type, data, i);
     else
-      ((float *)value->data)[i] = (float)real_at(type, data, i);
+      ((int64_t *)value->data)[i] = integer_at(type, data, i);
 }
 
 /* The parser's memory is the context's, so values that need no conversion move. */
@@ -144,7 +138,7 @@ static void read_raw(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value)
     return;
   }
   void *data = t->raw_data.data;
-  if (bytes && (t->data_type == TYPE(FLOAT) || t->data_type == TYPE(INT64))) {
+  if (bytes && is_direct(t->data_type)) {
     take_over(value, &data);
     t->raw_data.data = NULL;
     t->raw_data.len = 0;
@@ -184,7 +178,7 @@ static void read_typed(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value
   } else if (allocate(im, value)) {
     for (size_t i = 0; i < count; i++)
       switch (t->data_type) {
-      case TYPE(DOUBLE): ((float *)value->data)[i] = (float)t->double_data[i]; break;
+      case TYPE(DOUBLE): ((double *)value->data)[i] = t->double_data[i]; break;
       case TYPE(FLOAT16): ((float *)value->data)[i] = from_half((uint16_t)t->int32_data[i]); break;
       case TYPE(BFLOAT16):
         ((float *)value->data)[i] = from_bits((uint32_t)t->int32_data[i] << 16);
@@ -269,7 +263,7 @@ static void read_external(qb__onnx *im, const Onnx__TensorProto *t, qb__onnx_val
   struct stat info;
   const bool there = !fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size >= 0 &&
                      offset <= (uint64_t)info.st_size && bytes <= (uint64_t)info.st_size - offset;
-  const bool direct = t->data_type == TYPE(FLOAT) || t->data_type == TYPE(INT64);
+  const bool direct = is_direct(t->data_type);
   uint8_t *data = NULL;
   if (!there)
     im->status =
@@ -316,7 +310,7 @@ void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *va
   }
   value->rank = (uint32_t)t->n_dims;
   value->elements = elements;
-  value->integer = is_integer(t->data_type);
+  value->type = t->data_type;
   value->kind = QB__ONNX_CONSTANT;
   if (t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
     read_external(im, t, value);

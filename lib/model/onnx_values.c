@@ -25,7 +25,7 @@ void qb__onnx_values_clear(qb__onnx *im)
 {
   for (size_t i = 0; i < im->value_count; i++)
     if (im->values[i].owned)
-      qb__free(im->context, im->values[i].data);
+      qb__onnx_release(im, &im->values[i]);
   qb__free(im->context, im->values);
   qb__free(im->context, im->slots);
 }
@@ -62,7 +62,7 @@ qb__onnx_value *qb__onnx_add(qb__onnx *im, const char *name)
   return value;
 }
 
-bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, bool integer, uint32_t rank,
+bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, int32_t type, uint32_t rank,
                    const int64_t *dims)
 {
   int64_t elements = 1;
@@ -75,20 +75,87 @@ bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, bool integer, uint32_t r
                  MOST_FOLDED + im->file_elements);
     return false;
   }
-  void *data = qb__calloc(im->context, (size_t)elements, integer ? sizeof(int64_t) : sizeof(float));
+  void *data = qb__calloc(im->context, (size_t)elements, qb__onnx_width(type));
   if (!data) {
     im->status = QB_ERROR_NO_MEMORY;
     return false;
   }
   im->folded_elements += (size_t)elements;
   value->kind = QB__ONNX_CONSTANT;
-  value->integer = integer;
+  value->type = type;
   value->rank = rank;
   memcpy(value->dims, dims, rank * sizeof *dims);
   value->elements = (size_t)elements;
   value->data = data;
   value->owned = true;
   return true;
+}
+
+bool qb__onnx_mark_open(qb__onnx *im, qb__onnx_value *value)
+{
+  const int64_t *elements = value->data;
+  for (size_t i = 0; im->symbolic && i < value->elements; i++)
+    if (elements[i] && elements[i] % QB__ONNX_SYMBOLIC == 0) {
+      if (!value->open && !(value->open = qb__calloc(im->context, value->elements, 1))) {
+        im->status = QB_ERROR_NO_MEMORY;
+        return false;
+      }
+      value->open[i] = 1;
+    }
+  return true;
+}
+
+void qb__onnx_release(qb__onnx *im, qb__onnx_value *value)
+{
+  qb__free(im->context, value->data);
+  qb__free(im->context, value->open);
+  value->data = NULL;
+  value->open = NULL;
+  value->owned = false;
+  value->kind = QB__ONNX_UNKNOWN;
+}
+
+void qb__onnx_narrow(qb__onnx_value *value)
+{
+  char *data = value->data;
+  if (value->kind != QB__ONNX_CONSTANT || value->type != QB__ONNX_TYPE(DOUBLE))
+    return;
+  for (size_t i = 0; i < value->elements; i++) {
+    double wide;
+    memcpy(&wide, data + i * sizeof wide, sizeof wide);
+    const float narrow = (float)wide;
+    memcpy(data + i * sizeof narrow, &narrow, sizeof narrow);
+  }
+  value->type = QB__ONNX_TYPE(FLOAT);
+}
+
+bool qb__onnx_is_float(const qb__onnx_value *v)
+{
+  return v && v->kind == QB__ONNX_CONSTANT &&
+         (v->type == QB__ONNX_TYPE(FLOAT) || v->type == QB__ONNX_TYPE(FLOAT16) ||
+          v->type == QB__ONNX_TYPE(BFLOAT16));
+}
+
+bool qb__onnx_is_integer(const qb__onnx_value *v)
+{
+  return v && v->kind == QB__ONNX_CONSTANT && v->type != QB__ONNX_TYPE(DOUBLE) &&
+         !qb__onnx_is_float(v);
+}
+
+bool qb__onnx_number(const qb__onnx_value *v, float *number)
+{
+  if (!v || v->kind != QB__ONNX_CONSTANT || v->elements != 1 || qb__onnx_is_integer(v))
+    return false;
+  *number = qb__onnx_is_float(v) ? *(const float *)v->data : (float)*(const double *)v->data;
+  return true;
+}
+
+size_t qb__onnx_width(int32_t type)
+{
+  return type == QB__ONNX_TYPE(FLOAT) || type == QB__ONNX_TYPE(FLOAT16) ||
+                 type == QB__ONNX_TYPE(BFLOAT16)
+             ? sizeof(float)
+             : sizeof(int64_t);
 }
 
 int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, const int64_t *dims)
@@ -99,7 +166,7 @@ int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, co
   for (uint32_t i = 0; i < rank; i++)
     if (!qb__mul_size(elements, (size_t)dims[i], &elements))
       elements = SIZE_MAX;
-  if (value->integer || elements != value->elements) {
+  if (!qb__onnx_is_float(value) || elements != value->elements) {
     im->graph->status = qb__fail(QB_ERROR_INVALID_ARGUMENT, "'%.64s' is not %zu 32-bit floats",
                                  value->name, elements);
     return QB__NONE;
