@@ -111,7 +111,7 @@ static void shape(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resul
 static void cast(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result)
 {
   const qb__onnx_value *x = qb__onnx_input(node, 0);
-  const int64_t to = qb__onnx_int(node, "to", 0);
+  const int64_t to = qb__onnx_int(node, "to");
   const bool real =
       to == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT || to == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE;
   if (!x)
@@ -198,7 +198,7 @@ static void concat(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
   const qb__onnx_value *first = qb__onnx_input(node, 0);
   int64_t dims[QB__ONNX_RANK], at[QB__ONNX_RANK], offset = 0;
   uint32_t axis;
-  if (!first || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis", 1), first->rank, &axis))
+  if (!first || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), first->rank, &axis))
     return;
   memcpy(dims, first->dims, sizeof dims);
   dims[axis] = 0;
@@ -254,7 +254,7 @@ static void gather(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *resu
     qb__onnx_problem(im, node, "its indices are not constant integers");
     return;
   }
-  if (!qb__onnx_axis(im, node, qb__onnx_int(node, "axis", 0), x->rank, &axis))
+  if (!qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), x->rank, &axis))
     return;
   size_t outer = 1, inner = 1;
   for (uint32_t i = 0; i < axis; i++)

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ONNX importer from inside. A file is parsed (onnx_load.c, onnx_wire.c), its constants become
- * values (onnx_tensor.c), and its nodes are gone through in their order (onnx_import.c): those that
- * only compute shapes are evaluated (onnx_fold.c), the others are lowered onto operators of a graph
- * (onnx_map_*.c).
+ * values (onnx_tensor.c), its nodes are sorted (onnx_order.c), checked against the signatures of their
+ * operators (onnx_schema.c, onnx_check.c) and gone through (onnx_import.c): those that only compute
+ * shapes are evaluated (onnx_fold.c), the others are lowered onto operators of a graph (onnx_map_*.c).
  */
 #ifndef QB_MODEL_ONNX_IMPL_H
 #define QB_MODEL_ONNX_IMPL_H
 
 #include "model/onnx.h"
+#include "model/onnx_schema.h"
 
 #include "onnx.pb-c.h"
 
 enum {
   QB__ONNX_RANK = QB_MAX_DIMS + 1,
-  QB__ONNX_OLDEST_OPSET = 7,
-  QB__ONNX_NEWEST_OPSET = 22,
   /* What a symbolic batch counts as while shapes are computed: no size a network has. */
   QB__ONNX_SYMBOLIC = 2147483629
 };
@@ -43,6 +42,7 @@ typedef struct qb__onnx_value {
   size_t elements;
   uint32_t uses;  /* by nodes still to come, and as an output of the network */
   int32_t tensor; /* of the graph: an activation, or a constant that was handed over */
+  int32_t writer; /* the index of the node that writes it; QB__NONE: none does */
   int32_t type;   /* of elements: TensorProto.DataType */
   bool owned;     /* constant: data is not the graph's */
   void *data;     /* constant */
@@ -72,6 +72,9 @@ typedef struct qb__onnx {
 typedef struct qb__onnx_node {
   const Onnx__NodeProto *proto;
   const char *label; /* its name, or that of its first output */
+  int64_t opset;
+  const qb__onnx_schema *schema;
+  const qb__onnx_form *form; /* in this opset */
   size_t input_count;
   qb__onnx_value **inputs;
 } qb__onnx_node;
@@ -110,11 +113,31 @@ __attribute__((format(printf, 3, 4))) void qb__onnx_problem(qb__onnx *im, const 
 /* The node goes across the batch. */
 void qb__onnx_mixing(qb__onnx *im, const qb__onnx_node *node);
 
-/* Attributes (onnx_node.c). */
-int64_t qb__onnx_int(const qb__onnx_node *node, const char *name, int64_t otherwise);
-float qb__onnx_float(const qb__onnx_node *node, const char *name, float otherwise);
-bool qb__onnx_text_is(const qb__onnx_node *node, const char *name, const char *otherwise,
-                      const char *value);
+/* Whether a domain is that of ONNX's own operators. */
+bool qb__onnx_is_standard(const char *domain);
+/* A node's name, or that of its first output. */
+const char *qb__onnx_label(const Onnx__NodeProto *proto);
+
+/*
+ * The nodes that outputs depend on, each behind those whose outputs it reads, the caller's to free;
+ * the values that nodes write must be there (onnx_order.c).
+ */
+qb_status qb__onnx_sort(qb__onnx *im, const Onnx__GraphProto *graph, uint32_t **order,
+                        size_t *count);
+
+/*
+ * Finds the signature of a node and checks the node against it (onnx_check.c); false after a problem.
+ * What follows is for nodes that passed.
+ */
+bool qb__onnx_check(qb__onnx *im, qb__onnx_node *node);
+
+/*
+ * Attributes (onnx_node.c). One that is left out has the value its signature gives, one that is there
+ * without a value, as writers do that drop zeros, is 0; one that the opset does not have is 0, too.
+ */
+int64_t qb__onnx_int(const qb__onnx_node *node, const char *name);
+float qb__onnx_float(const qb__onnx_node *node, const char *name);
+bool qb__onnx_text_is(const qb__onnx_node *node, const char *name, const char *value);
 const Onnx__AttributeProto *qb__onnx_attribute(const qb__onnx_node *node, const char *name);
 /* At most `most` integers of an attribute; their number, -1 when there are more, 0 without it. */
 int qb__onnx_ints(const qb__onnx_node *node, const char *name, int64_t *values, int most);
@@ -148,8 +171,8 @@ int32_t qb__onnx_transposed(qb__onnx *im, const qb__onnx_value *value, int64_t r
 
 /* Evaluates a node that reads only constants; false when its operator is not one that folds. */
 bool qb__onnx_fold(qb__onnx *im, const qb__onnx_node *node);
-/* The name of an operator that is known; NULL for others. */
 typedef void qb__onnx_map(qb__onnx *im, const qb__onnx_node *node);
+/* What maps an operator that is supported; NULL for others. */
 qb__onnx_map *qb__onnx_mapper(const char *operator_type);
 
 /* Mapping: each handles a family of operators, which node->proto->op_type tells apart. */

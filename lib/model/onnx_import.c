@@ -37,7 +37,7 @@ void qb__onnx_mixing(qb__onnx *im, const qb__onnx_node *node)
     im->mixes = true;
 }
 
-static const char *label_of(const Onnx__NodeProto *proto)
+const char *qb__onnx_label(const Onnx__NodeProto *proto)
 {
   if (proto->name && *proto->name)
     return proto->name;
@@ -149,11 +149,19 @@ static void add_outputs(qb__onnx *im, const Onnx__GraphProto *graph)
 {
   for (size_t i = 0; i < graph->n_node && !im->status; i++)
     for (size_t o = 0; o < graph->node[i]->n_output && !im->status; o++)
-      if (*graph->node[i]->output[o])
-        (void)qb__onnx_add(im, graph->node[i]->output[o]);
-  for (size_t i = 0; i < graph->n_node; i++)
-    for (size_t n = 0; n < graph->node[i]->n_input; n++)
-      count_uses(im, graph->node[i]->input[n]);
+      if (*graph->node[i]->output[o]) {
+        qb__onnx_value *value = qb__onnx_add(im, graph->node[i]->output[o]);
+        if (value)
+          value->writer = (int32_t)i;
+      }
+}
+
+static void add_uses(qb__onnx *im, const Onnx__GraphProto *graph, const uint32_t *order,
+                     size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    for (size_t n = 0; n < graph->node[order[i]]->n_input; n++)
+      count_uses(im, graph->node[order[i]]->input[n]);
   for (size_t i = 0; i < graph->n_output; i++)
     count_uses(im, graph->output[i]->name);
 }
@@ -169,46 +177,71 @@ static void take_graph_failure(qb__onnx *im, const qb__onnx_node *node)
     im->graph->status = QB_OK;
 }
 
-static bool is_standard(const char *domain)
+bool qb__onnx_is_standard(const char *domain)
 {
   return !domain || !*domain || !strcmp(domain, "ai.onnx");
 }
 
-static void map_node(qb__onnx *im, const qb__onnx_node *node)
+/* Before opset 14 a batch norm trains when it has more outputs than one. */
+static bool is_training(qb__onnx *im, const qb__onnx_node *node)
 {
   const Onnx__NodeProto *proto = node->proto;
-  qb__onnx_map *map =
-      proto->op_type && is_standard(proto->domain) ? qb__onnx_mapper(proto->op_type) : NULL;
-  if (!map) {
-    qb__onnx_problem(im, node, "this operator is not supported");
-    return;
+  bool training = false;
+  if (!strcmp(proto->op_type, "BatchNormalization")) {
+    training = qb__onnx_int(node, "training_mode") != 0;
+    for (size_t i = 1; im->opset < 14 && i < proto->n_output; i++)
+      training = training || *proto->output[i];
+  } else if (!strcmp(proto->op_type, "Dropout")) {
+    const qb__onnx_value *mode = qb__onnx_input(node, 2);
+    training =
+        mode && (!qb__onnx_is_integer(mode) || mode->elements != 1 || *(const int64_t *)mode->data);
   }
-  if (!proto->n_output || !*proto->output[0]) {
-    qb__onnx_problem(im, node, "it has no output");
-    return;
-  }
-  bool constant = true;
+  if (training)
+    qb__onnx_problem(im, node, "it is in training form; export the model for inference");
+  return training;
+}
+
+static bool reads_unknown(const qb__onnx_node *node, bool *constant)
+{
+  bool unknown = false;
+  *constant = true;
   for (size_t i = 0; i < node->input_count; i++) {
-    if (node->inputs[i] && node->inputs[i]->kind == QB__ONNX_UNKNOWN)
-      return; /* the node that should have made it has been named */
-    constant = constant && (!node->inputs[i] || node->inputs[i]->kind == QB__ONNX_CONSTANT);
+    unknown = unknown || (node->inputs[i] && node->inputs[i]->kind == QB__ONNX_UNKNOWN);
+    *constant = *constant && (!node->inputs[i] || node->inputs[i]->kind == QB__ONNX_CONSTANT);
   }
-  for (size_t i = 1; i < proto->n_output; i++) {
-    const qb__onnx_value *extra = *proto->output[i] ? qb__onnx_find(im, proto->output[i]) : NULL;
+  return unknown;
+}
+
+static bool uses_other_outputs(qb__onnx *im, const qb__onnx_node *node)
+{
+  for (size_t i = 1; i < node->proto->n_output; i++) {
+    const char *name = node->proto->output[i];
+    const qb__onnx_value *extra = *name ? qb__onnx_find(im, name) : NULL;
     if (extra && extra->uses) {
       qb__onnx_problem(im, node, "only its first output is supported, and '%.64s' is used",
                        extra->name);
-      return;
+      return true;
     }
   }
-  if (constant && qb__onnx_fold(im, node))
+  return false;
+}
+
+static void map_node(qb__onnx *im, qb__onnx_node *node)
+{
+  bool constant;
+  if (!qb__onnx_check(im, node) || reads_unknown(node, &constant))
+    return; /* the node that should have made what is unknown has been named */
+  qb__onnx_map *map = qb__onnx_mapper(node->proto->op_type);
+  if (is_training(im, node) || uses_other_outputs(im, node) ||
+      (constant && qb__onnx_fold(im, node)))
     return;
-  if (constant) {
+  if (!map)
+    qb__onnx_problem(im, node, "this operator is not supported");
+  else if (constant)
     qb__onnx_problem(im, node,
-                     "it reads constants only, and this operator is not evaluated when "
-                     "importing");
+                     "it reads constants only, and this operator is not evaluated when importing");
+  if (!map || constant)
     return;
-  }
   for (size_t i = 0; i < node->input_count; i++)
     if (node->inputs[i])
       qb__onnx_narrow(node->inputs[i]);
@@ -227,7 +260,11 @@ static void release_inputs(qb__onnx *im, const qb__onnx_node *node)
 
 static void add_node(qb__onnx *im, const Onnx__NodeProto *proto, qb__onnx_value **inputs)
 {
-  const qb__onnx_node node = {proto, label_of(proto), proto->n_input, inputs};
+  qb__onnx_node node = {.proto = proto,
+                        .label = qb__onnx_label(proto),
+                        .opset = im->opset,
+                        .input_count = proto->n_input,
+                        .inputs = inputs};
   for (size_t i = 0; i < proto->n_input; i++) {
     inputs[i] = *proto->input[i] ? qb__onnx_find(im, proto->input[i]) : NULL;
     if (*proto->input[i] && !inputs[i]) {
@@ -244,15 +281,20 @@ static void add_node(qb__onnx *im, const Onnx__NodeProto *proto, qb__onnx_value 
 
 static void add_nodes(qb__onnx *im, const Onnx__GraphProto *graph)
 {
-  size_t most = 0;
-  for (size_t i = 0; i < graph->n_node; i++)
-    most = graph->node[i]->n_input > most ? graph->node[i]->n_input : most;
+  size_t most = 0, count = 0;
+  uint32_t *order = NULL;
+  if (qb__onnx_sort(im, graph, &order, &count))
+    return;
+  add_uses(im, graph, order, count);
+  for (size_t i = 0; i < count; i++)
+    most = graph->node[order[i]]->n_input > most ? graph->node[order[i]]->n_input : most;
   qb__onnx_value **inputs = qb__calloc(im->context, most, sizeof(qb__onnx_value *));
   if (!inputs)
     im->status = QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; i < graph->n_node && !im->status && !im->mixes; i++)
-    add_node(im, graph->node[i], inputs);
+  for (size_t i = 0; i < count && !im->status && !im->mixes; i++)
+    add_node(im, graph->node[order[i]], inputs);
   qb__free(im->context, inputs);
+  qb__free(im->context, order);
 }
 
 /* The caller gets memory of its own for each: what is an input, or an output already, is copied. */
@@ -309,8 +351,8 @@ static void import(qb__onnx *im, Onnx__GraphProto *graph, bool may_batch)
   if (!im->status && !im->mixes)
     add_results(im, graph);
   if (!im->status && im->problem_count && !im->mixes)
-    im->status = qb__fail(QB_ERROR_UNSUPPORTED, "%zu node%s not supported: %s%s", im->problem_count,
-                          im->problem_count == 1 ? " is" : "s are", im->problems,
+    im->status = qb__fail(QB_ERROR_UNSUPPORTED, "%zu node%s cannot be imported: %s%s",
+                          im->problem_count, im->problem_count == 1 ? "" : "s", im->problems,
                           im->problem_bytes + 448 > sizeof im->problems ? "; ..." : "");
 }
 
@@ -319,7 +361,7 @@ qb_status qb__onnx_import_parsed(Onnx__ModelProto *model, const char *folder, bo
 {
   qb__onnx im = {.context = graph->context, .graph = graph, .folder = folder};
   for (size_t i = 0; i < model->n_opset_import; i++)
-    if (is_standard(model->opset_import[i]->domain))
+    if (qb__onnx_is_standard(model->opset_import[i]->domain))
       im.opset = model->opset_import[i]->version;
   if (im.opset < QB__ONNX_OLDEST_OPSET || im.opset > QB__ONNX_NEWEST_OPSET)
     return qb__fail(QB_ERROR_UNSUPPORTED,

@@ -32,7 +32,7 @@ void qb__onnx_map_activation(qb__onnx *im, const qb__onnx_node *node)
   if (!strcmp(kind, "Relu"))
     activate(im, node, x, QB__ACTIVATION_RELU, 0, 0);
   else if (!strcmp(kind, "LeakyRelu"))
-    activate(im, node, x, QB__ACTIVATION_RELU, qb__onnx_float(node, "alpha", 0.01f), 0);
+    activate(im, node, x, QB__ACTIVATION_RELU, qb__onnx_float(node, "alpha"), 0);
   else if (!strcmp(kind, "Sigmoid"))
     activate(im, node, x, QB__ACTIVATION_SIGMOID, 0, 0);
   else if (!strcmp(kind, "Tanh"))
@@ -40,9 +40,9 @@ void qb__onnx_map_activation(qb__onnx *im, const qb__onnx_node *node)
   else if (!strcmp(kind, "HardSwish"))
     activate(im, node, x, QB__ACTIVATION_HARD_SWISH, 0, 0);
   else { /* HardSigmoid */
-    const int32_t linear = qb__graph_activation(
-        im->graph, node->label, x->tensor, QB__ACTIVATION_LINEAR,
-        qb__onnx_float(node, "alpha", 0.2f), qb__onnx_float(node, "beta", 0.5f));
+    const int32_t linear =
+        qb__graph_activation(im->graph, node->label, x->tensor, QB__ACTIVATION_LINEAR,
+                             qb__onnx_float(node, "alpha"), qb__onnx_float(node, "beta"));
     qb__onnx_result_like(
         im, node, qb__graph_activation(im->graph, node->label, linear, QB__ACTIVATION_CLIP, 0, 1),
         x);
@@ -54,7 +54,7 @@ static bool bound(qb__onnx *im, const qb__onnx_node *node, const char *name, siz
                   float *value)
 {
   if (im->opset < 11) {
-    *value = qb__onnx_float(node, name, *value);
+    *value = qb__onnx_float(node, name);
     return true;
   }
   const qb__onnx_value *v = qb__onnx_input(node, index);

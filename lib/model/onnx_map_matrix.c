@@ -70,8 +70,8 @@ static int32_t matrix(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *v
 static void gemm_of_rows(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a,
                          qb__onnx_value *b, qb__onnx_value *c, int64_t outputs)
 {
-  const bool transposed = qb__onnx_int(node, "transB", 0) != 0;
-  const float alpha = qb__onnx_float(node, "alpha", 1), beta = qb__onnx_float(node, "beta", 1);
+  const bool transposed = qb__onnx_int(node, "transB") != 0;
+  const float alpha = qb__onnx_float(node, "alpha"), beta = qb__onnx_float(node, "beta");
   const int64_t dims[2] = {a->dims[0], outputs};
   int32_t bias = QB__NONE;
   if (c && beta == 1 && c->rank == 1 && c->dims[0] == outputs)
@@ -85,9 +85,9 @@ static void gemm_of_matrices(qb__onnx *im, const qb__onnx_node *node, qb__onnx_v
                              qb__onnx_value *b, qb__onnx_value *c, const int64_t dims[2])
 {
   qb__graph *g = im->graph;
-  const float alpha = qb__onnx_float(node, "alpha", 1), beta = qb__onnx_float(node, "beta", 1);
-  const int32_t left = matrix(im, node, a, qb__onnx_int(node, "transA", 0) != 0);
-  const int32_t right = matrix(im, node, b, qb__onnx_int(node, "transB", 0) != 0);
+  const float alpha = qb__onnx_float(node, "alpha"), beta = qb__onnx_float(node, "beta");
+  const int32_t left = matrix(im, node, a, qb__onnx_int(node, "transA") != 0);
+  const int32_t right = matrix(im, node, b, qb__onnx_int(node, "transB") != 0);
   if (g->status)
     return;
   int32_t x = qb__graph_matmul(g, node->label, left, right);
@@ -114,8 +114,8 @@ void qb__onnx_map_gemm(qb__onnx *im, const qb__onnx_node *node)
 {
   qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
   qb__onnx_value *c = qb__onnx_input(node, 2);
-  const bool turn_a = qb__onnx_int(node, "transA", 0) != 0;
-  const bool turn_b = qb__onnx_int(node, "transB", 0) != 0;
+  const bool turn_a = qb__onnx_int(node, "transA") != 0;
+  const bool turn_b = qb__onnx_int(node, "transB") != 0;
   if (!a || !b || a->rank != 2 || b->rank != 2 || a->dims[!turn_a] != b->dims[turn_b]) {
     qb__onnx_problem(im, node, "its inputs are not matrices that fit each other");
     return;
@@ -194,7 +194,7 @@ void qb__onnx_map_softmax(qb__onnx *im, const qb__onnx_node *node)
   const qb__onnx_value *x = qb__onnx_input(node, 0);
   const bool flat = im->opset < 13; /* over all dimensions from the axis on */
   uint32_t axis;
-  if (!x || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis", flat ? 1 : -1), x->rank, &axis))
+  if (!x || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), x->rank, &axis))
     return;
   if (im->batched && axis == 0) {
     qb__onnx_mixing(im, node);
@@ -229,7 +229,7 @@ void qb__onnx_map_reduce_mean(qb__onnx *im, const qb__onnx_node *node)
       return;
     mask |= UINT32_C(1) << axis;
   }
-  if (!count && qb__onnx_int(node, "noop_with_empty_axes", 0))
+  if (!count && qb__onnx_int(node, "noop_with_empty_axes"))
     mask = 0;
   if (im->batched && mask & 1) {
     qb__onnx_mixing(im, node);
@@ -237,7 +237,7 @@ void qb__onnx_map_reduce_mean(qb__onnx *im, const qb__onnx_node *node)
   }
   qb__graph *g = im->graph;
   const uint32_t skip = im->batched ? 1 : 0;
-  const bool keep = qb__onnx_int(node, "keepdims", 1) != 0;
+  const bool keep = qb__onnx_int(node, "keepdims") != 0;
   uint32_t rank = 0;
   for (uint32_t i = 0; i < x->rank; i++)
     if (!(mask >> i & 1))

@@ -15,20 +15,20 @@ typedef struct axis_map {
 } axis_map;
 
 /* Where new element `i` lies among the old ones (ONNX, Resize, coordinate_transformation_mode). */
-static bool place(const qb__onnx_node *node, const char *otherwise, const axis_map *a, int64_t i,
+static bool place(const qb__onnx *im, const qb__onnx_node *node, const axis_map *a, int64_t i,
                   double *result)
 {
   const char *const mode = "coordinate_transformation_mode";
   const double x = (double)i;
-  if (qb__onnx_text_is(node, mode, otherwise, "half_pixel"))
-    *result = (x + 0.5) / a->scale - 0.5;
-  else if (qb__onnx_text_is(node, mode, otherwise, "pytorch_half_pixel"))
-    *result = a->to > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
-  else if (qb__onnx_text_is(node, mode, otherwise, "asymmetric"))
+  if (im->opset < 11 || qb__onnx_text_is(node, mode, "asymmetric"))
     *result = x / a->scale;
-  else if (qb__onnx_text_is(node, mode, otherwise, "tf_half_pixel_for_nn"))
+  else if (qb__onnx_text_is(node, mode, "half_pixel"))
+    *result = (x + 0.5) / a->scale - 0.5;
+  else if (qb__onnx_text_is(node, mode, "pytorch_half_pixel"))
+    *result = a->to > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
+  else if (qb__onnx_text_is(node, mode, "tf_half_pixel_for_nn"))
     *result = (x + 0.5) / a->scale;
-  else if (qb__onnx_text_is(node, mode, otherwise, "align_corners"))
+  else if (qb__onnx_text_is(node, mode, "align_corners"))
     *result = a->to > 1 ? x * (double)(a->from - 1) / (double)(a->to - 1) : 0;
   else
     return false;
@@ -40,13 +40,13 @@ static int64_t clamp(double index, int64_t size)
   return (int64_t)fmin(fmax(index, 0), (double)(size - 1));
 }
 
-static double rounded(const qb__onnx_node *node, const char *otherwise, double x)
+static double rounded(const qb__onnx *im, const qb__onnx_node *node, double x)
 {
-  if (qb__onnx_text_is(node, "nearest_mode", otherwise, "floor"))
+  if (im->opset < 11 || qb__onnx_text_is(node, "nearest_mode", "floor"))
     return floor(x);
-  if (qb__onnx_text_is(node, "nearest_mode", otherwise, "ceil"))
+  if (qb__onnx_text_is(node, "nearest_mode", "ceil"))
     return ceil(x);
-  if (qb__onnx_text_is(node, "nearest_mode", otherwise, "round_prefer_ceil"))
+  if (qb__onnx_text_is(node, "nearest_mode", "round_prefer_ceil"))
     return floor(x + 0.5);
   return ceil(x - 0.5);
 }
@@ -54,16 +54,14 @@ static double rounded(const qb__onnx_node *node, const char *otherwise, double x
 /* Whether the node's way along an axis is that of the middles. */
 static bool is_middle(const qb__onnx *im, const qb__onnx_node *node, const axis_map *a, bool linear)
 {
-  const char *mode = im->opset < 11 ? "asymmetric" : "half_pixel";
-  const char *rounding = im->opset < 11 ? "floor" : "round_prefer_floor";
   for (int64_t i = 0; i < a->to; i++) {
     const double middle = ((double)i + 0.5) * (double)a->from / (double)a->to - 0.5;
     double x;
-    if (!place(node, mode, a, i, &x))
+    if (!place(im, node, a, i, &x))
       return false;
     if (linear ? fabs(fmin(fmax(x, 0), (double)(a->from - 1)) -
                       fmin(fmax(middle, 0), (double)(a->from - 1))) > 1e-5
-               : clamp(rounded(node, rounding, x), a->from) != clamp(round(middle), a->from))
+               : clamp(rounded(im, node, x), a->from) != clamp(round(middle), a->from))
       return false;
   }
   return true;
@@ -114,10 +112,10 @@ void qb__onnx_map_resize(qb__onnx *im, const qb__onnx_node *node)
     qb__onnx_problem(im, node, "only images, with constant sizes or scales, are supported");
     return;
   }
-  const bool linear = qb__onnx_text_is(node, "mode", "nearest", "linear");
-  if ((!linear && !qb__onnx_text_is(node, "mode", "nearest", "nearest")) ||
-      qb__onnx_int(node, "antialias", 0) || qb__onnx_int(node, "exclude_outside", 0) ||
-      !qb__onnx_text_is(node, "keep_aspect_ratio_policy", "stretch", "stretch")) {
+  const bool linear = qb__onnx_text_is(node, "mode", "linear");
+  if ((!linear && !qb__onnx_text_is(node, "mode", "nearest")) || qb__onnx_int(node, "antialias") ||
+      qb__onnx_int(node, "exclude_outside") ||
+      (im->opset >= 18 && !qb__onnx_text_is(node, "keep_aspect_ratio_policy", "stretch"))) {
     qb__onnx_problem(im, node, "only nearest and linear modes are supported");
     return;
   }

@@ -19,7 +19,7 @@ static const qb__onnx_value *first_input(qb__onnx *im, const qb__onnx_node *node
 
 void qb__onnx_map_identity(qb__onnx *im, const qb__onnx_node *node)
 {
-  const qb__onnx_value *x = first_input(im, node), *training = qb__onnx_input(node, 2);
+  const qb__onnx_value *x = first_input(im, node);
   const Onnx__AttributeProto *to = qb__onnx_attribute(node, "to");
   if (!x)
     return;
@@ -27,10 +27,6 @@ void qb__onnx_map_identity(qb__onnx *im, const qb__onnx_node *node)
       (!to || to->i != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT))
     qb__onnx_problem(im, node,
                      "activations are 32-bit floats; only shapes are cast to other types");
-  else if (!strcmp(node->proto->op_type, "Dropout") && training &&
-           (!qb__onnx_is_integer(training) || training->elements != 1 ||
-            *(const int64_t *)training->data))
-    qb__onnx_problem(im, node, "training is not supported");
   else
     qb__onnx_result_like(im, node, x->tensor, x);
 }
@@ -109,7 +105,7 @@ void qb__onnx_map_concat(qb__onnx *im, const qb__onnx_node *node)
 {
   const qb__onnx_value *x = first_input(im, node);
   uint32_t axis;
-  if (!x || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis", 1), x->rank, &axis))
+  if (!x || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), x->rank, &axis))
     return;
   int64_t dims[QB__ONNX_RANK];
   memcpy(dims, x->dims, sizeof dims);
@@ -178,7 +174,7 @@ static int32_t extend(qb__onnx *im, const qb__onnx_node *node, int32_t x, uint32
 static bool pad_value(qb__onnx *im, const qb__onnx_node *node, float *value)
 {
   const qb__onnx_value *v = qb__onnx_input(node, 2);
-  *value = im->opset < 11 ? qb__onnx_float(node, "value", 0) : 0;
+  *value = im->opset < 11 ? qb__onnx_float(node, "value") : 0;
   if (im->opset < 11 || !v)
     return true;
   if (qb__onnx_number(v, value))
@@ -223,9 +219,9 @@ void qb__onnx_map_pad(qb__onnx *im, const qb__onnx_node *node)
   const qb__onnx_value *x = first_input(im, node);
   int64_t before[QB__ONNX_RANK], after[QB__ONNX_RANK], dims[QB__ONNX_RANK];
   float value;
-  const bool edge = qb__onnx_text_is(node, "mode", "constant", "edge");
-  const bool reflect = qb__onnx_text_is(node, "mode", "constant", "reflect");
-  if (!edge && !reflect && !qb__onnx_text_is(node, "mode", "constant", "constant"))
+  const bool edge = qb__onnx_text_is(node, "mode", "edge");
+  const bool reflect = qb__onnx_text_is(node, "mode", "reflect");
+  if (!edge && !reflect && !qb__onnx_text_is(node, "mode", "constant"))
     qb__onnx_problem(im, node, "only the modes constant, edge and reflect are supported");
   else if (x && read_pads(im, node, x->rank, before, after) && pad_value(im, node, &value)) {
     const uint32_t skip = im->batched ? 1 : 0;

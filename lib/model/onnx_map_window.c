@@ -90,9 +90,9 @@ static bool read_window(qb__onnx *im, const qb__onnx_node *node, const int64_t *
       !in_range(im, node, "dilations", w->dilations, count, 1) ||
       !in_range(im, node, "pads", pads, 2 * count, 0))
     return false;
-  const bool upper = qb__onnx_text_is(node, "auto_pad", "NOTSET", "SAME_UPPER");
-  const bool lower = qb__onnx_text_is(node, "auto_pad", "NOTSET", "SAME_LOWER");
-  const bool valid = qb__onnx_text_is(node, "auto_pad", "NOTSET", "VALID");
+  const bool upper = qb__onnx_text_is(node, "auto_pad", "SAME_UPPER");
+  const bool lower = qb__onnx_text_is(node, "auto_pad", "SAME_LOWER");
+  const bool valid = qb__onnx_text_is(node, "auto_pad", "VALID");
   for (int i = 0; i < count; i++) {
     const int64_t outputs = (size[i] - 1) / w->strides[i] + 1;
     int64_t total = (outputs - 1) * w->strides[i] + extent(w, i) - size[i];
@@ -148,7 +148,7 @@ void qb__onnx_map_conv(qb__onnx *im, const qb__onnx_node *node)
     return;
   image_result(
       im, node, in,
-      qb__graph_convolution(im->graph, node->label, x, o, b, &w, qb__onnx_int(node, "group", 1)));
+      qb__graph_convolution(im->graph, node->label, x, o, b, &w, qb__onnx_int(node, "group")));
 }
 
 /* Weights of I, O/groups, .. as O, I/groups, .. */
@@ -178,8 +178,8 @@ static bool unpad(qb__onnx *im, const qb__onnx_node *node, const int64_t *size, 
                   qb__window *w)
 {
   int64_t added[QB__MOST_SPATIAL], wanted[QB__MOST_SPATIAL];
-  const bool upper = qb__onnx_text_is(node, "auto_pad", "NOTSET", "SAME_UPPER");
-  const bool same = upper || qb__onnx_text_is(node, "auto_pad", "NOTSET", "SAME_LOWER");
+  const bool upper = qb__onnx_text_is(node, "auto_pad", "SAME_UPPER");
+  const bool same = upper || qb__onnx_text_is(node, "auto_pad", "SAME_LOWER");
   if (!spatial(im, node, "output_padding", added, count, 0) ||
       !spatial(im, node, "output_shape", wanted, count, 0) ||
       !in_range(im, node, "output_padding", added, count, 0))
@@ -205,7 +205,7 @@ void qb__onnx_map_conv_transpose(qb__onnx *im, const qb__onnx_node *node)
       !constant_input(im, node, 2, "biases", false, &bias))
     return;
   const int count = (int)in->rank - 2;
-  const int64_t groups = qb__onnx_int(node, "group", 1);
+  const int64_t groups = qb__onnx_int(node, "group");
   qb__window w = {{0}, {0}, {0}, {0}, {0}};
   if (weights->rank != in->rank || groups < 1 || weights->dims[0] != in->dims[1] ||
       in->dims[1] % groups || !weights->elements) {
@@ -249,8 +249,8 @@ void qb__onnx_map_pool(qb__onnx *im, const qb__onnx_node *node)
   if (!spatial(im, node, "kernel_shape", w.kernel, count, 0) ||
       !read_window(im, node, in->dims + 2, count, &w))
     return;
-  const bool include = !max && qb__onnx_int(node, "count_include_pad", 0);
-  if (qb__onnx_int(node, "ceil_mode", 0)) {
+  const bool include = !max && qb__onnx_int(node, "count_include_pad");
+  if (qb__onnx_int(node, "ceil_mode")) {
     const qb__window before = w;
     round_up(in->dims + 2, count, &w);
     if (include && memcmp(&before, &w, sizeof w) != 0) {
@@ -283,10 +283,9 @@ void qb__onnx_map_lrn(qb__onnx *im, const qb__onnx_node *node)
   const qb__onnx_value *in = image_input(im, node, &x);
   if (in)
     image_result(im, node, in,
-                 qb__graph_lrn(im->graph, node->label, x, qb__onnx_int(node, "size", 0),
-                               qb__onnx_float(node, "alpha", 1e-4f),
-                               qb__onnx_float(node, "beta", 0.75f),
-                               qb__onnx_float(node, "bias", 1)));
+                 qb__graph_lrn(im->graph, node->label, x, qb__onnx_int(node, "size"),
+                               qb__onnx_float(node, "alpha"), qb__onnx_float(node, "beta"),
+                               qb__onnx_float(node, "bias")));
 }
 
 void qb__onnx_map_batch_norm(qb__onnx *im, const qb__onnx_node *node)
@@ -298,8 +297,8 @@ void qb__onnx_map_batch_norm(qb__onnx *im, const qb__onnx_node *node)
     qb__onnx_problem(im, node, "its first input is not an image or features of the network");
     return;
   }
-  if (qb__onnx_int(node, "training_mode", 0) || !qb__onnx_int(node, "spatial", 1)) {
-    qb__onnx_problem(im, node, "only inference with one mean a channel is supported");
+  if (im->opset < 9 && !qb__onnx_int(node, "spatial")) {
+    qb__onnx_problem(im, node, "only one mean a channel is supported");
     return;
   }
   for (size_t i = 0; i < 4; i++)
@@ -321,6 +320,5 @@ void qb__onnx_map_batch_norm(qb__onnx *im, const qb__onnx_node *node)
     return;
   image_result(im, node, in,
                qb__graph_batch_norm(im->graph, node->label, x, constants[0], constants[1],
-                                    constants[2], constants[3],
-                                    qb__onnx_float(node, "epsilon", 1e-5f)));
+                                    constants[2], constants[3], qb__onnx_float(node, "epsilon")));
 }

@@ -13,25 +13,27 @@ const Onnx__AttributeProto *qb__onnx_attribute(const qb__onnx_node *node, const 
   return NULL;
 }
 
-int64_t qb__onnx_int(const qb__onnx_node *node, const char *name, int64_t otherwise)
+int64_t qb__onnx_int(const qb__onnx_node *node, const char *name)
 {
   const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
-  return a && a->has_i ? a->i : otherwise;
+  const qb__onnx_rule *rule = qb__onnx_rule_in(node->schema, name, node->opset);
+  return a ? a->i : rule ? rule->number : 0;
 }
 
-float qb__onnx_float(const qb__onnx_node *node, const char *name, float otherwise)
+float qb__onnx_float(const qb__onnx_node *node, const char *name)
 {
   const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
-  return a && a->has_f ? a->f : otherwise;
+  const qb__onnx_rule *rule = qb__onnx_rule_in(node->schema, name, node->opset);
+  return a ? a->f : rule ? rule->real : 0;
 }
 
-bool qb__onnx_text_is(const qb__onnx_node *node, const char *name, const char *otherwise,
-                      const char *value)
+bool qb__onnx_text_is(const qb__onnx_node *node, const char *name, const char *value)
 {
   const Onnx__AttributeProto *a = qb__onnx_attribute(node, name);
-  if (!a || !a->has_s)
-    return !strcmp(otherwise, value);
-  return a->s.len == strlen(value) && !memcmp(a->s.data, value, a->s.len);
+  const qb__onnx_rule *rule = qb__onnx_rule_in(node->schema, name, node->opset);
+  if (a)
+    return a->s.len == strlen(value) && !memcmp(a->s.data, value, a->s.len);
+  return rule && rule->text && !strcmp(rule->text, value);
 }
 
 int qb__onnx_ints(const qb__onnx_node *node, const char *name, int64_t *values, int most)

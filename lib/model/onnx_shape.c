@@ -18,7 +18,7 @@ bool qb__onnx_shape_reshape(qb__onnx *im, const qb__onnx_node *node, const qb__o
                             uint32_t *rank, int64_t *dims)
 {
   const int count = qb__onnx_dims_input(im, node, "shape", 1, dims, QB__ONNX_RANK);
-  const bool zero = qb__onnx_int(node, "allowzero", 0) != 0;
+  const bool zero = qb__onnx_int(node, "allowzero") != 0;
   int64_t known = 1, total;
   int open = -1;
   bool valid = count >= 0 && product(x->dims, 0, x->rank, &total);
@@ -47,7 +47,7 @@ bool qb__onnx_shape_reshape(qb__onnx *im, const qb__onnx_node *node, const qb__o
 bool qb__onnx_shape_flatten(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                             uint32_t *rank, int64_t *dims)
 {
-  int64_t axis = qb__onnx_int(node, "axis", 1);
+  int64_t axis = qb__onnx_int(node, "axis");
   axis = axis < 0 ? axis + x->rank : axis;
   *rank = 2;
   if (axis < 0 || axis > x->rank || !product(x->dims, 0, (uint32_t)axis, &dims[0]) ||
@@ -121,8 +121,8 @@ bool qb__onnx_shape_unsqueeze(qb__onnx *im, const qb__onnx_node *node, const qb_
 
 void qb__onnx_shape_range(const qb__onnx_node *node, uint32_t rank, int64_t *start, int64_t *end)
 {
-  *start = qb__onnx_int(node, "start", 0);
-  *end = qb__onnx_int(node, "end", rank);
+  *start = qb__onnx_int(node, "start");
+  *end = qb__onnx_attribute(node, "end") ? qb__onnx_int(node, "end") : rank;
   *start += *start < 0 ? rank : 0;
   *end += *end < 0 ? rank : 0;
   *start = *start < 0 ? 0 : *start > rank ? rank : *start;

@@ -57,7 +57,7 @@ qb__onnx_value *qb__onnx_add(qb__onnx *im, const char *name)
   }
   qb__onnx_value *value = &im->values[im->value_count];
   value->name = name;
-  value->tensor = QB__NONE;
+  value->tensor = value->writer = QB__NONE;
   *slot = (int32_t)++im->value_count;
   return value;
 }

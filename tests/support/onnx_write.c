@@ -481,7 +481,7 @@ static Onnx__ModelProto *write_model(const qb__graph *graph)
   writer w = {graph, out, 0};
   opset->domain = text("");
   opset->has_version = 1;
-  opset->version = 13;
+  opset->version = 14; /* the first with HardSwish */
   model->has_ir_version = 1;
   model->ir_version = 8;
   model->producer_name = text("libqosbatch");

@@ -6,7 +6,7 @@
 #include "model/graph.h"
 
 /*
- * A graph as an ONNX model of standard operators: opset 13, IR 8, the batch symbolic as "N". What
+ * A graph as an ONNX model of standard operators: opset 14, IR 8, the batch symbolic as "N". What
  * is fused becomes operators of its own. To be released with free(); NULL without memory.
  */
 uint8_t *onnx_write(const qb__graph *graph, size_t *bytes);
