@@ -229,7 +229,7 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
   request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
-  for (int attempt = op->kind == QB__OP_MEAN; attempt < 2; attempt++) {
+  for (int attempt = op->kind == QB__OP_REDUCE; attempt < 2; attempt++) {
     const int32_t before[2] = {*source, *addend};
     if (attempt == 1) {
       status = qb__plan_plain(p, index, source);
@@ -392,6 +392,23 @@ static qb_status add_any(qb__planner *p, uint32_t index)
   case QB__OP_CONCAT:
   case QB__OP_PAD:
   case QB__OP_TRANSPOSE: status = qb__plan_rearrangement(p, index); break;
+  case QB__OP_MAXIMUM:
+  case QB__OP_MINIMUM:
+  case QB__OP_POWER:
+  case QB__OP_MODULO:
+  case QB__OP_FLOOR_MODULO:
+  case QB__OP_PRELU:
+  case QB__OP_EQUAL:
+  case QB__OP_LESS:
+  case QB__OP_LESS_EQUAL:
+  case QB__OP_GREATER:
+  case QB__OP_GREATER_EQUAL:
+  case QB__OP_SELECT:
+  case QB__OP_LINEAR:
+  case QB__OP_ARG:
+  case QB__OP_LAYER_NORM:
+  case QB__OP_GROUP_NORM:
+  case QB__OP_PICK: status = qb__fail(QB_ERROR_UNSUPPORTED, "no engine runs it yet"); break;
   default: status = add_operator(p, index);
   }
   return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,

@@ -175,10 +175,16 @@ qb__eltwise qb__eltwise_of(const qb__operator *op)
   /* 3.x asks for the slope and the offset, 2.x ignores them. */
   case QB__ACTIVATION_HARD_SWISH: return (qb__eltwise){dnnl_eltwise_hardswish, 1.0f / 6, 0.5f};
   case QB__ACTIVATION_POWER: return (qb__eltwise){dnnl_eltwise_pow, op->alpha, op->beta};
-  case QB__ACTIVATION_NONE:
-  case QB__ACTIVATION_LINEAR: break;
+  case QB__ACTIVATION_LINEAR: return (qb__eltwise){dnnl_eltwise_linear, op->alpha, op->beta};
+  case QB__ACTIVATION_ELU: return (qb__eltwise){dnnl_eltwise_elu, op->alpha, 0};
+  case QB__ACTIVATION_GELU_ERF: return (qb__eltwise){dnnl_eltwise_gelu_erf, 0, 0};
+  case QB__ACTIVATION_GELU_TANH: return (qb__eltwise){dnnl_eltwise_gelu_tanh, 0, 0};
+  case QB__ACTIVATION_SWISH: return (qb__eltwise){dnnl_eltwise_swish, op->alpha, 0};
+  /* 3.x asks for a slope, 2.x ignores it. */
+  case QB__ACTIVATION_SOFTPLUS: return (qb__eltwise){dnnl_eltwise_soft_relu, 1, 0};
+  case QB__ACTIVATION_MISH: return (qb__eltwise){dnnl_eltwise_mish, 0, 0};
+  default: return (qb__eltwise){dnnl_alg_kind_undef, 0, 0};
   }
-  return (qb__eltwise){dnnl_eltwise_linear, op->alpha, op->beta};
 }
 
 dnnl_alg_kind_t qb__binary_of(qb__op_kind kind)
@@ -196,11 +202,6 @@ dnnl_alg_kind_t qb__pool_of(const qb__operator *op)
                                      : dnnl_pooling_avg_exclude_padding;
 }
 
-static bool is_binary(const qb__operator *op)
-{
-  return op->kind >= QB__OP_ADD && op->kind <= QB__OP_DIVIDE;
-}
-
 static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)
 {
   dnnl_post_ops_t post_ops = NULL;
@@ -211,7 +212,7 @@ static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_
   if (!code)
     code = dnnl_post_ops_create(&post_ops);
   const bool fused_sum =
-      op && op->addend != QB__NONE && !is_binary(op) && op->kind != QB__OP_MATMUL;
+      op && op->addend != QB__NONE && !qb__is_binary(op->kind) && op->kind != QB__OP_MATMUL;
   const bool fused_eltwise = op && op->activation && op->kind != QB__OP_ACTIVATION;
   if (!code && fused_sum)
     code = qb__append_sum(post_ops);
@@ -272,6 +273,8 @@ qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *
   qb__made result;
   memset(&result, 0, sizeof result);
   qb_status status = QB_OK;
+  if (op->activation && qb__eltwise_of(op).kind == dnnl_alg_kind_undef)
+    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has no such activation");
   if (!use.source) {
     status = qb__layout_new(context, &request->source_dims, dnnl_format_tag_any, &source);
     use.source = source;

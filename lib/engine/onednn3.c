@@ -181,7 +181,7 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
   case QB__OP_MATMUL:
     return dnnl_matmul_primitive_desc_create(result, engine, l->source->md, l->weights->md, NULL,
                                              l->destination->md, attributes);
-  case QB__OP_MEAN:
+  case QB__OP_REDUCE:
     return dnnl_reduction_primitive_desc_create(result, engine, dnnl_reduction_mean, l->source->md,
                                                 l->destination->md, 0, 0, attributes);
   case QB__OP_RESIZE:
@@ -189,11 +189,7 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
         result, engine, dnnl_forward_inference,
         op->linear ? dnnl_resampling_linear : dnnl_resampling_nearest, NULL, l->source->md,
         l->destination->md, attributes);
-  case QB__OP_BATCH_NORM:
-  case QB__OP_CONCAT:
-  case QB__OP_PAD:
-  case QB__OP_TRANSPOSE:
-  case QB__OP_FLATTEN: break;
+  default: break; /* none of oneDNN's */
   }
   return dnnl_unimplemented;
 }

@@ -20,12 +20,35 @@ static inline void qb__reference_position(const qb__tensor *t, size_t index, int
   }
 }
 
+/* The element that a tensor, repeated along its dimensions of 1, has at a position. */
+static inline size_t qb__reference_repeated(const qb__tensor *t, const int64_t *at)
+{
+  size_t index = 0;
+  for (uint32_t d = 0; d < t->rank; d++)
+    index = index * (size_t)t->dims[d] + (t->dims[d] == 1 ? 0 : (size_t)at[d]);
+  return index;
+}
+
+/* The activation of an operator, or x if it has none (reference_elementwise.c). */
+double qb__reference_activate(const qb__operator *op, double x);
+
+/* Binary operators and select. */
+void qb__reference_combine(const qb__graph *g, const qb__operator *op,
+                           const qb__reference_inputs *in, float *y);
+
+/* Dense and linear layers, and products of two activations (reference_matrix.c). */
+void qb__reference_multiply(const qb__graph *g, const qb__operator *op,
+                            const qb__reference_inputs *in, float *y);
+
+/* Norms, softmax, reductions, arg (reference_reduce.c). */
+void qb__reference_reduce(const qb__graph *g, const qb__operator *op, const float *x, float *y);
+
 /* Windows over images (reference_window.c). */
 qb_status qb__reference_convolve(const qb__graph *g, const qb__operator *op, const float *x,
                                  float *y);
 void qb__reference_pool(const qb__graph *g, const qb__operator *op, const float *x, float *y);
 
-/* What moves elements or takes means of them: mean, resize, concat, pad, transpose. */
+/* What moves elements: resize, concat, pad, pick, transpose. */
 void qb__reference_rearrange(const qb__graph *g, const qb__operator *op,
                              const qb__reference_inputs *in, float *y);
 

@@ -11,25 +11,6 @@ static size_t index_of(const qb__tensor *t, const int64_t *at)
   return index;
 }
 
-/* The mean over the axes of all elements that agree with `at` in the others. */
-static double mean(const qb__operator *op, const qb__tensor *in, const float *x, const int64_t *at)
-{
-  double sum = 0;
-  size_t count = 0;
-  int64_t from[QB_MAX_DIMS];
-  for (size_t i = 0; i < in->elements; i++) {
-    qb__reference_position(in, i, from);
-    bool same = true;
-    for (uint32_t d = 0; d < in->rank; d++)
-      same = same && (op->axes >> d & 1 || from[d] == at[d]);
-    if (same) {
-      sum += x[i];
-      count++;
-    }
-  }
-  return sum / (double)count;
-}
-
 /* Where the middle of element `at` of `to` elements lies among `from` elements. */
 static double middle(int64_t at, int64_t from, int64_t to)
 {
@@ -80,6 +61,21 @@ static float pad(const qb__operator *op, const qb__tensor *in, const float *x, c
   return x[index_of(in, from)];
 }
 
+static double pick(const qb__operator *op, const qb__tensor *in, const float *x, const int64_t *at)
+{
+  int64_t from[QB_MAX_DIMS];
+  for (uint32_t d = 0; d < in->rank; d++)
+    from[d] = at[d];
+  double sum = 0;
+  for (uint32_t t = 0; t < op->taps; t++) {
+    const size_t tap = (size_t)at[op->axis] * op->taps + t;
+    from[op->axis] = op->indices[tap];
+    const double value = op->indices[tap] < 0 ? op->value : x[index_of(in, from)];
+    sum += op->factors ? op->factors[tap] * value : value;
+  }
+  return sum;
+}
+
 static float transpose(const qb__operator *op, const qb__tensor *in, const float *x,
                        const int64_t *at)
 {
@@ -98,10 +94,10 @@ void qb__reference_rearrange(const qb__graph *g, const qb__operator *op,
   for (size_t i = 0; i < out->elements; i++) {
     qb__reference_position(out, i, at);
     switch (op->kind) {
-    case QB__OP_MEAN: y[i] = (float)mean(op, in, x, at); break;
     case QB__OP_RESIZE: y[i] = (float)resize(op, in, out, x, at); break;
     case QB__OP_CONCAT: y[i] = concat(g, op, inputs, at); break;
     case QB__OP_PAD: y[i] = pad(op, in, x, at); break;
+    case QB__OP_PICK: y[i] = (float)pick(op, in, x, at); break;
     case QB__OP_TRANSPOSE: y[i] = transpose(op, in, x, at); break;
     default: break;
     }

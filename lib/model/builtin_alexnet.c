@@ -94,6 +94,6 @@ void qb__build_alexnet(qb__graph *graph, const qb__builtin_size *size)
   x = dense(&b, "fc7", x, 4096 / d, 1);
   x = qb__graph_activation(graph, "fc7", x, QB__ACTIVATION_RELU, 0, 0);
   x = dense(&b, "fc8", x, size->classes, 1);
-  x = qb__graph_softmax(graph, "probabilities", x, 0);
+  x = qb__graph_softmax(graph, "probabilities", x, 0, false);
   qb__graph_output(graph, x);
 }

@@ -103,5 +103,5 @@ void qb__build_resnet50(qb__graph *graph, const qb__builtin_size *size)
       constant(&b, "classifier", "weights", 2, classifier, 0, sqrtf(1.0f / (float)classifier[1]));
   const int32_t bias = constant(&b, "classifier", "bias", 1, classifier, 0, 0.05f);
   x = qb__graph_dense(graph, "classifier", x, weights, bias);
-  qb__graph_output(graph, qb__graph_softmax(graph, "probabilities", x, 0));
+  qb__graph_output(graph, qb__graph_softmax(graph, "probabilities", x, 0, false));
 }

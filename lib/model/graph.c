@@ -23,15 +23,26 @@ void qb__graph_clear(qb__graph *graph)
     qb__free(graph->context, graph->tensors[i].name);
     qb__free(graph->context, graph->tensors[i].constant);
   }
-  for (size_t i = 0; i < graph->operator_count; i++) {
-    qb__free(graph->context, graph->operators[i].name);
-    qb__free(graph->context, graph->operators[i].rest);
-  }
+  for (size_t i = 0; i < graph->operator_count; i++)
+    qb__operator_clear(graph->context, &graph->operators[i]);
   qb__free(graph->context, graph->tensors);
   qb__free(graph->context, graph->operators);
   qb__free(graph->context, graph->inputs);
   qb__free(graph->context, graph->outputs);
   qb__graph_init(graph, graph->context);
+}
+
+void qb__operator_clear(const qb_context *context, qb__operator *op)
+{
+  qb__free(context, op->name);
+  qb__free(context, op->rest);
+  qb__free(context, op->indices);
+  qb__free(context, op->factors);
+}
+
+bool qb__is_binary(qb__op_kind kind)
+{
+  return kind >= QB__OP_ADD && kind <= QB__OP_GREATER_EQUAL;
 }
 
 int32_t qb__operator_input(const qb__operator *op, size_t index)
@@ -161,7 +172,7 @@ int32_t qb__graph_append(qb__graph *graph, const char *name, qb__operator op, ui
                          !(op.name = qb__strdup(graph->context, name))))
     graph->status = QB_ERROR_NO_MEMORY;
   if (graph->status) {
-    qb__free(graph->context, op.rest);
+    qb__operator_clear(graph->context, &op);
     return QB__NONE;
   }
   graph->operators[graph->operator_count++] = op;

@@ -22,20 +22,38 @@ typedef enum qb__op_kind {
   QB__OP_SUBTRACT,
   QB__OP_MULTIPLY,
   QB__OP_DIVIDE,
+  QB__OP_MAXIMUM, /* NaN where either is */
+  QB__OP_MINIMUM,
+  QB__OP_POWER,        /* x ^ y */
+  QB__OP_MODULO,       /* with the sign of x: C's fmod() */
+  QB__OP_FLOOR_MODULO, /* with the sign of y: x - y * floor(x / y) */
+  QB__OP_PRELU,        /* x where x >= 0, else y * x */
+  QB__OP_EQUAL,        /* comparisons give 1 or 0 */
+  QB__OP_LESS,
+  QB__OP_LESS_EQUAL,
+  QB__OP_GREATER,
+  QB__OP_GREATER_EQUAL,
+  QB__OP_SELECT, /* one of two by a condition */
   QB__OP_MAX_POOL,
   QB__OP_AVERAGE_POOL,
-  QB__OP_LRN,     /* across channels */
-  QB__OP_DENSE,   /* fully connected, over all dimensions of a sample */
-  QB__OP_MATMUL,  /* over the last two dimensions */
-  QB__OP_SOFTMAX, /* along one axis */
-  QB__OP_MEAN,    /* over some axes */
-  QB__OP_RESIZE,  /* of the dimensions behind the channels */
+  QB__OP_LRN,        /* across channels */
+  QB__OP_DENSE,      /* fully connected, over all dimensions of a sample */
+  QB__OP_LINEAR,     /* fully connected, over the last dimension */
+  QB__OP_MATMUL,     /* over the last two dimensions */
+  QB__OP_SOFTMAX,    /* along one axis */
+  QB__OP_REDUCE,     /* over some axes */
+  QB__OP_ARG,        /* where the largest or smallest is along one axis */
+  QB__OP_LAYER_NORM, /* over the last dimensions */
+  QB__OP_GROUP_NORM, /* over groups of channels */
+  QB__OP_RESIZE,     /* of the dimensions behind the channels */
   QB__OP_CONCAT,
-  QB__OP_PAD, /* or crop */
+  QB__OP_PAD,  /* or crop */
+  QB__OP_PICK, /* one axis anew from elements of it */
   QB__OP_TRANSPOSE,
   QB__OP_FLATTEN /* the same elements in another shape */
 } qb__op_kind;
 
+/* The first ones, up to mish, can be fused behind a layer. NaN stays NaN in all of them. */
 typedef enum qb__activation {
   QB__ACTIVATION_NONE,
   QB__ACTIVATION_RELU, /* alpha * x below 0 */
@@ -44,8 +62,40 @@ typedef enum qb__activation {
   QB__ACTIVATION_TANH,
   QB__ACTIVATION_HARD_SWISH, /* x * min(max(x / 6 + 1 / 2, 0), 1) */
   QB__ACTIVATION_LINEAR,     /* alpha * x + beta */
-  QB__ACTIVATION_POWER       /* alpha * x ^ beta */
+  QB__ACTIVATION_POWER,      /* alpha * x ^ beta */
+  QB__ACTIVATION_ELU,        /* alpha * (e^x - 1) below 0 */
+  QB__ACTIVATION_GELU_ERF,   /* x / 2 * (1 + erf(x / sqrt(2))) */
+  QB__ACTIVATION_GELU_TANH,  /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) */
+  QB__ACTIVATION_SWISH,      /* x * sigmoid(alpha * x) */
+  QB__ACTIVATION_SOFTPLUS,   /* log(1 + e^x) */
+  QB__ACTIVATION_MISH,       /* x * tanh(softplus(x)) */
+  QB__ACTIVATION_EXP,
+  QB__ACTIVATION_LOG,
+  QB__ACTIVATION_SQRT,
+  QB__ACTIVATION_ABS,
+  QB__ACTIVATION_ERF,
+  QB__ACTIVATION_FLOOR,
+  QB__ACTIVATION_CEIL,
+  QB__ACTIVATION_ROUND, /* halves to the even neighbour */
+  QB__ACTIVATION_SIGN,  /* -1, 0 or 1 */
+  QB__ACTIVATION_SIN,
+  QB__ACTIVATION_COS,
+  QB__ACTIVATION_COUNT
 } qb__activation;
+
+typedef enum qb__reduction {
+  QB__REDUCTION_MEAN,
+  QB__REDUCTION_MAX, /* NaN where one is, also of the minimum */
+  QB__REDUCTION_MIN,
+  QB__REDUCTION_SUM,
+  QB__REDUCTION_PRODUCT,
+  QB__REDUCTION_L1, /* sum of the absolute values */
+  QB__REDUCTION_L2, /* root of the sum of squares */
+  QB__REDUCTION_SUM_SQUARE,
+  QB__REDUCTION_LOG_SUM,
+  QB__REDUCTION_LOG_SUM_EXP,
+  QB__REDUCTION_COUNT
+} qb__reduction;
 
 typedef struct qb__tensor {
   char *name;
@@ -72,26 +122,33 @@ typedef struct qb__window {
 typedef struct qb__operator {
   qb__op_kind kind;
   char *name;
-  int32_t input;          /* activation read */
-  int32_t weights;        /* constant; convolution, dense: O, I/groups, H, W; batch norm: scale */
-  int32_t bias;           /* constant of O elements, or QB__NONE; batch norm: shift */
+  int32_t input;   /* activation read, or a constant of a binary operator, matmul, select, concat */
+  int32_t weights; /* constant; convolution, dense: O, I/groups, H, W; norms: scale or QB__NONE */
+  int32_t bias;    /* constant of O elements, or QB__NONE; norms: shift or QB__NONE */
   int32_t mean, variance; /* constants of a batch norm */
-  int32_t addend; /* second input of add to divide and matmul; fused: added before the activation */
-  int32_t *rest;  /* concat: the inputs behind the first; owned */
+  int32_t
+      addend; /* second input of binary operators and matmul; fused: added before the activation */
+  int32_t *rest; /* concat, select: the inputs behind the first; owned */
   size_t rest_count;
   int32_t output;              /* activation written */
   qb__activation activation;   /* of an activation; fused: applied last */
   float alpha, beta;           /* of the activation */
   qb__window window;           /* convolutions, pools */
   bool include_padding;        /* average pool: padding counts as zeros */
-  int64_t groups;              /* convolutions */
-  uint32_t axis;               /* softmax, concat */
-  uint32_t axes;               /* mean: bit i for dimension i */
+  int64_t groups;              /* convolutions, group norm */
+  uint32_t axis;               /* softmax, arg, concat, pick; layer norm: the first of them */
+  uint32_t axes;               /* reduce: bit i for dimension i */
+  qb__reduction reduction;     /* reduce */
+  bool logarithm;              /* softmax: its logarithm */
+  bool largest, last;          /* arg: not the smallest; of equal ones not the first */
   uint32_t order[QB_MAX_DIMS]; /* transpose: output dimension i is input dimension order[i] */
   int64_t before[QB_MAX_DIMS]; /* pad: elements added, or cut where negative, in each dimension */
-  float value;                 /* pad */
+  float value;                 /* pad, pick */
+  uint32_t taps;               /* pick: elements of the input in one of the output */
+  int64_t *indices;            /* pick: `taps` for each element, -1 for `value`; owned */
+  float *factors;              /* pick: of the elements named by `indices`; NULL: 1; owned */
   bool linear;                 /* resize: between neighbours, else the nearest */
-  float epsilon;               /* batch norm */
+  float epsilon;               /* norms */
   int64_t lrn_size;            /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
   float lrn_alpha, lrn_beta, lrn_k;
 } qb__operator;
@@ -112,8 +169,14 @@ typedef struct qb__graph {
 void qb__graph_init(qb__graph *graph, qb_context *context);
 void qb__graph_clear(qb__graph *graph);
 
+/* Frees what an operator owns. */
+void qb__operator_clear(const qb_context *context, qb__operator *op);
+
 /* The activations, or constants, that an operator reads beside weights: from 0 on, QB__NONE last. */
 int32_t qb__operator_input(const qb__operator *op, size_t index);
+
+/* Whether an operator computes one element from one of each of its two inputs. */
+bool qb__is_binary(qb__op_kind kind);
 
 /*
  * Building. Each function adds an operator behind those there are, works out the shape of its
@@ -140,11 +203,14 @@ int32_t qb__graph_activation(qb__graph *graph, const char *name, int32_t x,
                              qb__activation activation, float alpha, float beta);
 int32_t qb__graph_add(qb__graph *graph, const char *name, int32_t x, int32_t addend);
 /*
- * QB__OP_ADD to QB__OP_DIVIDE. `addend` is an activation or a constant whose dimensions are those of
- * `x` or 1.
+ * QB__OP_ADD to QB__OP_GREATER_EQUAL. Either of `x` and `y` may be a constant, but not both; they have
+ * as many dimensions, and where these differ that of one is 1 and it is repeated.
  */
 int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
-                         int32_t addend);
+                         int32_t y);
+/* `x` where the condition is not 0, else `y`; each may be a constant, and repeated as above. */
+int32_t qb__graph_select(qb__graph *graph, const char *name, int32_t condition, int32_t x,
+                         int32_t y);
 /* Padding counts in an average where `include_padding`. */
 int32_t qb__graph_pool(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
                        const qb__window *window, bool include_padding);
@@ -153,19 +219,54 @@ int32_t qb__graph_lrn(qb__graph *graph, const char *name, int32_t x, int64_t siz
 /* Weights are O, I. */
 int32_t qb__graph_dense(qb__graph *graph, const char *name, int32_t x, int32_t weights,
                         int32_t bias);
-/* x is .., M, K; y, an activation or a constant, .., K, N, with the same leading dimensions or 1. */
+/*
+ * Weights are O, I with I the last dimension of `x`, which becomes O: the layer is the same for each
+ * row.
+ */
+int32_t qb__graph_linear(qb__graph *graph, const char *name, int32_t x, int32_t weights,
+                         int32_t bias);
+/*
+ * x is .., M, K and y is .., K, N with as many dimensions; the leading ones are repeated as those of
+ * binary operators. Either may be a constant, but not both.
+ */
 int32_t qb__graph_matmul(qb__graph *graph, const char *name, int32_t x, int32_t y);
-int32_t qb__graph_softmax(qb__graph *graph, const char *name, int32_t x, uint32_t axis);
+/* Or its logarithm. */
+int32_t qb__graph_softmax(qb__graph *graph, const char *name, int32_t x, uint32_t axis,
+                          bool logarithm);
 /* The dimensions of `axes` become 1. */
-int32_t qb__graph_mean(qb__graph *graph, const char *name, int32_t x, uint32_t axes);
+int32_t qb__graph_reduce(qb__graph *graph, const char *name, qb__reduction reduction, int32_t x,
+                         uint32_t axes);
+/* The index along `axis`, which becomes 1, of the largest or smallest: the first or last of equals. */
+int32_t qb__graph_arg(qb__graph *graph, const char *name, int32_t x, uint32_t axis, bool largest,
+                      bool last);
+/*
+ * (x - mean) / sqrt(variance + epsilon) * scale + shift, mean and variance over the dimensions from
+ * `first_axis` on, of which scale and shift are constants, or QB__NONE.
+ */
+int32_t qb__graph_layer_norm(qb__graph *graph, const char *name, int32_t x, uint32_t first_axis,
+                             int32_t scale, int32_t shift, float epsilon);
+/*
+ * The same over each of `groups` groups of channels, which are dimension 0; scale and shift have one
+ * element a channel. As many groups as channels: an instance norm.
+ */
+int32_t qb__graph_group_norm(qb__graph *graph, const char *name, int32_t x, int64_t groups,
+                             int32_t scale, int32_t shift, float epsilon);
 /* To an image of `dims`, by what lies at the middle of each new element. */
 int32_t qb__graph_resize(qb__graph *graph, const char *name, int32_t x, const int64_t *dims,
                          bool linear);
+/* Some of the inputs may be constants, which are the same in each sample. */
 int32_t qb__graph_concat(qb__graph *graph, const char *name, const int32_t *inputs, size_t count,
                          uint32_t axis);
 /* `before` and `after` elements of `value` in each dimension; where negative, so many are cut. */
 int32_t qb__graph_pad(qb__graph *graph, const char *name, int32_t x, const int64_t *before,
                       const int64_t *after, float value);
+/*
+ * Element i along `axis`, of `count`, is the sum over t < taps of factors[i * taps + t] times the
+ * input's element indices[i * taps + t], or times `value` where that is -1. NULL factors are 1. Copies
+ * (slice, gather, repeat, mirror, nearest neighbour) have one tap, interpolations more.
+ */
+int32_t qb__graph_pick(qb__graph *graph, const char *name, int32_t x, uint32_t axis, int64_t count,
+                       uint32_t taps, const int64_t *indices, const float *factors, float value);
 int32_t qb__graph_transpose(qb__graph *graph, const char *name, int32_t x, const uint32_t *order);
 int32_t qb__graph_reshape(qb__graph *graph, const char *name, int32_t x, uint32_t rank,
                           const int64_t *dims);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building: operators that only move elements. */
+/* Building: operators that move elements. */
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "core/error.h"
@@ -53,6 +53,46 @@ int32_t qb__graph_pad(qb__graph *graph, const char *name, int32_t x, const int64
   memcpy(op.before, before, in->rank * sizeof *before);
   op.value = value;
   return qb__graph_append(graph, name, op, in->rank, dims);
+}
+
+/* Copies of what a pick goes by. */
+static bool keep_taps(const qb_context *context, qb__operator *op, size_t count,
+                      const int64_t *indices, const float *factors)
+{
+  op->indices = qb__calloc(context, count, sizeof *indices);
+  op->factors = factors ? qb__calloc(context, count, sizeof *factors) : NULL;
+  if (!op->indices || (factors && !op->factors)) {
+    qb__operator_clear(context, op);
+    return false;
+  }
+  memcpy(op->indices, indices, count * sizeof *indices);
+  if (factors)
+    memcpy(op->factors, factors, count * sizeof *factors);
+  return true;
+}
+
+int32_t qb__graph_pick(qb__graph *graph, const char *name, int32_t x, uint32_t axis, int64_t count,
+                       uint32_t taps, const int64_t *indices, const float *factors, float value)
+{
+  if (graph->status)
+    return QB__NONE;
+  const qb__tensor *in = &graph->tensors[x];
+  int64_t total = 0;
+  bool fits = axis < in->rank && count >= 1 && taps >= 1 && qb__mul_i64(count, taps, &total);
+  for (int64_t i = 0; fits && i < total; i++)
+    fits = indices[i] >= -1 && indices[i] < in->dims[axis];
+  if (!fits)
+    return qb__graph_wrong_shape(graph, name, "input", x, "the elements that are picked");
+  int64_t dims[QB_MAX_DIMS];
+  memcpy(dims, in->dims, sizeof dims);
+  dims[axis] = count;
+  qb__operator op = qb__operator_blank(QB__OP_PICK, x);
+  op.axis = axis;
+  op.taps = taps;
+  op.value = value;
+  return keep_taps(graph->context, &op, (size_t)total, indices, factors)
+             ? qb__graph_append(graph, name, op, in->rank, dims)
+             : qb__graph_fail(graph, QB_ERROR_NO_MEMORY);
 }
 
 int32_t qb__graph_transpose(qb__graph *graph, const char *name, int32_t x, const uint32_t *order)

@@ -203,7 +203,8 @@ void qb__onnx_map_softmax(qb__onnx *im, const qb__onnx_node *node)
   qb__graph *g = im->graph;
   const uint32_t skip = im->batched ? 1 : 0;
   if (!flat || axis + 1 == x->rank) {
-    qb__onnx_result_like(im, node, qb__graph_softmax(g, node->label, x->tensor, axis - skip), x);
+    qb__onnx_result_like(im, node, qb__graph_softmax(g, node->label, x->tensor, axis - skip, false),
+                         x);
     return;
   }
   int64_t dims[2] = {1, 1}, sample[QB__ONNX_RANK];
@@ -211,7 +212,7 @@ void qb__onnx_map_softmax(qb__onnx *im, const qb__onnx_node *node)
     dims[i >= axis] *= x->dims[i];
   const uint32_t rank = qb__onnx_sample(im, x->rank, x->dims, sample);
   int32_t y = qb__graph_reshape(g, node->label, x->tensor, 2, dims);
-  y = qb__graph_softmax(g, node->label, y, 1);
+  y = qb__graph_softmax(g, node->label, y, 1, false);
   qb__onnx_result_like(im, node, qb__graph_reshape(g, node->label, y, rank, sample), x);
 }
 
@@ -252,7 +253,7 @@ void qb__onnx_map_reduce_mean(qb__onnx *im, const qb__onnx_node *node)
     memcpy(w.kernel, g->tensors[x->tensor].dims + 1, (in_rank - 1) * sizeof *w.kernel);
     y = qb__graph_pool(g, node->label, QB__OP_AVERAGE_POOL, x->tensor, &w, false);
   } else {
-    y = qb__graph_mean(g, node->label, x->tensor, mask >> skip);
+    y = qb__graph_reduce(g, node->label, QB__REDUCTION_MEAN, x->tensor, mask >> skip);
   }
   const uint32_t sample_rank = qb__onnx_sample(im, rank, dims, sample);
   if (!keep && !g->status)

@@ -35,16 +35,19 @@ static uint32_t users(const qb__graph *graph, int32_t constant)
   uint32_t count = 0;
   for (size_t i = 0; i < graph->operator_count; i++) {
     const qb__operator *op = &graph->operators[i];
-    count += op->weights == constant || op->bias == constant || op->mean == constant ||
-             op->variance == constant || op->addend == constant;
+    int32_t input;
+    bool uses = op->weights == constant || op->bias == constant || op->mean == constant ||
+                op->variance == constant;
+    for (size_t j = 0; !uses && (input = qb__operator_input(op, j)) != QB__NONE; j++)
+      uses = input == constant;
+    count += uses;
   }
   return count;
 }
 
 static void remove_operator(qb__graph *graph, size_t index)
 {
-  qb__free(graph->context, graph->operators[index].name);
-  qb__free(graph->context, graph->operators[index].rest);
+  qb__operator_clear(graph->context, &graph->operators[index]);
   graph->operator_count--;
   memmove(graph->operators + index, graph->operators + index + 1,
           (graph->operator_count - index) * sizeof *graph->operators);
@@ -61,7 +64,7 @@ static int32_t scalable(qb__graph *graph, int32_t tensor)
     return QB__NONE;
   const qb__operator *op = &graph->operators[index];
   if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DECONVOLUTION &&
-       op->kind != QB__OP_DENSE) ||
+       op->kind != QB__OP_DENSE && op->kind != QB__OP_LINEAR) ||
       op->activation || op->addend != QB__NONE || users(graph, op->weights) != 1 ||
       (op->bias != QB__NONE && users(graph, op->bias) != 1))
     return QB__NONE;
@@ -203,6 +206,12 @@ static bool fold_pad(qb__graph *graph, size_t index)
   return true;
 }
 
+/* Whether what follows an operator can be computed where it writes its result. */
+static bool takes_along(const qb__operator *op)
+{
+  return op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE || op->kind == QB__OP_LINEAR;
+}
+
 /*
  * Adds the other input where a convolution writes its result. That must be the later of the two
  * producers, for the other one to be there when it runs.
@@ -218,11 +227,11 @@ static bool fuse_add(qb__graph *graph, size_t index)
   const int32_t before = producer(graph, x);
   if (before == QB__NONE || x == addend || readers(graph, x) != 1 ||
       graph->tensors[addend].constant ||
-      graph->tensors[addend].elements != graph->tensors[x].elements)
+      graph->tensors[addend].elements != graph->tensors[add.output].elements ||
+      graph->tensors[x].elements != graph->tensors[add.output].elements)
     return false;
   qb__operator *op = &graph->operators[before];
-  if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DENSE) || op->activation ||
-      op->addend != QB__NONE)
+  if (!takes_along(op) || op->activation || op->addend != QB__NONE)
     return false;
   op->addend = addend;
   op->output = add.output;
@@ -241,7 +250,7 @@ static bool fuse_activation(qb__graph *graph, size_t index)
   if (before == QB__NONE || readers(graph, activation.input) != 1)
     return false;
   qb__operator *op = &graph->operators[before];
-  if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DENSE) || op->activation)
+  if (!takes_along(op) || op->activation || activation.activation > QB__ACTIVATION_MISH)
     return false;
   op->activation = activation.activation;
   op->alpha = activation.alpha;

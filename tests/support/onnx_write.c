@@ -187,8 +187,10 @@ static void set_text(Onnx__NodeProto *of, const char *name, const char *value)
 
 static void write_activation(writer *w, const qb__operator *op, char *input, char *output)
 {
-  static const char *const kinds[] = {"Identity", "Relu",      "Clip", "Sigmoid",
-                                      "Tanh",     "HardSwish", "Mul",  "Div"};
+  static const char *const kinds[QB__ACTIVATION_COUNT] = {
+      "Identity", "Relu",  "Clip",  "Sigmoid",  "Tanh", "HardSwish", "Mul", "Div",  "Elu",
+      "Gelu",     "Gelu",  "Swish", "Softplus", "Mish", "Exp",       "Log", "Sqrt", "Abs",
+      "Erf",      "Floor", "Ceil",  "Round",    "Sign", "Sin",       "Cos"};
   const bool leaky = op->activation == QB__ACTIVATION_RELU && op->alpha != 0;
   const char *kind = leaky ? "LeakyRelu" : kinds[op->activation];
   if (op->activation == QB__ACTIVATION_POWER) { /* only as 1 / x */
@@ -371,7 +373,7 @@ static void write_kind(writer *w, const qb__operator *op, char *output)
   case QB__OP_SOFTMAX:
     set_int(node(w, "Softmax", op, input, output), "axis", (int64_t)op->axis + 1);
     break;
-  case QB__OP_MEAN: write_mean(w, op, input, output); break;
+  case QB__OP_REDUCE: write_mean(w, op, input, output); break;
   case QB__OP_RESIZE: write_resize(w, op, input, output); break;
   case QB__OP_CONCAT:
     made = node(w, "Concat", op, input, output);
@@ -390,12 +392,13 @@ static void write_kind(writer *w, const qb__operator *op, char *output)
     const size_t count = output_dims(w, op, -1, dims);
     APPEND(made->input, made->n_input, add_ints(w, op, count, dims));
     break;
+  default: node(w, "Unwritten", op, input, output); break; /* nothing reads it */
   }
 }
 
 static bool is_binary_or_matmul(const qb__operator *op)
 {
-  return (op->kind >= QB__OP_ADD && op->kind <= QB__OP_DIVIDE) || op->kind == QB__OP_MATMUL;
+  return qb__is_binary(op->kind) || op->kind == QB__OP_MATMUL;
 }
 
 /* An operator, and what is fused behind it as operators of their own. */

@@ -123,9 +123,10 @@ static inline int32_t random_rearrangement(uint64_t *random, qb__graph *graph, i
     return qb__graph_transpose(graph, "return", random_activation(random, graph, turned),
                                orders[!first]);
   }
-  case 3: return qb__graph_softmax(graph, "softmax", x, axis);
+  case 3: return qb__graph_softmax(graph, "softmax", x, axis, false);
   case 4: {
-    const int32_t mean = qb__graph_mean(graph, "mean", x, (uint32_t)random_int(random, 1, 7));
+    const int32_t mean =
+        qb__graph_reduce(graph, "mean", QB__REDUCTION_MEAN, x, (uint32_t)random_int(random, 1, 7));
     return qb__graph_binary(graph, "centre", QB__OP_SUBTRACT, x, mean);
   }
   default: {
@@ -146,7 +147,7 @@ static inline int32_t random_head(uint64_t *random, qb__graph *graph, int32_t x)
       random_constant(random, graph, outputs, in, 0, 0, 0, sqrtf(1.0f / (float)in));
   x = qb__graph_dense(graph, "dense", x, weights,
                       random_constant(random, graph, outputs, 0, 0, 0, 0, 0.1f));
-  return random_int(random, 0, 1) ? qb__graph_softmax(graph, "softmax", x, 0) : x;
+  return random_int(random, 0, 1) ? qb__graph_softmax(graph, "softmax", x, 0, false) : x;
 }
 
 /*

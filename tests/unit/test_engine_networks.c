@@ -352,7 +352,8 @@ static qb_status run_once(qb_context *context, void *user)
   int32_t x = qb__graph_input(&g, "image", 3, dims);
   const int32_t weights = random_constant(&random, &g, 8, 3, 3, 3, 0, 1);
   x = qb__graph_convolution(&g, "conv", x, weights, QB__NONE, &w, 1);
-  qb__graph_output(&g, qb__graph_softmax(&g, "softmax", qb__graph_flatten(&g, "flatten", x), 0));
+  qb__graph_output(&g,
+                   qb__graph_softmax(&g, "softmax", qb__graph_flatten(&g, "flatten", x), 0, false));
   qb_model *model = NULL;
   qb_session *session = NULL;
   const qb_configuration configuration = {sizeof configuration, 2, 1};

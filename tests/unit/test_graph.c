@@ -108,7 +108,68 @@ static void test_other_shapes(void **state)
   check_shape(g, qb__graph_flatten(g, "flatten", x), 1, 30, 0, 0);
   x = qb__graph_dense(g, "dense", x, constant(g, 7, 30, 0, 0), constant(g, 7, 0, 0, 0));
   check_shape(g, x, 1, 7, 0, 0);
-  check_shape(g, qb__graph_softmax(g, "softmax", x, 0), 1, 7, 0, 0);
+  check_shape(g, qb__graph_softmax(g, "softmax", x, 0, false), 1, 7, 0, 0);
+}
+
+static void test_shapes_of_repeated_inputs(void **state)
+{
+  qb__graph *g = *state;
+  const int32_t x = input(g, 4, 1, 6);
+  check_shape(g, qb__graph_binary(g, "max", QB__OP_MAXIMUM, x, constant(g, 1, 5, 1, 0)), 3, 4, 5,
+              6);
+  check_shape(g, qb__graph_binary(g, "less", QB__OP_LESS, constant(g, 4, 5, 6, 0), x), 3, 4, 5, 6);
+  const int32_t choice = qb__graph_select(g, "select", x, constant(g, 1, 2, 1, 0), x);
+  check_shape(g, choice, 3, 4, 2, 6);
+  check_shape(g, qb__graph_matmul(g, "left", constant(g, 1, 7, 1, 0), x), 3, 4, 7, 6);
+  check_shape(g, qb__graph_matmul(g, "right", x, constant(g, 4, 6, 2, 0)), 3, 4, 1, 2);
+  check_shape(g, qb__graph_linear(g, "linear", x, constant(g, 9, 6, 0, 0), constant(g, 9, 0, 0, 0)),
+              3, 4, 1, 9);
+}
+
+static void test_shapes_along_axes(void **state)
+{
+  static const int64_t indices[6] = {3, 3, 0, -1, 1, 2};
+  qb__graph *g = *state;
+  const int32_t x = input(g, 4, 5, 6), three = constant(g, 30, 0, 0, 0);
+  check_shape(g, qb__graph_reduce(g, "max", QB__REDUCTION_MAX, x, 5), 3, 1, 5, 1);
+  check_shape(g, qb__graph_arg(g, "arg", x, 1, true, false), 3, 4, 1, 6);
+  check_shape(g, qb__graph_layer_norm(g, "norm", x, 1, three, QB__NONE, 0), 3, 4, 5, 6);
+  check_shape(g, qb__graph_group_norm(g, "norm", x, 2, QB__NONE, constant(g, 4, 0, 0, 0), 0), 3, 4,
+              5, 6);
+  check_shape(g, qb__graph_pick(g, "pick", x, 0, 3, 2, indices, NULL, 0), 3, 3, 5, 6);
+  /* The mean of single elements is them, the sum of their squares is not. */
+  const int32_t one = input(g, 4, 1, 6);
+  qb__graph_reduce(g, "mean", QB__REDUCTION_MEAN, one, 2);
+  assert_int_equal(g->operators[g->operator_count - 1].kind, QB__OP_FLATTEN);
+  qb__graph_reduce(g, "squares", QB__REDUCTION_SUM_SQUARE, one, 2);
+  assert_int_equal(g->operators[g->operator_count - 1].kind, QB__OP_REDUCE);
+}
+
+static double flops_of_last(const qb__graph *g)
+{
+  return qb__operator_flops(g, &g->operators[g->operator_count - 1]);
+}
+
+static void test_work_is_counted(void **state)
+{
+  static const int64_t indices[6] = {3, 3, 0, -1, 1, 2};
+  static const float factors[6] = {1, 1, 1, 1, 1, 1};
+  qb__graph *g = *state;
+  const int32_t x = input(g, 4, 5, 6);
+  qb__graph_linear(g, "linear", x, constant(g, 9, 6, 0, 0), constant(g, 9, 0, 0, 0));
+  assert_float_equal(flops_of_last(g), 4 * 5 * 9 * (2 * 6 + 1), 0);
+  assert_int_equal(qb__operator_weight_bytes(g, g->operators), 4 * (9 * 6 + 9));
+  qb__graph_matmul(g, "matmul", constant(g, 1, 7, 5, 0), x);
+  assert_float_equal(flops_of_last(g), 2 * 4 * 7 * 5 * 6, 0);
+  assert_int_equal(qb__operator_weight_bytes(g, g->operators + 1), 4 * 7 * 5);
+  assert_int_equal(qb__operator_activation_bytes(g, g->operators + 1), 4 * (4 * 5 * 6 + 4 * 7 * 6));
+  qb__graph_pick(g, "pick", x, 0, 3, 2, indices, factors, 0);
+  assert_float_equal(flops_of_last(g), 2 * 2 * 3 * 5 * 6, 0);
+  qb__graph_pick(g, "copy", x, 0, 6, 1, indices, NULL, 0);
+  assert_float_equal(flops_of_last(g), 0, 0);
+  assert_string_equal(qb__operator_kind_name(g->operators), "linear");
+  g->operators[0].activation = QB__ACTIVATION_GELU_ERF;
+  assert_string_equal(qb__operator_kind_name(g->operators), "linear+gelu_erf");
 }
 
 /*
@@ -257,6 +318,65 @@ static int32_t dense_bias(qb__graph *g, int32_t x)
   return qb__graph_dense(g, "wrong", x, constant(g, 7, 256, 0, 0), constant(g, 8, 0, 0, 0));
 }
 
+static int32_t binary_of_constants(qb__graph *g, int32_t x)
+{
+  (void)x;
+  return qb__graph_binary(g, "wrong", QB__OP_POWER, constant(g, 2, 0, 0, 0),
+                          constant(g, 2, 0, 0, 0));
+}
+
+static int32_t select_shape(qb__graph *g, int32_t x)
+{
+  return qb__graph_select(g, "wrong", x, x, constant(g, 4, 7, 8, 0));
+}
+
+static int32_t matmul_of_constants(qb__graph *g, int32_t x)
+{
+  (void)x;
+  return qb__graph_matmul(g, "wrong", constant(g, 2, 3, 0, 0), constant(g, 3, 2, 0, 0));
+}
+
+static int32_t matmul_leading(qb__graph *g, int32_t x)
+{
+  return qb__graph_matmul(g, "wrong", x, constant(g, 3, 8, 8, 0));
+}
+
+static int32_t linear_weights(qb__graph *g, int32_t x)
+{
+  return qb__graph_linear(g, "wrong", x, constant(g, 3, 4, 0, 0), QB__NONE);
+}
+
+static int32_t linear_bias(qb__graph *g, int32_t x)
+{
+  return qb__graph_linear(g, "wrong", x, constant(g, 3, 8, 0, 0), constant(g, 8, 0, 0, 0));
+}
+
+static int32_t arg_axis(qb__graph *g, int32_t x)
+{
+  return qb__graph_arg(g, "wrong", x, 3, true, true);
+}
+
+static int32_t layer_norm_scale(qb__graph *g, int32_t x)
+{
+  return qb__graph_layer_norm(g, "wrong", x, 1, constant(g, 8, 0, 0, 0), QB__NONE, 0);
+}
+
+static int32_t group_norm_groups(qb__graph *g, int32_t x)
+{
+  return qb__graph_group_norm(g, "wrong", x, 3, QB__NONE, QB__NONE, 0);
+}
+
+static int32_t group_norm_shift(qb__graph *g, int32_t x)
+{
+  return qb__graph_group_norm(g, "wrong", x, 2, QB__NONE, constant(g, 2, 0, 0, 0), 0);
+}
+
+static int32_t pick_beyond(qb__graph *g, int32_t x)
+{
+  static const int64_t indices[2] = {0, 4};
+  return qb__graph_pick(g, "wrong", x, 0, 2, 1, indices, NULL, 0);
+}
+
 static void test_wrong_shapes_are_refused_by_name(void **state)
 {
   static const struct {
@@ -287,6 +407,17 @@ static void test_wrong_shapes_are_refused_by_name(void **state)
       {dense_weights, "is 7x255, expected OxI"},
       {dense_rank, "is 7x4x8x8, expected OxI"},
       {dense_bias, "bias 'constant' is 8"},
+      {binary_of_constants, "both inputs are constants"},
+      {select_shape, "is 4x7x8, expected the shape of the condition"},
+      {matmul_of_constants, "both inputs are constants"},
+      {matmul_leading, "is 3x8x8, expected KxN"},
+      {linear_weights, "is 3x4, expected OxI"},
+      {linear_bias, "bias 'constant' is 8"},
+      {arg_axis, "a shape with the axis"},
+      {layer_norm_scale, "scale 'constant' is 8"},
+      {group_norm_groups, "is 4x8x8, expected channels that divide"},
+      {group_norm_shift, "shift 'constant' is 2"},
+      {pick_beyond, "the elements that are picked"},
   };
   qb__graph *g = *state;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -323,7 +454,7 @@ static void test_shapes_that_overflow(void **state)
 static void test_nothing_is_built_after_a_failure(void **state)
 {
   qb__graph *g = *state;
-  int32_t x = qb__graph_softmax(g, "softmax", input(g, 1, 2, 3), 0);
+  int32_t x = qb__graph_softmax(g, "softmax", input(g, 1, 2, 3), 0, false);
   const size_t tensors = g->tensor_count;
   x = qb__graph_dense(g, "first", x, constant(g, 2, 7, 0, 0), QB__NONE);
   assert_int_equal(x, QB__NONE);
@@ -335,7 +466,15 @@ static void test_nothing_is_built_after_a_failure(void **state)
   x = qb__graph_lrn(g, "later", x, 5, 1, 1, 1);
   x = qb__graph_dense(g, "later", x, x, x);
   x = qb__graph_flatten(g, "later", x);
-  x = qb__graph_softmax(g, "later", x, 0);
+  x = qb__graph_softmax(g, "later", x, 0, false);
+  x = qb__graph_select(g, "later", x, x, x);
+  x = qb__graph_linear(g, "later", x, x, x);
+  x = qb__graph_matmul(g, "later", x, x);
+  x = qb__graph_reduce(g, "later", QB__REDUCTION_SUM, x, 1);
+  x = qb__graph_arg(g, "later", x, 0, true, true);
+  x = qb__graph_layer_norm(g, "later", x, 0, x, x, 0);
+  x = qb__graph_group_norm(g, "later", x, 1, x, x, 0);
+  x = qb__graph_pick(g, "later", x, 0, 1, 1, NULL, NULL, 0);
   assert_int_equal(x, QB__NONE);
   assert_int_equal(g->status, QB_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(qb_error_message(), "'first'"));
@@ -349,8 +488,12 @@ static qb_status build(qb_context *context, void *user)
   qb__graph g;
   qb__graph_init(&g, context);
   int32_t x = input(&g, 4, 8, 8);
+  static const int64_t indices[4] = {0, 1, 2, 3};
+  static const float factors[4] = {1, 1, 1, 1};
   for (int i = 0; i < 12; i++)
     x = qb__graph_convolution(&g, "conv", x, constant(&g, 4, 4, 1, 1), QB__NONE, &unit, 1);
+  x = qb__graph_select(&g, "select", x, x, x);
+  x = qb__graph_pick(&g, "pick", x, 0, 4, 1, indices, factors, 0);
   const qb_status status = g.status;
   qb__graph_clear(&g);
   return status;
@@ -367,6 +510,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_convolution_shapes, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_other_shapes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_shapes_of_repeated_inputs, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_shapes_along_axes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_work_is_counted, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_wrong_shapes_are_refused_by_name, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_shapes_that_overflow, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_nothing_is_built_after_a_failure, set_up, tear_down),

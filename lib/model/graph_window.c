@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building: operators that compute, and the shapes of what they write. */
+/* Building: windows over images, norms of channels, and the shapes of what they write. */
 #include "core/error.h"
 #include "model/graph_impl.h"
 
@@ -102,40 +102,6 @@ int32_t qb__graph_batch_norm(qb__graph *graph, const char *name, int32_t x, int3
   return qb__graph_append(graph, name, op, in->rank, in->dims);
 }
 
-int32_t qb__graph_activation(qb__graph *graph, const char *name, int32_t x,
-                             qb__activation activation, float alpha, float beta)
-{
-  if (graph->status)
-    return QB__NONE;
-  qb__operator op = qb__operator_blank(QB__OP_ACTIVATION, x);
-  op.activation = activation;
-  op.alpha = alpha;
-  op.beta = beta;
-  return qb__graph_append(graph, name, op, graph->tensors[x].rank, graph->tensors[x].dims);
-}
-
-int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
-                         int32_t addend)
-{
-  if (graph->status)
-    return QB__NONE;
-  const qb__tensor *a = &graph->tensors[x], *b = &graph->tensors[addend];
-  bool fits = a->rank == b->rank;
-  for (uint32_t i = 0; fits && i < a->rank; i++)
-    fits = b->dims[i] == a->dims[i] || b->dims[i] == 1;
-  if (!fits)
-    return qb__graph_wrong_shape(graph, name, "addend", addend,
-                                 "the shape of the other input, or 1 in its place");
-  qb__operator op = qb__operator_blank(kind, x);
-  op.addend = addend;
-  return qb__graph_append(graph, name, op, a->rank, a->dims);
-}
-
-int32_t qb__graph_add(qb__graph *graph, const char *name, int32_t x, int32_t addend)
-{
-  return qb__graph_binary(graph, name, QB__OP_ADD, x, addend);
-}
-
 int32_t qb__graph_pool(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
                        const qb__window *window, bool include_padding)
 {
@@ -184,69 +150,6 @@ int32_t qb__graph_lrn(qb__graph *graph, const char *name, int32_t x, int64_t siz
   op.lrn_beta = beta;
   op.lrn_k = k;
   return qb__graph_append(graph, name, op, 3, graph->tensors[x].dims);
-}
-
-int32_t qb__graph_dense(qb__graph *graph, const char *name, int32_t x, int32_t weights,
-                        int32_t bias)
-{
-  if (graph->status)
-    return QB__NONE;
-  const qb__tensor *in = &graph->tensors[x], *w = &graph->tensors[weights];
-  if (w->rank != 2 || (size_t)w->dims[1] != in->elements)
-    return qb__graph_wrong_shape(graph, name, "weights", weights,
-                                 "OxI, I the elements of the input");
-  if (bias != QB__NONE && graph->tensors[bias].elements != (size_t)w->dims[0])
-    return qb__graph_wrong_shape(graph, name, "bias", bias, "one value an output");
-  qb__operator op = qb__operator_blank(QB__OP_DENSE, x);
-  op.weights = weights;
-  op.bias = bias;
-  return qb__graph_append(graph, name, op, 1, w->dims);
-}
-
-int32_t qb__graph_matmul(qb__graph *graph, const char *name, int32_t x, int32_t y)
-{
-  if (graph->status)
-    return QB__NONE;
-  const qb__tensor *a = &graph->tensors[x], *b = &graph->tensors[y];
-  const uint32_t rank = a->rank;
-  bool fits = rank >= 2 && b->rank == rank && a->dims[rank - 1] == b->dims[rank - 2];
-  for (uint32_t i = 0; fits && i + 2 < rank; i++)
-    fits = b->dims[i] == a->dims[i] || b->dims[i] == 1;
-  if (!fits)
-    return qb__graph_wrong_shape(graph, name, "second matrix", y,
-                                 "KxN behind the leading dimensions of the first, MxK");
-  int64_t dims[QB_MAX_DIMS];
-  memcpy(dims, a->dims, sizeof dims);
-  dims[rank - 1] = b->dims[rank - 1];
-  qb__operator op = qb__operator_blank(QB__OP_MATMUL, x);
-  op.addend = y;
-  return qb__graph_append(graph, name, op, rank, dims);
-}
-
-int32_t qb__graph_softmax(qb__graph *graph, const char *name, int32_t x, uint32_t axis)
-{
-  if (graph->status)
-    return QB__NONE;
-  if (axis >= graph->tensors[x].rank)
-    return qb__graph_wrong_shape(graph, name, "input", x, "a shape with the axis");
-  qb__operator op = qb__operator_blank(QB__OP_SOFTMAX, x);
-  op.axis = axis;
-  return qb__graph_append(graph, name, op, graph->tensors[x].rank, graph->tensors[x].dims);
-}
-
-int32_t qb__graph_mean(qb__graph *graph, const char *name, int32_t x, uint32_t axes)
-{
-  if (graph->status)
-    return QB__NONE;
-  int64_t dims[QB_MAX_DIMS];
-  const uint32_t rank = graph->tensors[x].rank;
-  for (uint32_t i = 0; i < rank; i++)
-    dims[i] = axes >> i & 1 ? 1 : graph->tensors[x].dims[i];
-  if (!memcmp(dims, graph->tensors[x].dims, rank * sizeof *dims)) /* the means of one element */
-    return qb__graph_append(graph, name, qb__operator_blank(QB__OP_FLATTEN, x), rank, dims);
-  qb__operator op = qb__operator_blank(QB__OP_MEAN, x);
-  op.axes = axes;
-  return qb__graph_append(graph, name, op, rank, dims);
 }
 
 int32_t qb__graph_resize(qb__graph *graph, const char *name, int32_t x, const int64_t *dims,
