@@ -26,7 +26,10 @@ typedef enum qb_severity {
   QB_SEVERITY_INFO = 2     /**< what is being done */
 } qb_severity;
 
-/** All fields may be 0: then malloc, silence and CLOCK_MONOTONIC are used. */
+/**
+ * All fields may be 0: then malloc, silence, CLOCK_MONOTONIC and half of the machine's memory are
+ * used.
+ */
 typedef struct qb_context_params {
   size_t size; /**< sizeof(qb_context_params) */
   /**
@@ -43,11 +46,19 @@ typedef struct qb_context_params {
   /** A monotonic clock in nanoseconds; its origin does not matter. */
   int64_t (*now_ns)(void *user);
   void *clock_user;
+  /**
+   * The most bytes that loading one model file may hold at one time: its text, what is parsed of
+   * it, and the constants that are read, evaluated and converted on the way to the network. A file
+   * that claims more is refused with QB_ERROR_NO_MEMORY before the memory is asked for. 0: half of
+   * the machine's physical memory, since a session holds the weights once more. Nothing else that
+   * the library does counts.
+   */
+  uint64_t memory_limit_bytes;
 } qb_context_params;
 
 #define QB_CONTEXT_PARAMS_INIT                                                                     \
   {                                                                                                \
-    sizeof(qb_context_params), NULL, NULL, NULL, NULL, NULL, NULL, NULL                            \
+    sizeof(qb_context_params), NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0                         \
   }
 
 /**

@@ -66,7 +66,8 @@ QB_API qb_status qb_model_builtin(qb_context *context, const char *name, qb_mode
  * @param[out] model a new reference
  * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT (no ONNX model, damaged, or data outside its folder);
  * QB_ERROR_UNSUPPORTED (the message names all nodes that cannot be imported, with operator, opset
- * and what is missing; or this build reads no ONNX); QB_ERROR_OVERFLOW; QB_ERROR_NO_MEMORY
+ * and what is missing; or this build reads no ONNX); QB_ERROR_OVERFLOW; QB_ERROR_NO_MEMORY (also
+ * when the file claims more than qb_context_params.memory_limit_bytes)
  */
 QB_API qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_model **model);
 

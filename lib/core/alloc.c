@@ -4,6 +4,7 @@
 #include "core/checked.h"
 #include "core/context_impl.h"
 #include "core/error.h"
+#include "core/memory_limit.h"
 
 #include <string.h>
 
@@ -12,13 +13,19 @@ enum { DEFAULT_ALIGNMENT = 64 };
 
 void *qb__alloc_aligned(const qb_context *context, size_t bytes, size_t alignment)
 {
+  if (context->limit && !qb__memory_limit_allows(context->limit, bytes))
+    return NULL;
   void *memory =
       context->params.allocate(context->params.allocator_user, bytes ? bytes : 1, alignment);
-  if (!memory)
+  if (!memory) {
     (void)qb__fail(QB_ERROR_NO_MEMORY,
                    "the allocator has no %zu bytes; free memory, or ask for "
                    "smaller batches or fewer instances",
                    bytes);
+  } else if (context->limit && !qb__memory_limit_add(context->limit, memory, bytes)) {
+    context->params.release(context->params.allocator_user, memory);
+    return NULL;
+  }
   return memory;
 }
 
@@ -38,6 +45,8 @@ void *qb__calloc(const qb_context *context, size_t count, size_t element_bytes)
 
 void qb__free(const qb_context *context, const void *memory)
 {
+  if (memory && context->limit)
+    qb__memory_limit_remove(context->limit, memory);
   if (memory)
     context->params.release(context->params.allocator_user, (void *)(uintptr_t)memory);
 }

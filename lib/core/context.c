@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static void *default_allocate(void *user, size_t bytes, size_t alignment)
 {
@@ -35,6 +36,13 @@ static int64_t default_now_ns(void *user)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Half of the machine's memory; where that is not known, of what can be addressed. */
+static uint64_t default_memory_limit_bytes(void)
+{
+  const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 2 : SIZE_MAX / 2;
+}
+
 const char *qb_version(void)
 {
   return QB_LIBRARY_VERSION;
@@ -47,7 +55,8 @@ qb_status qb_context_new(const qb_context_params *params, qb_context **context)
   struct qb_context made;
   memset(&made, 0, sizeof made);
   const qb_context_params defaults = QB_CONTEXT_PARAMS_INIT;
-  const qb_status status = qb__struct_in(&made.params, sizeof made.params, sizeof made.params,
+  const qb_status status = qb__struct_in(&made.params, sizeof made.params,
+                                         offsetof(qb_context_params, memory_limit_bytes),
                                          params ? params : &defaults, "qb_context_params");
   if (status)
     return status;
@@ -61,6 +70,8 @@ qb_status qb_context_new(const qb_context_params *params, qb_context **context)
   }
   if (!made.params.now_ns)
     made.params.now_ns = default_now_ns;
+  if (!made.params.memory_limit_bytes)
+    made.params.memory_limit_bytes = default_memory_limit_bytes();
 
   struct qb_context *self = qb__calloc(&made, 1, sizeof *self);
   if (!self)

@@ -10,6 +10,7 @@
 struct qb_context {
   qb__refcount references;
   qb_context_params params;
+  struct qb__memory_limit *limit; /* counts what is allocated; NULL: nothing does */
 };
 
 /* Sends one line to the host's hook; formatted only when there is one. */

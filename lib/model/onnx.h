@@ -10,9 +10,9 @@
  * lies in `folder`; NULL forbids it. `graph` is initialised; on failure it may be partly built.
  */
 typedef struct qb__onnx_source {
-  /* Gives the file's bytes; called again when the file has to be read twice. */
-  qb_status (*open)(void *user, const uint8_t **data, size_t *bytes);
-  void (*close)(void *user, const uint8_t *data);
+  /* Gives the file's bytes, allocated with `context`; called again when it has to be read twice. */
+  qb_status (*open)(void *user, const qb_context *context, const uint8_t **data, size_t *bytes);
+  void (*close)(void *user, const qb_context *context, const uint8_t *data);
   void *user;
   const char *folder;
 } qb__onnx_source;

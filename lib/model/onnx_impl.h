@@ -63,8 +63,7 @@ typedef struct qb__onnx {
   qb__onnx_value *values;
   size_t slot_count; /* of the hash table of names */
   int32_t *slots;
-  size_t file_elements, folded_elements; /* of the file; made by evaluating nodes so far */
-  char problems[1536];                   /* nodes that are not supported */
+  char problems[1536]; /* nodes that are not supported */
   size_t problem_count, problem_bytes;
 } qb__onnx;
 
@@ -86,7 +85,7 @@ qb__onnx_value *qb__onnx_find(const qb__onnx *im, const char *name);
 /* NULL and im->status set when there is one of that name. */
 qb__onnx_value *qb__onnx_add(qb__onnx *im, const char *name);
 
-/* Room for a constant; counts against what folding may make. */
+/* Room for a constant. */
 bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, int32_t type, uint32_t rank,
                    const int64_t *dims);
 /* Marks the elements of a constant that are multiples of the open batch; false without memory. */

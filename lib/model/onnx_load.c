@@ -3,6 +3,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/memory_limit.h"
 #include "model/model_impl.h"
 #include "model/onnx_parsed.h"
 #include "model/onnx_wire.h"
@@ -14,29 +15,23 @@
 /* Protocol buffers are at most this large. */
 static const size_t MOST_BYTES = ((size_t)1 << 31) - 1;
 
-/* What the parser takes: from the context, and not without end for a file of `bytes`. */
-typedef struct budget {
+/* What the parser allocates with; it does not say why it fails. */
+typedef struct parser_memory {
   const qb_context *context;
-  size_t left;
-  qb_status status; /* of the first request that was refused */
-} budget;
+  bool refused;
+} parser_memory;
 
 static void *take(void *user, size_t bytes)
 {
-  budget *b = user;
-  void *memory = NULL;
-  if (bytes > b->left)
-    b->status = qb__fail(QB_ERROR_FORMAT, "parsing takes more memory than a model of this size");
-  else if (!(memory = qb__alloc_aligned(b->context, bytes, 64)))
-    b->status = QB_ERROR_NO_MEMORY;
-  else
-    b->left -= bytes;
+  parser_memory *m = user;
+  void *memory = qb__alloc_aligned(m->context, bytes, 64);
+  m->refused = m->refused || !memory;
   return memory;
 }
 
 static void give_back(void *user, void *memory)
 {
-  qb__free(((budget *)user)->context, memory);
+  qb__free(((parser_memory *)user)->context, memory);
 }
 
 /* Names are C strings that others point to: every one of them has to be there. */
@@ -57,35 +52,33 @@ static bool is_complete(const Onnx__GraphProto *graph)
 static qb_status parse(const qb__onnx_source *source, ProtobufCAllocator *allocator,
                        Onnx__ModelProto **model)
 {
-  budget *b = allocator->allocator_data;
+  const parser_memory *memory = allocator->allocator_data;
   const uint8_t *data = NULL;
   size_t bytes = 0;
-  qb_status status = source->open(source->user, &data, &bytes);
+  qb_status status = source->open(source->user, memory->context, &data, &bytes);
   if (status)
     return status;
-  /* A byte is at most a message of 2 bytes, an integer of 8, or itself. */
-  b->left = ((size_t)64 << 20) + 4 * bytes;
   status = qb__wire_check_depth(&onnx__model_proto__descriptor, data, bytes);
   if (!status) {
     *model = onnx__model_proto__unpack(allocator, bytes, data);
-    if (b->status)
-      status = b->status;
+    if (memory->refused)
+      status = QB_ERROR_NO_MEMORY;
     else if (!*model)
       status = qb__fail(QB_ERROR_FORMAT, "this is not an ONNX model, or not a whole one");
     else if (!(*model)->graph || !is_complete((*model)->graph))
       status = qb__fail(QB_ERROR_FORMAT, "the model has no graph, or a nameless value");
   }
-  source->close(source->user, data);
+  source->close(source->user, memory->context, data);
   return status;
 }
 
-qb_status qb__onnx_import(const qb__onnx_source *source, qb__graph *graph)
+static qb_status import(const qb__onnx_source *source, qb__graph *graph)
 {
   qb_status status = QB_OK;
   bool mixes = true;
   for (int attempt = 0; attempt < 2 && mixes && !status; attempt++) {
-    budget b = {graph->context, 0, QB_OK};
-    ProtobufCAllocator allocator = {take, give_back, &b};
+    parser_memory memory = {graph->context, false};
+    ProtobufCAllocator allocator = {take, give_back, &memory};
     Onnx__ModelProto *model = NULL;
     qb__graph_clear(graph);
     status = parse(source, &allocator, &model);
@@ -97,23 +90,31 @@ qb_status qb__onnx_import(const qb__onnx_source *source, qb__graph *graph)
   return status;
 }
 
-typedef struct file_source {
-  const qb_context *context;
-  const char *path;
-} file_source;
-
-static qb_status open_file(void *user, const uint8_t **data, size_t *bytes)
+qb_status qb__onnx_import(const qb__onnx_source *source, qb__graph *graph)
 {
-  const file_source *file = user;
+  qb_context *host = graph->context;
+  qb__memory_limit limit;
+  qb__memory_limit_begin(&limit, host, "loading this model");
+  graph->context = &limit.context;
+  const qb_status status = import(source, graph);
+  graph->context = host;
+  qb__memory_limit_end(&limit);
+  return status;
+}
+
+static qb_status open_file(void *user, const qb_context *context, const uint8_t **data,
+                           size_t *bytes)
+{
   char *text = NULL;
-  const qb_status status = qb__file_read(file->context, file->path, MOST_BYTES, &text, bytes);
+  const qb_status status = qb__file_read(context, user, MOST_BYTES, &text, bytes);
   *data = (const uint8_t *)text;
   return status;
 }
 
-static void close_file(void *user, const uint8_t *data)
+static void close_file(void *user, const qb_context *context, const uint8_t *data)
 {
-  qb__free(((file_source *)user)->context, data);
+  (void)user;
+  qb__free(context, data);
 }
 
 /* "resnet.onnx" in "/models/resnet.onnx"; the path is changed. */
@@ -132,8 +133,8 @@ qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_model **m
   char *folder = qb__strdup(context, path), *name = qb__strdup(context, path);
   qb_status status = folder && name ? QB_OK : QB_ERROR_NO_MEMORY;
   if (!status) {
-    file_source file = {context, path};
-    const qb__onnx_source source = {open_file, close_file, &file, dirname(folder)};
+    const qb__onnx_source source = {open_file, close_file, (void *)(uintptr_t)path,
+                                    dirname(folder)};
     qb__graph graph;
     qb__graph_init(&graph, context);
     status = qb__onnx_import(&source, &graph);

@@ -318,5 +318,4 @@ void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *va
     read_raw(im, t, value);
   else
     read_typed(im, t, value);
-  im->file_elements += im->status ? 0 : value->elements;
 }

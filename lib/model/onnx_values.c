@@ -7,9 +7,6 @@
 
 #include <string.h>
 
-/* What nodes may make of constants beyond those of the file: far more than shapes need. */
-static const size_t MOST_FOLDED = (size_t)1 << 24;
-
 qb_status qb__onnx_values_init(qb__onnx *im, size_t most)
 {
   im->slot_count = 16;
@@ -69,18 +66,11 @@ bool qb__onnx_make(qb__onnx *im, qb__onnx_value *value, int32_t type, uint32_t r
   for (uint32_t i = 0; i < rank; i++)
     if (dims[i] < 0 || !qb__mul_i64(elements, dims[i], &elements))
       elements = INT64_MAX;
-  if ((uint64_t)elements > MOST_FOLDED + im->file_elements - im->folded_elements) {
-    im->status =
-        qb__fail(QB_ERROR_OVERFLOW, "evaluating constants makes more than %zu elements of them",
-                 MOST_FOLDED + im->file_elements);
-    return false;
-  }
   void *data = qb__calloc(im->context, (size_t)elements, qb__onnx_width(type));
   if (!data) {
     im->status = QB_ERROR_NO_MEMORY;
     return false;
   }
-  im->folded_elements += (size_t)elements;
   value->kind = QB__ONNX_CONSTANT;
   value->type = type;
   value->rank = rank;

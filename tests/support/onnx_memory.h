@@ -11,17 +11,19 @@ typedef struct onnx_memory {
   size_t bytes;
 } onnx_memory;
 
-static inline qb_status onnx_memory_open(void *user, const uint8_t **data, size_t *bytes)
+static inline qb_status onnx_memory_open(void *user, const qb_context *context,
+                                         const uint8_t **data, size_t *bytes)
 {
+  (void)context;
   const onnx_memory *memory = user;
   *data = memory->data;
   *bytes = memory->bytes;
   return QB_OK;
 }
 
-static inline void onnx_memory_close(void *user, const uint8_t *data)
+static inline void onnx_memory_close(void *user, const qb_context *context, const uint8_t *data)
 {
-  (void)user, (void)data;
+  (void)user, (void)context, (void)data;
 }
 
 /* `folder` may be NULL. */

@@ -52,6 +52,22 @@ static void bad_arguments_are_refused(void **state)
   assert_null(context);
 }
 
+/* A host built before the limit was there passes a smaller struct. */
+static void memory_limit_has_a_default(void **state)
+{
+  (void)state;
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  qb_context *context = NULL;
+  params.memory_limit_bytes = 5;
+  assert_ok(qb_context_new(&params, &context));
+  assert_int_equal(context->params.memory_limit_bytes, 5);
+  qb_context_unref(context);
+  params.size = offsetof(qb_context_params, memory_limit_bytes);
+  assert_ok(qb_context_new(&params, &context));
+  assert_true(context->params.memory_limit_bytes > 1 << 20);
+  qb_context_unref(context);
+}
+
 static void context_lives_until_its_last_reference(void **state)
 {
   (void)state;
@@ -163,6 +179,7 @@ int main(void)
       cmocka_unit_test(defaults_work),
       cmocka_unit_test(only_one_of_the_allocator_hooks_is_refused),
       cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(memory_limit_has_a_default),
       cmocka_unit_test(context_lives_until_its_last_reference),
       cmocka_unit_test(failed_allocation_is_reported),
       cmocka_unit_test(messages_reach_the_hook),
