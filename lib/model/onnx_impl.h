@@ -170,6 +170,7 @@ int32_t qb__onnx_transposed(qb__onnx *im, const qb__onnx_value *value, int64_t r
 
 /* Evaluates a node that reads only constants; false when its operator is not one that folds. */
 bool qb__onnx_fold(qb__onnx *im, const qb__onnx_node *node);
+bool qb__onnx_folds(const char *operator_type);
 typedef void qb__onnx_map(qb__onnx *im, const qb__onnx_node *node);
 /* What maps an operator that is supported; NULL for others. */
 qb__onnx_map *qb__onnx_mapper(const char *operator_type);

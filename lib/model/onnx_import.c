@@ -232,8 +232,8 @@ static void map_node(qb__onnx *im, qb__onnx_node *node)
   if (!qb__onnx_check(im, node) || reads_unknown(node, &constant))
     return; /* the node that should have made what is unknown has been named */
   qb__onnx_map *map = qb__onnx_mapper(node->proto->op_type);
-  if (is_training(im, node) || uses_other_outputs(im, node) ||
-      (constant && qb__onnx_fold(im, node)))
+  if (is_training(im, node) || (constant && qb__onnx_fold(im, node)) ||
+      uses_other_outputs(im, node))
     return;
   if (!map)
     qb__onnx_problem(im, node, "this operator is not supported");

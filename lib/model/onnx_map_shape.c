@@ -249,16 +249,8 @@ void qb__onnx_map_pad(qb__onnx *im, const qb__onnx_node *node)
 void qb__onnx_map_shape(qb__onnx *im, const qb__onnx_node *node)
 {
   const qb__onnx_value *x = first_input(im, node);
-  int64_t start, end;
-  if (!x)
-    return;
-  qb__onnx_shape_range(node, x->rank, &start, &end);
-  const int64_t count = end - start;
-  qb__onnx_value *value = qb__onnx_find(im, node->proto->output[0]);
-  if (!qb__onnx_make(im, value, QB__ONNX_TYPE(INT64), 1, &count) || !count)
-    return;
-  memcpy(value->data, x->dims + start, (size_t)count * sizeof *x->dims);
-  (void)qb__onnx_mark_open(im, value);
+  if (x)
+    qb__onnx_make_shape(im, node, x, qb__onnx_find(im, node->proto->output[0]));
 }
 
 void qb__onnx_map_fold_only(qb__onnx *im, const qb__onnx_node *node)

@@ -51,6 +51,7 @@ qb__onnx_map *qb__onnx_mapper(const char *operator_type)
       {"Resize", qb__onnx_map_resize},
       {"Shape", qb__onnx_map_shape},
       {"Sigmoid", qb__onnx_map_activation},
+      {"Size", qb__onnx_map_shape},
       {"Softmax", qb__onnx_map_softmax},
       {"Squeeze", qb__onnx_map_squeeze},
       {"Sub", qb__onnx_map_binary},

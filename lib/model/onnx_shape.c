@@ -145,3 +145,136 @@ bool qb__onnx_order(qb__onnx *im, const qb__onnx_node *node, uint32_t rank, uint
   }
   return true;
 }
+
+bool qb__onnx_broadcast(const qb__onnx_value *const *values, size_t count, uint32_t *rank,
+                        int64_t *dims)
+{
+  *rank = 0;
+  for (size_t n = 0; n < count; n++)
+    *rank = values[n]->rank > *rank ? values[n]->rank : *rank;
+  for (uint32_t i = 0; i < *rank; i++) {
+    dims[i] = 1;
+    for (size_t n = 0; n < count; n++) {
+      const uint32_t missing = *rank - values[n]->rank;
+      const int64_t dim = i < missing ? 1 : values[n]->dims[i - missing];
+      if (dim != 1 && dims[i] != 1 && dim != dims[i])
+        return false;
+      dims[i] = dim == 1 ? dims[i] : dim;
+    }
+  }
+  return true;
+}
+
+/* Starts and ends are clamped to where an element, or the end before or behind them, is. */
+static bool slice_axis(qb__onnx *im, const qb__onnx_node *node, int64_t size, int64_t start,
+                       int64_t end, int64_t step, qb__onnx_range *range)
+{
+  const bool back = step < 0;
+  if (step == 0 || step == INT64_MIN) {
+    qb__onnx_problem(im, node, "its step is %lld", (long long)step);
+    return false;
+  }
+  start += start < 0 ? size : 0;
+  end += end < 0 ? size : 0;
+  const int64_t least = back ? -1 : 0, most = back ? size - 1 : size;
+  start = start < 0 ? 0 : start > most ? most : start;
+  end = end < least ? least : end > most ? most : end;
+  const int64_t distance = back ? start - end : end - start;
+  const int64_t length = back ? -step : step;
+  range->start = start;
+  range->step = step;
+  range->count = distance <= 0 || size == 0 ? 0 : (distance - 1) / length + 1;
+  return true;
+}
+
+bool qb__onnx_slice(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                    qb__onnx_range *ranges)
+{
+  int64_t starts[QB__ONNX_RANK], ends[QB__ONNX_RANK], axes[QB__ONNX_RANK], steps[QB__ONNX_RANK];
+  const int most = QB__ONNX_RANK;
+  const int count = qb__onnx_ints_or_input(im, node, "starts", 10, 1, starts, most);
+  const int end_count = qb__onnx_ints_or_input(im, node, "ends", 10, 2, ends, most);
+  const int axis_count = qb__onnx_ints_or_input(im, node, "axes", 10, 3, axes, most);
+  const int step_count =
+      im->opset < 10 ? 0 : qb__onnx_ints_or_input(im, node, "steps", 10, 4, steps, most);
+  if (count < 0 || end_count < 0 || axis_count < 0 || step_count < 0)
+    return false;
+  if (end_count != count || (axis_count && axis_count != count) ||
+      (step_count && step_count != count) || count > (int)x->rank) {
+    qb__onnx_problem(im, node, "its starts, ends, axes and steps are not of the same number");
+    return false;
+  }
+  for (uint32_t i = 0; i < x->rank; i++)
+    ranges[i] = (qb__onnx_range){0, 1, x->dims[i]};
+  for (int i = 0; i < count; i++) {
+    uint32_t axis;
+    if (!qb__onnx_axis(im, node, axis_count ? axes[i] : i, x->rank, &axis) ||
+        !slice_axis(im, node, x->dims[axis], starts[i], ends[i], step_count ? steps[i] : 1,
+                    &ranges[axis]))
+      return false;
+  }
+  return true;
+}
+
+/* The sizes that a Split node lists; NULL where it splits evenly. */
+static const int64_t *split_sizes(qb__onnx *im, const qb__onnx_node *node, size_t *count)
+{
+  if (im->opset < 13) {
+    const Onnx__AttributeProto *a = qb__onnx_attribute(node, "split");
+    *count = a ? a->n_ints : 0;
+    return a ? a->ints : NULL;
+  }
+  const qb__onnx_value *v = qb__onnx_input(node, 1);
+  *count = v ? v->elements : 0;
+  return v ? v->data : NULL;
+}
+
+bool qb__onnx_split(qb__onnx *im, const qb__onnx_node *node, int64_t size, size_t index,
+                    int64_t *count)
+{
+  const size_t outputs = node->proto->n_output;
+  const qb__onnx_value *list = im->opset < 13 ? NULL : qb__onnx_input(node, 1);
+  size_t listed;
+  if (list && !qb__onnx_is_integer(list)) {
+    qb__onnx_problem(im, node, "its sizes are not constant integers");
+    return false;
+  }
+  if (list && list->open && memchr(list->open, 1, list->elements)) {
+    qb__onnx_problem(im, node, "its sizes depend on the size of the batch, which is open");
+    return false;
+  }
+  const int64_t *sizes = split_sizes(im, node, &listed);
+  int64_t sum = 0;
+  bool fits = !sizes || listed == outputs;
+  for (size_t i = 0; sizes && fits && i < listed; i++)
+    fits = sizes[i] >= 0 && !__builtin_add_overflow(sum, sizes[i], &sum);
+  const int64_t parts = (int64_t)outputs, part = (size + parts - 1) / parts;
+  const bool uneven = im->opset >= 18; /* the last may be smaller */
+  if (!sizes) {
+    fits = uneven ? part * (parts - 1) <= size : size % parts == 0;
+    sum = size;
+  }
+  if (!fits || sum != size) {
+    qb__onnx_problem(im, node, "%lld elements are not split into %zu parts", (long long)size,
+                     outputs);
+    return false;
+  }
+  const bool last = index + 1 == outputs;
+  *count = sizes ? sizes[index] : last ? size - part * (parts - 1) : part;
+  return true;
+}
+
+bool qb__onnx_reduced(qb__onnx *im, const qb__onnx_node *node, uint32_t rank, uint32_t *mask)
+{
+  int64_t axes[QB__ONNX_RANK];
+  const int since = !strcmp(node->proto->op_type, "ReduceSum") ? 13 : 18;
+  const int count = qb__onnx_ints_or_input(im, node, "axes", since, 1, axes, QB__ONNX_RANK);
+  *mask = count || qb__onnx_int(node, "noop_with_empty_axes") ? 0 : (UINT32_C(1) << rank) - 1;
+  for (int i = 0; i < count; i++) {
+    uint32_t axis;
+    if (!qb__onnx_axis(im, node, axes[i], rank, &axis))
+      return false;
+    *mask |= UINT32_C(1) << axis;
+  }
+  return count >= 0;
+}

@@ -3,7 +3,7 @@
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "core/error.h"
-#include "model/onnx_impl.h"
+#include "model/onnx_constant.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,22 +19,7 @@
 
 static size_t element_bytes(int32_t type)
 {
-  switch (type) {
-  case TYPE(UINT8):
-  case TYPE(INT8):
-  case TYPE(BOOL): return 1;
-  case TYPE(UINT16):
-  case TYPE(INT16):
-  case TYPE(FLOAT16):
-  case TYPE(BFLOAT16): return 2;
-  case TYPE(FLOAT):
-  case TYPE(INT32):
-  case TYPE(UINT32): return 4;
-  case TYPE(DOUBLE):
-  case TYPE(INT64):
-  case TYPE(UINT64): return 8;
-  default: return 0;
-  }
+  return qb__onnx_type_bits(type) / 8;
 }
 
 static float from_bits(uint32_t bits)
@@ -70,21 +55,10 @@ static bool is_direct(int32_t type)
 
 static int64_t integer_at(int32_t type, const uint8_t *data, size_t i)
 {
-  int64_t wide;
-  int32_t word;
-  uint32_t unsigned_word;
-  int16_t half;
-  uint16_t unsigned_half;
-  switch (type) {
-  case TYPE(INT8): return (int8_t)data[i];
-  case TYPE(UINT8): return data[i];
-  case TYPE(BOOL): return data[i] != 0;
-  case TYPE(INT16): memcpy(&half, data + 2 * i, 2); return half;
-  case TYPE(UINT16): memcpy(&unsigned_half, data + 2 * i, 2); return unsigned_half;
-  case TYPE(INT32): memcpy(&word, data + 4 * i, 4); return word;
-  case TYPE(UINT32): memcpy(&unsigned_word, data + 4 * i, 4); return unsigned_word;
-  default: memcpy(&wide, data + 8 * i, 8); return wide;
-  }
+  int64_t element = 0;
+  const size_t bytes = element_bytes(type);
+  memcpy(&element, data + i * bytes, bytes);
+  return qb__onnx_wrap(type, element);
 }
 
 static const char *name_of(const Onnx__TensorProto *t)
@@ -184,8 +158,8 @@ static void read_typed(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value
         ((float *)value->data)[i] = from_bits((uint32_t)t->int32_data[i] << 16);
         break;
       case TYPE(UINT32):
-      case TYPE(UINT64): ((int64_t *)value->data)[i] = (int64_t)t->uint64_data[i]; break;
-      default: ((int64_t *)value->data)[i] = t->int32_data[i]; break;
+      case TYPE(UINT64): qb__onnx_set_int(value, i, (int64_t)t->uint64_data[i]); break;
+      default: qb__onnx_set_int(value, i, t->int32_data[i]); break;
       }
   }
 }
@@ -291,7 +265,8 @@ void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *va
   bool valid = t->n_dims <= QB__ONNX_RANK;
   for (size_t i = 0; valid && i < t->n_dims; i++) {
     value->dims[i] = t->dims[i];
-    valid = t->dims[i] >= 0 && qb__mul_size(elements, (size_t)t->dims[i], &elements);
+    valid = t->dims[i] >= 0 && (t->dims[i] == 0 || t->dims[i] % QB__ONNX_SYMBOLIC != 0) &&
+            qb__mul_size(elements, (size_t)t->dims[i], &elements);
   }
   if (!valid || !qb__mul_size(elements, 8, &bytes)) {
     im->status = qb__fail(QB_ERROR_FORMAT,
