@@ -19,13 +19,20 @@ typedef struct layer {
   uint32_t index;
   qb__request request; /* dimensions alone */
   const qb__layout *have, *addend, *packed;
+  int64_t rows; /* of the input in a sample: more than 1 in linear layers alone */
 } layer;
+
+/* Whether weights are a matrix. */
+static bool is_matrix(const qb__operator *op)
+{
+  return op->kind == QB__OP_DENSE || op->kind == QB__OP_LINEAR;
+}
 
 qb__dims qb__weights_dims(const qb__graph *graph, const qb__operator *op)
 {
   qb__dims dims = {0, {0}};
   const qb__tensor *w = &graph->tensors[op->weights];
-  const int64_t groups = op->kind == QB__OP_DENSE ? 1 : op->groups;
+  const int64_t groups = w->rank == 2 ? 1 : op->groups;
   if (groups > 1)
     dims.at[dims.count++] = groups;
   dims.at[dims.count++] = w->dims[0] / groups;
@@ -39,7 +46,8 @@ bool qb__is_slow(const qb__made *made)
   return strstr(made->implementation, "ref") != NULL;
 }
 
-static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t addend)
+static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t addend,
+                      int32_t destination)
 {
   const qb__operator *op = &p->graph->operators[index];
   layer l = {.planner = p, .index = index, .have = p->plan->slots[source].layout};
@@ -49,6 +57,12 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
   l.request.source_dims = p->plan->slots[source].dims;
   l.request.weights_dims = qb__weights_dims(p->graph, op);
   l.request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  l.rows = l.request.source_dims.at[0] / p->plan->batch;
+  if (destination != QB__NONE) {
+    l.request.destination_dims = p->plan->slots[destination].dims;
+    l.request.source = l.have;
+    l.request.destination = p->plan->slots[destination].layout;
+  }
   return l;
 }
 
@@ -77,8 +91,8 @@ static qb_status ask_for(const layer *l, qb__layer_way way, qb__request *request
   const int64_t block = way == QB__WAY_BLOCKED_16 ? 16 : 8;
   qb__layout *rows = NULL;
   qb_status status = QB_OK;
-  const bool for_dense = way == QB__WAY_ROWS || way == QB__WAY_COLUMNS;
-  if (for_dense && op->kind != QB__OP_DENSE)
+  const bool for_matrix = way == QB__WAY_ROWS || way == QB__WAY_COLUMNS;
+  if (for_matrix && !is_matrix(op))
     return QB_ERROR_UNSUPPORTED;
   switch (way) {
   case QB__WAY_IN_PLACE: request->source = l->have; break;
@@ -156,7 +170,7 @@ static bool weights_serve_all(const layer *l, qb__layer_way way, const qb__made 
                            .destination_dims = l->request.destination_dims,
                            .weights = made->weights,
                            .winograd = way == QB__WAY_WINOGRAD};
-    request.source_dims.at[0] = request.destination_dims.at[0] = batches[i];
+    request.source_dims.at[0] = request.destination_dims.at[0] = batches[i] * l->rows;
     qb__made other;
     if (qb__primitive_describe(p->context, p->engine, &request, &other))
       return false;
@@ -228,18 +242,23 @@ static qb_status add_times(const layer *l, double *cost)
 static qb_status add_times_at(const layer *l, uint32_t batch, double *cost)
 {
   const qb_context *context = l->planner->context;
-  qb__layout *have = NULL, *addend = NULL;
+  qb__layout *have = NULL, *addend = NULL, *destination = NULL;
   layer other = *l;
-  other.request.source_dims.at[0] = other.request.destination_dims.at[0] = batch;
+  other.request.source_dims.at[0] = other.request.destination_dims.at[0] = batch * l->rows;
   qb_status status =
       qb__layout_like(context, l->have, &l->request.source_dims, &other.request.source_dims, &have);
   if (!status && l->addend)
     status = qb__layout_like(context, l->addend, &l->request.destination_dims,
                              &other.request.destination_dims, &addend);
+  if (!status && l->request.destination)
+    status = qb__layout_plain(context, &other.request.destination_dims, &destination);
   other.have = have;
   other.addend = addend;
+  other.request.source = l->request.source ? have : NULL;
+  other.request.destination = destination;
   if (!status)
     status = add_times(&other, cost);
+  qb__layout_free(context, destination);
   qb__layout_free(context, addend);
   qb__layout_free(context, have);
   return status;
@@ -315,9 +334,9 @@ static qb_status make_again(layer *l, qb__layer_way way, qb__made *made)
 }
 
 qb_status qb__layer_choose(qb__planner *p, uint32_t index, int32_t source, int32_t addend,
-                           qb__made *made)
+                           int32_t destination, qb__made *made)
 {
-  layer l = layer_of(p, index, source, addend);
+  layer l = layer_of(p, index, source, addend, destination);
   qb__choice *choice = &p->choices[index];
   if (choice->way && (qb__other_layouts_are_sound() || choice->way == QB__WAY_PREFERRED))
     return make_again(&l, choice->way, made);

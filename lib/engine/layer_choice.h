@@ -21,11 +21,12 @@ typedef struct qb__choice {
 struct qb__planner;
 
 /*
- * Describes the primitive of a convolution or dense layer whose input is in slot `source` and addend in
- * slot `addend` (or QB__NONE): in the way chosen before, or in the fastest one, which is remembered.
+ * Describes the primitive of a layer whose input is in slot `source` and addend in slot `addend` (or
+ * QB__NONE): in the way chosen before, or in the fastest one, which is remembered. Where its result has
+ * to lie as slot `destination`, not QB__NONE, its input stays as it is as well.
  */
 qb_status qb__layer_choose(struct qb__planner *p, uint32_t index, int32_t source, int32_t addend,
-                           qb__made *made);
+                           int32_t destination, qb__made *made);
 
 /* Weights as oneDNN counts their dimensions: groups first. */
 qb__dims qb__weights_dims(const qb__graph *graph, const qb__operator *op);

@@ -183,6 +183,18 @@ static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
   return status;
 }
 
+static qb_status run_step(const qb__step *step, struct dnnl_stream *stream,
+                          struct dnnl_memory *const arguments[QB__ARG_COUNT])
+{
+  if (step->primitive)
+    return qb__execute(step->primitive, stream, arguments);
+  float *data[QB__ARG_COUNT];
+  for (int a = 0; a < QB__ARG_COUNT; a++)
+    data[a] = qb__memory_data(arguments[a]);
+  step->kernel->run(step->kernel, data);
+  return QB_OK;
+}
+
 /* Binds the caller's memory and returns the step arguments, NULL after a failure. */
 static struct dnnl_memory *(*begin_round(const network_engine *self, size_t index,
                                          instance_state *state, const void *const *inputs,
@@ -216,12 +228,7 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
   int64_t before_ns = times ? qb__now_ns(self->context) : 0;
   for (size_t i = 0; i < plan->step_count; i++) {
     const qb__step *step = &plan->steps[i];
-    const qb_status status =
-        step->primitive
-            ? qb__execute(step->primitive, state->stream, arguments[i])
-            : qb__memory_fill(arguments[i][QB__ARG_DESTINATION],
-                              plan->slots[step->slots[QB__ARG_DESTINATION]].region.bytes,
-                              step->value);
+    const qb_status status = run_step(step, state->stream, arguments[i]);
     if (status)
       return qb__fail_within(status, "operator '%s' at batch %u",
                              self->model->graph.operators[step->op].name, batch);

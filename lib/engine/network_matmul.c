@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products of matrices, on row-major slots. */
+/* Products of matrices and linear layers, on row-major slots. */
 #include "engine/network_plan_impl.h"
 
 #include <string.h>
@@ -22,6 +22,41 @@ static bool is_one_matrix(const qb__dims *dims)
   return true;
 }
 
+/* The leading dimensions of the result before the last two of a matrix. */
+static qb__dims leading(const qb__dims *result, const qb__dims *matrix)
+{
+  qb__dims dims = *result;
+  for (int i = dims.count - 2; i < dims.count; i++)
+    dims.at[i] = matrix->at[i];
+  return dims;
+}
+
+/* Both matrices and the result, row-major. */
+static qb_status add_matrices(qb__planner *p, uint32_t index, int32_t *source, int32_t *second,
+                              int32_t *destination)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  qb__layout *layout = NULL;
+  qb_status status = qb__plan_operand(p, op->input, source);
+  if (!status)
+    status = qb__plan_operand(p, op->addend, second);
+  if (!status)
+    status = qb__plan_plain(p, index, source);
+  if (!status)
+    status = qb__plan_plain(p, index, second);
+  if (!status) {
+    const qb__dims each = leading(&dims, &p->plan->slots[*source].dims);
+    status = qb__plan_repeated(p, index, &each, source);
+  }
+  if (!status)
+    status = qb__layout_plain(p->context, &dims, &layout);
+  if (!status)
+    status = qb__plan_result(p, op, layout);
+  *destination = p->slot_of[op->output];
+  return status;
+}
+
 /*
  * Where one second matrix serves all first ones these are stacked: a single large product, and
  * oneDNN 3.7.2 on several threads does not finish that of Nx1xMxK and 1x1xKxN.
@@ -29,47 +64,83 @@ static bool is_one_matrix(const qb__dims *dims)
 qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
-  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  int32_t source = p->slot_of[op->input], second;
-  qb__layout *layout = NULL;
+  int32_t source, second, destination;
   qb__made made;
   memset(&made, 0, sizeof made);
-  qb_status status = qb__plan_operand(p, op->addend, &second);
-  if (!status)
-    status = qb__plan_plain(p, index, &source);
-  if (!status)
-    status = qb__plan_plain(p, index, &second);
-  if (!status)
-    status = qb__layout_plain(p->context, &dims, &layout);
-  if (!status)
-    status = qb__plan_result(p, op, layout);
-  if (status)
-    return status;
-  int32_t destination = p->slot_of[op->output];
-  if (is_one_matrix(&p->plan->slots[second].dims)) {
+  qb_status status = add_matrices(p, index, &source, &second, &destination);
+  if (!status && is_one_matrix(&p->plan->slots[second].dims)) {
     status = stack(p, &source);
     if (!status)
       status = stack(p, &second);
     if (!status)
       status = stack(p, &destination);
-    if (status)
-      return status;
   }
+  if (status)
+    return status;
   const qb__request request = {.op = op,
                                .source = p->plan->slots[source].layout,
                                .weights = p->plan->slots[second].layout,
                                .destination = p->plan->slots[destination].layout};
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  slots[QB__ARG_SOURCE] = source;
+  slots[QB__ARG_WEIGHTS] = second;
+  slots[QB__ARG_DESTINATION] = destination;
   status = qb__primitive_describe(p->context, p->engine, &request, &made);
   if (!status)
-    status = qb__primitive_compile(&made);
+    status = qb__plan_layer(p, index, &made, slots);
+  qb__made_clear(p->context, &made);
+  return status;
+}
+
+/* Where the result of a linear layer goes: over its addend, or a copy of it, where there is one. */
+static qb_status place_rows(qb__planner *p, uint32_t index, int32_t source, int32_t *slot)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  qb__layout *plain = NULL;
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  qb_status status = qb__layout_plain(p->context, &dims, &plain);
+  if (status)
+    return status;
+  if (op->addend == QB__NONE) {
+    status = qb__plan_result(p, op, plain);
+    *slot = p->slot_of[op->output];
+    return status;
+  }
+  status = qb__plan_operand(p, op->addend, slot);
+  const qb__slot *there = &p->plan->slots[*slot];
+  if (!status && (there->kind != QB__SLOT_ARENA || there->view_of != QB__NONE ||
+                  qb__plan_overlap(p, source, *slot) || p->last_use[op->addend] != index ||
+                  !qb__layout_equal(there->layout, plain)))
+    status = qb__plan_reorder(p, index, QB__SLOT_ARENA, plain, *slot, slot);
+  qb__layout_free(p->context, plain);
+  p->slot_of[op->output] = *slot;
+  return status;
+}
+
+/* A dense layer of the rows of all samples, one below the other. */
+qb_status qb__plan_linear(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  int32_t source = p->slot_of[op->input], destination = QB__NONE;
+  qb__made made;
+  memset(&made, 0, sizeof made);
+  qb_status status = qb__plan_plain(p, index, &source);
+  if (!status)
+    status = place_rows(p, index, source, &destination);
+  if (!status)
+    status = stack(p, &source);
+  if (!status)
+    status = stack(p, &destination);
+  if (!status)
+    status = qb__layer_choose(p, index, source, op->addend == QB__NONE ? QB__NONE : destination,
+                              destination, &made);
   if (!status) {
-    int32_t slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE, QB__NONE};
+    int32_t slots[QB__ARG_COUNT];
+    memcpy(slots, qb__no_slots, sizeof slots);
     slots[QB__ARG_SOURCE] = source;
-    slots[QB__ARG_WEIGHTS] = second;
     slots[QB__ARG_DESTINATION] = destination;
-    status =
-        qb__plan_step(p, index, made.primitive, made.implementation, made.scratchpad_bytes, slots);
-    made.primitive = NULL;
+    status = qb__plan_layer(p, index, &made, slots);
   }
   qb__made_clear(p->context, &made);
   return status;

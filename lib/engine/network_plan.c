@@ -6,176 +6,6 @@
 
 #include <string.h>
 
-qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch)
-{
-  qb__dims dims = {(int)tensor->rank + 1, {batch}};
-  memcpy(dims.at + 1, tensor->dims, tensor->rank * sizeof *tensor->dims);
-  return dims;
-}
-
-qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims,
-                        qb__layout *layout, int32_t *slot)
-{
-  qb__network_plan *plan = p->plan;
-  if (!qb__grow(p->context, &plan->slots, plan->slot_count, &plan->slot_capacity,
-                sizeof *plan->slots))
-    return QB_ERROR_NO_MEMORY;
-  qb__slot made = {.kind = kind, .dims = *dims, .layout = layout, .view_of = QB__NONE};
-  made.region.bytes = qb__layout_bytes(layout);
-  made.region.first = made.region.last = (uint32_t)plan->step_count;
-  plan->slots[plan->slot_count] = made;
-  *slot = (int32_t)plan->slot_count++;
-  return QB_OK;
-}
-
-qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
-                        const char *implementation, size_t scratchpad_bytes,
-                        const int32_t slots[QB__ARG_COUNT])
-{
-  qb__network_plan *plan = p->plan;
-  qb__step step = {.primitive = primitive, .op = op};
-  memcpy(step.slots, slots, sizeof step.slots);
-  strncat(step.implementation, implementation, sizeof step.implementation - 1);
-  qb_status status = QB_OK;
-  if (scratchpad_bytes) {
-    const qb__dims dims = {1, {(int64_t)((scratchpad_bytes + 3) / 4)}};
-    qb__layout *layout = NULL;
-    status = qb__layout_plain(p->context, &dims, &layout);
-    if (!status)
-      status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &step.slots[QB__ARG_SCRATCHPAD]);
-    if (status)
-      qb__layout_free(p->context, layout);
-  }
-  if (!status && !qb__grow(p->context, &plan->steps, plan->step_count, &plan->step_capacity,
-                           sizeof *plan->steps))
-    status = QB_ERROR_NO_MEMORY;
-  if (status) {
-    qb__primitive_free(primitive);
-    return status;
-  }
-  for (int i = 0; i < QB__ARG_COUNT; i++)
-    for (int32_t slot = step.slots[i]; slot != QB__NONE; slot = plan->slots[slot].view_of)
-      plan->slots[slot].region.last = (uint32_t)plan->step_count;
-  plan->steps[plan->step_count++] = step;
-  return QB_OK;
-}
-
-static const int32_t no_slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE,
-                                                QB__NONE, QB__NONE, QB__NONE};
-
-qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to)
-{
-  struct dnnl_primitive *primitive = NULL;
-  size_t scratchpad_bytes = 0;
-  const qb_status status =
-      qb__reorder_new(p->engine, p->plan->slots[from].layout, p->plan->slots[to].layout, &primitive,
-                      &scratchpad_bytes);
-  if (status)
-    return status;
-  int32_t slots[QB__ARG_COUNT];
-  memcpy(slots, no_slots, sizeof slots);
-  slots[QB__ARG_SOURCE] = from;
-  slots[QB__ARG_DESTINATION] = to;
-  return qb__plan_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
-}
-
-qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
-{
-  int32_t slots[QB__ARG_COUNT];
-  memcpy(slots, no_slots, sizeof slots);
-  slots[QB__ARG_DESTINATION] = slot;
-  const qb_status status = qb__plan_step(p, op, NULL, "fill", 0, slots);
-  if (!status)
-    p->plan->steps[p->plan->step_count - 1].value = value;
-  return status;
-}
-
-qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,
-                        int32_t *view)
-{
-  const qb_status status = qb__plan_slot(p, p->plan->slots[base].kind, dims, layout, view);
-  if (status)
-    return status;
-  p->plan->slots[*view].view_of = base;
-  p->plan->slots[*view].port = p->plan->slots[base].port;
-  p->plan->slots[*view].constant = p->plan->slots[base].constant;
-  return QB_OK;
-}
-
-qb_status qb__plan_plain_view(qb__planner *p, int32_t base, const qb__dims *dims, int32_t *view)
-{
-  qb__layout *layout = NULL;
-  qb_status status = qb__layout_plain(p->context, dims, &layout);
-  if (!status)
-    status = qb__plan_view(p, base, dims, layout, view);
-  if (status)
-    qb__layout_free(p->context, layout);
-  return status;
-}
-
-qb_status qb__plan_result(qb__planner *p, const qb__operator *op, qb__layout *layout)
-{
-  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  const qb_status status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &p->slot_of[op->output]);
-  if (status)
-    qb__layout_free(p->context, layout);
-  return status;
-}
-
-/* Copies a slot into a new one of another layout. */
-static qb_status add_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
-                             int32_t from, int32_t *slot)
-{
-  qb__layout *layout = NULL;
-  const qb__dims dims = p->plan->slots[from].dims;
-  qb_status status = qb__layout_copy(p->context, to, &layout);
-  if (!status)
-    status = qb__plan_slot(p, kind, &dims, layout, slot);
-  if (status) {
-    qb__layout_free(p->context, layout);
-    return status;
-  }
-  return qb__plan_copy(p, op, from, *slot);
-}
-
-qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot)
-{
-  qb__layout *plain = NULL;
-  qb_status status = qb__layout_plain(p->context, &p->plan->slots[*slot].dims, &plain);
-  if (!status && !qb__layout_equal(p->plan->slots[*slot].layout, plain))
-    status = add_reorder(p, op, QB__SLOT_ARENA, plain, *slot, slot);
-  qb__layout_free(p->context, plain);
-  return status;
-}
-
-static qb_status add_constant(qb__planner *p, int32_t tensor, const qb__dims *dims,
-                              const qb__layout *layout, int32_t *slot)
-{
-  struct dnnl_memory *memory = NULL;
-  qb__layout *copy = NULL;
-  qb_status status = qb__packed_get(p->packed, p->stream, tensor,
-                                    p->graph->tensors[tensor].constant, dims, layout, &memory);
-  if (!status)
-    status = qb__layout_copy(p->context, layout, &copy);
-  if (!status)
-    status = qb__plan_slot(p, QB__SLOT_CONSTANT, dims, copy, slot);
-  if (status)
-    qb__layout_free(p->context, copy);
-  else
-    p->plan->slots[*slot].constant = memory;
-  return status;
-}
-
-/* Whether two slots have the same bytes. */
-static bool overlap(const qb__planner *p, int32_t a, int32_t b)
-{
-  while (p->plan->slots[a].view_of != QB__NONE)
-    a = p->plan->slots[a].view_of;
-  while (p->plan->slots[b].view_of != QB__NONE)
-    b = p->plan->slots[b].view_of;
-  return a == b;
-}
-
 /*
  * The slot a result goes to. An addend is summed in place: it has to lie there beforehand, in the
  * result's layout, and to be needed no more, by this operator's own window neither.
@@ -187,34 +17,18 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
   if (addend != QB__NONE) {
     const qb__slot *there = &p->plan->slots[addend];
     if (there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
-        !overlap(p, source, addend) && p->last_use[op->addend] == index &&
+        !qb__plan_overlap(p, source, addend) && p->last_use[op->addend] == index &&
         qb__layout_equal(there->layout, made->destination)) {
       *slot = addend;
       return QB_OK;
     }
-    return add_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
+    return qb__plan_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
   }
   qb__layout *layout = NULL;
   qb_status status = qb__layout_copy(p->context, made->destination, &layout);
   if (!status)
     status = qb__plan_result(p, op, layout);
   *slot = p->slot_of[op->output];
-  return status;
-}
-
-qb_status qb__plan_operand(qb__planner *p, int32_t tensor, int32_t *slot)
-{
-  const qb__tensor *t = &p->graph->tensors[tensor];
-  if (!t->constant) {
-    *slot = p->slot_of[tensor];
-    return QB_OK;
-  }
-  const qb__dims dims = qb__plan_dims(t, 1);
-  qb__layout *plain = NULL;
-  qb_status status = qb__layout_plain(p->context, &dims, &plain);
-  if (!status)
-    status = add_constant(p, tensor, &dims, plain, slot);
-  qb__layout_free(p->context, plain);
   return status;
 }
 
@@ -229,7 +43,7 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
   request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
-  for (int attempt = op->kind == QB__OP_REDUCE; attempt < 2; attempt++) {
+  for (int attempt = 0; attempt < 2; attempt++) {
     const int32_t before[2] = {*source, *addend};
     if (attempt == 1) {
       status = qb__plan_plain(p, index, source);
@@ -250,61 +64,60 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   return status;
 }
 
-static qb_status add_operator(qb__planner *p, uint32_t index)
+qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__made *made,
+                         int32_t slots[QB__ARG_COUNT])
 {
   const qb__operator *op = &p->graph->operators[index];
-  const bool weighted = op->weights != QB__NONE;
-  int32_t source = p->slot_of[op->input];
-  int32_t addend = QB__NONE;
-  int32_t slots[QB__ARG_COUNT];
-  memcpy(slots, no_slots, sizeof slots);
-  qb__made made;
-  memset(&made, 0, sizeof made);
-  qb_status status = op->addend == QB__NONE ? QB_OK : qb__plan_operand(p, op->addend, &addend);
-  if (status)
-    goto done;
-
-  if (weighted) {
-    status = qb__layer_choose(p, index, source, addend, &made);
-    if (!status && !qb__layout_equal(made.source, p->plan->slots[source].layout))
-      status = add_reorder(p, index, QB__SLOT_ARENA, made.source, source, &source);
-  } else {
-    status = choose_plain(p, index, &source, &addend, &made);
-  }
-  if (status)
-    goto done;
-  slots[QB__ARG_SOURCE] = source;
+  qb_status status = QB_OK;
   if (op->weights != QB__NONE) {
     const qb__dims dims = qb__weights_dims(p->graph, op);
-    status = add_constant(p, op->weights, &dims, made.weights, &slots[QB__ARG_WEIGHTS]);
-    if (status)
-      goto done;
+    status = qb__plan_constant(p, op->weights, &dims, made->weights, &slots[QB__ARG_WEIGHTS]);
   }
-  if (op->bias != QB__NONE) {
+  if (op->bias != QB__NONE && !status) {
     const qb__dims dims = {1, {(int64_t)p->graph->tensors[op->bias].elements}};
     qb__layout *layout = NULL;
     status = qb__layout_plain(p->context, &dims, &layout);
     if (!status)
-      status = add_constant(p, op->bias, &dims, layout, &slots[QB__ARG_BIAS]);
+      status = qb__plan_constant(p, op->bias, &dims, layout, &slots[QB__ARG_BIAS]);
     qb__layout_free(p->context, layout);
-    if (status)
-      goto done;
   }
-  if (!weighted)
-    slots[QB__ARG_ADDEND] = addend;
-  status = place_result(p, index, &made, source, weighted ? addend : QB__NONE,
-                        &slots[QB__ARG_DESTINATION]);
+  if (!status && p->to_run)
+    status = qb__primitive_compile(made);
   if (status)
-    goto done;
-  p->slot_of[op->output] = slots[QB__ARG_DESTINATION];
-  if (p->to_run)
-    status = qb__primitive_compile(&made);
-  if (status)
-    goto done;
-  status =
-      qb__plan_step(p, index, made.primitive, made.implementation, made.scratchpad_bytes, slots);
-  made.primitive = NULL;
-done:
+    return status;
+  struct dnnl_primitive *primitive = made->primitive;
+  made->primitive = NULL;
+  return qb__plan_step(p, index, primitive, made->implementation, made->scratchpad_bytes, slots);
+}
+
+/* An operator on one of oneDNN's primitives. */
+static qb_status add_operator(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const bool weighted = op->weights != QB__NONE;
+  int32_t source = p->slot_of[op->input], addend = QB__NONE;
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  qb__made made;
+  memset(&made, 0, sizeof made);
+  qb_status status = op->addend == QB__NONE ? QB_OK : qb__plan_operand(p, op->addend, &addend);
+  if (!status && weighted) {
+    status = qb__layer_choose(p, index, source, addend, QB__NONE, &made);
+    if (!status && !qb__layout_equal(made.source, p->plan->slots[source].layout))
+      status = qb__plan_reorder(p, index, QB__SLOT_ARENA, made.source, source, &source);
+  } else if (!status) {
+    status = choose_plain(p, index, &source, &addend, &made);
+  }
+  if (!status) {
+    slots[QB__ARG_SOURCE] = source;
+    slots[QB__ARG_ADDEND] = weighted ? QB__NONE : addend;
+    status = place_result(p, index, &made, source, weighted ? addend : QB__NONE,
+                          &slots[QB__ARG_DESTINATION]);
+  }
+  if (!status) {
+    p->slot_of[op->output] = slots[QB__ARG_DESTINATION];
+    status = qb__plan_layer(p, index, &made, slots);
+  }
   qb__made_clear(p->context, &made);
   return status;
 }
@@ -345,8 +158,8 @@ static qb_status add_output(qb__planner *p, uint32_t port)
       qb__layout_equal(slot->layout, plain))
     slot->kind = QB__SLOT_OUTPUT;
   else
-    status =
-        add_reorder(p, (uint32_t)p->graph->operator_count - 1, QB__SLOT_OUTPUT, plain, last, &last);
+    status = qb__plan_reorder(p, (uint32_t)p->graph->operator_count - 1, QB__SLOT_OUTPUT, plain,
+                              last, &last);
   qb__layout_free(p->context, plain);
   if (!status)
     p->plan->slots[last].port = port;
@@ -382,6 +195,27 @@ static void find_last_uses(qb__planner *p)
   }
 }
 
+/* Whether oneDNN has an operator: arithmetic of whole arrays, or of one that is repeated. */
+static bool is_onednns(const qb__graph *graph, const qb__operator *op)
+{
+  switch (op->kind) {
+  case QB__OP_ACTIVATION: return op->activation <= QB__ACTIVATION_MISH;
+  case QB__OP_ADD:
+  case QB__OP_SUBTRACT:
+  case QB__OP_MULTIPLY:
+  case QB__OP_DIVIDE:
+    return !graph->tensors[op->input].constant &&
+           graph->tensors[op->input].elements == graph->tensors[op->output].elements;
+  case QB__OP_SELECT:
+  case QB__OP_REDUCE:
+  case QB__OP_ARG:
+  case QB__OP_LAYER_NORM:
+  case QB__OP_GROUP_NORM:
+  case QB__OP_PICK: return false;
+  default: return !qb__is_binary(op->kind);
+  }
+}
+
 static qb_status add_any(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
@@ -389,27 +223,11 @@ static qb_status add_any(qb__planner *p, uint32_t index)
   switch (op->kind) {
   case QB__OP_FLATTEN: status = add_flatten(p, index); break;
   case QB__OP_MATMUL: status = qb__plan_matmul(p, index); break;
+  case QB__OP_LINEAR: status = qb__plan_linear(p, index); break;
   case QB__OP_CONCAT:
   case QB__OP_PAD:
   case QB__OP_TRANSPOSE: status = qb__plan_rearrangement(p, index); break;
-  case QB__OP_MAXIMUM:
-  case QB__OP_MINIMUM:
-  case QB__OP_POWER:
-  case QB__OP_MODULO:
-  case QB__OP_FLOOR_MODULO:
-  case QB__OP_PRELU:
-  case QB__OP_EQUAL:
-  case QB__OP_LESS:
-  case QB__OP_LESS_EQUAL:
-  case QB__OP_GREATER:
-  case QB__OP_GREATER_EQUAL:
-  case QB__OP_SELECT:
-  case QB__OP_LINEAR:
-  case QB__OP_ARG:
-  case QB__OP_LAYER_NORM:
-  case QB__OP_GROUP_NORM:
-  case QB__OP_PICK: status = qb__fail(QB_ERROR_UNSUPPORTED, "no engine runs it yet"); break;
-  default: status = add_operator(p, index);
+  default: status = is_onednns(p->graph, op) ? add_operator(p, index) : qb__plan_own(p, index);
   }
   return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
                                   qb__operator_kind_name(op), p->plan->batch)
@@ -480,8 +298,10 @@ void qb__network_plan_free(const qb_context *context, qb__network_plan *plan)
 {
   if (!plan)
     return;
-  for (size_t i = 0; i < plan->step_count; i++)
+  for (size_t i = 0; i < plan->step_count; i++) {
     qb__primitive_free(plan->steps[i].primitive);
+    qb__free(context, plan->steps[i].kernel);
+  }
   for (size_t i = 0; i < plan->slot_count; i++)
     qb__layout_free(context, plan->slots[i].layout);
   qb__free(context, plan->steps);

@@ -6,6 +6,7 @@
 #ifndef QB_ENGINE_NETWORK_PLAN_H
 #define QB_ENGINE_NETWORK_PLAN_H
 
+#include "engine/kernel.h"
 #include "engine/layer_choice.h"
 #include "engine/memory_plan.h"
 #include "engine/onednn.h"
@@ -30,11 +31,11 @@ typedef struct qb__slot {
 } qb__slot;
 
 typedef struct qb__step {
-  struct dnnl_primitive *primitive; /* NULL: the destination is filled with `value` */
-  float value;
-  uint32_t op;                  /* index in the graph it serves */
-  int32_t slots[QB__ARG_COUNT]; /* QB__NONE: no such argument */
-  char implementation[64];      /* oneDNN's name for it; "reorder" for a change of layout */
+  struct dnnl_primitive *primitive; /* or NULL, for a kernel of ours */
+  qb__kernel *kernel;               /* owned */
+  uint32_t op;                      /* index in the graph it serves */
+  int32_t slots[QB__ARG_COUNT];     /* QB__NONE: no such argument */
+  char implementation[64]; /* oneDNN's name for it; "reorder" for a change of layout, "own" */
 } qb__step;
 
 typedef struct qb__network_plan {

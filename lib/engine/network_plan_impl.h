@@ -38,10 +38,32 @@ qb_status qb__plan_result(qb__planner *p, const qb__operator *op, qb__layout *la
 /* Where the second input of an operator lies; constants are put there. */
 qb_status qb__plan_operand(qb__planner *p, int32_t tensor, int32_t *slot);
 
+/* A step's arguments before any is set. */
+extern const int32_t qb__no_slots[QB__ARG_COUNT];
+
+/* A constant of the graph in a layout. */
+qb_status qb__plan_constant(qb__planner *p, int32_t tensor, const qb__dims *dims,
+                            const qb__layout *layout, int32_t *slot);
+
 /* Takes the primitive over, also on failure; a scratchpad gets a slot that lives for this step. */
 qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
                         const char *implementation, size_t scratchpad_bytes,
                         const int32_t slots[QB__ARG_COUNT]);
+
+/* The same for a kernel. */
+qb_status qb__plan_kernel(qb__planner *p, uint32_t op, qb__kernel *kernel, const char *name,
+                          const int32_t slots[QB__ARG_COUNT]);
+
+/* Adds the constants of a layer to its arguments, and its step. */
+qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__made *made,
+                         int32_t slots[QB__ARG_COUNT]);
+
+/* Whether two slots have the same bytes. */
+bool qb__plan_overlap(const qb__planner *p, int32_t a, int32_t b);
+
+/* Copies a slot into a new one of another layout. */
+qb_status qb__plan_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
+                           int32_t from, int32_t *slot);
 
 /* Copies a slot to another one of the same dimensions. */
 qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to);
@@ -52,8 +74,17 @@ qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot);
 /* Writes `value` into all of a slot. */
 qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value);
 
+/* Replaces a slot by a row-major one of these dimensions, along which it is repeated. */
+qb_status qb__plan_repeated(qb__planner *p, uint32_t op, const qb__dims *dims, int32_t *slot);
+
 /* Products of matrices. */
 qb_status qb__plan_matmul(qb__planner *p, uint32_t index);
+
+/* Linear layers. */
+qb_status qb__plan_linear(qb__planner *p, uint32_t index);
+
+/* An operator on a kernel of ours. */
+qb_status qb__plan_own(qb__planner *p, uint32_t index);
 
 /* Operators that only move elements: concat, pad, transpose. */
 qb_status qb__plan_rearrangement(qb__planner *p, uint32_t index);

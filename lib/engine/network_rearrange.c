@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that only move elements: copies between parts of slots. */
+#include "core/alloc.h"
 #include "engine/network_plan_impl.h"
 
 #include <string.h>
@@ -18,12 +19,12 @@ static qb_status add_part(qb__planner *p, int32_t whole, const qb__dims *dims,
 }
 
 /* Whether every input of a concat fills whole blocks of a layout. */
-static bool parts_fit(const qb__planner *p, const qb__operator *op, const qb__layout *layout)
+static bool parts_fit(const qb__planner *p, const qb__operator *op, const int32_t *inputs,
+                      const qb__layout *layout)
 {
   int64_t offsets[QB__ONEDNN_DIMS] = {0};
-  int32_t input;
-  for (size_t i = 0; (input = qb__operator_input(op, i)) != QB__NONE; i++) {
-    const qb__dims *dims = &p->plan->slots[p->slot_of[input]].dims;
+  for (size_t i = 0; i <= op->rest_count; i++) {
+    const qb__dims *dims = &p->plan->slots[inputs[i]].dims;
     qb__layout *part = NULL;
     const qb_status status = qb__layout_part(p->context, layout, dims, offsets, &part);
     qb__layout_free(p->context, part);
@@ -34,31 +35,59 @@ static bool parts_fit(const qb__planner *p, const qb__operator *op, const qb__la
   return true;
 }
 
-/* The result lies like the first input, or row-major where that would cut through blocks. */
+/* Where the inputs of a concat lie, constants repeated for each sample. */
+static qb_status add_joined(qb__planner *p, uint32_t index, int32_t *inputs)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  qb_status status = QB_OK;
+  for (size_t i = 0; i <= op->rest_count && !status; i++) {
+    const int32_t tensor = qb__operator_input(op, i);
+    const qb__dims dims = qb__plan_dims(&p->graph->tensors[tensor], p->plan->batch);
+    status = qb__plan_operand(p, tensor, &inputs[i]);
+    if (!status)
+      status = qb__plan_repeated(p, index, &dims, &inputs[i]);
+  }
+  return status;
+}
+
+/* The layout of a concat: that of its first activation, or row-major where that cuts blocks. */
+static qb_status joined_layout(const qb__planner *p, const qb__operator *op, const int32_t *inputs,
+                               qb__layout **layout)
+{
+  size_t i = 0;
+  while (i < op->rest_count && p->graph->tensors[qb__operator_input(op, i)].constant)
+    i++;
+  const qb__slot *first = &p->plan->slots[inputs[i]];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  const qb_status status = qb__layout_like(p->context, first->layout, &first->dims, &dims, layout);
+  if (status || parts_fit(p, op, inputs, *layout))
+    return status;
+  qb__layout_free(p->context, *layout);
+  return qb__layout_plain(p->context, &dims, layout);
+}
+
 static qb_status concat(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
-  const qb__slot *first = &p->plan->slots[p->slot_of[op->input]];
-  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  int32_t *inputs = qb__calloc(p->context, op->rest_count + 1, sizeof *inputs);
+  if (!inputs)
+    return QB_ERROR_NO_MEMORY;
   qb__layout *layout = NULL;
-  qb_status status = qb__layout_like(p->context, first->layout, &first->dims, &dims, &layout);
-  if (!status && !parts_fit(p, op, layout)) {
-    qb__layout_free(p->context, layout);
-    layout = NULL;
-    status = qb__layout_plain(p->context, &dims, &layout);
-  }
+  qb_status status = add_joined(p, index, inputs);
+  if (!status)
+    status = joined_layout(p, op, inputs, &layout);
   if (!status)
     status = qb__plan_result(p, op, layout);
   int64_t offsets[QB__ONEDNN_DIMS] = {0};
-  int32_t input;
-  for (size_t i = 0; (input = qb__operator_input(op, i)) != QB__NONE && !status; i++) {
-    const qb__dims part_dims = p->plan->slots[p->slot_of[input]].dims;
+  for (size_t i = 0; i <= op->rest_count && !status; i++) {
+    const qb__dims part_dims = p->plan->slots[inputs[i]].dims;
     int32_t part;
     status = add_part(p, p->slot_of[op->output], &part_dims, offsets, &part);
     if (!status)
-      status = qb__plan_copy(p, index, p->slot_of[input], part);
+      status = qb__plan_copy(p, index, inputs[i], part);
     offsets[1 + op->axis] += part_dims.at[1 + op->axis];
   }
+  qb__free(p->context, inputs);
   return status;
 }
 

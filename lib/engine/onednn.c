@@ -131,16 +131,12 @@ qb_status qb__memory_set(struct dnnl_memory *memory, void *data)
   return qb__onednn_error(dnnl_memory_set_data_handle(memory, data), "setting a memory's address");
 }
 
-qb_status qb__memory_fill(struct dnnl_memory *memory, size_t bytes, float value)
+void *qb__memory_data(const struct dnnl_memory *memory)
 {
   void *data = NULL;
-  const dnnl_status_t code = dnnl_memory_get_data_handle(memory, &data);
-  if (code)
-    return qb__onednn_error(code, "reading a memory's address");
-  float *values = data;
-  for (size_t i = 0; i < bytes / sizeof *values; i++)
-    values[i] = value;
-  return QB_OK;
+  if (memory)
+    dnnl_memory_get_data_handle(memory, &data);
+  return data;
 }
 
 void qb__memory_free(struct dnnl_memory *memory)

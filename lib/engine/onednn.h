@@ -73,11 +73,11 @@ bool qb__other_layouts_are_sound(void);
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
                          struct dnnl_memory **memory);
 qb_status qb__memory_set(struct dnnl_memory *memory, void *data);
+/* Its bytes; NULL of a memory that is NULL. */
+void *qb__memory_data(const struct dnnl_memory *memory);
 /* Channels, the second dimension, in blocks of 16 or 8. */
 qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *dims, int64_t block,
                                     qb__layout **layout);
-/* Writes `bytes` / 4 times a value. */
-qb_status qb__memory_fill(struct dnnl_memory *memory, size_t bytes, float value);
 void qb__memory_free(struct dnnl_memory *memory);
 
 /* The arguments of a primitive, in the order of qb__execute()'s array. */

@@ -121,7 +121,6 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, con
     dnnl_eltwise_desc_t activation;
     dnnl_binary_desc_t binary;
     dnnl_matmul_desc_t matmul;
-    dnnl_reduction_desc_t mean;
     dnnl_resampling_desc_t resize;
   } d;
   dnnl_status_t code = dnnl_unimplemented;
@@ -138,6 +137,7 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, con
         w.pad_after);
     break;
   case QB__OP_DENSE:
+  case QB__OP_LINEAR:
     code = dnnl_inner_product_forward_desc_init(&d.dense, dnnl_forward_inference, &l->source->md,
                                                 &l->weights->md, bias, &l->destination->md);
     break;
@@ -154,7 +154,8 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, con
     break;
   case QB__OP_SOFTMAX:
     code =
-        dnnl_softmax_v2_forward_desc_init(&d.softmax, dnnl_forward_inference, dnnl_softmax_accurate,
+        dnnl_softmax_v2_forward_desc_init(&d.softmax, dnnl_forward_inference,
+                                          op->logarithm ? dnnl_softmax_log : dnnl_softmax_accurate,
                                           &l->source->md, &l->destination->md, (int)op->axis + 1);
     break;
   case QB__OP_ACTIVATION: {
@@ -173,10 +174,6 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, con
   case QB__OP_MATMUL:
     code = dnnl_matmul_desc_init(&d.matmul, &l->source->md, &l->weights->md, NULL,
                                  &l->destination->md);
-    break;
-  case QB__OP_REDUCE:
-    code = dnnl_reduction_desc_init(&d.mean, dnnl_reduction_mean, &l->source->md,
-                                    &l->destination->md, 0, 0);
     break;
   case QB__OP_RESIZE:
     code = dnnl_resampling_forward_desc_init(&d.resize, dnnl_forward_inference,

@@ -150,6 +150,7 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
         l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after,
         attributes);
   case QB__OP_DENSE:
+  case QB__OP_LINEAR:
     return dnnl_inner_product_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
                                                             l->source->md, l->weights->md, bias,
                                                             l->destination->md, attributes);
@@ -164,8 +165,9 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
         l->destination->md, op->lrn_size, op->lrn_alpha, op->lrn_beta, op->lrn_k, attributes);
   case QB__OP_SOFTMAX:
     return dnnl_softmax_forward_primitive_desc_create(
-        result, engine, dnnl_forward_inference, dnnl_softmax_accurate, l->source->md,
-        l->destination->md, (int)op->axis + 1, attributes);
+        result, engine, dnnl_forward_inference,
+        op->logarithm ? dnnl_softmax_log : dnnl_softmax_accurate, l->source->md, l->destination->md,
+        (int)op->axis + 1, attributes);
   case QB__OP_ACTIVATION: {
     const qb__eltwise e = qb__eltwise_of(op);
     return dnnl_eltwise_forward_primitive_desc_create(result, engine, dnnl_forward_inference,
@@ -181,9 +183,6 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
   case QB__OP_MATMUL:
     return dnnl_matmul_primitive_desc_create(result, engine, l->source->md, l->weights->md, NULL,
                                              l->destination->md, attributes);
-  case QB__OP_REDUCE:
-    return dnnl_reduction_primitive_desc_create(result, engine, dnnl_reduction_mean, l->source->md,
-                                                l->destination->md, 0, 0, attributes);
   case QB__OP_RESIZE:
     return dnnl_resampling_forward_primitive_desc_create(
         result, engine, dnnl_forward_inference,

@@ -107,7 +107,7 @@ static bool fold_batch_norm(qb__graph *graph, size_t index)
 {
   const qb__operator norm = graph->operators[index];
   const int32_t before = scalable(graph, norm.input);
-  if (before == QB__NONE)
+  if (before == QB__NONE || graph->operators[before].kind == QB__OP_LINEAR) /* of other channels */
     return false;
   qb__operator *op = &graph->operators[before];
   for (size_t c = 0; c < (size_t)graph->tensors[op->weights].dims[0]; c++) {

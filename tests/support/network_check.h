@@ -68,6 +68,14 @@ static inline void network_check_expect(const network_check *c, qb_session *sess
                                         uint32_t batch)
 {
   const double error = network_check_round(c, session, first, batch);
+  const qb__graph *g = &c->model->graph;
+  for (size_t i = 0; !(error >= 0 && error <= 1e-4) && i < g->operator_count; i++) {
+    const qb__operator *op = &g->operators[i];
+    const qb__tensor *t = &g->tensors[op->output];
+    print_message("%s %s -> %d: %dx%dx%d of %d and %d\n", qb__operator_kind_name(op), op->name,
+                  (int)op->output, (int)t->dims[0], (int)t->dims[1], (int)t->dims[2],
+                  (int)op->input, (int)qb__operator_input(op, 1));
+  }
   if (!(error >= 0 && error <= 1e-4))
     fail_msg("batch %u: relative error %g: %s", batch, error, error < 0 ? qb_error_message() : "");
 }

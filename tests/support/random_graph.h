@@ -5,8 +5,16 @@
 
 #include "model/builtin.h"
 #include "support/random.h"
+#include "support/random_operators.h"
 
 #include <string.h>
+
+/* What networks are made of, beside what there always is. */
+typedef enum random_kinds {
+  RANDOM_BASIC,
+  RANDOM_NORMS = 1, /* batch norms */
+  RANDOM_OWN = 2    /* random_operators.h */
+} random_kinds;
 
 /* A constant of up to four dimensions; those that are 0 are left out. */
 static inline int32_t random_constant(uint64_t *random, qb__graph *graph, int64_t a, int64_t b,
@@ -152,10 +160,10 @@ static inline int32_t random_head(uint64_t *random, qb__graph *graph, int32_t x)
 
 /*
  * An operator behind `x` or another tensor of its shape: `latest` and `earlier` are of one shape,
- * and the result is of it too. Batch norms only where `with_norms`.
+ * and the result is of it too.
  */
 static inline int32_t random_operator(uint64_t *random, qb__graph *graph, int32_t latest,
-                                      int32_t earlier, bool with_norms)
+                                      int32_t earlier, random_kinds kinds)
 {
   const int32_t x = (int64_t)random_int(random, 0, 3) ? latest : earlier;
   const int64_t d = (int64_t)random_int(random, 1, 2);
@@ -165,7 +173,9 @@ static inline int32_t random_operator(uint64_t *random, qb__graph *graph, int32_
                            .pad_before = {d, d},
                            .pad_after = {d, d}};
   const qb__window point = {.kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}};
-  switch (random_int(random, with_norms ? 0 : 1, 11)) {
+  if (kinds & RANDOM_OWN && random_int(random, 0, 1))
+    return random_own_operator(random, graph, x);
+  switch (random_int(random, kinds & RANDOM_NORMS ? 0 : 1, 11)) {
   case 0: return random_batch_norm(random, graph, x);
   case 1: return random_activation(random, graph, x);
   case 8:
@@ -182,7 +192,7 @@ static inline int32_t random_operator(uint64_t *random, qb__graph *graph, int32_
 
 /* A network of one input of 1..9 channels and about `operators` operators. */
 static inline void random_network(uint64_t *random, qb__graph *graph, int operators,
-                                  bool with_norms)
+                                  random_kinds kinds)
 {
   const int64_t dims[3] = {(int64_t)random_int(random, 1, 9), (int64_t)random_int(random, 5, 12),
                            (int64_t)random_int(random, 5, 12)};
@@ -200,7 +210,7 @@ static inline void random_network(uint64_t *random, qb__graph *graph, int operat
       earlier = latest;
       continue;
     }
-    const int32_t made = random_operator(random, graph, latest, earlier, with_norms);
+    const int32_t made = random_operator(random, graph, latest, earlier, kinds);
     if (random_int(random, 0, 2))
       earlier = latest;
     latest = made;

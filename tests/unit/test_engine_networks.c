@@ -102,7 +102,7 @@ static void test_random_networks(void **state)
   for (int i = 0; i < 150; i++) {
     qb__graph graph;
     qb__graph_init(&graph, context);
-    random_network(&random, &graph, (int)random_int(&random, 1, 8), false);
+    random_network(&random, &graph, (int)random_int(&random, 1, 8), RANDOM_OWN);
     if (graph.status) { /* a window may not fit what earlier ones left */
       qb__graph_clear(&graph);
       continue;

@@ -56,7 +56,7 @@ static void test_random_graphs_return(void **state)
   for (int i = 0; i < 150; i++) {
     qb__graph graph;
     qb__graph_init(&graph, context);
-    random_network(&random, &graph, (int)random_int(&random, 1, 12), true);
+    random_network(&random, &graph, (int)random_int(&random, 1, 12), RANDOM_NORMS);
     if (graph.status || graph.operator_count == 0) {
       qb__graph_clear(&graph);
       continue;

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Computations of our own, for what oneDNN has no primitive for: on row-major arrays, whose first
+ * dimension is the batch, on the calling thread's OpenMP team.
+ */
+#ifndef QB_ENGINE_KERNEL_H
+#define QB_ENGINE_KERNEL_H
+
+#include "engine/onednn.h"
+
+/* Immutable and one block of memory: qb__free() frees it. */
+typedef struct qb__kernel {
+  void (*run)(const struct qb__kernel *self, float *const arguments[QB__ARG_COUNT]);
+} qb__kernel;
+
+/* Writes `value` into `count` elements of the destination. */
+qb_status qb__kernel_fill(const qb_context *context, size_t count, float value,
+                          qb__kernel **kernel);
+
+/* Copies the source, repeated along its dimensions of 1, to a destination of dimensions `to`. */
+qb_status qb__kernel_repeat(const qb_context *context, const qb__dims *from, const qb__dims *to,
+                            qb__kernel **kernel);
+
+/* The activation of an operator on `count` elements; unsupported for those that oneDNN has. */
+qb_status qb__kernel_activation(const qb_context *context, const qb__operator *op, size_t count,
+                                qb__kernel **kernel);
+
+/* A binary operator: source and addend, both repeated to the dimensions `to`. */
+qb_status qb__kernel_binary(const qb_context *context, qb__op_kind kind, const qb__dims *source,
+                            const qb__dims *addend, const qb__dims *to, qb__kernel **kernel);
+
+/* The addend where the source is not 0, else the weights; all repeated to the dimensions `to`. */
+qb_status qb__kernel_select(const qb_context *context, const qb__dims *source,
+                            const qb__dims *addend, const qb__dims *weights, const qb__dims *to,
+                            qb__kernel **kernel);
+
+/* A reduction of a source of these dimensions. */
+qb_status qb__kernel_reduce(const qb_context *context, const qb__operator *op,
+                            const qb__dims *source, qb__kernel **kernel);
+
+/* The index of the largest or smallest. */
+qb_status qb__kernel_arg(const qb_context *context, const qb__operator *op, const qb__dims *source,
+                         qb__kernel **kernel);
+
+/* A layer norm or group norm; scale and shift, where there are any, are weights and bias. */
+qb_status qb__kernel_norm(const qb_context *context, const qb__operator *op, const qb__dims *source,
+                          qb__kernel **kernel);
+
+/* A pick, whose operator has to outlive the kernel. */
+qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op, const qb__dims *source,
+                          const qb__dims *to, qb__kernel **kernel);
+
+#endif

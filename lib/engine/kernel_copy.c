@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values and repeated arrays written out. */
+#include "core/alloc.h"
+#include "engine/kernel_impl.h"
+
+#include <string.h>
+
+typedef struct fill_kernel {
+  qb__kernel base;
+  size_t count;
+  float value;
+} fill_kernel;
+
+QB__VECTORISED static void fill(float *to, int64_t count, float value)
+{
+  for (int64_t i = 0; i < count; i++)
+    to[i] = value;
+}
+
+static void run_fill(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
+{
+  const fill_kernel *self = (const fill_kernel *)kernel;
+  const int64_t count = (int64_t)self->count;
+  float *to = arguments[QB__ARG_DESTINATION];
+#pragma omp parallel for schedule(static) if (count > 4 * QB__GRAIN)
+  for (int64_t i = 0; i < count; i += QB__GRAIN)
+    fill(to + i, count - i < QB__GRAIN ? count - i : QB__GRAIN, self->value);
+}
+
+qb_status qb__kernel_fill(const qb_context *context, size_t count, float value, qb__kernel **kernel)
+{
+  fill_kernel *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  *self = (fill_kernel){{run_fill}, count, value};
+  *kernel = &self->base;
+  return QB_OK;
+}
+
+typedef struct repeat_kernel {
+  qb__kernel base;
+  qb__nest nest;
+} repeat_kernel;
+
+static void run_repeat(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
+{
+  const qb__nest *nest = &((const repeat_kernel *)kernel)->nest;
+  const float *from = arguments[QB__ARG_SOURCE];
+  float *to = arguments[QB__ARG_DESTINATION];
+#pragma omp parallel for schedule(static) if (nest->rows * nest->row > 4 * QB__GRAIN)
+  for (int64_t i = 0; i < nest->rows; i++) {
+    int64_t offset;
+    qb__nest_offsets(nest, 1, i, &offset);
+    if (nest->whole[0])
+      memcpy(to + i * nest->row, from + offset, (size_t)nest->row * sizeof *to);
+    else
+      fill(to + i * nest->row, nest->row, from[offset]);
+  }
+}
+
+qb_status qb__kernel_repeat(const qb_context *context, const qb__dims *from, const qb__dims *to,
+                            qb__kernel **kernel)
+{
+  repeat_kernel *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  self->base.run = run_repeat;
+  qb__nest_make(&self->nest, to, &from, 1);
+  *kernel = &self->base;
+  return QB_OK;
+}

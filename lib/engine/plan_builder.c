@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slots and steps of a plan under construction. */
+#include "engine/network_plan_impl.h"
+
+#include "core/alloc.h"
+#include "core/error.h"
+
+#include <string.h>
+
+qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch)
+{
+  qb__dims dims = {(int)tensor->rank + 1, {batch}};
+  memcpy(dims.at + 1, tensor->dims, tensor->rank * sizeof *tensor->dims);
+  return dims;
+}
+
+qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims,
+                        qb__layout *layout, int32_t *slot)
+{
+  qb__network_plan *plan = p->plan;
+  if (!qb__grow(p->context, &plan->slots, plan->slot_count, &plan->slot_capacity,
+                sizeof *plan->slots))
+    return QB_ERROR_NO_MEMORY;
+  qb__slot made = {.kind = kind, .dims = *dims, .layout = layout, .view_of = QB__NONE};
+  made.region.bytes = qb__layout_bytes(layout);
+  made.region.first = made.region.last = (uint32_t)plan->step_count;
+  plan->slots[plan->slot_count] = made;
+  *slot = (int32_t)plan->slot_count++;
+  return QB_OK;
+}
+
+qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,
+                        const char *implementation, size_t scratchpad_bytes,
+                        const int32_t slots[QB__ARG_COUNT])
+{
+  qb__network_plan *plan = p->plan;
+  qb__step step = {.primitive = primitive, .op = op};
+  memcpy(step.slots, slots, sizeof step.slots);
+  strncat(step.implementation, implementation, sizeof step.implementation - 1);
+  qb_status status = QB_OK;
+  if (scratchpad_bytes) {
+    const qb__dims dims = {1, {(int64_t)((scratchpad_bytes + 3) / 4)}};
+    qb__layout *layout = NULL;
+    status = qb__layout_plain(p->context, &dims, &layout);
+    if (!status)
+      status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &step.slots[QB__ARG_SCRATCHPAD]);
+    if (status)
+      qb__layout_free(p->context, layout);
+  }
+  if (!status && !qb__grow(p->context, &plan->steps, plan->step_count, &plan->step_capacity,
+                           sizeof *plan->steps))
+    status = QB_ERROR_NO_MEMORY;
+  if (status) {
+    qb__primitive_free(primitive);
+    return status;
+  }
+  for (int i = 0; i < QB__ARG_COUNT; i++)
+    for (int32_t slot = step.slots[i]; slot != QB__NONE; slot = plan->slots[slot].view_of)
+      plan->slots[slot].region.last = (uint32_t)plan->step_count;
+  plan->steps[plan->step_count++] = step;
+  return QB_OK;
+}
+
+const int32_t qb__no_slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE,
+                                             QB__NONE, QB__NONE, QB__NONE};
+
+qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to)
+{
+  struct dnnl_primitive *primitive = NULL;
+  size_t scratchpad_bytes = 0;
+  const qb_status status =
+      qb__reorder_new(p->engine, p->plan->slots[from].layout, p->plan->slots[to].layout, &primitive,
+                      &scratchpad_bytes);
+  if (status)
+    return status;
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  slots[QB__ARG_SOURCE] = from;
+  slots[QB__ARG_DESTINATION] = to;
+  return qb__plan_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
+}
+
+qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,
+                        int32_t *view)
+{
+  const qb_status status = qb__plan_slot(p, p->plan->slots[base].kind, dims, layout, view);
+  if (status)
+    return status;
+  p->plan->slots[*view].view_of = base;
+  p->plan->slots[*view].port = p->plan->slots[base].port;
+  p->plan->slots[*view].constant = p->plan->slots[base].constant;
+  return QB_OK;
+}
+
+qb_status qb__plan_plain_view(qb__planner *p, int32_t base, const qb__dims *dims, int32_t *view)
+{
+  qb__layout *layout = NULL;
+  qb_status status = qb__layout_plain(p->context, dims, &layout);
+  if (!status)
+    status = qb__plan_view(p, base, dims, layout, view);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
+}
+
+qb_status qb__plan_result(qb__planner *p, const qb__operator *op, qb__layout *layout)
+{
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  const qb_status status = qb__plan_slot(p, QB__SLOT_ARENA, &dims, layout, &p->slot_of[op->output]);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
+}
+
+qb_status qb__plan_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
+                           int32_t from, int32_t *slot)
+{
+  qb__layout *layout = NULL;
+  const qb__dims dims = p->plan->slots[from].dims;
+  qb_status status = qb__layout_copy(p->context, to, &layout);
+  if (!status)
+    status = qb__plan_slot(p, kind, &dims, layout, slot);
+  if (status) {
+    qb__layout_free(p->context, layout);
+    return status;
+  }
+  return qb__plan_copy(p, op, from, *slot);
+}
+
+qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot)
+{
+  qb__layout *plain = NULL;
+  qb_status status = qb__layout_plain(p->context, &p->plan->slots[*slot].dims, &plain);
+  if (!status && !qb__layout_equal(p->plan->slots[*slot].layout, plain))
+    status = qb__plan_reorder(p, op, QB__SLOT_ARENA, plain, *slot, slot);
+  qb__layout_free(p->context, plain);
+  return status;
+}
+
+qb_status qb__plan_constant(qb__planner *p, int32_t tensor, const qb__dims *dims,
+                            const qb__layout *layout, int32_t *slot)
+{
+  struct dnnl_memory *memory = NULL;
+  qb__layout *copy = NULL;
+  qb_status status = qb__packed_get(p->packed, p->stream, tensor,
+                                    p->graph->tensors[tensor].constant, dims, layout, &memory);
+  if (!status)
+    status = qb__layout_copy(p->context, layout, &copy);
+  if (!status)
+    status = qb__plan_slot(p, QB__SLOT_CONSTANT, dims, copy, slot);
+  if (status)
+    qb__layout_free(p->context, copy);
+  else
+    p->plan->slots[*slot].constant = memory;
+  return status;
+}
+
+qb_status qb__plan_operand(qb__planner *p, int32_t tensor, int32_t *slot)
+{
+  const qb__tensor *t = &p->graph->tensors[tensor];
+  if (!t->constant) {
+    *slot = p->slot_of[tensor];
+    return QB_OK;
+  }
+  const qb__dims dims = qb__plan_dims(t, 1);
+  qb__layout *plain = NULL;
+  qb_status status = qb__layout_plain(p->context, &dims, &plain);
+  if (!status)
+    status = qb__plan_constant(p, tensor, &dims, plain, slot);
+  qb__layout_free(p->context, plain);
+  return status;
+}
+
+bool qb__plan_overlap(const qb__planner *p, int32_t a, int32_t b)
+{
+  while (p->plan->slots[a].view_of != QB__NONE)
+    a = p->plan->slots[a].view_of;
+  while (p->plan->slots[b].view_of != QB__NONE)
+    b = p->plan->slots[b].view_of;
+  return a == b;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators on kernels of ours. */
+#include "core/alloc.h"
+#include "core/error.h"
+#include "engine/network_plan_impl.h"
+
+#include <string.h>
+
+qb_status qb__plan_kernel(qb__planner *p, uint32_t op, qb__kernel *kernel, const char *name,
+                          const int32_t slots[QB__ARG_COUNT])
+{
+  const qb_status status = qb__plan_step(p, op, NULL, name, 0, slots);
+  if (status)
+    qb__free(p->context, kernel);
+  else
+    p->plan->steps[p->plan->step_count - 1].kernel = kernel;
+  return status;
+}
+
+qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
+{
+  qb__kernel *kernel = NULL;
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  slots[QB__ARG_DESTINATION] = slot;
+  const qb_status status = qb__kernel_fill(
+      p->context, p->plan->slots[slot].region.bytes / sizeof(float), value, &kernel);
+  return status ? status : qb__plan_kernel(p, op, kernel, "fill", slots);
+}
+
+qb_status qb__plan_repeated(qb__planner *p, uint32_t op, const qb__dims *dims, int32_t *slot)
+{
+  const qb__dims from = p->plan->slots[*slot].dims;
+  if (!memcmp(from.at, dims->at, (size_t)dims->count * sizeof *dims->at))
+    return QB_OK;
+  qb__kernel *kernel = NULL;
+  qb__layout *layout = NULL;
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  qb_status status = qb__plan_plain(p, op, slot);
+  slots[QB__ARG_SOURCE] = *slot;
+  if (!status)
+    status = qb__layout_plain(p->context, dims, &layout);
+  if (!status) {
+    status = qb__plan_slot(p, QB__SLOT_ARENA, dims, layout, slot);
+    if (status)
+      qb__layout_free(p->context, layout);
+  }
+  slots[QB__ARG_DESTINATION] = *slot;
+  if (!status)
+    status = qb__kernel_repeat(p->context, &from, dims, &kernel);
+  return status ? status : qb__plan_kernel(p, op, kernel, "repeat", slots);
+}
+
+/* Whether a slot is its elements next to each other in some order, and nothing else. */
+static bool is_dense(const qb__slot *slot)
+{
+  size_t elements = 1;
+  for (int i = 0; i < slot->dims.count; i++)
+    elements *= (size_t)slot->dims.at[i];
+  return slot->view_of == QB__NONE && qb__layout_bytes(slot->layout) == elements * sizeof(float);
+}
+
+/* Whether an operator computes each element from those in the same place, which all inputs have. */
+static bool is_in_place(const qb__planner *p, const qb__operator *op,
+                        const int32_t slots[QB__ARG_COUNT])
+{
+  const qb__slot *source = &p->plan->slots[slots[QB__ARG_SOURCE]];
+  if (!is_dense(source) || (op->kind != QB__OP_ACTIVATION && !qb__is_binary(op->kind)))
+    return false;
+  const int32_t second = slots[QB__ARG_ADDEND];
+  return second == QB__NONE || (is_dense(&p->plan->slots[second]) &&
+                                qb__layout_equal(p->plan->slots[second].layout, source->layout));
+}
+
+static qb_status add_constant(qb__planner *p, int32_t tensor, int32_t *slot)
+{
+  return tensor == QB__NONE ? QB_OK : qb__plan_operand(p, tensor, slot);
+}
+
+/* What an operator reads, row-major but where it does not matter in which order elements are. */
+static qb_status add_inputs(qb__planner *p, uint32_t index, int32_t slots[QB__ARG_COUNT])
+{
+  static const qb__argument names[] = {QB__ARG_SOURCE, QB__ARG_ADDEND, QB__ARG_WEIGHTS};
+  const qb__operator *op = &p->graph->operators[index];
+  qb_status status = QB_OK;
+  int32_t input;
+  size_t count = 0;
+  for (; (input = qb__operator_input(op, count)) != QB__NONE && !status; count++)
+    status = qb__plan_operand(p, input, &slots[names[count]]);
+  if (status || is_in_place(p, op, slots))
+    return status;
+  for (size_t i = 0; i < count && !status; i++)
+    status = qb__plan_plain(p, index, &slots[names[i]]);
+  if (!status)
+    status = add_constant(p, op->weights, &slots[QB__ARG_WEIGHTS]);
+  if (!status)
+    status = add_constant(p, op->bias, &slots[QB__ARG_BIAS]);
+  return status;
+}
+
+static qb_status make_kernel(const qb__planner *p, const qb__operator *op,
+                             const int32_t slots[QB__ARG_COUNT], qb__kernel **kernel)
+{
+  const qb_context *c = p->context;
+  const qb__slot *s = p->plan->slots, *to = &s[slots[QB__ARG_DESTINATION]];
+  const qb__dims *source = &s[slots[QB__ARG_SOURCE]].dims;
+  switch (op->kind) {
+  case QB__OP_ACTIVATION:
+    return qb__kernel_activation(c, op, to->region.bytes / sizeof(float), kernel);
+  case QB__OP_SELECT:
+    return qb__kernel_select(c, source, &s[slots[QB__ARG_ADDEND]].dims,
+                             &s[slots[QB__ARG_WEIGHTS]].dims, &to->dims, kernel);
+  case QB__OP_REDUCE: return qb__kernel_reduce(c, op, source, kernel);
+  case QB__OP_ARG: return qb__kernel_arg(c, op, source, kernel);
+  case QB__OP_LAYER_NORM:
+  case QB__OP_GROUP_NORM: return qb__kernel_norm(c, op, source, kernel);
+  case QB__OP_PICK: return qb__kernel_pick(c, op, source, &to->dims, kernel);
+  default:
+    return qb__is_binary(op->kind)
+               ? qb__kernel_binary(c, op->kind, source, &s[slots[QB__ARG_ADDEND]].dims, &to->dims,
+                                   kernel)
+               : qb__fail(QB_ERROR_UNSUPPORTED, "there is no kernel for it");
+  }
+}
+
+qb_status qb__plan_own(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  qb_status status = add_inputs(p, index, slots);
+  if (status)
+    return status;
+  qb__layout *layout = NULL;
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  status = is_in_place(p, op, slots)
+               ? qb__layout_copy(p->context, p->plan->slots[slots[QB__ARG_SOURCE]].layout, &layout)
+               : qb__layout_plain(p->context, &dims, &layout);
+  if (!status)
+    status = qb__plan_result(p, op, layout);
+  if (status)
+    return status;
+  slots[QB__ARG_DESTINATION] = p->slot_of[op->output];
+  qb__kernel *kernel = NULL;
+  status = make_kernel(p, op, slots, &kernel);
+  return status ? status : qb__plan_kernel(p, index, kernel, "own", slots);
+}
