@@ -96,7 +96,8 @@ static int order(qb__onnx_amount a, qb__onnx_amount b)
     return a.value < b.value ? LESS : a.value > b.value ? GREATER : EQUAL;
   const int64_t k = factor(a.open ? a : b), number = a.open ? b.value : a.value;
   const int more = a.open ? GREATER : LESS;
-  return number < k ? more : number == k ? EQUAL | more : LESS | EQUAL | GREATER;
+  const int same = number % k == 0 ? EQUAL : 0;
+  return number < k ? more : number == k ? same | more : LESS | same | GREATER;
 }
 
 static bool decide(int which, qb__onnx_amount a, qb__onnx_amount b, qb__onnx_amount *result)
