@@ -46,10 +46,31 @@ QB_API qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t
  * @param inputs one pointer for each input of the model, to `batch` samples one behind the other
  * (qb_model_get_input()); for a workload whatever its run callback expects
  * @param outputs likewise; overwritten, undefined on failure
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_ENGINE
+ * @return QB_OK, also where a sample is not finite (qb_session_run_flagged());
+ * QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_ENGINE
  */
 QB_API qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
                                 void *const *outputs);
+
+/** What is told of a sample, as bits; ignore those you do not know. */
+typedef enum qb_sample_flag {
+  /**
+   * A value of its input or of its outputs is NaN or infinite, or one became so on the way. Where it
+   * cannot be told which of the outputs that makes wrong, all of them are NaN.
+   */
+  QB_SAMPLE_NOT_FINITE = 1
+} qb_sample_flag;
+
+/**
+ * Runs one round like qb_session_run() and tells what is wrong with each sample. Samples never
+ * disturb each other. The values are looked at in every round, whichever call runs it, so this one
+ * takes no longer; docs/engine.md says how.
+ * @param[out] flags one element for each sample: 0, or bits of qb_sample_flag
+ * @return as qb_session_run(); QB_ERROR_UNSUPPORTED (a workload)
+ */
+QB_API qb_status qb_session_run_flagged(qb_session *session, uint32_t batch,
+                                        const void *const *inputs, void *const *outputs,
+                                        uint32_t *flags);
 
 /** What one operator took in a round. */
 typedef struct qb_operator_time {

@@ -23,11 +23,12 @@ typedef struct qb__engine_type {
    */
   qb_status (*prepare)(qb__engine *engine, uint32_t instance, uint32_t batch);
   /*
-   * Runs a round of a batch size that is ready. Called on the instance's thread. `times`, unless
+   * Runs a round of a batch size that is ready. Called on the instance's thread. `flags`, unless
+   * NULL, are written by sample; an engine that sees no values leaves them alone. `times`, unless
    * NULL, has one element for each operator of the graph, which the round is added to.
    */
   qb_status (*run)(qb__engine *engine, uint32_t instance, uint32_t batch, const void *const *inputs,
-                   void *const *outputs, qb_operator_time *times);
+                   void *const *outputs, uint32_t *flags, qb_operator_time *times);
   /* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
   qb__engine_memory (*memory)(const qb__engine *engine, uint32_t batch);
   /*

@@ -5,7 +5,7 @@
 #include "core/alloc.h"
 #include "core/context_impl.h"
 #include "core/error.h"
-#include "engine/network_plan.h"
+#include "engine/finite_round.h"
 #include "model/model_impl.h"
 
 #include <string.h>
@@ -38,6 +38,7 @@ typedef struct network_engine {
   qb__layer_way *ways; /* by operator, as given; NULL: to be found */
   qb__choice *choices; /* by operator; NULL before the first batch size is ready */
   qb__packed packed;
+  qb__finite_guards guards;
   qb__network_plan **plans;
   size_t plan_count, plan_capacity;
   uint32_t instance_count;
@@ -215,7 +216,8 @@ static struct dnnl_memory *(*begin_round(const network_engine *self, size_t inde
 }
 
 static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
-                     const void *const *inputs, void *const *outputs, qb_operator_time *times)
+                     const void *const *inputs, void *const *outputs, uint32_t *flags,
+                     qb_operator_time *times)
 {
   network_engine *self = (network_engine *)engine;
   const size_t index = find_plan(self, batch);
@@ -226,12 +228,18 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
     return QB_ERROR_ENGINE;
   const qb__network_plan *plan = self->plans[index];
   int64_t before_ns = times ? qb__now_ns(self->context) : 0;
-  for (size_t i = 0; i < plan->step_count; i++) {
+  qb__finite_round values;
+  qb__finite_begin(&values, &self->model->graph, &self->guards, plan,
+                   state->bindings[index].memories);
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < plan->step_count && !status; i++) {
     const qb__step *step = &plan->steps[i];
-    const qb_status status = run_step(step, state->stream, arguments[i]);
+    status = qb__finite_look(&values, i);
+    if (!status)
+      status = run_step(step, state->stream, arguments[i]);
     if (status)
-      return qb__fail_within(status, "operator '%s' at batch %u",
-                             self->model->graph.operators[step->op].name, batch);
+      status = qb__fail_within(status, "operator '%s' at batch %u",
+                               self->model->graph.operators[step->op].name, batch);
     if (times) {
       const int64_t now_ns = qb__now_ns(self->context);
       times[step->op].time_ns += now_ns - before_ns;
@@ -240,7 +248,10 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
       before_ns = now_ns;
     }
   }
-  return QB_OK;
+  if (!status)
+    status = qb__finite_look(&values, plan->step_count);
+  qb__finite_end(&values, !status, outputs, flags);
+  return status;
 }
 
 static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
@@ -292,6 +303,7 @@ static void free_engine(qb__engine *engine)
   qb__free(self->context, self->choices);
   qb__free(self->context, self->ways);
   qb__packed_clear(&self->packed);
+  qb__finite_guards_clear(self->context, &self->guards);
   qb__onednn_stop(self->engine);
   qb__free(self->context, self);
 }
@@ -315,6 +327,8 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
   }
   if (!status && ways)
     status = keep_ways(self, ways);
+  if (!status)
+    status = qb__finite_guards_new(&model->graph, &self->guards);
   if (status)
     free_engine(&self->base);
   else

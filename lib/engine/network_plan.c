@@ -181,6 +181,14 @@ static qb_status add_input(qb__planner *p, uint32_t port)
   return status;
 }
 
+/* An input, or what an operator has written. */
+static void add_watch(qb__planner *p, int32_t tensor, int32_t op)
+{
+  qb__network_plan *plan = p->plan;
+  plan->watches[plan->watch_count++] =
+      (qb__watch){tensor, p->slot_of[tensor], op, plan->step_count};
+}
+
 static void find_last_uses(qb__planner *p)
 {
   for (size_t i = 0; i < p->graph->output_count; i++)
@@ -272,14 +280,24 @@ qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_r
   p.last_use = qb__calloc(p.context, graph->tensor_count, sizeof *p.last_use);
   if (!p.plan || !p.slot_of || !p.last_use)
     goto done;
+  p.plan->watches =
+      qb__calloc(p.context, graph->input_count + graph->operator_count, sizeof *p.plan->watches);
+  if (!p.plan->watches)
+    goto done;
   p.plan->batch = batch;
   find_last_uses(&p);
 
   status = QB_OK;
-  for (uint32_t i = 0; i < graph->input_count && !status; i++)
+  for (uint32_t i = 0; i < graph->input_count && !status; i++) {
     status = add_input(&p, i);
-  for (uint32_t i = 0; i < graph->operator_count && !status; i++)
+    if (!status)
+      add_watch(&p, graph->inputs[i], QB__NONE);
+  }
+  for (uint32_t i = 0; i < graph->operator_count && !status; i++) {
     status = add_any(&p, i);
+    if (!status)
+      add_watch(&p, graph->operators[i].output, (int32_t)i);
+  }
   for (uint32_t i = 0; i < graph->output_count && !status; i++)
     status = add_output(&p, i);
   if (!status)
@@ -305,6 +323,7 @@ void qb__network_plan_free(const qb_context *context, qb__network_plan *plan)
   for (size_t i = 0; i < plan->slot_count; i++)
     qb__layout_free(context, plan->slots[i].layout);
   qb__free(context, plan->steps);
+  qb__free(context, plan->watches);
   qb__free(context, plan->slots);
   qb__free(context, plan);
 }

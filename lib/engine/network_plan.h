@@ -38,12 +38,22 @@ typedef struct qb__step {
   char implementation[64]; /* oneDNN's name for it; "reorder" for a change of layout, "own" */
 } qb__step;
 
+/* Where a tensor lies, and from which step on: for who looks at it before that step runs. */
+typedef struct qb__watch {
+  int32_t tensor, slot;
+  int32_t op;    /* that wrote it, or QB__NONE */
+  size_t before; /* step */
+} qb__watch;
+
 typedef struct qb__network_plan {
   uint32_t batch;
   size_t slot_count, slot_capacity;
   qb__slot *slots;
   size_t step_count, step_capacity;
   qb__step *steps;
+  size_t watch_count;
+  qb__watch
+      *watches; /* of the inputs and of each operator's output, in the order they are written */
   size_t arena_bytes;
 } qb__network_plan;
 

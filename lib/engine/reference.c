@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-static qb_status run_operator(const qb__graph *g, const qb__operator *op,
-                              const qb__reference_inputs *in, float *y)
+qb_status qb__reference_operator(const qb__graph *g, const qb__operator *op,
+                                 const qb__reference_inputs *in, float *y)
 {
   const size_t count = g->tensors[op->output].elements;
   const float *x = in->values[0];
@@ -74,7 +74,7 @@ static qb_status run_batch(const qb__graph *g, const qb__operator *op, uint32_t 
       const qb__tensor *t = &g->tensors[tensor];
       in.values[i] = t->constant ? t->constant : values[tensor] + b * t->elements;
     }
-    status = run_operator(g, op, &in, values[op->output] + b * g->tensors[op->output].elements);
+    status = qb__reference_operator(g, op, &in, values[op->output] + b * g->tensors[op->output].elements);
   }
   qb__free(g->context, in.values);
   return status;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every operator in plain loops: what the engine's results are compared with. Tests only. */
+/*
+ * Every operator in plain loops, as the standard says, for NaN and infinities too: what the engine's
+ * results are compared with, and what it computes with where oneDNN would lose a NaN.
+ */
 #ifndef QB_ENGINE_REFERENCE_H
 #define QB_ENGINE_REFERENCE_H
 

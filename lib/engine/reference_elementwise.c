@@ -12,8 +12,8 @@ double qb__reference_activate(const qb__operator *op, double x)
 {
   switch (op->activation) {
   case QB__ACTIVATION_NONE: break;
-  case QB__ACTIVATION_RELU: return x > 0 ? x : op->alpha * x;
-  case QB__ACTIVATION_CLIP: return fmin(fmax(x, op->alpha), op->beta);
+  case QB__ACTIVATION_RELU: return x > 0 || isnan(x) ? x : op->alpha != 0 ? op->alpha * x : 0;
+  case QB__ACTIVATION_CLIP: return isnan(x) ? x : fmin(fmax(x, op->alpha), op->beta);
   case QB__ACTIVATION_SIGMOID: return 1 / (1 + exp(-x));
   case QB__ACTIVATION_TANH: return tanh(x);
   case QB__ACTIVATION_HARD_SWISH: return x * fmin(fmax(x / 6 + 0.5, 0), 1);

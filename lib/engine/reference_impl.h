@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plain loops of each operator, for one sample. Tests only. */
+/* The plain loops of each operator, for one sample. */
 #ifndef QB_ENGINE_REFERENCE_IMPL_H
 #define QB_ENGINE_REFERENCE_IMPL_H
 
@@ -28,6 +28,10 @@ static inline size_t qb__reference_repeated(const qb__tensor *t, const int64_t *
     index = index * (size_t)t->dims[d] + (t->dims[d] == 1 ? 0 : (size_t)at[d]);
   return index;
 }
+
+/* One operator, what is fused behind it included (reference.c). */
+qb_status qb__reference_operator(const qb__graph *g, const qb__operator *op,
+                                 const qb__reference_inputs *in, float *y);
 
 /* The activation of an operator, or x if it has none (reference_elementwise.c). */
 double qb__reference_activate(const qb__operator *op, double x);

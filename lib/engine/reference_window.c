@@ -3,7 +3,7 @@
 
 #include "core/alloc.h"
 
-#include <float.h>
+#include <math.h>
 
 /* An image of any number of dimensions as channels of depth x rows x columns. */
 typedef struct volume {
@@ -102,7 +102,7 @@ void qb__reference_pool(const qb__graph *g, const qb__operator *op, const float 
   const window3 w = window_of(&op->window, g->tensors[op->input].rank);
   for (int64_t c = 0; c < out.channels; c++)
     for (int64_t i = 0; i < out.elements; i++) {
-      double sum = 0, largest = -DBL_MAX;
+      double sum = 0, largest = -INFINITY;
       int64_t count = 0;
       for (int64_t tap = 0; tap < w.elements; tap++) {
         const int64_t from = reach(&in, &out, &w, i, tap);
@@ -110,7 +110,7 @@ void qb__reference_pool(const qb__graph *g, const qb__operator *op, const float 
           continue;
         const double value = x[c * in.elements + from];
         sum += value;
-        largest = value > largest ? value : largest;
+        largest = value > largest || isnan(value) ? value : largest;
         count++;
       }
       *y++ = (float)(op->kind == QB__OP_MAX_POOL

@@ -86,6 +86,7 @@ typedef struct round_task {
   uint32_t batch;
   const void *const *inputs;
   void *const *outputs;
+  uint32_t *flags;
   qb_operator_time *times;
 } round_task;
 
@@ -93,7 +94,8 @@ static qb_status run_task(void *argument, uint32_t instance)
 {
   const round_task *task = argument;
   qb__engine *engine = task->session->engine;
-  return engine->type->run(engine, instance, task->batch, task->inputs, task->outputs, task->times);
+  return engine->type->run(engine, instance, task->batch, task->inputs, task->outputs, task->flags,
+                           task->times);
 }
 
 static bool is_ready(qb_session *session, uint32_t batch)
@@ -174,7 +176,7 @@ static qb_status check_tensors(const qb_session *session, const void *const *inp
 }
 
 static qb_status run_round(qb_session *session, uint32_t batch, const void *const *inputs,
-                           void *const *outputs, qb_operator_time *times)
+                           void *const *outputs, uint32_t *flags, qb_operator_time *times)
 {
   qb_status status = check_batch(session, batch);
   if (status)
@@ -184,14 +186,26 @@ static qb_status run_round(qb_session *session, uint32_t batch, const void *cons
     return status;
   if (!is_ready(session, batch))
     status = qb_session_prepare(session, batch, NULL);
-  round_task task = {session, batch, inputs, outputs, times};
+  round_task task = {session, batch, inputs, outputs, flags, times};
   return status ? status : qb__instances_run(session->instances, run_task, &task);
 }
 
 qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
                          void *const *outputs)
 {
-  return run_round(session, batch, inputs, outputs, NULL);
+  return run_round(session, batch, inputs, outputs, NULL, NULL);
+}
+
+qb_status qb_session_run_flagged(qb_session *session, uint32_t batch, const void *const *inputs,
+                                 void *const *outputs, uint32_t *flags)
+{
+  if (!session || !flags)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", session ? "flags" : "session");
+  if (session->model->is_workload)
+    return qb__fail(QB_ERROR_UNSUPPORTED,
+                    "'%s' is a workload, whose values nobody sees; let its callback look at them",
+                    session->model->info.name);
+  return run_round(session, batch, inputs, outputs, flags, NULL);
 }
 
 qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *const *inputs,
@@ -219,7 +233,7 @@ qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *
     status = qb__struct_check_out(&times[i], sizeof *times, "qb_operator_time");
   }
   if (!status)
-    status = run_round(session, batch, inputs, outputs, measured);
+    status = run_round(session, batch, inputs, outputs, NULL, measured);
   for (size_t i = 0; i < count && !status; i++)
     qb__struct_out(&times[i], &measured[i], sizeof *measured);
   qb__free(session->context, measured);

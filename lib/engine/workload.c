@@ -27,9 +27,11 @@ static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 }
 
 static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
-                     const void *const *inputs, void *const *outputs, qb_operator_time *times)
+                     const void *const *inputs, void *const *outputs, uint32_t *flags,
+                     qb_operator_time *times)
 {
-  (void)times; /* nobody sees inside */
+  (void)flags; /* nobody sees inside */
+  (void)times;
   const workload_engine *self = (workload_engine *)engine;
   const qb_workload *w = &self->model->workload;
   const int code = w->run(w->user, instance, batch, inputs, outputs);

@@ -53,7 +53,8 @@ static qb_status run_round(const visit_task *task, uint32_t instance, uint32_t b
   const qb__sampler *s = task->sampler;
   return engine->type->run(
       engine, instance, batch, (const void *const *)s->inputs,
-      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, times);
+      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, NULL,
+      times);
 }
 
 /* What the operators do not account for, or all of the round if there are none, is the first's. */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/row_values.h"
+
+#include "core/error.h"
+
+#include <string.h>
+
+static const int32_t MAGNITUDE = INT32_MAX; /* all bits but the sign */
+
+int32_t qb__magnitude_bits(float value)
+{
+  int32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits & MAGNITUDE;
+}
+
+float qb__magnitude_of(int32_t bits)
+{
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+int32_t qb__largest_bits(const float *values, size_t count)
+{
+  int32_t most = 0;
+#ifdef _OPENMP
+#pragma omp simd reduction(max : most)
+#endif
+  for (size_t i = 0; i < count; i++) {
+    int32_t bits;
+    memcpy(&bits, &values[i], sizeof bits);
+    bits &= MAGNITUDE;
+    most = bits > most ? bits : most;
+  }
+  return most;
+}
+
+/* Elements of a row in one piece, padding to whole blocks included. */
+static int64_t piece(const qb__dims *dims, const qb__blocking *b)
+{
+  int64_t elements = 1;
+  for (int d = 1; d < dims->count; d++) {
+    int64_t block = 1;
+    for (int i = 0; i < b->inner_count; i++)
+      block *= b->inner_dims[i] == d ? b->inner_blocks[i] : 1;
+    elements *= (dims->at[d] + block - 1) / block * block;
+  }
+  return elements;
+}
+
+static bool batch_is_blocked(const qb__blocking *b)
+{
+  for (int i = 0; i < b->inner_count; i++)
+    if (b->inner_dims[i] == 0)
+      return true;
+  return false;
+}
+
+qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, float *data, qb__rows *rows)
+{
+  qb__rows made = {.dims = dims, .data = data};
+  if (!qb__layout_blocking(layout, &made.blocking))
+    return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor lies in a layout that only oneDNN understands");
+  const int64_t batch = dims->at[0], elements = piece(dims, &made.blocking);
+  made.row_elements = (size_t)elements;
+  made.whole = !batch_is_blocked(&made.blocking) &&
+               (batch == 1 || made.blocking.strides[0] == elements) &&
+               qb__layout_bytes(layout) == (size_t)(batch * elements) * sizeof(float);
+  *rows = made;
+  return QB_OK;
+}
+
+/* Sets `at` to the next position of its row in row-major order; false behind the last one. */
+static bool next(const qb__dims *dims, int64_t *at)
+{
+  for (int d = dims->count; d-- > 1;) {
+    if (++at[d] < dims->at[d])
+      return true;
+    at[d] = 0;
+  }
+  return false;
+}
+
+int32_t qb__rows_largest_bits(const qb__rows *rows, uint32_t row)
+{
+  if (rows->whole)
+    return qb__largest_bits(rows->data + row * rows->row_elements, rows->row_elements);
+  int32_t most = 0;
+  int64_t at[QB__ONEDNN_DIMS] = {row};
+  do {
+    const int32_t bits = qb__magnitude_bits(rows->data[qb__blocked_offset(&rows->blocking, at)]);
+    most = bits > most ? bits : most;
+  } while (next(rows->dims, at));
+  return most;
+}
+
+/* A piece is some µs of work: below two of them threads are not worth their start. */
+enum { PIECE = 16384 };
+
+bool qb__rows_exceed(const qb__rows *rows, int32_t limit)
+{
+  int32_t most = 0;
+  const int64_t batch = rows->dims->at[0];
+  if (!rows->whole) {
+    for (uint32_t row = 0; row < batch; row++) {
+      const int32_t bits = qb__rows_largest_bits(rows, row);
+      most = bits > most ? bits : most;
+    }
+    return most > limit;
+  }
+  const size_t count = (size_t)batch * rows->row_elements, pieces = (count + PIECE - 1) / PIECE;
+#ifdef _OPENMP
+#pragma omp parallel for reduction(max : most) if (pieces > 2)
+#endif
+  for (size_t i = 0; i < pieces; i++) {
+    const size_t left = count - i * PIECE;
+    const int32_t bits = qb__largest_bits(rows->data + i * PIECE, left < PIECE ? left : PIECE);
+    most = bits > most ? bits : most;
+  }
+  return most > limit;
+}
+
+void qb__rows_get(const qb__rows *rows, uint32_t row, float *values)
+{
+  int64_t at[QB__ONEDNN_DIMS] = {row};
+  do
+    *values++ = rows->data[qb__blocked_offset(&rows->blocking, at)];
+  while (next(rows->dims, at));
+}
+
+void qb__rows_set(const qb__rows *rows, uint32_t row, const float *values)
+{
+  int64_t at[QB__ONEDNN_DIMS] = {row};
+  do
+    rows->data[qb__blocked_offset(&rows->blocking, at)] = *values++;
+  while (next(rows->dims, at));
+}
