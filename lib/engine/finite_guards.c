@@ -18,8 +18,10 @@ static void guard(qb__finite_guards *g, int32_t tensor, double limit)
 {
   if (g->bounds[tensor] <= limit)
     return;
+  const int32_t bits = qb__magnitude_bits((float)limit);
   g->bounds[tensor] = limit;
-  g->limits[tensor] = qb__magnitude_bits((float)limit);
+  if (g->limits[tensor] > bits)
+    g->limits[tensor] = bits;
 }
 
 static void guard_inputs(const qb__graph *graph, const qb__operator *op, qb__finite_guards *g,
@@ -31,20 +33,29 @@ static void guard_inputs(const qb__graph *graph, const qb__operator *op, qb__fin
       guard(g, tensor, limit);
 }
 
+static void bound_constants(const qb__graph *graph, const qb__operator *op, qb__finite_guards *g)
+{
+  int32_t tensor;
+  for (size_t i = 0; (tensor = qb__operator_input(op, i)) != QB__NONE; i++)
+    if (graph->tensors[tensor].constant)
+      g->bounds[tensor] = qb__largest_constant(&graph->tensors[tensor]);
+}
+
 static bool is_bounded(qb__magnitude m)
 {
-  return m.peak <= QB__LARGEST_SUM;
+  return m.peak <= QB__LARGEST_SUM && !isnan(m.result);
 }
 
 /*
  * An operator that no bound of its inputs keeps from an overflow: its result is looked at, and where
- * that may hide what went wrong, every round at every operator.
+ * that may hide what went wrong, every round at every operator. Activations hide nothing of finite
+ * values.
  */
 static void guard_unbounded(const qb__operator *op, qb__finite_guards *g)
 {
   int32_t tensor;
-  for (size_t i = 0; qb__operator_hides(op) && (tensor = qb__operator_input(op, i)) != QB__NONE;
-       i++)
+  const bool hides = qb__operator_hides(op) && op->kind != QB__OP_ACTIVATION;
+  for (size_t i = 0; hides && (tensor = qb__operator_input(op, i)) != QB__NONE; i++)
     g->limits[tensor] = -1;
   g->bounds[op->output] = INFINITY;
   guard(g, op->output, limits[0]);
@@ -54,6 +65,7 @@ static void place(const qb__graph *graph, uint32_t index, qb__finite_guards *g)
 {
   const qb__operator *op = &graph->operators[index];
   const qb__factor *factor = &g->factors[index];
+  bound_constants(graph, op, g);
   qb__magnitude m = qb__operator_magnitude(graph, op, factor, g->bounds, INFINITY);
   const size_t count = sizeof limits / sizeof *limits;
   for (size_t i = 0; i < count && !is_bounded(m); i++) {
@@ -78,9 +90,8 @@ qb_status qb__finite_guards_new(const qb__graph *graph, qb__finite_guards *guard
     return QB_ERROR_NO_MEMORY;
   }
   for (size_t t = 0; t < graph->tensor_count; t++) {
-    const qb__tensor *tensor = &graph->tensors[t];
     g.limits[t] = QB__NO_GUARD;
-    g.bounds[t] = tensor->constant ? qb__largest_constant(tensor) : INFINITY;
+    g.bounds[t] = INFINITY;
   }
   for (size_t i = 0; i < graph->input_count; i++)
     guard(&g, graph->inputs[i], FLT_MAX);

@@ -73,7 +73,7 @@ static bool is_doubtful(const qb__finite_round *r, int32_t index, uint32_t row)
   return !(m.peak <= QB__LARGEST_SUM);
 }
 
-/* Computes one sample of an operator with one input and no weights as the standard says. */
+/* Computes one sample of an operator with one input as the standard says. */
 static qb_status compute_again(const qb__finite_round *r, const qb__watch *w, uint32_t row)
 {
   const qb_context *context = r->graph->context;
@@ -100,10 +100,19 @@ static qb_status compute_again(const qb__finite_round *r, const qb__watch *w, ui
   return status;
 }
 
-/* Activations as a whole: of infinities, too, oneDNN's roots are not the standard's. */
+/* Layers take too long for that, and so do reductions in plain loops. */
 static bool is_computed_again(const qb__operator *op)
 {
-  return op->kind == QB__OP_ACTIVATION || (qb__operator_hides(op) && op->weights == QB__NONE);
+  switch (op->kind) {
+  case QB__OP_ACTIVATION:
+  case QB__OP_MAX_POOL:
+  case QB__OP_LRN:
+  case QB__OP_LAYER_NORM:
+  case QB__OP_GROUP_NORM:
+  case QB__OP_SOFTMAX:
+  case QB__OP_ARG: return true;
+  default: return false;
+  }
 }
 
 static qb_status look_at_row(qb__finite_round *r, const qb__watch *w, const qb__rows *rows,

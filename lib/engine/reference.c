@@ -74,7 +74,8 @@ static qb_status run_batch(const qb__graph *g, const qb__operator *op, uint32_t 
       const qb__tensor *t = &g->tensors[tensor];
       in.values[i] = t->constant ? t->constant : values[tensor] + b * t->elements;
     }
-    status = qb__reference_operator(g, op, &in, values[op->output] + b * g->tensors[op->output].elements);
+    status = qb__reference_operator(g, op, &in,
+                                    values[op->output] + b * g->tensors[op->output].elements);
   }
   qb__free(g->context, in.values);
   return status;
