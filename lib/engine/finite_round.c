@@ -100,7 +100,7 @@ static qb_status compute_again(const qb__finite_round *r, const qb__watch *w, ui
   return status;
 }
 
-/* Layers take too long for that, and so do reductions in plain loops. */
+/* Layers take too long for that. */
 static bool is_computed_again(const qb__operator *op)
 {
   switch (op->kind) {

@@ -251,7 +251,7 @@ static void test_random_networks(void **state)
   int told = 0;
   for (int i = 0; i < 150; i++) {
     qb__graph graph = new_graph(context);
-    random_network(&random, &graph, (int)random_int(&random, 1, 9), true);
+    random_network(&random, &graph, (int)random_int(&random, 1, 9), RANDOM_NORMS | RANDOM_OWN);
     const size_t in = graph.status ? 0 : graph.tensors[graph.inputs[0]].elements;
     float *inputs = malloc(BATCH * in * sizeof *inputs);
     assert_true(in && inputs);

@@ -51,7 +51,7 @@ static void test_bounds_hold(void **state)
   for (int i = 0; i < 200; i++) {
     qb__graph graph;
     qb__graph_init(&graph, context);
-    random_network(&random, &graph, (int)random_int(&random, 1, 6), true);
+    random_network(&random, &graph, (int)random_int(&random, 1, 6), RANDOM_NORMS | RANDOM_OWN);
     assert_ok(qb__graph_optimize(&graph));
     const double largest = pow(10, (double)random_int(&random, 0, 6) - 3);
     const size_t in = graph.tensors[graph.inputs[0]].elements;
