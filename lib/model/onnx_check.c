@@ -7,15 +7,18 @@
 
 static const char *type_name(int type)
 {
-  static const char *const names[] = {"of no type",     "a float", "an integer", "a text",
-                                      "a tensor",       "a graph", "floats",     "integers",
-                                      "texts",          "tensors", "graphs",     "a sparse tensor",
-                                      "sparse tensors", "a type",  "types"};
+  static const char *const names[] = {
+      "of no type", "a float",          "an integer",         "a text",          "a tensor",
+      "a graph",    "a list of floats", "a list of integers", "a list of texts", "tensors",
+      "graphs",     "a sparse tensor",  "sparse tensors",     "a type",          "types"};
   return type >= 0 && type < (int)(sizeof names / sizeof *names) ? names[type] : "of unknown type";
 }
 
-/* Files before IR version 2 do not say the type: it is that of the field that is set. */
-static int type_of(const Onnx__AttributeProto *a)
+/*
+ * Files before IR version 2 do not say the type: it is that of the field that is set, or what it
+ * should be where none is.
+ */
+static int type_of(const Onnx__AttributeProto *a, const qb__onnx_rule *rule)
 {
   if (a->has_type && a->type)
     return a->type;
@@ -26,7 +29,7 @@ static int type_of(const Onnx__AttributeProto *a)
          : a->n_floats  ? QB__ONNX_FLOATS
          : a->n_ints    ? QB__ONNX_INTS
          : a->n_strings ? QB__ONNX_TEXTS
-                        : 0;
+                        : (int)rule->type;
 }
 
 /* Whether a text is one of several words with blanks between them. */
@@ -65,9 +68,9 @@ static bool check_attribute(qb__onnx *im, const qb__onnx_node *node, const Onnx_
   else if (a->ref_attr_name && *a->ref_attr_name)
     qb__onnx_problem(im, node, "attribute '%s' refers to one of a function; inline functions",
                      name);
-  else if (type_of(a) != (int)rule->type)
-    qb__onnx_problem(im, node, "attribute '%s' is %s; %s is expected", name, type_name(type_of(a)),
-                     type_name((int)rule->type));
+  else if (type_of(a, rule) != (int)rule->type)
+    qb__onnx_problem(im, node, "attribute '%s' is %s; %s is expected", name,
+                     type_name(type_of(a, rule)), type_name((int)rule->type));
   else if (rule->words && !is_word(rule->words, (const char *)a->s.data, a->s.len))
     qb__onnx_problem(im, node, "attribute '%s' is '%.*s'; one of these is expected: %s", name,
                      (int)(a->s.len < 64 ? a->s.len : 64), (const char *)a->s.data, rule->words);

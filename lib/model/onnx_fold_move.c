@@ -52,7 +52,7 @@ static bool keeps_repeated(const qb__onnx *im, const qb__onnx_value *x, uint32_t
 
 /* Dimensions that `regroup` are split and merged; else only those of 1 come and go. */
 static void reshaped(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result,
-                     qb__onnx_shape_of *shape_of, bool regroup)
+                     qb__onnx_reshaping *shape_of, bool regroup)
 {
   qb__onnx_value *x = qb__onnx_input(node, 0);
   uint32_t rank;

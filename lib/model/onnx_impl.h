@@ -39,6 +39,7 @@ typedef struct qb__onnx_value {
   qb__onnx_kind kind;
   uint32_t rank;
   int64_t dims[QB__ONNX_RANK];
+  uint32_t batch_axis; /* activation: the dimension the batch is in, where there is one */
   size_t elements;
   uint32_t uses;  /* by nodes still to come, and as an output of the network */
   int32_t tensor; /* of the graph: an activation, or a constant that was handed over */
@@ -54,8 +55,8 @@ typedef struct qb__onnx {
   qb__graph *graph;
   const char *folder; /* where external data lies; NULL: nowhere */
   int64_t opset;
-  bool batched;     /* the first dimension of every activation is the batch */
-  bool symbolic;    /* which has no size in the file */
+  bool batched;     /* one dimension of every activation is the batch, or a multiple of it */
+  bool symbolic;    /* the batch has no size in the file */
   int64_t batch;    /* that size, or QB__ONNX_SYMBOLIC */
   bool mixes;       /* a node goes across the batch, so it is none: import again without */
   qb_status status; /* what ends the import at once */
@@ -154,35 +155,8 @@ qb__onnx_value *qb__onnx_input(const qb__onnx_node *node, size_t index);
 bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32_t rank,
                    uint32_t *result);
 
-/* The dimensions of one sample, never none; their number. */
-uint32_t qb__onnx_sample(const qb__onnx *im, uint32_t rank, const int64_t *dims, int64_t *sample);
-/* The node's first output. */
-void qb__onnx_result(qb__onnx *im, const qb__onnx_node *node, int32_t tensor, uint32_t rank,
-                     const int64_t *dims);
-/* The same with the shape of one of its inputs. */
-void qb__onnx_result_like(qb__onnx *im, const qb__onnx_node *node, int32_t tensor,
-                          const qb__onnx_value *like);
-/* A constant as a tensor of the graph; it must have as many elements as `dims`. */
-int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, const int64_t *dims);
-/* The transpose of a constant matrix of `rows` rows as a constant of the graph. */
-int32_t qb__onnx_transposed(qb__onnx *im, const qb__onnx_value *value, int64_t rows,
-                            int64_t columns);
-
 /* Evaluates a node that reads only constants; false when its operator is not one that folds. */
 bool qb__onnx_fold(qb__onnx *im, const qb__onnx_node *node);
 bool qb__onnx_folds(const char *operator_type);
-typedef void qb__onnx_map(qb__onnx *im, const qb__onnx_node *node);
-/* What maps an operator that is supported; NULL for others. */
-qb__onnx_map *qb__onnx_mapper(const char *operator_type);
-
-/* Mapping: each handles a family of operators, which node->proto->op_type tells apart. */
-qb__onnx_map qb__onnx_map_activation, qb__onnx_map_clip, qb__onnx_map_binary, qb__onnx_map_sum;
-qb__onnx_map qb__onnx_map_conv, qb__onnx_map_conv_transpose, qb__onnx_map_pool;
-qb__onnx_map qb__onnx_map_global_pool, qb__onnx_map_lrn, qb__onnx_map_batch_norm;
-qb__onnx_map qb__onnx_map_gemm, qb__onnx_map_matmul, qb__onnx_map_softmax;
-qb__onnx_map qb__onnx_map_reduce_mean, qb__onnx_map_resize;
-qb__onnx_map qb__onnx_map_concat, qb__onnx_map_reshape, qb__onnx_map_flatten;
-qb__onnx_map qb__onnx_map_squeeze, qb__onnx_map_unsqueeze, qb__onnx_map_transpose;
-qb__onnx_map qb__onnx_map_pad, qb__onnx_map_identity, qb__onnx_map_shape, qb__onnx_map_fold_only;
 
 #endif

@@ -3,6 +3,7 @@
 #include "core/alloc.h"
 #include "core/context_impl.h"
 #include "core/error.h"
+#include "model/onnx_map.h"
 #include "model/onnx_parsed.h"
 
 #include <stdarg.h>
@@ -57,11 +58,14 @@ static bool input_dims(qb__onnx *im, const Onnx__ValueInfoProto *info, uint32_t 
                  info->name, QB__ONNX_RANK);
     return false;
   }
-  if (type->tensor_type->elem_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT) {
-    im->status = qb__fail(QB_ERROR_UNSUPPORTED,
-                          "input '%.64s' has elements of ONNX type %d; 32-bit floats (1) are "
-                          "supported: convert the model",
-                          info->name, type->tensor_type->elem_type);
+  const int32_t elements = type->tensor_type->elem_type;
+  if (elements != QB__ONNX_TYPE(FLOAT) && elements != QB__ONNX_TYPE(FLOAT16) &&
+      elements != QB__ONNX_TYPE(BFLOAT16)) {
+    im->status =
+        qb__fail(QB_ERROR_UNSUPPORTED,
+                 "input '%.64s' has elements of ONNX type %d; floats of 32 (1) and 16 bits "
+                 "(10, 16) are supported: convert the model",
+                 info->name, type->tensor_type->elem_type);
     return false;
   }
   const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
@@ -117,10 +121,9 @@ static void add_inputs(qb__onnx *im, const Onnx__GraphProto *graph)
     if (im->batched)
       value->dims[0] = im->batch;
     int64_t sample[QB__ONNX_RANK];
-    const uint32_t rank = qb__onnx_sample(im, value->rank, value->dims, sample);
-    value->kind = QB__ONNX_ACTIVATION;
-    value->type = QB__ONNX_TYPE(FLOAT);
-    value->tensor = qb__graph_input(im->graph, name, rank, sample);
+    const qb__onnx_shape shape = qb__onnx_shape_of(value);
+    const uint32_t rank = qb__onnx_sample(im, &shape, sample);
+    qb__onnx_set(value, qb__graph_input(im->graph, name, rank, sample), &shape);
   }
 }
 
@@ -226,26 +229,72 @@ static bool uses_other_outputs(qb__onnx *im, const qb__onnx_node *node)
   return false;
 }
 
+/* What floats of a constant or activation stand for, as far as the importer tells types apart. */
+static int32_t class_of(const qb__onnx_value *v)
+{
+  const bool real = v->type == QB__ONNX_TYPE(FLOAT16) || v->type == QB__ONNX_TYPE(BFLOAT16) ||
+                    v->type == QB__ONNX_TYPE(DOUBLE);
+  return real ? QB__ONNX_TYPE(FLOAT) : v->type;
+}
+
+static bool check_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_accepts accepts)
+{
+  int32_t expected = accepts == QB__ONNX_ALL_BOOLEANS ? QB__ONNX_TYPE(BOOL) : QB__ONNX_TYPE(FLOAT);
+  if (accepts == QB__ONNX_ALL_ALIKE)
+    expected = class_of(node->inputs[0]);
+  for (size_t i = 0; i < node->input_count && accepts != QB__ONNX_ANYTHING; i++) {
+    const qb__onnx_value *v = node->inputs[i];
+    if (!v || (accepts == QB__ONNX_DATA_FLOATS && v->kind != QB__ONNX_ACTIVATION) ||
+        class_of(v) == expected)
+      continue;
+    qb__onnx_problem(im, node, "input '%.64s' has elements of ONNX type %d; %d is expected here",
+                     v->name, v->type, expected);
+    return false;
+  }
+  return true;
+}
+
+/* The type of what a node has written. */
+static void give_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_gives gives)
+{
+  if (gives == QB__ONNX_AS_MAPPED)
+    return;
+  const int32_t type = gives == QB__ONNX_A_BOOLEAN     ? QB__ONNX_TYPE(BOOL)
+                       : gives == QB__ONNX_AN_INTEGER  ? QB__ONNX_TYPE(INT64)
+                       : gives == QB__ONNX_LIKE_FIRST  ? class_of(node->inputs[0])
+                       : gives == QB__ONNX_LIKE_SECOND ? class_of(node->inputs[1])
+                                                       : QB__ONNX_TYPE(FLOAT);
+  for (size_t i = 0; i < node->proto->n_output; i++) {
+    qb__onnx_value *v = *node->proto->output[i] ? qb__onnx_find(im, node->proto->output[i]) : NULL;
+    if (v && v->kind == QB__ONNX_ACTIVATION)
+      v->type = type;
+  }
+}
+
 static void map_node(qb__onnx *im, qb__onnx_node *node)
 {
   bool constant;
   if (!qb__onnx_check(im, node) || reads_unknown(node, &constant))
     return; /* the node that should have made what is unknown has been named */
-  qb__onnx_map *map = qb__onnx_mapper(node->proto->op_type);
-  if (is_training(im, node) || (constant && qb__onnx_fold(im, node)) ||
-      uses_other_outputs(im, node))
+  const qb__onnx_operator *op = qb__onnx_operator_of(node->proto->op_type);
+  if (is_training(im, node))
     return;
-  if (!map)
-    qb__onnx_problem(im, node, "this operator is not supported");
-  else if (constant)
+  if (constant && qb__onnx_fold(im, node))
+    return;
+  if (constant)
     qb__onnx_problem(im, node,
                      "it reads constants only, and this operator is not evaluated when importing");
-  if (!map || constant)
+  else if (!op)
+    qb__onnx_problem(im, node, "it is supported only where it computes shapes from constants");
+  if (constant || !op || (!op->all_outputs && uses_other_outputs(im, node)) ||
+      !check_types(im, node, op->accepts))
     return;
   for (size_t i = 0; i < node->input_count; i++)
     if (node->inputs[i])
       qb__onnx_narrow(node->inputs[i]);
-  map(im, node);
+  op->map(im, node);
+  if (!im->status && !im->graph->status)
+    give_types(im, node, op->gives);
 }
 
 /* Frees a constant when its last reader has been mapped. */
@@ -309,6 +358,10 @@ static void add_results(qb__onnx *im, const Onnx__GraphProto *graph)
       if (!im->problem_count)
         im->status = qb__fail(QB_ERROR_UNSUPPORTED,
                               "output '%.64s' does not depend on an input of the network", name);
+    } else if (im->batched && !im->symbolic && value->batch_axis != 0) {
+      /* Of a fixed size, and not where a batch is given back: it is as much a part of each sample. */
+      im->mixes = true;
+      return;
     } else {
       qb__graph *g = im->graph;
       int32_t x = value->tensor;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products of matrices, and what runs along axes: softmax, means. */
+/* Products of matrices. */
 #include "core/error.h"
-#include "model/onnx_impl.h"
+#include "model/onnx_map.h"
 
 #include <string.h>
 
@@ -11,10 +11,15 @@ static void scale(float *values, size_t count, float factor)
     values[i] *= factor;
 }
 
-/* A copy of a constant, scaled, repeated to `dims`; its dimensions are aligned to the right. */
-static int32_t repeated(qb__onnx *im, const qb__onnx_value *v, uint32_t rank, const int64_t *dims,
-                        float factor)
+int32_t qb__onnx_repeated(qb__onnx *im, const qb__onnx_value *v, uint32_t rank, const int64_t *dims,
+                          float factor)
 {
+  bool fits = qb__onnx_is_float(v);
+  for (uint32_t d = 1; fits && d <= v->rank; d++)
+    fits = v->dims[v->rank - d] == 1 || (d <= rank && v->dims[v->rank - d] == dims[rank - d]);
+  if (!fits && !im->graph->status)
+    im->graph->status = qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                                 "'%.64s' cannot be repeated to what it is for", v->name);
   const int32_t tensor = qb__graph_constant(im->graph, v->name, rank, dims);
   if (tensor == QB__NONE)
     return QB__NONE;
@@ -32,24 +37,27 @@ static int32_t repeated(qb__onnx *im, const qb__onnx_value *v, uint32_t rank, co
   return tensor;
 }
 
-/* Rows of a batch times constant weights: a fully connected layer. Weights are K, M. */
-static int32_t dense(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
-                     qb__onnx_value *weights, bool transposed, float factor, int32_t bias)
+/* Rows times constant weights of K, M, or of M, K where `transposed`: a fully connected layer. */
+static int32_t fully_connected(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                               qb__onnx_value *weights, bool transposed, float factor, int32_t bias)
 {
+  qb__graph *g = im->graph;
+  const int64_t *dims = weights->dims + weights->rank - 2; /* those before are 1 */
   int32_t w;
   if (!transposed)
-    w = qb__onnx_transposed(im, weights, weights->dims[0], weights->dims[1]);
+    w = qb__onnx_transposed(im, weights, dims[0], dims[1]);
   else if (factor == 1)
-    w = qb__onnx_constant(im, weights, 2, weights->dims);
+    w = qb__onnx_constant(im, weights, 2, dims);
   else
-    w = repeated(im, weights, 2, weights->dims, 1);
-  if (w == QB__NONE || im->graph->status)
+    w = qb__onnx_repeated(im, weights, 2, dims, 1);
+  if (w == QB__NONE || g->status)
     return QB__NONE;
-  scale(im->graph->tensors[w].constant, im->graph->tensors[w].elements, factor);
-  return qb__graph_dense(im->graph, node->label, x->tensor, w, bias);
+  scale(g->tensors[w].constant, g->tensors[w].elements, factor);
+  return g->tensors[x->tensor].rank == 1 ? qb__graph_dense(g, node->label, x->tensor, w, bias)
+                                         : qb__graph_linear(g, node->label, x->tensor, w, bias);
 }
 
-/* What is added in a Gemm, as one value an output; false where it differs from row to row. */
+/* What a Gemm adds, as one value an output; false where it differs from row to row. */
 static bool is_bias(const qb__onnx_value *c, int64_t outputs)
 {
   return qb__onnx_is_float(c) && c->rank <= 2 && c->elements &&
@@ -57,7 +65,7 @@ static bool is_bias(const qb__onnx_value *c, int64_t outputs)
          (c->rank < 2 || c->dims[0] == 1);
 }
 
-/* A matrix of a Gemm that is no batch of rows, transposed where asked for. */
+/* A matrix of a Gemm, transposed where asked for. */
 static int32_t matrix(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *v, bool transposed)
 {
   static const uint32_t turn[2] = {1, 0};
@@ -67,196 +75,170 @@ static int32_t matrix(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *v
   return transposed ? qb__graph_transpose(im->graph, node->label, v->tensor, turn) : v->tensor;
 }
 
-static void gemm_of_rows(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a,
-                         qb__onnx_value *b, qb__onnx_value *c, int64_t outputs)
+/* The product of a Gemm, with its bias where that is one. */
+static int32_t gemm_product(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a,
+                            qb__onnx_value *b, qb__onnx_value *bias, int64_t outputs)
 {
-  const bool transposed = qb__onnx_int(node, "transB") != 0;
+  const bool turn_a = qb__onnx_int(node, "transA"), turn_b = qb__onnx_int(node, "transB");
   const float alpha = qb__onnx_float(node, "alpha"), beta = qb__onnx_float(node, "beta");
-  const int64_t dims[2] = {a->dims[0], outputs};
-  int32_t bias = QB__NONE;
-  if (c && beta == 1 && c->rank == 1 && c->dims[0] == outputs)
-    bias = qb__onnx_constant(im, c, 1, &outputs);
-  else if (c)
-    bias = repeated(im, c, 1, &outputs, beta);
-  qb__onnx_result(im, node, dense(im, node, a, b, transposed, alpha, bias), 2, dims);
+  if (!turn_a && a->kind == QB__ONNX_ACTIVATION && b->kind == QB__ONNX_CONSTANT) {
+    int32_t c = QB__NONE;
+    if (bias && beta == 1 && bias->rank == 1 && bias->dims[0] == outputs)
+      c = qb__onnx_constant(im, bias, 1, &outputs);
+    else if (bias)
+      c = qb__onnx_repeated(im, bias, 1, &outputs, beta);
+    return fully_connected(im, node, a, b, turn_b, alpha, c);
+  }
+  const int32_t left = matrix(im, node, a, turn_a), right = matrix(im, node, b, turn_b);
+  if (im->graph->status)
+    return QB__NONE;
+  const int32_t y = qb__graph_matmul(im->graph, node->label, left, right);
+  return alpha == 1
+             ? y
+             : qb__graph_activation(im->graph, node->label, y, QB__ACTIVATION_LINEAR, alpha, 0);
 }
 
-static void gemm_of_matrices(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a,
-                             qb__onnx_value *b, qb__onnx_value *c, const int64_t dims[2])
+/* Adds beta * c to a product. */
+static int32_t add_scaled(qb__onnx *im, const qb__onnx_node *node, int32_t product,
+                          const qb__onnx_shape *shape, qb__onnx_value *c)
 {
-  qb__graph *g = im->graph;
-  const float alpha = qb__onnx_float(node, "alpha"), beta = qb__onnx_float(node, "beta");
-  const int32_t left = matrix(im, node, a, qb__onnx_int(node, "transA") != 0);
-  const int32_t right = matrix(im, node, b, qb__onnx_int(node, "transB") != 0);
-  if (g->status)
-    return;
-  int32_t x = qb__graph_matmul(g, node->label, left, right);
-  if (alpha != 1)
-    x = qb__graph_activation(g, node->label, x, QB__ACTIVATION_LINEAR, alpha, 0);
-  if (qb__onnx_is_float(c)) {
-    const int32_t sum = repeated(im, c, 2, dims, beta);
-    if (!g->status)
-      x = qb__graph_binary(g, node->label, QB__OP_ADD, x, sum);
-  } else if (c) {
-    int64_t shape[2] = {1, 1};
-    for (uint32_t i = 0; i < c->rank; i++)
-      shape[2 - c->rank + i] = c->dims[i];
-    int32_t sum = qb__graph_reshape(g, node->label, c->tensor, 2, shape);
-    if (beta != 1)
-      sum = qb__graph_activation(g, node->label, sum, QB__ACTIVATION_LINEAR, beta, 0);
-    if (!g->status)
-      x = qb__graph_binary(g, node->label, QB__OP_ADD, x, sum);
-  }
-  qb__onnx_result(im, node, x, 2, dims);
+  qb__onnx_value y = {.name = node->label, .writer = QB__NONE};
+  qb__onnx_value *values[2] = {&y, c};
+  qb__onnx_shape out;
+  int32_t tensors[2];
+  const float beta = qb__onnx_float(node, "beta");
+  qb__onnx_set(&y, product, shape);
+  if (!qb__onnx_align(im, node, values, 2, 0, &out, tensors))
+    return QB__NONE;
+  if (beta != 1 && c->kind == QB__ONNX_CONSTANT)
+    tensors[1] = qb__onnx_repeated(im, c, im->graph->tensors[tensors[1]].rank,
+                                   im->graph->tensors[tensors[1]].dims, beta);
+  else if (beta != 1)
+    tensors[1] =
+        qb__graph_activation(im->graph, node->label, tensors[1], QB__ACTIVATION_LINEAR, beta, 0);
+  return im->graph->status ? QB__NONE
+                           : qb__graph_add(im->graph, node->label, tensors[0], tensors[1]);
 }
 
 void qb__onnx_map_gemm(qb__onnx *im, const qb__onnx_node *node)
 {
   qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
   qb__onnx_value *c = qb__onnx_input(node, 2);
-  const bool turn_a = qb__onnx_int(node, "transA") != 0;
-  const bool turn_b = qb__onnx_int(node, "transB") != 0;
-  if (!a || !b || a->rank != 2 || b->rank != 2 || a->dims[!turn_a] != b->dims[turn_b]) {
+  const bool turn_a = qb__onnx_int(node, "transA"), turn_b = qb__onnx_int(node, "transB");
+  if (a->rank != 2 || b->rank != 2 || a->dims[!turn_a] != b->dims[turn_b]) {
     qb__onnx_problem(im, node, "its inputs are not matrices that fit each other");
     return;
   }
-  const int64_t dims[2] = {a->dims[turn_a], b->dims[!turn_b]};
-  if (a->kind != QB__ONNX_ACTIVATION || (b->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(b)) ||
-      (c && c->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(c))) {
-    qb__onnx_problem(im, node, "its first input is not computed from the network's inputs");
-    return;
-  }
+  qb__onnx_shape shape = {.rank = 2, .dims = {a->dims[turn_a], b->dims[!turn_b]}};
   bool fits = !c || c->rank <= 2;
   for (uint32_t i = 1; fits && c && i <= c->rank; i++)
-    fits = c->dims[c->rank - i] == 1 || c->dims[c->rank - i] == dims[2 - i];
-  if (!fits)
+    fits = c->dims[c->rank - i] == 1 || c->dims[c->rank - i] == shape.dims[2 - i];
+  if (!fits) {
     qb__onnx_problem(im, node, "what it adds does not fit its %lldx%lld outputs",
-                     (long long)dims[0], (long long)dims[1]);
-  else if (!im->batched)
-    gemm_of_matrices(im, node, a, b, c, dims);
-  else if (turn_a || b->kind != QB__ONNX_CONSTANT || (c && !is_bias(c, dims[1])))
-    qb__onnx_mixing(im, node);
-  else
-    gemm_of_rows(im, node, a, b, c, dims[1]);
-}
-
-/* A sample's matrices times those of `b`, an activation or a constant, with as many dimensions. */
-static void multiply(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a, qb__onnx_value *b)
-{
-  int64_t dims[QB__ONNX_RANK], full[QB__ONNX_RANK], output[QB__ONNX_RANK];
-  const uint32_t missing = a->rank - b->rank;
-  for (uint32_t i = 0; i < a->rank; i++)
-    full[i] = i < missing ? 1 : b->dims[i - missing];
-  if (im->batched && (a->rank < 3 || (b->kind == QB__ONNX_ACTIVATION ? missing : full[0] != 1))) {
+                     (long long)shape.dims[0], (long long)shape.dims[1]);
+    return;
+  }
+  if (im->batched && (turn_a || a->kind != QB__ONNX_ACTIVATION || b->kind != QB__ONNX_CONSTANT ||
+                      a->batch_axis != 0)) {
     qb__onnx_mixing(im, node);
     return;
   }
-  const uint32_t rank = qb__onnx_sample(im, a->rank, full, dims);
-  int32_t second = b->tensor;
-  if (b->kind == QB__ONNX_CONSTANT)
-    second = qb__onnx_constant(im, b, rank, dims);
-  else if (missing)
-    second = qb__graph_reshape(im->graph, node->label, second, rank, dims);
-  if (im->graph->status)
-    return;
-  memcpy(output, a->dims, sizeof output);
-  output[a->rank - 1] = b->dims[b->rank - 1];
-  qb__onnx_result(im, node, qb__graph_matmul(im->graph, node->label, a->tensor, second), a->rank,
-                  output);
+  const bool fused = c && is_bias(c, shape.dims[1]) && !turn_a && a->kind == QB__ONNX_ACTIVATION &&
+                     b->kind == QB__ONNX_CONSTANT;
+  int32_t y = gemm_product(im, node, a, b, fused ? c : NULL, shape.dims[1]);
+  if (c && !fused && y != QB__NONE)
+    y = add_scaled(im, node, y, &shape, c);
+  qb__onnx_result(im, node, y, &shape);
 }
 
-void qb__onnx_map_matmul(qb__onnx *im, const qb__onnx_node *node)
+static bool is_one_matrix(const qb__onnx_value *v)
 {
-  qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
-  if (!a || !b || a->kind != QB__ONNX_ACTIVATION ||
-      (b->kind == QB__ONNX_CONSTANT && !qb__onnx_is_float(b)) || a->rank < 2 || b->rank < 2 ||
-      b->rank > a->rank) {
-    qb__onnx_problem(im, node,
-                     "only an activation of two dimensions or more times a matrix, "
-                     "constant or computed, is supported");
-    return;
+  for (uint32_t i = 0; i + 2 < v->rank; i++)
+    if (v->dims[i] != 1)
+      return false;
+  return true;
+}
+
+/* The shape of a product without the dimensions that vectors were given. */
+static void matmul_result(qb__onnx *im, const qb__onnx_node *node, int32_t y, qb__onnx_shape *shape,
+                          bool drop_row, bool drop_column)
+{
+  if (drop_column)
+    shape->rank--;
+  if (drop_row) {
+    const uint32_t row = shape->rank - (drop_column ? 1 : 2);
+    memmove(shape->dims + row, shape->dims + row + 1,
+            (shape->rank - row - 1) * sizeof *shape->dims);
+    shape->rank--;
+    shape->batch_axis -= shape->batch_axis > row;
   }
+  qb__onnx_result(im, node, qb__onnx_reshaped(im, node, y, shape), shape);
+}
+
+/* Each row of an activation times the same constant matrix. */
+static int32_t rows_times(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *a,
+                          qb__onnx_value *b, qb__onnx_shape *shape)
+{
+  *shape = qb__onnx_shape_of(a);
+  shape->dims[a->rank - 1] = b->dims[b->rank - 1];
+  if (qb__onnx_is_batch(im, shape, a->rank - 1)) {
+    qb__onnx_mixing(im, node);
+    return QB__NONE;
+  }
+  return fully_connected(im, node, a, b, false, 1, QB__NONE);
+}
+
+static void multiply(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a, qb__onnx_value *b,
+                     bool drop_row, bool drop_column)
+{
+  qb__onnx_value *values[2] = {a, b};
+  qb__onnx_shape shape;
+  int32_t tensors[2], y = QB__NONE;
   if (a->dims[a->rank - 1] != b->dims[b->rank - 2]) {
     qb__onnx_problem(im, node, "matrices of %lld columns and %lld rows do not fit",
                      (long long)a->dims[a->rank - 1], (long long)b->dims[b->rank - 2]);
-    return;
+  } else if (a->kind == QB__ONNX_ACTIVATION && b->kind == QB__ONNX_CONSTANT && is_one_matrix(b) &&
+             b->rank <= a->rank) {
+    y = rows_times(im, node, a, b, &shape);
+  } else if (qb__onnx_align(im, node, values, 2, 2, &shape, tensors)) {
+    shape.dims[shape.rank - 2] = a->dims[a->rank - 2];
+    shape.dims[shape.rank - 1] = b->dims[b->rank - 1];
+    y = qb__graph_matmul(im->graph, node->label, tensors[0], tensors[1]);
   }
-  if (im->batched && a->rank == 2 && b->kind == QB__ONNX_CONSTANT) {
-    const int64_t dims[2] = {a->dims[0], b->dims[1]};
-    qb__onnx_result(im, node, dense(im, node, a, b, false, 1, QB__NONE), 2, dims);
-    return;
-  }
-  multiply(im, node, a, b);
+  if (y != QB__NONE)
+    matmul_result(im, node, y, &shape, drop_row, drop_column);
 }
 
-void qb__onnx_map_softmax(qb__onnx *im, const qb__onnx_node *node)
+/* A vector is a matrix of one row on the left, of one column on the right. */
+void qb__onnx_map_matmul(qb__onnx *im, const qb__onnx_node *node)
 {
-  const qb__onnx_value *x = qb__onnx_input(node, 0);
-  const bool flat = im->opset < 13; /* over all dimensions from the axis on */
-  uint32_t axis;
-  if (!x || !qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), x->rank, &axis))
+  qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
+  const bool row = a->rank == 1, column = b->rank == 1;
+  if (!a->rank || !b->rank) {
+    qb__onnx_problem(im, node, "a scalar is no matrix");
     return;
-  if (im->batched && axis == 0) {
+  }
+  if (im->batched &&
+      ((row && a->kind == QB__ONNX_ACTIVATION) || (column && b->kind == QB__ONNX_ACTIVATION))) {
     qb__onnx_mixing(im, node);
     return;
   }
-  qb__graph *g = im->graph;
-  const uint32_t skip = im->batched ? 1 : 0;
-  if (!flat || axis + 1 == x->rank) {
-    qb__onnx_result_like(im, node, qb__graph_softmax(g, node->label, x->tensor, axis - skip, false),
-                         x);
+  if ((row || column) && a == b) {
+    qb__onnx_problem(im, node, "a vector times itself is not supported");
     return;
   }
-  int64_t dims[2] = {1, 1}, sample[QB__ONNX_RANK];
-  for (uint32_t i = skip; i < x->rank; i++)
-    dims[i >= axis] *= x->dims[i];
-  const uint32_t rank = qb__onnx_sample(im, x->rank, x->dims, sample);
-  int32_t y = qb__graph_reshape(g, node->label, x->tensor, 2, dims);
-  y = qb__graph_softmax(g, node->label, y, 1, false);
-  qb__onnx_result_like(im, node, qb__graph_reshape(g, node->label, y, rank, sample), x);
-}
-
-void qb__onnx_map_reduce_mean(qb__onnx *im, const qb__onnx_node *node)
-{
-  const qb__onnx_value *x = qb__onnx_input(node, 0);
-  int64_t axes[QB__ONNX_RANK], dims[QB__ONNX_RANK], sample[QB__ONNX_RANK];
-  const int count = qb__onnx_ints_or_input(im, node, "axes", 18, 1, axes, QB__ONNX_RANK);
-  if (count < 0 || !x)
-    return;
-  uint32_t mask = count ? 0 : (UINT32_C(1) << x->rank) - 1;
-  for (int i = 0; i < count; i++) {
-    uint32_t axis;
-    if (!qb__onnx_axis(im, node, axes[i], x->rank, &axis))
-      return;
-    mask |= UINT32_C(1) << axis;
+  if (row) {
+    a->dims[1] = a->dims[0];
+    a->dims[0] = 1;
+    a->rank = 2;
   }
-  if (!count && qb__onnx_int(node, "noop_with_empty_axes"))
-    mask = 0;
-  if (im->batched && mask & 1) {
-    qb__onnx_mixing(im, node);
-    return;
+  if (column) {
+    b->dims[1] = 1;
+    b->rank = 2;
   }
-  qb__graph *g = im->graph;
-  const uint32_t skip = im->batched ? 1 : 0;
-  const bool keep = qb__onnx_int(node, "keepdims") != 0;
-  uint32_t rank = 0;
-  for (uint32_t i = 0; i < x->rank; i++)
-    if (!(mask >> i & 1))
-      dims[rank++] = x->dims[i];
-    else if (keep)
-      dims[rank++] = 1;
-  const uint32_t in_rank = g->tensors[x->tensor].rank;
-  int32_t y;
-  if (in_rank >= 2 && in_rank <= 1 + QB__MOST_SPATIAL &&
-      mask >> skip == ((UINT32_C(1) << in_rank) - 2)) { /* the whole image of each channel */
-    qb__window w = {{0}, {1, 1, 1}, {1, 1, 1}, {0}, {0}};
-    memcpy(w.kernel, g->tensors[x->tensor].dims + 1, (in_rank - 1) * sizeof *w.kernel);
-    y = qb__graph_pool(g, node->label, QB__OP_AVERAGE_POOL, x->tensor, &w, false);
-  } else {
-    y = qb__graph_reduce(g, node->label, QB__REDUCTION_MEAN, x->tensor, mask >> skip);
-  }
-  const uint32_t sample_rank = qb__onnx_sample(im, rank, dims, sample);
-  if (!keep && !g->status)
-    y = qb__graph_reshape(g, node->label, y, sample_rank, sample);
-  qb__onnx_result(im, node, y, rank, dims);
+  multiply(im, node, a, b, row, column);
+  if (row)
+    a->dims[0] = a->dims[1];
+  a->rank = row ? 1 : a->rank;
+  b->rank = column ? 1 : b->rank;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What mapping a node needs of it: attributes, inputs, shapes, results. */
 #include "core/error.h"
-#include "model/onnx_impl.h"
+#include "model/onnx_map.h"
 
 #include <string.h>
 
@@ -102,31 +102,55 @@ bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32
   return true;
 }
 
-uint32_t qb__onnx_sample(const qb__onnx *im, uint32_t rank, const int64_t *dims, int64_t *sample)
+void qb__onnx_set(qb__onnx_value *value, int32_t tensor, const qb__onnx_shape *shape)
 {
-  const uint32_t skip = im->batched ? 1 : 0;
-  sample[0] = 1;
-  if (rank <= skip)
-    return 1;
-  memcpy(sample, dims + skip, (rank - skip) * sizeof *dims);
-  return rank - skip;
-}
-
-void qb__onnx_result(qb__onnx *im, const qb__onnx_node *node, int32_t tensor, uint32_t rank,
-                     const int64_t *dims)
-{
-  if (tensor == QB__NONE || im->status)
-    return;
-  qb__onnx_value *value = qb__onnx_find(im, node->proto->output[0]);
   value->kind = QB__ONNX_ACTIVATION;
   value->type = QB__ONNX_TYPE(FLOAT);
   value->tensor = tensor;
-  value->rank = rank;
-  memcpy(value->dims, dims, rank * sizeof *dims);
+  value->rank = shape->rank;
+  value->batch_axis = shape->batch_axis;
+  memcpy(value->dims, shape->dims, shape->rank * sizeof *shape->dims);
+}
+
+void qb__onnx_result_at(qb__onnx *im, const qb__onnx_node *node, size_t index, int32_t tensor,
+                        const qb__onnx_shape *shape)
+{
+  if (tensor != QB__NONE && !im->status && !im->graph->status)
+    qb__onnx_set(qb__onnx_find(im, node->proto->output[index]), tensor, shape);
+}
+
+void qb__onnx_result(qb__onnx *im, const qb__onnx_node *node, int32_t tensor,
+                     const qb__onnx_shape *shape)
+{
+  qb__onnx_result_at(im, node, 0, tensor, shape);
 }
 
 void qb__onnx_result_like(qb__onnx *im, const qb__onnx_node *node, int32_t tensor,
                           const qb__onnx_value *like)
 {
-  qb__onnx_result(im, node, tensor, like->rank, like->dims);
+  const qb__onnx_shape shape = qb__onnx_shape_of(like);
+  qb__onnx_result(im, node, tensor, &shape);
+}
+
+int32_t qb__onnx_reshaped(qb__onnx *im, const qb__onnx_node *node, int32_t tensor,
+                          const qb__onnx_shape *shape)
+{
+  int64_t sample[QB__ONNX_RANK];
+  if (tensor == QB__NONE || im->graph->status)
+    return QB__NONE;
+  const uint32_t rank = qb__onnx_sample(im, shape, sample);
+  const qb__tensor *t = &im->graph->tensors[tensor];
+  if (t->rank == rank && !memcmp(t->dims, sample, rank * sizeof *sample))
+    return tensor;
+  return qb__graph_reshape(im->graph, node->label, tensor, rank, sample);
+}
+
+bool qb__onnx_constant_input(qb__onnx *im, const qb__onnx_node *node, size_t index,
+                             const char *what, bool needed, qb__onnx_value **value)
+{
+  *value = qb__onnx_input(node, index);
+  if ((!*value && !needed) || qb__onnx_is_float(*value))
+    return true;
+  qb__onnx_problem(im, node, "its %s are not constants of the model", what);
+  return false;
 }

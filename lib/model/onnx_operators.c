@@ -1,66 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operators of ONNX that can be imported; docs/onnx.md lists them with their forms. */
-#include "model/onnx_impl.h"
+/* The operators that activations may pass through. */
+#include "model/onnx_map.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct entry {
-  const char *name;
-  qb__onnx_map *map;
-} entry;
+#define FLOATS   QB__ONNX_ALL_FLOATS
+#define BOOLEANS QB__ONNX_ALL_BOOLEANS
+#define ALIKE    QB__ONNX_ALL_ALIKE
+#define DATA     QB__ONNX_DATA_FLOATS
+#define ANY      QB__ONNX_ANYTHING
+#define FLOAT    QB__ONNX_A_FLOAT
+#define BOOLEAN  QB__ONNX_A_BOOLEAN
+#define INTEGER  QB__ONNX_AN_INTEGER
+#define FIRST    QB__ONNX_LIKE_FIRST
+#define SECOND   QB__ONNX_LIKE_SECOND
+#define MAPPED   QB__ONNX_AS_MAPPED
 
-static int by_name(const void *a, const void *b)
+static int by_type(const void *type, const void *operator)
 {
-  return strcmp(a, ((const entry *)b)->name);
+  return strcmp(type, ((const qb__onnx_operator *)operator)->type);
 }
 
-qb__onnx_map *qb__onnx_mapper(const char *operator_type)
+const qb__onnx_operator *qb__onnx_operator_of(const char *type)
 {
-  static const entry entries[] = {
+  static const qb__onnx_operator operators[] = {
       /* sorted */
-      {"Add", qb__onnx_map_binary},
-      {"AveragePool", qb__onnx_map_pool},
-      {"BatchNormalization", qb__onnx_map_batch_norm},
-      {"Cast", qb__onnx_map_identity},
-      {"Clip", qb__onnx_map_clip},
-      {"Concat", qb__onnx_map_concat},
-      {"Constant", qb__onnx_map_fold_only},
-      {"ConstantOfShape", qb__onnx_map_fold_only},
-      {"Conv", qb__onnx_map_conv},
-      {"ConvTranspose", qb__onnx_map_conv_transpose},
-      {"Div", qb__onnx_map_binary},
-      {"Dropout", qb__onnx_map_identity},
-      {"Flatten", qb__onnx_map_flatten},
-      {"Gather", qb__onnx_map_fold_only},
-      {"Gemm", qb__onnx_map_gemm},
-      {"GlobalAveragePool", qb__onnx_map_global_pool},
-      {"GlobalMaxPool", qb__onnx_map_global_pool},
-      {"HardSigmoid", qb__onnx_map_activation},
-      {"HardSwish", qb__onnx_map_activation},
-      {"Identity", qb__onnx_map_identity},
-      {"LRN", qb__onnx_map_lrn},
-      {"LeakyRelu", qb__onnx_map_activation},
-      {"MatMul", qb__onnx_map_matmul},
-      {"MaxPool", qb__onnx_map_pool},
-      {"Mul", qb__onnx_map_binary},
-      {"Pad", qb__onnx_map_pad},
-      {"ReduceMean", qb__onnx_map_reduce_mean},
-      {"Relu", qb__onnx_map_activation},
-      {"Reshape", qb__onnx_map_reshape},
-      {"Resize", qb__onnx_map_resize},
-      {"Shape", qb__onnx_map_shape},
-      {"Sigmoid", qb__onnx_map_activation},
-      {"Size", qb__onnx_map_shape},
-      {"Softmax", qb__onnx_map_softmax},
-      {"Squeeze", qb__onnx_map_squeeze},
-      {"Sub", qb__onnx_map_binary},
-      {"Sum", qb__onnx_map_sum},
-      {"Tanh", qb__onnx_map_activation},
-      {"Transpose", qb__onnx_map_transpose},
-      {"Unsqueeze", qb__onnx_map_unsqueeze},
+      {"Abs", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Add", qb__onnx_map_binary, FLOATS, FLOAT, false},
+      {"And", qb__onnx_map_binary, BOOLEANS, BOOLEAN, false},
+      {"ArgMax", qb__onnx_map_arg, FLOATS, INTEGER, false},
+      {"ArgMin", qb__onnx_map_arg, FLOATS, INTEGER, false},
+      {"AveragePool", qb__onnx_map_pool, FLOATS, FLOAT, false},
+      {"BatchNormalization", qb__onnx_map_batch_norm, FLOATS, FLOAT, false},
+      {"Cast", qb__onnx_map_cast, ANY, MAPPED, false},
+      {"CastLike", qb__onnx_map_cast, ANY, MAPPED, false},
+      {"Ceil", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Celu", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"Clip", qb__onnx_map_clip, FLOATS, FLOAT, false},
+      {"Concat", qb__onnx_map_concat, ALIKE, FIRST, false},
+      {"Conv", qb__onnx_map_conv, FLOATS, FLOAT, false},
+      {"ConvTranspose", qb__onnx_map_conv_transpose, FLOATS, FLOAT, false},
+      {"Cos", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"DepthToSpace", qb__onnx_map_depth_to_space, ANY, FIRST, false},
+      {"Div", qb__onnx_map_binary, FLOATS, FLOAT, false},
+      {"Dropout", qb__onnx_map_identity, ANY, FIRST, false},
+      {"Einsum", qb__onnx_map_einsum, FLOATS, FLOAT, false},
+      {"Elu", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"Equal", qb__onnx_map_binary, ALIKE, BOOLEAN, false},
+      {"Erf", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Exp", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Expand", qb__onnx_map_expand, ANY, FIRST, false},
+      {"Flatten", qb__onnx_map_flatten, ANY, FIRST, false},
+      {"Floor", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Gather", qb__onnx_map_gather, ANY, FIRST, false},
+      {"Gelu", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"Gemm", qb__onnx_map_gemm, FLOATS, FLOAT, false},
+      {"GlobalAveragePool", qb__onnx_map_global_pool, FLOATS, FLOAT, false},
+      {"GlobalLpPool", qb__onnx_map_global_pool, FLOATS, FLOAT, false},
+      {"GlobalMaxPool", qb__onnx_map_global_pool, FLOATS, FLOAT, false},
+      {"Greater", qb__onnx_map_binary, ALIKE, BOOLEAN, false},
+      {"GreaterOrEqual", qb__onnx_map_binary, ALIKE, BOOLEAN, false},
+      {"GroupNormalization", qb__onnx_map_group_norm, FLOATS, FLOAT, false},
+      {"HardSigmoid", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"HardSwish", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Identity", qb__onnx_map_identity, ANY, FIRST, false},
+      {"InstanceNormalization", qb__onnx_map_instance_norm, FLOATS, FLOAT, false},
+      {"IsNaN", qb__onnx_map_is_nan, FLOATS, BOOLEAN, false},
+      {"LRN", qb__onnx_map_lrn, FLOATS, FLOAT, false},
+      {"LayerNormalization", qb__onnx_map_layer_norm, FLOATS, FLOAT, false},
+      {"LeakyRelu", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"Less", qb__onnx_map_binary, ALIKE, BOOLEAN, false},
+      {"LessOrEqual", qb__onnx_map_binary, ALIKE, BOOLEAN, false},
+      {"Log", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"LogSoftmax", qb__onnx_map_softmax, FLOATS, FLOAT, false},
+      {"LpPool", qb__onnx_map_lp_pool, FLOATS, FLOAT, false},
+      {"MatMul", qb__onnx_map_matmul, FLOATS, FLOAT, false},
+      {"Max", qb__onnx_map_variadic, FLOATS, FLOAT, false},
+      {"MaxPool", qb__onnx_map_pool, FLOATS, FLOAT, false},
+      {"Mean", qb__onnx_map_variadic, FLOATS, FLOAT, false},
+      {"Min", qb__onnx_map_variadic, FLOATS, FLOAT, false},
+      {"Mish", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Mod", qb__onnx_map_binary, FLOATS, FLOAT, false},
+      {"Mul", qb__onnx_map_binary, FLOATS, FLOAT, false},
+      {"Neg", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Not", qb__onnx_map_activation, BOOLEANS, BOOLEAN, false},
+      {"Or", qb__onnx_map_binary, BOOLEANS, BOOLEAN, false},
+      {"PRelu", qb__onnx_map_binary, FLOATS, FLOAT, false},
+      {"Pad", qb__onnx_map_pad, DATA, FLOAT, false},
+      {"Pow", qb__onnx_map_binary, DATA, FLOAT, false},
+      {"RMSNormalization", qb__onnx_map_rms_norm, FLOATS, FLOAT, false},
+      {"Reciprocal", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"ReduceL1", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceL2", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceLogSum", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceLogSumExp", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceMax", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceMean", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceMin", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceProd", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceSum", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"ReduceSumSquare", qb__onnx_map_reduce, DATA, FLOAT, false},
+      {"Relu", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Reshape", qb__onnx_map_reshape, ANY, FIRST, false},
+      {"Resize", qb__onnx_map_resize, DATA, FLOAT, false},
+      {"Round", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Selu", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"Shape", qb__onnx_map_shape, ANY, MAPPED, false},
+      {"Sigmoid", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Sign", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Sin", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Size", qb__onnx_map_shape, ANY, MAPPED, false},
+      {"Slice", qb__onnx_map_slice, ANY, FIRST, false},
+      {"Softmax", qb__onnx_map_softmax, FLOATS, FLOAT, false},
+      {"Softplus", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Softsign", qb__onnx_map_softsign, FLOATS, FLOAT, false},
+      {"SpaceToDepth", qb__onnx_map_space_to_depth, ANY, FIRST, false},
+      {"Split", qb__onnx_map_split, ANY, FIRST, true},
+      {"Sqrt", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"Squeeze", qb__onnx_map_squeeze, ANY, FIRST, false},
+      {"Sub", qb__onnx_map_binary, FLOATS, FLOAT, false},
+      {"Sum", qb__onnx_map_variadic, FLOATS, FLOAT, false},
+      {"Swish", qb__onnx_map_parametric, FLOATS, FLOAT, false},
+      {"Tanh", qb__onnx_map_activation, FLOATS, FLOAT, false},
+      {"ThresholdedRelu", qb__onnx_map_thresholded_relu, FLOATS, FLOAT, false},
+      {"Tile", qb__onnx_map_tile, ANY, FIRST, false},
+      {"Transpose", qb__onnx_map_transpose, ANY, FIRST, false},
+      {"Unsqueeze", qb__onnx_map_unsqueeze, ANY, FIRST, false},
+      {"Upsample", qb__onnx_map_resize, DATA, FLOAT, false},
+      {"Where", qb__onnx_map_where, ANY, SECOND, false},
+      {"Xor", qb__onnx_map_binary, BOOLEANS, BOOLEAN, false},
   };
-  const entry *found =
-      bsearch(operator_type, entries, sizeof entries / sizeof *entries, sizeof *entries, by_name);
-  return found ? found->map : NULL;
+  return bsearch(type, operators, sizeof operators / sizeof *operators, sizeof *operators, by_type);
 }

@@ -87,7 +87,6 @@ const qb__onnx_schema qb__onnx_schemas[] = {
   {"LessOrEqual", 0, TWO(12), NO_RULES},
   {"Log", 0, ONE(1), NO_RULES},
   {"LogSoftmax", 0, ONE(1), RULES(INT("axis", 1, 12, 1), INT("axis", 13, 0, -1))},
-  {"LpNormalization", 0, ONE(1), RULES(INT("axis", 1, 0, -1), INT("p", 1, 0, 2))},
   {"LpPool", 0, ONE(1), RULES(PADDING, INT("ceil_mode", 18, 0, 0), LIST("dilations", 18, 0), NEEDED("kernel_shape", QB__ONNX_INTS, 1, 0),
      INT("p", 2, 0, 2), LIST("pads", 1, 0), LIST("strides", 1, 0))},
   {"MatMul", 0, TWO(1), NO_RULES},

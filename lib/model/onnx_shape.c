@@ -14,6 +14,11 @@ static bool product(const int64_t *dims, uint32_t first, uint32_t last, int64_t 
   return true;
 }
 
+bool qb__onnx_elements(uint32_t rank, const int64_t *dims, int64_t *elements)
+{
+  return product(dims, 0, rank, elements);
+}
+
 bool qb__onnx_shape_reshape(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                             uint32_t *rank, int64_t *dims)
 {

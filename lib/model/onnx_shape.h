@@ -6,11 +6,14 @@
 #include "model/onnx_impl.h"
 
 /* False after a problem. */
-typedef bool qb__onnx_shape_of(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
-                               uint32_t *rank, int64_t *dims);
+typedef bool qb__onnx_reshaping(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                                uint32_t *rank, int64_t *dims);
 
-qb__onnx_shape_of qb__onnx_shape_reshape, qb__onnx_shape_flatten, qb__onnx_shape_squeeze;
-qb__onnx_shape_of qb__onnx_shape_unsqueeze;
+qb__onnx_reshaping qb__onnx_shape_reshape, qb__onnx_shape_flatten, qb__onnx_shape_squeeze;
+qb__onnx_reshaping qb__onnx_shape_unsqueeze;
+
+/* The product of dimensions; false where it overflows. */
+bool qb__onnx_elements(uint32_t rank, const int64_t *dims, int64_t *elements);
 
 /* What a Shape or Size node gives of a value, constant or not. */
 void qb__onnx_make_shape(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,

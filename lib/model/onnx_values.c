@@ -3,7 +3,8 @@
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "core/error.h"
-#include "model/onnx_impl.h"
+#include "model/onnx_constant.h"
+#include "model/onnx_map.h"
 
 #include <string.h>
 
@@ -59,6 +60,25 @@ qb__onnx_value *qb__onnx_add(qb__onnx *im, const char *name)
   return value;
 }
 
+/* Integers and booleans as floats, which have all integers up to 2^24. */
+static int32_t converted(qb__onnx *im, const qb__onnx_value *value, uint32_t rank,
+                         const int64_t *dims)
+{
+  const int64_t most = (int64_t)1 << 24;
+  const int32_t tensor = qb__graph_constant(im->graph, value->name, rank, dims);
+  for (size_t i = 0; tensor != QB__NONE && i < value->elements; i++) {
+    const int64_t integer = qb__onnx_int_at(value, i);
+    if (integer < -most || integer > most) {
+      im->graph->status =
+          qb__fail(QB_ERROR_UNSUPPORTED, "'%.64s' has the integer %lld, which is no 32-bit float",
+                   value->name, (long long)integer);
+      return QB__NONE;
+    }
+    im->graph->tensors[tensor].constant[i] = (float)integer;
+  }
+  return tensor;
+}
+
 int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, const int64_t *dims)
 {
   if (im->graph->status)
@@ -67,9 +87,11 @@ int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, co
   for (uint32_t i = 0; i < rank; i++)
     if (!qb__mul_size(elements, (size_t)dims[i], &elements))
       elements = SIZE_MAX;
-  if (!qb__onnx_is_float(value) || elements != value->elements) {
-    im->graph->status = qb__fail(QB_ERROR_INVALID_ARGUMENT, "'%.64s' is not %zu 32-bit floats",
-                                 value->name, elements);
+  if (elements != value->elements || qb__onnx_has_open(value)) {
+    im->graph->status =
+        qb__fail(QB_ERROR_INVALID_ARGUMENT, "'%.64s' has %zu elements%s, not %zu", value->name,
+                 value->elements, qb__onnx_has_open(value) ? " that depend on the open batch" : "",
+                 elements);
     return QB__NONE;
   }
   if (value->tensor != QB__NONE) {
@@ -77,6 +99,8 @@ int32_t qb__onnx_constant(qb__onnx *im, qb__onnx_value *value, uint32_t rank, co
     if (t->rank == rank && !memcmp(t->dims, dims, rank * sizeof *dims))
       return value->tensor;
   }
+  if (!qb__onnx_is_float(value))
+    return converted(im, value, rank, dims);
   if (value->owned) {
     const int32_t tensor = qb__graph_adopt(im->graph, value->name, rank, dims, value->data);
     if (tensor != QB__NONE) {

@@ -103,11 +103,17 @@ static void norm_channel(const qb__graph *graph, const qb__operator *norm, size_
   *shift = t[norm->bias].constant[c] - t[norm->mean].constant[c] * *factor;
 }
 
+/* Whether the outputs of a layer are the last dimension of what it writes, and not the first. */
+static bool has_rows(const qb__graph *graph, const qb__operator *op)
+{
+  return op->kind == QB__OP_LINEAR && graph->tensors[op->output].rank > 1;
+}
+
 static bool fold_batch_norm(qb__graph *graph, size_t index)
 {
   const qb__operator norm = graph->operators[index];
   const int32_t before = scalable(graph, norm.input);
-  if (before == QB__NONE || graph->operators[before].kind == QB__OP_LINEAR) /* of other channels */
+  if (before == QB__NONE || has_rows(graph, &graph->operators[before]))
     return false;
   qb__operator *op = &graph->operators[before];
   for (size_t c = 0; c < (size_t)graph->tensors[op->weights].dims[0]; c++) {
@@ -116,6 +122,36 @@ static bool fold_batch_norm(qb__graph *graph, size_t index)
     scale_channel(graph, op, c, factor, shift);
   }
   op->output = norm.output;
+  remove_operator(graph, index);
+  return true;
+}
+
+/* A sum or product with a constant that has one element for each output of the rows before it. */
+static bool fold_row(qb__graph *graph, size_t index)
+{
+  const qb__operator op = graph->operators[index];
+  const bool reversed = graph->tensors[op.input].constant != NULL;
+  const qb__tensor c = graph->tensors[reversed ? op.input : op.addend];
+  const int64_t outputs = graph->tensors[op.output].dims[c.rank - 1];
+  if (!c.constant || c.elements != (size_t)outputs || c.dims[c.rank - 1] != outputs ||
+      (op.kind == QB__OP_DIVIDE && reversed))
+    return false;
+  const int32_t before = scalable(graph, reversed ? op.addend : op.input);
+  if (before == QB__NONE || !has_rows(graph, &graph->operators[before]))
+    return false;
+  qb__operator *layer = &graph->operators[before];
+  for (size_t o = 0; o < c.elements; o++) {
+    const float v = c.constant[o];
+    switch (op.kind) {
+    case QB__OP_ADD: scale_channel(graph, layer, o, 1, v); break;
+    case QB__OP_SUBTRACT:
+      scale_channel(graph, layer, o, reversed ? -1 : 1, reversed ? v : -v);
+      break;
+    case QB__OP_MULTIPLY: scale_channel(graph, layer, o, v, 0); break;
+    default: scale_channel(graph, layer, o, 1 / v, 0);
+    }
+  }
+  layer->output = op.output;
   remove_operator(graph, index);
   return true;
 }
@@ -289,6 +325,8 @@ qb_status qb__graph_optimize(qb__graph *graph)
 {
   apply(graph, QB__OP_PAD, fold_pad);
   apply(graph, QB__OP_BATCH_NORM, fold_batch_norm);
+  for (qb__op_kind kind = QB__OP_ADD; kind <= QB__OP_DIVIDE; kind++)
+    apply(graph, kind, fold_row);
   apply(graph, QB__OP_ACTIVATION, fold_linear);
   apply(graph, QB__OP_BATCH_NORM, replace_batch_norm);
   apply(graph, QB__OP_ADD, fuse_add);

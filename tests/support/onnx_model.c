@@ -158,17 +158,22 @@ static Onnx__AttributeProto *attribute(const char *name, char *value)
   if (strchr(value, ',')) {
     while ((item = part(&rest, ',')))
       APPEND(a->ints, a->n_ints, strtoll(item, NULL, 10));
+    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
   } else if (*end) {
     a->has_s = 1;
     a->s.len = strlen(value);
     a->s.data = (uint8_t *)text(value);
+    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING;
   } else if (strchr(value, '.')) {
     a->has_f = 1;
     a->f = (float)number;
+    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT;
   } else {
     a->has_i = 1;
     a->i = (int64_t)number;
+    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
   }
+  a->has_type = 1;
   return a;
 }
 
