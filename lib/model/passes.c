@@ -2,13 +2,12 @@
 /* Rewrites that leave what a graph computes as it is, and leave less to do. */
 #include "core/alloc.h"
 #include "core/error.h"
-#include "model/graph.h"
+#include "model/passes_impl.h"
 
 #include <math.h>
 #include <string.h>
 
-/* How often operators read a tensor; being an output of the graph counts as once more. */
-static uint32_t readers(const qb__graph *graph, int32_t tensor)
+uint32_t qb__readers(const qb__graph *graph, int32_t tensor)
 {
   uint32_t count = 0;
   int32_t input;
@@ -20,8 +19,7 @@ static uint32_t readers(const qb__graph *graph, int32_t tensor)
   return count;
 }
 
-/* Index of the operator that writes a tensor, or QB__NONE for inputs and constants. */
-static int32_t producer(const qb__graph *graph, int32_t tensor)
+int32_t qb__producer(const qb__graph *graph, int32_t tensor)
 {
   for (size_t i = 0; i < graph->operator_count; i++)
     if (graph->operators[i].output == tensor)
@@ -45,7 +43,7 @@ static uint32_t users(const qb__graph *graph, int32_t constant)
   return count;
 }
 
-static void remove_operator(qb__graph *graph, size_t index)
+void qb__remove_operator(qb__graph *graph, size_t index)
 {
   qb__operator_clear(graph->context, &graph->operators[index]);
   graph->operator_count--;
@@ -59,8 +57,8 @@ static void remove_operator(qb__graph *graph, size_t index)
  */
 static int32_t scalable(qb__graph *graph, int32_t tensor)
 {
-  const int32_t index = producer(graph, tensor);
-  if (index == QB__NONE || readers(graph, tensor) != 1)
+  const int32_t index = qb__producer(graph, tensor);
+  if (index == QB__NONE || qb__readers(graph, tensor) != 1)
     return QB__NONE;
   const qb__operator *op = &graph->operators[index];
   if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DECONVOLUTION &&
@@ -109,11 +107,25 @@ static bool has_rows(const qb__graph *graph, const qb__operator *op)
   return op->kind == QB__OP_LINEAR && graph->tensors[op->output].rank > 1;
 }
 
+/* The transposition that writes a tensor, for one reader, with its input's last dimension first. */
+static int32_t turned(const qb__graph *graph, int32_t tensor)
+{
+  const int32_t index = qb__producer(graph, tensor);
+  return index != QB__NONE && graph->operators[index].kind == QB__OP_TRANSPOSE &&
+                 graph->operators[index].order[0] == graph->tensors[tensor].rank - 1 &&
+                 qb__readers(graph, tensor) == 1
+             ? index
+             : QB__NONE;
+}
+
 static bool fold_batch_norm(qb__graph *graph, size_t index)
 {
   const qb__operator norm = graph->operators[index];
-  const int32_t before = scalable(graph, norm.input);
-  if (before == QB__NONE || has_rows(graph, &graph->operators[before]))
+  const int32_t turn = turned(graph, norm.input);
+  const int32_t before =
+      scalable(graph, turn == QB__NONE ? norm.input : graph->operators[turn].input);
+  /* The channels of a layer of rows come last, and first behind a transposition. */
+  if (before == QB__NONE || has_rows(graph, &graph->operators[before]) != (turn != QB__NONE))
     return false;
   qb__operator *op = &graph->operators[before];
   for (size_t c = 0; c < (size_t)graph->tensors[op->weights].dims[0]; c++) {
@@ -121,8 +133,8 @@ static bool fold_batch_norm(qb__graph *graph, size_t index)
     norm_channel(graph, &norm, c, &factor, &shift);
     scale_channel(graph, op, c, factor, shift);
   }
-  op->output = norm.output;
-  remove_operator(graph, index);
+  (turn == QB__NONE ? op : &graph->operators[turn])->output = norm.output;
+  qb__remove_operator(graph, index);
   return true;
 }
 
@@ -152,7 +164,7 @@ static bool fold_row(qb__graph *graph, size_t index)
     }
   }
   layer->output = op.output;
-  remove_operator(graph, index);
+  qb__remove_operator(graph, index);
   return true;
 }
 
@@ -167,7 +179,7 @@ static bool fold_linear(qb__graph *graph, size_t index)
   for (size_t c = 0; c < (size_t)graph->tensors[op->weights].dims[0]; c++)
     scale_channel(graph, op, c, linear.alpha, linear.beta);
   op->output = linear.output;
-  remove_operator(graph, index);
+  qb__remove_operator(graph, index);
   return true;
 }
 
@@ -225,7 +237,7 @@ static bool fold_pad(qb__graph *graph, size_t index)
   size_t reader = index + 1;
   while (reader < graph->operator_count && graph->operators[reader].input != pad.output)
     reader++;
-  if (pad.value != 0 || readers(graph, pad.output) != 1 || reader == graph->operator_count ||
+  if (pad.value != 0 || qb__readers(graph, pad.output) != 1 || reader == graph->operator_count ||
       graph->operators[reader].kind != QB__OP_CONVOLUTION || pad.before[0] != 0 ||
       in->dims[0] != out->dims[0])
     return false;
@@ -238,7 +250,7 @@ static bool fold_pad(qb__graph *graph, size_t index)
   }
   graph->operators[reader].window = window;
   graph->operators[reader].input = pad.input;
-  remove_operator(graph, index);
+  qb__remove_operator(graph, index);
   return true;
 }
 
@@ -256,12 +268,12 @@ static bool fuse_add(qb__graph *graph, size_t index)
 {
   const qb__operator add = graph->operators[index];
   int32_t x = add.input, addend = add.addend;
-  if (producer(graph, x) < producer(graph, addend)) {
+  if (qb__producer(graph, x) < qb__producer(graph, addend)) {
     x = add.addend;
     addend = add.input;
   }
-  const int32_t before = producer(graph, x);
-  if (before == QB__NONE || x == addend || readers(graph, x) != 1 ||
+  const int32_t before = qb__producer(graph, x);
+  if (before == QB__NONE || x == addend || qb__readers(graph, x) != 1 ||
       graph->tensors[addend].constant ||
       graph->tensors[addend].elements != graph->tensors[add.output].elements ||
       graph->tensors[x].elements != graph->tensors[add.output].elements)
@@ -271,7 +283,7 @@ static bool fuse_add(qb__graph *graph, size_t index)
     return false;
   op->addend = addend;
   op->output = add.output;
-  remove_operator(graph, index);
+  qb__remove_operator(graph, index);
   return true;
 }
 
@@ -282,8 +294,8 @@ static bool fuse_add(qb__graph *graph, size_t index)
 static bool fuse_activation(qb__graph *graph, size_t index)
 {
   const qb__operator activation = graph->operators[index];
-  const int32_t before = producer(graph, activation.input);
-  if (before == QB__NONE || readers(graph, activation.input) != 1)
+  const int32_t before = qb__producer(graph, activation.input);
+  if (before == QB__NONE || qb__readers(graph, activation.input) != 1)
     return false;
   qb__operator *op = &graph->operators[before];
   if (!takes_along(op) || op->activation || activation.activation > QB__ACTIVATION_MISH)
@@ -292,22 +304,22 @@ static bool fuse_activation(qb__graph *graph, size_t index)
   op->alpha = activation.alpha;
   op->beta = activation.beta;
   op->output = activation.output;
-  remove_operator(graph, index);
+  qb__remove_operator(graph, index);
   return true;
 }
 
-static void apply(qb__graph *graph, qb__op_kind kind, bool (*pass)(qb__graph *, size_t))
+void qb__apply(qb__graph *graph, qb__op_kind kind, bool (*pass)(qb__graph *, size_t))
 {
   for (size_t i = 0; i < graph->operator_count && !graph->status;)
     if (graph->operators[i].kind != kind || !pass(graph, i))
       i++;
 }
 
-static void drop_unread(qb__graph *graph)
+void qb__drop_unread(qb__graph *graph)
 {
   for (size_t i = graph->operator_count; i-- > 0;)
-    if (!readers(graph, graph->operators[i].output))
-      remove_operator(graph, i);
+    if (!qb__readers(graph, graph->operators[i].output))
+      qb__remove_operator(graph, i);
 }
 
 /* Frees the values of constants that no operator uses any more. */
@@ -321,17 +333,28 @@ static void drop_constants(qb__graph *graph)
   }
 }
 
+/* What is folded may lay bare the next. */
+static void fold_all(qb__graph *graph)
+{
+  size_t before;
+  do {
+    before = graph->operator_count;
+    qb__apply(graph, QB__OP_BATCH_NORM, fold_batch_norm);
+    for (qb__op_kind kind = QB__OP_ADD; kind <= QB__OP_DIVIDE; kind++)
+      qb__apply(graph, kind, fold_row);
+    qb__apply(graph, QB__OP_ACTIVATION, fold_linear);
+  } while (graph->operator_count != before && !graph->status);
+}
+
 qb_status qb__graph_optimize(qb__graph *graph)
 {
-  apply(graph, QB__OP_PAD, fold_pad);
-  apply(graph, QB__OP_BATCH_NORM, fold_batch_norm);
-  for (qb__op_kind kind = QB__OP_ADD; kind <= QB__OP_DIVIDE; kind++)
-    apply(graph, kind, fold_row);
-  apply(graph, QB__OP_ACTIVATION, fold_linear);
-  apply(graph, QB__OP_BATCH_NORM, replace_batch_norm);
-  apply(graph, QB__OP_ADD, fuse_add);
-  apply(graph, QB__OP_ACTIVATION, fuse_activation);
-  drop_unread(graph);
+  qb__recognise(graph);
+  qb__apply(graph, QB__OP_PAD, fold_pad);
+  fold_all(graph);
+  qb__apply(graph, QB__OP_BATCH_NORM, replace_batch_norm);
+  qb__apply(graph, QB__OP_ADD, fuse_add);
+  qb__apply(graph, QB__OP_ACTIVATION, fuse_activation);
+  qb__drop_unread(graph);
   drop_constants(graph);
   return graph->status;
 }

@@ -6,7 +6,7 @@
 #include "support/unit.h"
 
 #include "support/failing_allocator.h"
-#include "support/random_graph.h"
+#include "support/optimize_check.h"
 
 #include <string.h>
 
@@ -28,40 +28,6 @@ static int tear_down(void **state)
   qb__graph_clear(graph);
   qb_context_unref(context);
   return 0;
-}
-
-static size_t count_kind(const qb__graph *g, qb__op_kind kind)
-{
-  size_t count = 0;
-  for (size_t i = 0; i < g->operator_count; i++)
-    count += g->operators[i].kind == kind;
-  return count;
-}
-
-/* Optimizes the graph and checks that it computes what it computed before. */
-static void check_same_result(qb__graph *g)
-{
-  enum { BATCH = 2 };
-  assert_int_equal(g->status, QB_OK);
-  const size_t in = BATCH * g->tensors[g->inputs[0]].elements;
-  const size_t out = BATCH * g->tensors[g->outputs[0]].elements;
-  float *input = qb__calloc(g->context, in, sizeof *input);
-  float *before = qb__calloc(g->context, out, sizeof *before);
-  float *after = qb__calloc(g->context, out, sizeof *after);
-  qb__fill_values(input, in, 7, 0, 1);
-  assert_int_equal(qb__reference_run(g, BATCH, (const float *const *)&input, &before, NULL), QB_OK);
-  assert_int_equal(qb__graph_optimize(g), QB_OK);
-  assert_int_equal(qb__reference_run(g, BATCH, (const float *const *)&input, &after, NULL), QB_OK);
-  const double error = relative_error(after, before, out);
-  for (size_t i = 0; !(error <= 1e-5) && i < g->operator_count; i++)
-    print_message("%s -> %d of %d and %d\n", qb__operator_kind_name(&g->operators[i]),
-                  (int)g->operators[i].output, (int)g->operators[i].input,
-                  (int)qb__operator_input(&g->operators[i], 1));
-  if (!(error <= 1e-5))
-    fail_msg("relative error %g after optimizing", error);
-  qb__free(g->context, input);
-  qb__free(g->context, before);
-  qb__free(g->context, after);
 }
 
 static void uint64_t_graphs_compute_the_same(void **state)
