@@ -5,18 +5,17 @@
 
 #include "model/graph.h"
 
-/*
- * Reads a model out of memory, which `release` gives back as soon as it is parsed. External data
- * lies in `folder`; NULL forbids it. `graph` is initialised; on failure it may be partly built.
- */
+/* Where a model comes from. */
 typedef struct qb__onnx_source {
   /* Gives the file's bytes, allocated with `context`; called again when it has to be read twice. */
   qb_status (*open)(void *user, const qb_context *context, const uint8_t **data, size_t *bytes);
   void (*close)(void *user, const qb_context *context, const uint8_t *data);
   void *user;
-  const char *folder;
+  const char *folder;      /* external data lies here; NULL forbids it */
+  const char *real_folder; /* or here, beside the file that a link to the model leads to; may be NULL */
 } qb__onnx_source;
 
+/* Reads a model. `graph` is initialised; on failure it may be partly built. */
 qb_status qb__onnx_import(const qb__onnx_source *source, qb__graph *graph);
 
 #endif

@@ -53,7 +53,8 @@ typedef struct qb__onnx_value {
 typedef struct qb__onnx {
   qb_context *context;
   qb__graph *graph;
-  const char *folder; /* where external data lies; NULL: nowhere */
+  const char *folder;      /* where external data lies; NULL: nowhere */
+  const char *real_folder; /* or here, where the model is reached by a link; may be NULL */
   int64_t opset;
   bool batched;     /* one dimension of every activation is the batch, or a multiple of it */
   bool symbolic;    /* the batch has no size in the file */
@@ -106,6 +107,9 @@ size_t qb__onnx_width(int32_t type);
 
 /* Makes a constant of a tensor of the file, whose data is taken over where that is possible. */
 void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *tensor, qb__onnx_value *value);
+
+/* `bytes` bytes of a tensor that lie in a file of their own, the caller's to free; NULL on failure. */
+uint8_t *qb__onnx_read_external(qb__onnx *im, const Onnx__TensorProto *tensor, size_t bytes);
 
 /* Why a node cannot be imported; its outputs stay unknown. */
 __attribute__((format(printf, 3, 4))) void qb__onnx_problem(qb__onnx *im, const qb__onnx_node *node,

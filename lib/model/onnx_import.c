@@ -409,10 +409,13 @@ static void import(qb__onnx *im, Onnx__GraphProto *graph, bool may_batch)
                           im->problem_bytes + 448 > sizeof im->problems ? "; ..." : "");
 }
 
-qb_status qb__onnx_import_parsed(Onnx__ModelProto *model, const char *folder, bool may_batch,
-                                 qb__graph *graph, bool *mixes)
+qb_status qb__onnx_import_parsed(Onnx__ModelProto *model, const qb__onnx_source *source,
+                                 bool may_batch, qb__graph *graph, bool *mixes)
 {
-  qb__onnx im = {.context = graph->context, .graph = graph, .folder = folder};
+  qb__onnx im = {.context = graph->context,
+                 .graph = graph,
+                 .folder = source->folder,
+                 .real_folder = source->real_folder};
   for (size_t i = 0; i < model->n_opset_import; i++)
     if (qb__onnx_is_standard(model->opset_import[i]->domain))
       im.opset = model->opset_import[i]->version;

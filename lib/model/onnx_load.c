@@ -9,8 +9,11 @@
 #include "model/onnx_wire.h"
 
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Protocol buffers are at most this large. */
 static const size_t MOST_BYTES = ((size_t)1 << 31) - 1;
@@ -83,7 +86,7 @@ static qb_status import(const qb__onnx_source *source, qb__graph *graph)
     qb__graph_clear(graph);
     status = parse(source, &allocator, &model);
     if (!status)
-      status = qb__onnx_import_parsed(model, source->folder, attempt == 0, graph, &mixes);
+      status = qb__onnx_import_parsed(model, source, attempt == 0, graph, &mixes);
     if (model)
       onnx__model_proto__free_unpacked(model, &allocator);
   }
@@ -102,10 +105,15 @@ qb_status qb__onnx_import(const qb__onnx_source *source, qb__graph *graph)
   return status;
 }
 
+/* A model that is not a regular file may be read once only, or never end. */
 static qb_status open_file(void *user, const qb_context *context, const uint8_t **data,
                            size_t *bytes)
 {
   char *text = NULL;
+  struct stat info;
+  if (!stat(user, &info) && !S_ISREG(info.st_mode))
+    return qb__fail(QB_ERROR_IO, "cannot read '%s': it is %s, not a regular file",
+                    (const char *)user, S_ISDIR(info.st_mode) ? "a folder" : "a pipe or a device");
   const qb_status status = qb__file_read(context, user, MOST_BYTES, &text, bytes);
   *data = (const uint8_t *)text;
   return status;
@@ -131,10 +139,11 @@ qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_model **m
                     : !path  ? "path"
                              : "model");
   char *folder = qb__strdup(context, path), *name = qb__strdup(context, path);
+  char real[PATH_MAX];
   qb_status status = folder && name ? QB_OK : QB_ERROR_NO_MEMORY;
   if (!status) {
-    const qb__onnx_source source = {open_file, close_file, (void *)(uintptr_t)path,
-                                    dirname(folder)};
+    const qb__onnx_source source = {open_file, close_file, (void *)(uintptr_t)path, dirname(folder),
+                                    realpath(path, real) ? dirname(real) : NULL};
     qb__graph graph;
     qb__graph_init(&graph, context);
     status = qb__onnx_import(&source, &graph);

@@ -5,15 +5,9 @@
 #include "core/error.h"
 #include "model/onnx_constant.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define TYPE QB__ONNX_TYPE
 
@@ -164,97 +158,14 @@ static void read_typed(qb__onnx *im, Onnx__TensorProto *t, qb__onnx_value *value
   }
 }
 
-static const char *external(const Onnx__TensorProto *t, const char *key)
-{
-  for (size_t i = 0; i < t->n_external_data; i++)
-    if (t->external_data[i]->key && t->external_data[i]->value &&
-        !strcmp(t->external_data[i]->key, key))
-      return t->external_data[i]->value;
-  return NULL;
-}
-
-/* Opens a file that lies in the model's folder, also when links are followed; -1 otherwise. */
-static int open_inside(qb__onnx *im, const Onnx__TensorProto *t, const char *location)
-{
-  char path[PATH_MAX], folder[PATH_MAX], target[PATH_MAX];
-  const int length = snprintf(path, sizeof path, "%s/%s", im->folder, location);
-  if (length < 0 || (size_t)length >= sizeof path || !realpath(im->folder, folder) ||
-      !realpath(path, target)) {
-    char reason[128];
-    im->status = qb__fail(QB_ERROR_IO, "tensor '%.64s': cannot find its data in '%.256s': %s",
-                          name_of(t), location, strerror_r(errno, reason, sizeof reason));
-    return -1;
-  }
-  const size_t inside = strlen(folder);
-  if (*location == '/' || strncmp(target, folder, inside) != 0 ||
-      (target[inside] != '/' && inside > 1)) {
-    im->status = qb__fail(QB_ERROR_FORMAT,
-                          "tensor '%.64s': its data is in '%.256s', which is outside the model's "
-                          "folder; put it beside the model",
-                          name_of(t), location);
-    return -1;
-  }
-  const int fd = open(target, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    char reason[128];
-    im->status = qb__fail(QB_ERROR_IO, "tensor '%.64s': cannot open '%.256s': %s", name_of(t),
-                          location, strerror_r(errno, reason, sizeof reason));
-  }
-  return fd;
-}
-
-static bool read_all(int fd, uint8_t *data, size_t bytes, uint64_t offset)
-{
-  for (size_t done = 0; done < bytes;) {
-    const ssize_t n = pread(fd, data + done, bytes - done, (off_t)(offset + done));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return false;
-    done += (size_t)n;
-  }
-  return true;
-}
-
 static void read_external(qb__onnx *im, const Onnx__TensorProto *t, qb__onnx_value *value)
 {
-  const char *location = external(t, "location"), *at = external(t, "offset");
-  const char *length = external(t, "length");
-  const size_t bytes = value->elements * element_bytes(t->data_type);
-  if (!location || !im->folder) {
-    im->status = qb__fail(QB_ERROR_FORMAT, "tensor '%.64s': its data is in a file %s", name_of(t),
-                          location ? "and the model in none" : "that is not named");
-    return;
-  }
-  const uint64_t offset = at ? strtoull(at, NULL, 10) : 0;
-  if (length && strtoull(length, NULL, 10) != bytes) {
-    fail_bytes(im, t, (size_t)strtoull(length, NULL, 10), bytes);
-    return;
-  }
-  const int fd = open_inside(im, t, location);
-  if (fd < 0)
-    return;
-  struct stat info;
-  const bool there = !fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size >= 0 &&
-                     offset <= (uint64_t)info.st_size && bytes <= (uint64_t)info.st_size - offset;
-  const bool direct = is_direct(t->data_type);
-  uint8_t *data = NULL;
-  if (!there)
-    im->status =
-        qb__fail(QB_ERROR_FORMAT, "tensor '%.64s': '%.256s' has no %zu bytes at offset %llu",
-                 name_of(t), location, bytes, (unsigned long long)offset);
-  else if (!(data = qb__alloc_aligned(im->context, bytes, 64)))
-    im->status = QB_ERROR_NO_MEMORY;
-  else if (!read_all(fd, data, bytes, offset))
-    im->status =
-        qb__fail(QB_ERROR_IO, "tensor '%.64s': cannot read '%.256s'", name_of(t), location);
-  else if (!direct)
-    convert(im, t->data_type, data, value);
-  close(fd);
-  if (!im->status && direct) {
+  uint8_t *data = qb__onnx_read_external(im, t, value->elements * element_bytes(t->data_type));
+  if (data && is_direct(t->data_type)) {
     value->data = data;
     value->owned = true;
-  } else {
+  } else if (data) {
+    convert(im, t->data_type, data, value);
     qb__free(im->context, data);
   }
 }

@@ -106,11 +106,75 @@ static void test_data_stays_in_the_folder(void **state)
   const char *const locations[] = {"../outside.bin", "link.bin", "sub/../../outside.bin", outside};
   qb_model *model = NULL;
   for (size_t i = 0; i < sizeof locations / sizeof *locations; i++) {
-    assert_status(load(model_with_data(locations[i], "0"), &model),
-                  locations[i][0] == '/' ? QB_ERROR_IO : QB_ERROR_FORMAT);
-    if (locations[i][0] != '/')
-      assert_message("outside the model's folder");
+    assert_status(load(model_with_data(locations[i], "0"), &model), QB_ERROR_FORMAT);
+    assert_message("outside the model's folder");
   }
+  assert_null(model);
+}
+
+static void test_places_are_numbers(void **state)
+{
+  (void)state;
+  static const char *const offsets[] = {"0x4", "", "-4", " 4", "4 ", "18446744073709551616"};
+  qb_model *model = NULL;
+  for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+    assert_status(load(model_with_data("weights.bin", offsets[i]), &model), QB_ERROR_FORMAT);
+    assert_message("the offset of its data is '");
+  }
+  assert_null(model);
+}
+
+static void link_to(const char *target, const char *name)
+{
+  assert_int_equal(symlink(target, scratch_folder_path(&folder, name).text), 0);
+}
+
+/* As stores of models have them: files by their hash, and links of readable names to them. */
+static void test_models_and_data_behind_links(void **state)
+{
+  (void)state;
+  static const float values[3] = {1, 2, 3};
+  size_t bytes;
+  qb_model *model = NULL;
+  uint8_t *data = onnx_model_pack(model_with_data("add.data", "0"), &bytes);
+  scratch_folder_write(&folder, "store/blobs/a1", data, bytes);
+  scratch_folder_write(&folder, "store/blobs/b2", values, sizeof values);
+  scratch_folder_write(&folder, "store/names/v1/note", "", 0);
+  link_to("../../blobs/a1", "store/names/v1/add.onnx");
+  link_to("../../blobs/b2", "store/names/v1/add.data");
+  assert_ok(qb_model_load_onnx(
+      context, scratch_folder_path(&folder, "store/names/v1/add.onnx").text, &model));
+  qb_model_unref(model);
+  /* The model alone is linked to; its data lies beside the real file. */
+  scratch_folder_write(&folder, "real/add.onnx", data, bytes);
+  scratch_folder_write(&folder, "real/add.data", values, sizeof values);
+  link_to("real/add.onnx", "linked.onnx");
+  assert_ok(qb_model_load_onnx(context, scratch_folder_path(&folder, "linked.onnx").text, &model));
+  qb_model_unref(model);
+  /* Data that a link fetches from anywhere else is refused. */
+  model = NULL;
+  scratch_folder_write(&folder, "other/add.onnx", data, bytes);
+  link_to("../real/add.data", "other/add.data");
+  assert_status(
+      qb_model_load_onnx(context, scratch_folder_path(&folder, "other/add.onnx").text, &model),
+      QB_ERROR_FORMAT);
+  assert_message("real/add.data', which is outside the model's folder");
+  assert_null(model);
+  free(data);
+}
+
+static void test_pipes_and_devices_are_refused(void **state)
+{
+  (void)state;
+  qb_model *model = NULL;
+  assert_int_equal(mkfifo(scratch_folder_path(&folder, "models/pipe").text, 0600), 0);
+  assert_status(load(model_with_data("pipe", "0"), &model), QB_ERROR_FORMAT);
+  assert_message("is no regular file");
+  assert_status(
+      qb_model_load_onnx(context, scratch_folder_path(&folder, "models/pipe").text, &model),
+      QB_ERROR_IO);
+  assert_message("it is a pipe or a device");
+  assert_status(qb_model_load_onnx(context, "/dev/zero", &model), QB_ERROR_IO);
   assert_null(model);
 }
 
@@ -206,6 +270,9 @@ int main(void)
       cmocka_unit_test(test_a_model_is_named_like_its_file),
       cmocka_unit_test(test_data_beside_the_model),
       cmocka_unit_test(test_data_stays_in_the_folder),
+      cmocka_unit_test(test_places_are_numbers),
+      cmocka_unit_test(test_models_and_data_behind_links),
+      cmocka_unit_test(test_pipes_and_devices_are_refused),
       cmocka_unit_test(test_files_that_are_no_models),
       cmocka_unit_test(test_truncated_models),
       cmocka_unit_test(test_allocation_failures),

@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ int load_context(qb_context **context)
 bool is_onnx(const char *name)
 {
   const size_t length = strlen(name);
-  return length > 5 && !strcmp(name + length - 5, ".onnx");
+  return length > 5 && !strcasecmp(name + length - 5, ".onnx");
 }
 
 int load_model(qb_context *context, const char *name, qb_model **model)
