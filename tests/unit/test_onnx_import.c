@@ -182,6 +182,139 @@ static void test_all_problems_at_once(void **state)
   assert_null(strstr(qb_error_message(), "behind"));
 }
 
+static void nodes_may_come_in_any_order(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Relu", "c", "y", "");
+  onnx_model_node(m, "Mul", "b x", "c", "");
+  onnx_model_node(m, "Neg", "x", "b", "");
+  onnx_model_output(m, "y");
+  qb_model *model = imported(m);
+  const float input[6] = {-1, 2, 3, 1, 1, 1};
+  float output[6];
+  run_loops(model, input, output);
+  for (int i = 0; i < 6; i++)
+    assert_float_equal(output[i], 0, 0); /* -x * x */
+  qb_model_unref(model);
+}
+
+static void cycles_are_called_cycles(void **state)
+{
+  (void)state;
+  qb_model *model = NULL;
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Add", "x b", "a", "");
+  onnx_model_node(m, "Relu", "a", "b", "");
+  onnx_model_node(m, "Identity", "a", "y", "");
+  onnx_model_output(m, "y");
+  assert_status(import(m, &model), QB_ERROR_FORMAT);
+  assert_message("'a', 'b' read one another's outputs: the nodes form a cycle");
+  m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Add", "x y", "y", "");
+  onnx_model_output(m, "y");
+  assert_status(import(m, &model), QB_ERROR_FORMAT);
+  assert_message("'y' reads its own output");
+}
+
+/* Unknown operators, missing inputs, cycles: none of that matters where no output depends on it. */
+static void nodes_that_nothing_depends_on_are_ignored(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = onnx_model_new(13);
+  onnx_model_input(m, "x", "N,3");
+  onnx_model_node(m, "Det", "x", "unknown", "");
+  onnx_model_node(m, "Relu", "nowhere", "missing", "");
+  onnx_model_node(m, "Relu", "ring", "ring", "");
+  onnx_model_node(m, "Clip", "x", "old", "min=0.0");
+  onnx_model_node(m, "Relu", "x", "y", "");
+  onnx_model_output(m, "y");
+  qb_model *model = imported(m);
+  assert_int_equal(model->graph.operator_count, 1);
+  qb_model_unref(model);
+}
+
+/* The batch second, joined with heads, and taken apart again, as attention does. */
+static void the_batch_is_followed_through_attention(void **state)
+{
+  (void)state;
+  for (int open = 0; open < 2; open++) {
+    Onnx__ModelProto *m = onnx_model_new(13);
+    onnx_model_input(m, "x", open ? "N,3,4" : "1,3,4");
+    onnx_model_node(m, "Transpose", "x", "length_first", "perm=1,0,2");
+    onnx_model_node(m, "Shape", "length_first", "shape", "");
+    onnx_model_ints(m, "one", "1");
+    onnx_model_ints(m, "two", "2");
+    onnx_model_ints(m, "three", "3");
+    onnx_model_ints(m, "four", "4");
+    onnx_model_node(m, "Gather", "shape one", "batch", "axis=0");
+    onnx_model_node(m, "Mul", "batch two", "pairs", "");
+    onnx_model_node(m, "Concat", "three pairs two", "split", "axis=0");
+    onnx_model_node(m, "Reshape", "length_first split", "heads", "");
+    onnx_model_node(m, "Transpose", "heads", "head_first", "perm=1,0,2");
+    onnx_model_node(m, "Transpose", "heads", "keys", "perm=1,2,0");
+    onnx_model_node(m, "MatMul", "head_first keys", "scores", "");
+    onnx_model_node(m, "Softmax", "scores", "weights", "axis=-1");
+    onnx_model_node(m, "MatMul", "weights head_first", "mixed", "");
+    onnx_model_node(m, "Transpose", "mixed", "back", "perm=1,0,2");
+    onnx_model_node(m, "Concat", "three batch four", "joined", "axis=0");
+    onnx_model_node(m, "Reshape", "back joined", "whole", "");
+    onnx_model_node(m, "Transpose", "whole", "y", "perm=1,0,2");
+    onnx_model_output(m, "y");
+    qb_model *model = imported(m);
+    check_dims(model, false, 0, "y", "3,4");
+    float input[24], both[24], alone[24];
+    qb__fill_values(input, 24, 1, 0, 1);
+    run_loops(model, input, both);
+    for (int i = 0; i < 12; i++)
+      input[i] = input[12 + i]; /* the second sample, twice */
+    run_loops(model, input, alone);
+    assert_memory_equal(alone, both + 12, 12 * sizeof(float));
+    assert_memory_equal(alone + 12, both + 12, 12 * sizeof(float));
+    qb_model_unref(model);
+  }
+}
+
+static void what_joins_samples_is_refused_with_an_open_batch(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *type, *inputs, *attributes;
+  } cases[] = {
+      {"Softmax", "x", "axis=0"},     {"ReduceMean", "x", "axes=0,1"},
+      {"Concat", "x x", "axis=0"},    {"Reshape", "x flat", ""},
+      {"MatMul", "x turned", ""},     {"Slice", "x one two zero", ""},
+      {"Gather", "x zero", "axis=0"}, {"ArgMax", "x", "axis=0"},
+      {"Split", "x", "axis=0"},       {"Tile", "x two_by_two", ""},
+      {"Add", "x turned", ""},        {"Pad", "x pads", ""},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    qb_model *model = NULL;
+    Onnx__ModelProto *m = onnx_model_new(13);
+    onnx_model_input(m, "x", "N,4");
+    onnx_model_ints(m, "flat", "-1");
+    onnx_model_ints(m, "zero", "0");
+    onnx_model_ints(m, "one", "1");
+    onnx_model_ints(m, "two", "2");
+    onnx_model_ints(m, "two_by_two", "2,2");
+    onnx_model_ints(m, "pads", "1,0,0,0");
+    onnx_model_node(m, "Transpose", "x", "turned", "perm=1,0");
+    onnx_model_node(m, cases[i].type, cases[i].inputs, "y", cases[i].attributes);
+    onnx_model_output(m, "y");
+    const qb_status status = import(m, &model);
+    if (!strcmp(cases[i].type, "Reshape") && !status) { /* all of a sample is its part of it */
+      check_dims(model, false, 0, "y", "4");
+      qb_model_unref(model);
+      continue;
+    }
+    assert_int_equal(status, QB_ERROR_UNSUPPORTED);
+    assert_message("it goes across the first dimension, which is the batch");
+  }
+}
+
 static void test_many_problems(void **state)
 {
   (void)state;
@@ -380,6 +513,11 @@ int main(void)
       cmocka_unit_test(test_no_batch),
       cmocka_unit_test(test_all_problems_at_once),
       cmocka_unit_test(test_many_problems),
+      cmocka_unit_test(nodes_may_come_in_any_order),
+      cmocka_unit_test(cycles_are_called_cycles),
+      cmocka_unit_test(nodes_that_nothing_depends_on_are_ignored),
+      cmocka_unit_test(the_batch_is_followed_through_attention),
+      cmocka_unit_test(what_joins_samples_is_refused_with_an_open_batch),
       cmocka_unit_test(test_computed_shapes),
       cmocka_unit_test(test_types_of_constants),
       cmocka_unit_test(test_inputs_and_outputs),

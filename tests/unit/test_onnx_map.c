@@ -232,6 +232,77 @@ static void test_forms_that_are_missing(void **state)
   expect_problem(m, "an image of 6 dimensions");
 }
 
+/* Of the last window with ceil_mode: dropped where it begins in the padding, counted as it is inside. */
+static void windows_at_the_end_of_an_image(void **state)
+{
+  (void)state;
+  static const float x[5] = {1, 2, 3, 4, 5};
+  Onnx__ModelProto *m = model_of(12, "N,1,5");
+  onnx_model_node(m, "MaxPool", "x", "y", "kernel_shape=2, strides=2, pads=1,1 ceil_mode=1");
+  expect(m, x, (const float[3]){1, 3, 5}, 3);
+  m = model_of(12, "N,1,5");
+  onnx_model_node(m, "AveragePool", "x", "y",
+                  "kernel_shape=2, strides=2, ceil_mode=1 count_include_pad=1");
+  expect(m, x, (const float[3]){1.5f, 3.5f, 5}, 3);
+  m = model_of(12, "N,1,5"); /* padding counts, what lies behind it does not */
+  onnx_model_node(m, "AveragePool", "x", "y",
+                  "kernel_shape=3, strides=3, pads=1,0 ceil_mode=1 count_include_pad=1");
+  expect(m, x, (const float[2]){1, 4}, 2);
+  m = model_of(19, "N,1,5");
+  onnx_model_node(m, "AveragePool", "x", "y", "kernel_shape=2, dilations=2,");
+  expect(m, x, (const float[3]){2, 3, 4}, 3);
+}
+
+/* Elements that no window reaches have the bias alone. */
+static void transposed_convolutions_may_be_padded_beyond_their_reach(void **state)
+{
+  (void)state;
+  static const float x[4] = {1, 1, 1, 1}, w[3] = {1, 1, 1}, b[1] = {10};
+  static const float expected[12] = {1, 1, 1, 2, 1, 1, 2, 1, 1, 1, 0, 0};
+  for (int with_bias = 0; with_bias < 2; with_bias++) {
+    Onnx__ModelProto *m = model_of(13, "N,1,4");
+    float sums[12];
+    onnx_model_floats(m, "w", "1,1,3", w);
+    onnx_model_floats(m, "b", "1", b);
+    onnx_model_node(m, "ConvTranspose", with_bias ? "x w b" : "x w", "y",
+                    "dilations=3, output_padding=2,");
+    for (int i = 0; i < 12; i++)
+      sums[i] = expected[i] + (float)with_bias * b[0];
+    expect(m, x, sums, 12);
+  }
+}
+
+static void bounds_the_wrong_way_round_give_the_upper_one(void **state)
+{
+  (void)state;
+  static const float x[3] = {-1, 3, 9}, two[1] = {2}, one[1] = {1};
+  Onnx__ModelProto *m = model_of(13, "N,3");
+  onnx_model_floats(m, "low", "", two);
+  onnx_model_floats(m, "high", "", one);
+  onnx_model_node(m, "Clip", "x low high", "y", "");
+  expect(m, x, (const float[3]){1, 1, 1}, 3);
+}
+
+static void indices_and_pads_beyond_an_axis_are_refused(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = model_of(13, "N,3");
+  onnx_model_ints(m, "i", "3");
+  onnx_model_node(m, "Gather", "x i", "y", "axis=1");
+  expect_problem(m, "index 3 is not one of 3");
+  m = model_of(13, "N,3");
+  onnx_model_ints(m, "shape", "1,2");
+  onnx_model_node(m, "Expand", "x shape", "y", "");
+  expect_problem(m, "dimension 1 of 3 cannot be repeated to 2");
+  m = model_of(13, "N,3");
+  onnx_model_ints(m, "repeats", "1,0");
+  onnx_model_node(m, "Tile", "x repeats", "y", "");
+  expect_problem(m, "0 times dimension 1 of 3");
+  m = model_of(13, "N,3");
+  onnx_model_node(m, "Einsum", "x", "y", "equation=bi->b");
+  expect_problem(m, "a sum over a letter of one input alone is not supported");
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -243,6 +314,10 @@ int main(void)
       cmocka_unit_test(test_resize),
       cmocka_unit_test(test_gemm),
       cmocka_unit_test(test_forms_that_are_missing),
+      cmocka_unit_test(windows_at_the_end_of_an_image),
+      cmocka_unit_test(transposed_convolutions_may_be_padded_beyond_their_reach),
+      cmocka_unit_test(bounds_the_wrong_way_round_give_the_upper_one),
+      cmocka_unit_test(indices_and_pads_beyond_an_axis_are_refused),
   };
   if (qb_context_new(NULL, &context))
     return 1;
