@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP: connections, routes, and requests that wait for their answer. */
-#ifndef SERVICE_SERVER_H
-#define SERVICE_SERVER_H
+#ifndef SERVE_SERVER_H
+#define SERVE_SERVER_H
 
 #include "batcher.h"
+#include "protocol.h"
 
 typedef struct server_params {
-  uint16_t port; /* of 127.0.0.1; 0: any free one */
-  const char *model;
-  qb_tensor_info input, output;
+  const char *address; /* of IPv4 or IPv6, in digits */
+  uint16_t port;       /* 0: any free one */
+  protocol_model model;
   batcher *batcher;
-  const qb_service_plan *plan;
-  const qb_qos *qos;
+  qb_qos qos;
+  size_t memory_bytes; /* that bodies may hold together */
+  int64_t timeout_ns;  /* for headers, body and sending an answer each */
+  int64_t grace_ns;    /* that connections have for a last request when it stops */
 } server_params;
 
 typedef struct server server;
@@ -20,7 +23,7 @@ typedef struct server server;
 server *server_start(const server_params *params);
 uint16_t server_port(const server *self);
 
-/* Refuses new connections and says it is not ready; what is under way goes on. */
+/* Refuses new connections and says it is not ready; those there are get an answer and are closed. */
 void server_drain(server *self);
 
 /* Once the batcher has stopped: sends the last answers and closes. */

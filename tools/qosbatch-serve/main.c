@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * qosbatch-serve: HTTP, the Open Inference Protocol, rounds decided by qb_optimize(), 429 instead of
+ * answers that come too late. docs/service.md explains it.
+ */
+#include "diagnose.h"
+#include "load.h"
+#include "options.h"
+#include "output.h"
+#include "server.h"
+#include "setup.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct service {
+  demand demand;
+  double latency_ms, timeout_s, grace_s;
+  uint64_t port, queue, memory_mib;
+  qb_context *context;
+  qb_model *model;
+  batcher_rounds rounds;
+  server_params web;
+} service;
+
+static void report(const char *text)
+{
+  note("%s", text);
+}
+
+static void print_configuration(const qb_service_plan *plan)
+{
+  printf("%s, batches up to %u, planned for %s samples/s\n",
+         human_configuration(plan->configuration.instances, plan->configuration.threads).s,
+         plan->batch, digits(plan->rate_per_s).s);
+  fflush(stdout);
+}
+
+/* SIGHUP: a profile that is no good changes nothing. */
+static void take_new_profile(service *self)
+{
+  batcher_rounds next;
+  if (!self->demand.profile)
+    note("there is no --profile to read again");
+  else if (!setup_rounds(self->context, self->model, &self->demand, &next)) {
+    if (!batcher_change(self->web.batcher, &next)) {
+      setup_free(&next);
+      return;
+    }
+    setup_free(&self->rounds);
+    self->rounds = next;
+    printf("new profile: ");
+    print_configuration(&next.plan);
+  }
+}
+
+static void print_counts(const batcher_counts *c)
+{
+  printf("%llu requests, %llu refused; %llu samples answered, %llu in time; rounds took %.3f times "
+         "what was predicted\n",
+         (unsigned long long)c->requests, (unsigned long long)c->refused,
+         (unsigned long long)c->samples, (unsigned long long)c->in_time,
+         c->predicted_sum_s > 0 ? c->round_sum_s / c->predicted_sum_s : 1);
+}
+
+static int serve(service *self, const sigset_t *signals)
+{
+  server_params *web = &self->web;
+  const batcher_params params = {.qos = self->demand.qos,
+                                 .queue_most = (uint32_t)self->queue,
+                                 .input_elements = web->model.input.elements_per_sample,
+                                 .output_elements = web->model.output.elements_per_sample,
+                                 .report = report};
+  web->batcher = batcher_start(&params, &self->rounds);
+  if (!web->batcher)
+    return EXIT_FAILED;
+  server *http = server_start(web);
+  if (http) {
+    printf("%s on http://%s%s%s:%u, ", web->model.name, strchr(web->address, ':') ? "[" : "",
+           web->address, strchr(web->address, ':') ? "]" : "", server_port(http));
+    print_configuration(&self->rounds.plan);
+    int which = 0;
+    while (!sigwait(signals, &which) && which == SIGHUP)
+      take_new_profile(self);
+    server_drain(http);
+  }
+  batcher_stop(web->batcher);
+  if (http)
+    server_stop(http);
+  const batcher_counts counts = batcher_count(web->batcher);
+  if (http)
+    print_counts(&counts);
+  batcher_free(web->batcher);
+  return http ? output_finish() : EXIT_FAILED;
+}
+
+static int start(service *self)
+{
+  sigset_t signals; /* handled in serve(); blocked before any thread starts */
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  int result;
+  if ((result = load_context(&self->context)) ||
+      (result = load_model(self->context, self->demand.model, &self->model)) ||
+      (result = setup_model(self->model, &self->web.model)) ||
+      (result = setup_rounds(self->context, self->model, &self->demand, &self->rounds)))
+    return result;
+  result = serve(self, &signals);
+  setup_free(&self->rounds);
+  return result;
+}
+
+static const command command_serve = {
+    .name = "qosbatch-serve",
+    .operand = "MODEL",
+    .synopsis = "--latency MS [options]",
+    .summary = "Serve a network over HTTP, with answers within a latency",
+    .details = "MODEL is 'alexnet', 'resnet50', or a file that ends in .onnx with one input and "
+               "one output.\n"
+               "The Open Inference Protocol 2 is at /v2, its infer requests in JSON or with binary "
+               "tensors;\n"
+               "Prometheus' metrics are at /metrics. A request that cannot be answered in time is "
+               "refused at\n"
+               "once with 429, one that never could be with 413. The first line of output names "
+               "the port.\n"
+               "SIGHUP reads the profile again; SIGTERM answers what waits and ends.",
+};
+
+int main(int argc, char **argv)
+{
+  service self = {.demand.qos = QB_QOS_INIT,
+                  .timeout_s = 10,
+                  .grace_s = 1,
+                  .port = 8080,
+                  .queue = 1024,
+                  .memory_mib = 256,
+                  .web.address = "127.0.0.1"};
+  demand *d = &self.demand;
+  d->qos.percentile = 99;
+  d->qos.shed = true;
+  const option options[] = {
+      OPTION_NUMBER("latency", "MS", &self.latency_ms, 0, 3.6e6,
+                    "answers within so many milliseconds of a request's headers (required)"),
+      OPTION_NUMBER("percentile", "P", &d->qos.percentile, 0, 100,
+                    "for so many of 100 requests that are taken (99)"),
+      OPTION_NUMBER("rate", "R", &d->rate_per_s, 0, 1e9,
+                    "samples per second to plan for (the highest there is)"),
+      OPTION_STRING(0, "profile", "FILE", &d->profile, "of MODEL on this node (made briefly)"),
+      OPTION_STRING(0, "address", "A", &self.web.address, "to listen at (127.0.0.1)"),
+      OPTION_INTEGER("port", "N", &self.port, 0, 65535, "to listen at; 0: any free one (8080)"),
+      OPTION_INTEGER("queue", "N", &self.queue, 1, 1 << 20, "samples that may wait (1024)"),
+      OPTION_INTEGER("request-memory", "MIB", &self.memory_mib, 1, 1 << 20,
+                     "that requests may hold together (256)"),
+      OPTION_NUMBER("request-timeout", "S", &self.timeout_s, 0, 3600,
+                    "for headers, for a body and for taking an answer, each (10)"),
+      OPTION_NUMBER("grace", "S", &self.grace_s, 0, 3600,
+                    "at the end connections have for a last request (1)"),
+  };
+  diagnose_as(command_serve.name);
+  d->model =
+      options_parse(&command_serve, options, sizeof options / sizeof *options, argc - 1, argv + 1);
+  if (!(self.latency_ms > 0))
+    fail_usage("expected --latency MS");
+  d->qos.latency_ns = (int64_t)(self.latency_ms * 1e6);
+  if (!d->qos.latency_ns)
+    fail_usage("--latency %g: expected a nanosecond or more", self.latency_ms);
+  self.web.qos = d->qos;
+  self.web.port = (uint16_t)self.port;
+  self.web.memory_bytes = (size_t)self.memory_mib << 20;
+  self.web.grace_ns = (int64_t)(self.grace_s * 1e9);
+  self.web.timeout_ns = (int64_t)(self.timeout_s * 1e9);
+  const int result = start(&self);
+  qb_model_unref(self.model);
+  qb_context_unref(self.context);
+  return result;
+}
