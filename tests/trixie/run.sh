@@ -27,7 +27,7 @@ fi
 packages="gcc g++ libc6-dev meson ninja-build pkg-config python3
 libdnnl-dev libcmocka-dev libjansson-dev libhwloc-dev
 libprotobuf-c-dev protobuf-c-compiler libonnx-dev libonnx-testdata python3-onnx
-libvips-dev libmicrohttpd-dev libonnxruntime-dev"
+libvips-dev libmicrohttpd-dev zlib1g-dev libonnxruntime-dev"
 # shellcheck disable=SC2086
 chroot "$root" dpkg-query -W $packages >/dev/null 2>&1 || {
 	chroot "$root" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive \

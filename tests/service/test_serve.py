@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of qosbatch-serve: test_serve.py QOSBATCH_SERVE FIXTURES"""
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+from service import PATIENCE_S, Service, expect, run_tests, test, until
+
+TOOL, FIXTURES = sys.argv[1], pathlib.Path(sys.argv[2])
+ALEXNET, RESNET = FIXTURES / "alexnet.json", FIXTURES / "resnet50.json"
+GOOD = ["alexnet", "--profile", ALEXNET, "--rate", 5, "--latency", 2000, "--port", 0]
+
+
+def run(*arguments):
+    return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+
+
+def refused(code, arguments, *words):
+    done = run(*arguments)
+    expect(done.returncode == code, arguments, "exit", done.returncode, done.stderr)
+    expect(done.stdout == "", done.stdout)
+    last = done.stderr.splitlines()[-1]
+    expect(last.startswith("qosbatch-serve: "), done.stderr)
+    for word in words:
+        expect(str(word) in last, f"expected {word!r} in", last)
+    expect("!" not in last and "(" not in last.split("'")[0], "an expression of C:", last)
+
+
+def changed(**options):
+    arguments = list(GOOD)
+    for name, value in options.items():
+        if f"--{name}" in arguments:
+            arguments[arguments.index(f"--{name}") + 1] = value
+        else:
+            arguments += [f"--{name}", value]
+    return arguments
+
+
+@test
+def bad_values():
+    for port in [99999, 65536, -1, "abc", "", "80x"]:
+        refused(2, changed(port=port), "--port")
+    for latency in [0, -5, "abc", "nan", "inf", ""]:
+        refused(2, changed(latency=latency), "--latency")
+    for rate in [0, -1, "x"]:
+        refused(2, changed(rate=rate), "--rate")
+    for percentile in [0, 100, 101]:
+        refused(2, changed(percentile=percentile), "--percentile")
+    for name in ["queue", "request-memory", "request-timeout"]:
+        refused(2, changed(**{name: 0}), f"--{name}")
+    refused(2, ["alexnet"], "--latency MS")
+    refused(2, [], "MODEL")
+    refused(2, ["vgg99", *GOOD[1:]], "vgg99")
+    refused(2, [*GOOD, "8080"], "8080")
+    refused(2, [*GOOD, "--nothing"], "--nothing")
+    refused(1, changed(address="localhost"), "--address", "localhost")
+
+
+@test
+def demands_that_cannot_be_met():
+    refused(1, changed(latency=1), "INFEASIBLE", "--latency >=")
+    refused(1, changed(rate=100000), "INFEASIBLE", "--rate <=")
+
+
+@test
+def profiles_of_others():
+    refused(1, changed(profile=RESNET), RESNET, "alexnet", "resnet50")
+    refused(1, changed(profile="/nothing"), "/nothing")
+    refused(1, changed(profile=FIXTURES / "make_small.py"), "make_small.py")
+
+
+@test
+def a_port_that_is_taken():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        refused(1, changed(port=other.getsockname()[1]), other.getsockname()[1], "in use")
+
+
+@test
+def help_names_all():
+    done = run("--help")
+    expect(done.returncode == 0 and done.stderr == "", done.stderr)
+    for word in ["usage: qosbatch-serve MODEL", "--latency MS", "--percentile P", "--profile FILE", "--port N",
+                 "SIGHUP", "SIGTERM"]:
+        expect(word in done.stdout, word)
+
+
+@test
+def sighup_takes_a_profile_only_if_it_is_good():
+    with tempfile.TemporaryDirectory() as folder:
+        profile = pathlib.Path(folder, "p.json")
+        profile.write_bytes(ALEXNET.read_bytes())
+        s = Service(TOOL, *changed(profile=profile))
+        try:
+            said = []
+            profile.write_text("{}")
+            s.process.send_signal(signal.SIGHUP)
+            while not said or "p.json" not in said[-1] or "warning" in said[-1]:
+                said.append(s.process.stderr.readline())
+                expect(said[-1], "it ended:", said)
+            expect(s.call("GET", "/v2/health/ready").status == 200, "it goes on")
+            profile.write_bytes(ALEXNET.read_bytes())
+            s.process.send_signal(signal.SIGHUP)
+            line = s.process.stdout.readline()
+            expect(line.startswith("new profile: "), line)
+            expect("0 requests" in s.stop(), "the last words")
+        finally:
+            s.process.kill()
+            s.process.communicate()
+
+
+run_tests()
