@@ -8,6 +8,8 @@
 
 #include <qosbatch/context.h>
 
+#include <stdbool.h>
+
 QB_BEGIN_DECLS
 
 /** The largest batch any call accepts. */
@@ -144,11 +146,13 @@ typedef struct qb_tensor_info {
   uint32_t rank;                /**< number of dimensions, the batch not counted */
   int64_t dims[QB_MAX_DIMS];    /**< of one sample: {3, 224, 224} for an image (C, H, W) */
   uint64_t elements_per_sample; /**< their product */
+  bool channels_last; /**< an input whose last dimension the network moves to the front first, as it
+                           was made for images of (H, W, C) */
 } qb_tensor_info;
 
 #define QB_TENSOR_INFO_INIT                                                                        \
   {                                                                                                \
-    sizeof(qb_tensor_info), NULL, 0, {0}, 0                                                        \
+    sizeof(qb_tensor_info), NULL, 0, {0}, 0, false                                                        \
   }
 
 /** Describes input `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
@@ -156,6 +160,14 @@ QB_API qb_status qb_model_get_input(const qb_model *model, uint32_t index, qb_te
 
 /** Describes output `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
 QB_API qb_status qb_model_get_output(const qb_model *model, uint32_t index, qb_tensor_info *info);
+
+/**
+ * Names a file that a network was read from: the model's own, and those of its external data.
+ * @param[out] path belongs to the model
+ * @return QB_OK; QB_ERROR_NOT_FOUND (there are no more; a built-in network and a workload have none);
+ * QB_ERROR_INVALID_ARGUMENT
+ */
+QB_API qb_status qb_model_get_file(const qb_model *model, uint32_t index, const char **path);
 
 /** The work of one operator. Strings belong to the model. */
 typedef struct qb_operator_info {

@@ -25,6 +25,9 @@ void qb__graph_clear(qb__graph *graph)
   }
   for (size_t i = 0; i < graph->operator_count; i++)
     qb__operator_clear(graph->context, &graph->operators[i]);
+  for (size_t i = 0; i < graph->file_count; i++)
+    qb__free(graph->context, graph->files[i]);
+  qb__free(graph->context, graph->files);
   qb__free(graph->context, graph->tensors);
   qb__free(graph->context, graph->operators);
   qb__free(graph->context, graph->inputs);
@@ -124,6 +127,21 @@ int32_t qb__graph_adopt(qb__graph *graph, const char *name, uint32_t rank, const
                         float *values)
 {
   return add_tensor(graph, name, rank, dims, true, values);
+}
+
+void qb__graph_note_file(qb__graph *graph, const char *path)
+{
+  for (size_t i = 0; i < graph->file_count; i++)
+    if (!strcmp(graph->files[i], path))
+      return;
+  char *copy = NULL;
+  if (!graph->status && qb__grow(graph->context, &graph->files, graph->file_count,
+                                 &graph->file_capacity, sizeof *graph->files))
+    copy = qb__strdup(graph->context, path);
+  if (copy)
+    graph->files[graph->file_count++] = copy;
+  else if (!graph->status)
+    graph->status = QB_ERROR_NO_MEMORY;
 }
 
 void qb__graph_rename(qb__graph *graph, int32_t tensor, const char *name)

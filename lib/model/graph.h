@@ -164,6 +164,8 @@ typedef struct qb__graph {
   int32_t *inputs; /* activations */
   size_t output_count, output_capacity;
   int32_t *outputs; /* activations, each once and none of them an input */
+  size_t file_count, file_capacity;
+  char **files; /* that it was read from; owned */
 } qb__graph;
 
 void qb__graph_init(qb__graph *graph, qb_context *context);
@@ -273,6 +275,9 @@ int32_t qb__graph_reshape(qb__graph *graph, const char *name, int32_t x, uint32_
 int32_t qb__graph_flatten(qb__graph *graph, const char *name, int32_t x);
 void qb__graph_rename(qb__graph *graph, int32_t tensor, const char *name);
 void qb__graph_output(qb__graph *graph, int32_t x);
+
+/* Notes a file that the network is read from, once. */
+void qb__graph_note_file(qb__graph *graph, const char *path);
 
 /*
  * Folds batch norms, scaling and padding into the convolutions beside them, fuses additions and

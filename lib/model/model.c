@@ -133,6 +133,23 @@ qb_status qb_model_get_info(const qb_model *model, qb_model_info *info)
   return status;
 }
 
+/* Does every operator that reads a tensor move its last dimension to the front? */
+static bool is_channels_last(const qb__graph *graph, int32_t tensor)
+{
+  const uint32_t last = graph->tensors[tensor].rank - 1;
+  size_t readers = 0, movers = 0;
+  for (size_t i = 0; i < graph->operator_count; i++) {
+    const qb__operator *op = &graph->operators[i];
+    size_t reads = 0;
+    int32_t read;
+    for (size_t k = 0; (read = qb__operator_input(op, k)) != QB__NONE; k++)
+      reads += read == tensor;
+    readers += reads > 0;
+    movers += reads > 0 && op->kind == QB__OP_TRANSPOSE && last > 0 && op->order[0] == last;
+  }
+  return readers > 0 && movers == readers;
+}
+
 static qb_status get_tensor(const qb_model *model, const char *what, uint32_t index, uint32_t count,
                             const int32_t *tensors, qb_tensor_info *info)
 {
@@ -148,6 +165,7 @@ static qb_status get_tensor(const qb_model *model, const char *what, uint32_t in
   found.rank = t->rank;
   memcpy(found.dims, t->dims, sizeof found.dims);
   found.elements_per_sample = t->elements;
+  found.channels_last = is_channels_last(&model->graph, tensors[index]);
   qb__struct_out(info, &found, sizeof found);
   return QB_OK;
 }
@@ -185,6 +203,17 @@ qb_status qb_model_get_operator(const qb_model *model, uint32_t index, qb_operat
                                   qb__operator_activation_bytes(g, op),
                                   qb__operator_weight_bytes(g, op)};
   qb__struct_out(info, &found, sizeof found);
+  return QB_OK;
+}
+
+qb_status qb_model_get_file(const qb_model *model, uint32_t index, const char **path)
+{
+  if (!model || !path)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "path" : "model");
+  if (index >= model->graph.file_count)
+    return qb__fail(QB_ERROR_NOT_FOUND, "model '%s' was read from %zu files; there is no file %u",
+                    model->info.name, model->graph.file_count, index);
+  *path = model->graph.files[index];
   return QB_OK;
 }
 

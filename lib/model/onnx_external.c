@@ -157,6 +157,7 @@ uint8_t *qb__onnx_read_external(qb__onnx *im, const Onnx__TensorProto *t, size_t
   const int fd = find(im, &p, target) ? open_regular(im, &p, target, &info) : -1;
   if (fd < 0)
     return NULL;
+  qb__graph_note_file(im->graph, target);
   if (info.st_size < 0 || p.offset > (uint64_t)info.st_size ||
       bytes > (uint64_t)info.st_size - p.offset)
     im->status =

@@ -147,6 +147,7 @@ qb_status qb_model_load_onnx(qb_context *context, const char *path, qb_model **m
     qb__graph graph;
     qb__graph_init(&graph, context);
     status = qb__onnx_import(&source, &graph);
+    qb__graph_note_file(&graph, path);
     if (!status)
       status = qb__model_from_graph(&graph, base_name(name), model);
     else

@@ -56,7 +56,7 @@ def run(*arguments, **options):
     options.setdefault("stdout", subprocess.PIPE)
     done = subprocess.run([TOOL, *map(str, arguments)], stderr=subprocess.PIPE, timeout=60,
                           stdin=subprocess.DEVNULL, **options)
-    return Result(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
+    return Result(done.returncode, (done.stdout or b"").decode(), done.stderr.decode(errors="replace"))
 
 
 def expect(good, what, *details):

@@ -166,8 +166,6 @@ static void send_round(const cluster_worker *worker, crew_round *round)
   }
   link_send(LINK_UP, LINK_DONE, ROOT, data, sizeof done + rows + bad);
   free(data);
-  free(round->rows);
-  free(round->bad);
 }
 
 static crew *prepare(const cluster_worker *worker, const link_message *m)
@@ -195,12 +193,18 @@ void cluster_work(const cluster_worker *worker)
   link_send(LINK_UP, LINK_PROFILE, ROOT, worker->profile, worker->profile_bytes);
   for (;;) {
     crew_round round;
-    if (all && !failed && crew_take(all, &round))
-      send_round(worker, &round);
+    const bool is_done = all && !failed && crew_take(all, &round);
+    /* Asked for behind a round: the failure of one is told before it counts as done. */
     const char *failure = all ? crew_failure(all) : NULL;
     if (failure && !failed) {
       link_send(LINK_UP, LINK_FAILED, ROOT, failure, strlen(failure));
       failed = true;
+    }
+    if (is_done && !failed)
+      send_round(worker, &round);
+    if (is_done) {
+      free(round.rows);
+      free(round.bad);
     }
     link_message m;
     const bool busy = all && !failed && !crew_idle(all);

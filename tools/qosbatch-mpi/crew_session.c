@@ -77,14 +77,15 @@ static void run_round(crew *self, crew_round *round, float *buffer)
   round->rows = allocate(count * self->out_elements, sizeof *round->rows);
   round->bad = allocate(count, sizeof *round->bad);
   pthread_mutex_lock(&self->reading);
-  source_read(self->samples, round->samples.first, count, buffer, round->bad);
+  const int unread = source_read(self->samples, round->samples.first, count, buffer, round->bad);
   pthread_mutex_unlock(&self->reading);
   const int64_t start_ns = link_now_ns();
-  const qb_status status = run_parts(self, buffer, round->rows, count);
+  const qb_status status = unread ? QB_OK : run_parts(self, buffer, round->rows, count);
   round->took_ns = link_now_ns() - start_ns;
-  if (status) {
+  if (unread || status) {
     pthread_mutex_lock(&self->mutex);
-    snprintf(self->failure, sizeof self->failure, "%s", qb_error_message());
+    snprintf(self->failure, sizeof self->failure, "%s",
+             unread ? "the input cannot be read" : qb_error_message());
     pthread_mutex_unlock(&self->mutex);
   }
 }

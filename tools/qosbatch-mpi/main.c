@@ -3,6 +3,8 @@
 #include "cluster.h"
 #include "crew_session.h"
 #include "diagnose.h"
+#include "files.h"
+#include "job_identity.h"
 #include "journal.h"
 #include "link.h"
 #include "load.h"
@@ -142,39 +144,6 @@ static void *work_beside(void *user)
 
 /* Rank 0. */
 
-static char *beside_output(const request *r, const char *ending)
-{
-  const size_t room = strlen(r->output) + strlen(ending) + 1;
-  char *path = allocate(room, 1);
-  snprintf(path, room, "%s%s", r->output, ending);
-  return path;
-}
-
-/* All that the output depends on, so that a run goes on only with its own job. */
-static char *describe_job(const job *j)
-{
-  const request *r = j->rank->request;
-  qb_model_info info = QB_MODEL_INFO_INIT;
-  qb_model_get_info(j->rank->model, &info);
-  char fingerprint[32];
-  snprintf(fingerprint, sizeof fingerprint, "%016llx",
-           (unsigned long long)source_fingerprint(j->rank->samples));
-  json_t *root = object_new();
-  add_text(root, "cluster", "mpi");
-  add_text(root, "model", info.name);
-  add_integer(root, "weight_bytes", (int64_t)info.weight_bytes);
-  add_integer(root, "samples", (int64_t)j->samples);
-  add_text(root, "input", fingerprint);
-  add_text(root, "scale", r->how.scale ? r->how.scale : "");
-  add_text(root, "mean", r->how.mean ? r->how.mean : "");
-  add_text(root, "std", r->how.deviation ? r->how.deviation : "");
-  char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
-  json_decref(root);
-  if (!text)
-    exit(fail("no memory"));
-  return text;
-}
-
 static void take_record(void *user, const journal_record *record)
 {
   job *j = user;
@@ -195,14 +164,22 @@ static int open_job(job *j)
   const request *r = j->rank->request;
   j->samples = source_count(j->rank->samples);
   j->done = allocate(j->samples, sizeof *j->done);
-  char *path = beside_output(r, ".journal"), *text = describe_job(j);
-  const char *kept = "";
   int result;
-  if (!(result = check_output(r->output)) &&
-      !(result = journal_open(path, text, &j->journal, &kept)) &&
-      !(result = results_open(r->output, j->samples, j->rank->row_elements, &j->output)))
-    result = *kept ? journal_replay(j->journal, j->samples, take_record, j)
-                   : journal_begin(j->journal, "{}");
+  if ((result = check_output(r->output)) || (result = files_check_new_job(r->output)))
+    return result;
+  char *text = job_identity("mpi", j->rank->model, j->rank->samples, &r->how);
+  if (!text)
+    return EXIT_FAILED;
+  char *path = joined(r->output, JOB_JOURNAL);
+  const char *kept = "";
+  bool is_new = false;
+  result = journal_open(path, text, &j->journal, &kept);
+  if (!result && (is_new = !*kept))
+    result = journal_begin(j->journal, "{}");
+  if (!result)
+    result = results_open(r->output, j->samples, j->rank->row_elements, &j->output);
+  if (!result && !is_new)
+    result = journal_replay(j->journal, j->samples, take_record, j);
   if (!result && j->done_before && !r->quiet)
     note("going on after %llu of %llu samples", (unsigned long long)j->done_before,
          (unsigned long long)j->samples);
@@ -383,6 +360,7 @@ static int run_ranks(const request *r)
 static const command command_mpi = {
     .name = "qosbatch-mpi",
     .operand = "MODEL",
+    .operand_role = FILE_MODEL,
     .synopsis = "--input X --output Y [options]",
     .summary = "Run a network over an array of samples on all ranks of mpirun",
     .details =
@@ -396,11 +374,13 @@ static const command command_mpi = {
 
 int main(int argc, char **argv)
 {
-  request r = {.profile_s = 6, .max_batch = 32};
+  request r = {.profile_s = 6, .max_batch = 32, .how.most_pixels = DEFAULT_MOST_PIXELS};
   const option options[] = {
-      OPTION_STRING('i', "input", "X", &r.input, "samples: an .npy file, or a folder (required)"),
-      OPTION_STRING('o', "output", "Y", &r.output, "an .npy or .csv file (required)"),
-      OPTION_STRING(0, "profile", "FILE", &r.profile, "of every rank's node (made briefly)"),
+      OPTION_FILE('i', "input", "X", &r.input, FILE_READ,
+                  "samples: an .npy file, or a folder (required)"),
+      OPTION_FILE('o', "output", "Y", &r.output, FILE_JOB, "an .npy or .csv file (required)"),
+      OPTION_FILE(0, "profile", "FILE", &r.profile, FILE_READ,
+                  "of every rank's node (made briefly)"),
       OPTION_NUMBER("profile-time", "S", &r.profile_s, 0, 3600, "seconds for a brief profile (6)"),
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
                      "largest batch profiled (32)"),
@@ -418,6 +398,8 @@ int main(int argc, char **argv)
       options_parse(&command_mpi, options, sizeof options / sizeof *options, argc - 1, argv + 1);
   if (!r.input || !r.output)
     fail_usage("expected --input X and --output Y");
+  if (r.profile && r.threads.count)
+    fail_usage("--threads says what to measure; --profile was measured already");
   results_check_path(r.output);
   int provided;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);

@@ -83,8 +83,8 @@ static int run(const command *self, int argc, char **argv)
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH, "batch sizes, 1,3,24 or 1-8 (required)"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time (see above)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (see above)"),
-      OPTION_STRING(0, "node", "FILE", &node_path,
-                    "on another node, saved there with 'qosbatch node -o'"),
+      OPTION_FILE(0, "node", "FILE", &node_path, FILE_READ,
+                  "on another node, saved there with 'qosbatch node -o'"),
       OPTION_STRING(0, "isa", "NAME", &isa_name,
                     "with kernels up to sse41, avx, avx2 or avx512 (all the node has)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
@@ -130,6 +130,7 @@ done:
 const command command_estimate = {
     .name = "estimate",
     .operand = "PROFILE",
+    .operand_role = FILE_READ,
     .synopsis = "--batch L [options]",
     .summary = "Estimate how long rounds take, at batch sizes measured or not",
     .details = "Without --instances and --threads: the configuration with the highest throughput\n"

@@ -321,10 +321,10 @@ static int run(const command *self, int argc, char **argv)
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "only with T threads each (all)"),
       OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
                     "seconds to measure in all (20 a configuration)"),
-      OPTION_STRING(0, "model", "MODEL", &model,
-                    "run this network: where the profiled .onnx file is (its name, here)"),
-      OPTION_STRING(0, "measurements", "FILE", &measurements,
-                    "compare with the rounds of a CSV file instead"),
+      OPTION_FILE(0, "model", "MODEL", &model, FILE_MODEL,
+                  "run this network: where the profiled .onnx file is (its name, here)"),
+      OPTION_FILE(0, "measurements", "FILE", &measurements, FILE_READ,
+                  "compare with the rounds of a CSV file instead"),
       OPTION_FLAG("any-node", &any_node, "compare even if the profile is of another node"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
@@ -361,6 +361,7 @@ done:
 const command command_evaluate = {
     .name = "evaluate",
     .operand = "PROFILE",
+    .operand_role = FILE_READ,
     .synopsis = "[options]",
     .summary = "Compare a profile's estimates with rounds measured now",
     .details =

@@ -103,6 +103,7 @@ done:
 const command command_explain = {
     .name = "explain",
     .operand = "PROFILE",
+    .operand_role = FILE_READ,
     .synopsis = "[options]",
     .summary = "Tell what bounds the time of a round and what would help, with the gain of each",
     .details = "Gains are estimated from the profile, each for the measure alone.",

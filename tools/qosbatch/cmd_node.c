@@ -27,7 +27,7 @@ static int run(const command *self, int argc, char **argv)
   double price_per_hour = 0;
   bool as_json = false;
   const option options[] = {
-      OPTION_STRING('o', "output", "FILE", &output, "save the node as JSON"),
+      OPTION_FILE('o', "output", "FILE", &output, FILE_WRITTEN, "save the node as JSON"),
       OPTION_NUMBER("price-per-hour", "P", &price_per_hour, 0, 1e9,
                     "what the node costs, in your currency"),
       OPTION_FLAG("json", &as_json, "print JSON"),

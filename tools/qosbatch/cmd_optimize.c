@@ -278,6 +278,7 @@ static int run(const command *self, int argc, char **argv)
 const command command_optimize = {
     .name = "optimize",
     .operand = "PROFILE...",
+    .operand_role = FILE_READ,
     .synopsis = "--rate R --latency MS [options] | --samples N [options]",
     .summary = "Choose batch, wait, instances and threads for a service or a job",
     .details =

@@ -342,7 +342,8 @@ static int run(const command *self, int argc, char **argv)
   const char *catalogue = NULL;
   bool as_json = false;
   const option options[] = {
-      OPTION_STRING(0, "catalog", "FILE", &catalogue, "node types and their prices (required)"),
+      OPTION_FILE(0, "catalog", "FILE", &catalogue, FILE_READ,
+                  "node types and their prices (required)"),
       OPTION_INTEGER("samples", "N", &a.samples, 1, 9007199254740992.0, "job: samples to run"),
       OPTION_NUMBER("deadline", "S", &a.deadline_s, 0, 1e9,
                     "job: seconds from order to last answer, at most"),
@@ -376,6 +377,7 @@ static int run(const command *self, int argc, char **argv)
 const command command_plan = {
     .name = "plan",
     .operand = "PROFILE...",
+    .operand_role = FILE_READ,
     .synopsis = "--catalog FILE (--samples N | --rate R --latency MS) [options]",
     .summary = "Choose node type, number of nodes, configuration and batch by their cost",
     .details =

@@ -107,7 +107,8 @@ static int run(const command *self, int argc, char **argv)
 {
   request r = {0};
   const option options[] = {
-      OPTION_STRING('o', "output", "FILE", &r.output, "where to save the profile (required)"),
+      OPTION_FILE('o', "output", "FILE", &r.output, FILE_WRITTEN,
+                  "where to save the profile (required)"),
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
                      "batches of 1, 2, 4, ... N samples, more where times bend (64)"),
       OPTION_LIST("batch", "L", &r.batches, 1, QB_MAX_BATCH,
@@ -117,14 +118,14 @@ static int run(const command *self, int argc, char **argv)
       OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6, "seconds in all (20 a configuration)"),
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
-      OPTION_STRING(0, "refine", "PROFILE", &r.refine,
-                    "go on from this one: what is not that sure is measured more"),
+      OPTION_FILE(0, "refine", "PROFILE", &r.refine, FILE_REFINED,
+                  "go on from this one: what is not that sure is measured more"),
       OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9,
                     "what the node costs, in your currency"),
-      OPTION_STRING(0, "measurements", "FILE", &r.measurements,
-                    "take rounds timed elsewhere from a CSV file instead"),
-      OPTION_STRING(0, "node", "FILE", &r.node,
-                    "the node of the measurements, saved with 'qosbatch node -o'"),
+      OPTION_FILE(0, "measurements", "FILE", &r.measurements, FILE_READ,
+                  "take rounds timed elsewhere from a CSV file instead"),
+      OPTION_FILE(0, "node", "FILE", &r.node, FILE_READ,
+                  "the node of the measurements, saved with 'qosbatch node -o'"),
       OPTION_FLAG("quiet", &r.quiet, "no progress bar and no notes"),
       OPTION_FLAG("json", &r.as_json, "print JSON"),
   };
@@ -155,6 +156,7 @@ done:
 const command command_profile = {
     .name = "profile",
     .operand = "[MODEL]",
+    .operand_role = FILE_MODEL,
     .synopsis = "-o FILE [options]",
     .summary = "Measure how long rounds of a network take on this node",
     .details =

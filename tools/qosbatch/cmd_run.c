@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
 #include "diagnose.h"
+#include "files.h"
+#include "interrupt.h"
+#include "job_identity.h"
 #include "job_plan.h"
 #include "job_report.h"
 #include "job_runner.h"
@@ -32,7 +35,8 @@ typedef struct work {
   results *output; /* NULL: in place already */
   journal *progress;
   uint64_t columns;
-  bool *done; /* by sample */
+  bool *done;  /* by sample */
+  bool is_new; /* its files were made by this run */
   bool quiet, as_json;
 } work;
 
@@ -53,36 +57,9 @@ static int load_samples(work *w)
     return result;
   w->columns = output.elements_per_sample;
   w->report.samples = w->demand.samples = source_count(w->samples);
+  w->report.left_out = source_left_out(w->samples);
   w->done = allocate(w->report.samples, sizeof *w->done);
   return EXIT_DONE;
-}
-
-/* All that the output depends on, so that a run goes on only with its own job. */
-static char *describe_job(const work *w)
-{
-  qb_model_info info = QB_MODEL_INFO_INIT;
-  qb_model_get_info(w->model, &info);
-  char fingerprint[32];
-  snprintf(fingerprint, sizeof fingerprint, "%016llx",
-           (unsigned long long)source_fingerprint(w->samples));
-  json_t *job = object_new();
-  add_text(job, "model", info.name);
-  add_number(job, "flops_per_sample", info.flops_per_sample);
-  add_integer(job, "weight_bytes", (int64_t)info.weight_bytes);
-  add_integer(job, "samples", (int64_t)w->report.samples);
-  add_text(job, "input", fingerprint);
-  add_text(job, "scale", w->how.scale ? w->how.scale : "");
-  add_text(job, "mean", w->how.mean ? w->how.mean : "");
-  add_text(job, "std", w->how.deviation ? w->how.deviation : "");
-  return json_to_line(job);
-}
-
-static char *beside_output(const work *w, const char *ending)
-{
-  const size_t room = strlen(w->report.output) + strlen(ending) + 1;
-  char *path = allocate(room, 1);
-  snprintf(path, room, "%s%s", w->report.output, ending);
-  return path;
 }
 
 /* A round of an earlier run counts if its rows are there. */
@@ -122,35 +99,49 @@ static int take_up(work *w)
     memset(w->done, 0, r->samples * sizeof *w->done);
     r->done_before = r->bad_before = 0;
     r->elapsed_before_ns = 0;
-    return open_results(w);
+    if ((result = open_results(w)))
+      return result;
   }
-  if (r->done_before && !w->quiet)
+  result = job_plan_renew(w->context, w->model, &w->demand, r->done_before, r->elapsed_before_ns,
+                          &w->plan);
+  if (!result && r->done_before && !w->quiet)
     note("going on after %llu of %llu samples", (unsigned long long)r->done_before,
          (unsigned long long)r->samples);
-  return EXIT_DONE;
+  return result;
 }
 
-/* The profile is kept until the job is done, for rows to get the same bits after a kill. */
+/*
+ * The profile is kept until the job is done, for rows to get the same bits after a kill. The part file
+ * comes last: one that is there while the journal has no plan is not of this job.
+ */
 static int begin(work *w)
 {
+  w->is_new = true;
   int result = job_plan_make(w->context, w->model, &w->demand, &w->plan, &w->profile);
-  if (result || (result = open_results(w)))
+  if (result)
     return result;
-  char *path = beside_output(w, ".profile"), *text = job_plan_to_text(&w->plan);
+  char *path = joined(w->report.output, JOB_PROFILE), *text = job_plan_to_text(&w->plan);
   if (!(result = check(qb_profile_save(w->profile, path))))
     result = journal_begin(w->progress, text);
   free(text);
   free(path);
-  return result;
+  return result ? result : open_results(w);
 }
 
 static int open_output(work *w)
 {
-  int result = check_output(w->report.output);
-  if (result)
+  const char *output = w->report.output;
+  int result;
+  if ((result = check_output(output)) || (result = files_check_new_job(output)))
     return result;
-  char *path = beside_output(w, ".journal"), *job = describe_job(w);
+  const int64_t start_ns = clock_ns();
+  char *job = job_identity("run", w->model, w->samples, &w->how);
+  if (!job)
+    return EXIT_FAILED;
+  w->report.hash_ns = clock_ns() - start_ns;
+  char *path = joined(output, JOB_JOURNAL);
   const char *kept = "";
+  interrupt_is_kept();
   result = journal_open(path, job, &w->progress, &kept);
   if (!result)
     result = job_plan_from_text(kept, &w->plan) ? take_up(w) : begin(w);
@@ -163,7 +154,7 @@ static int open_session(work *w)
 {
   const qb_configuration *configuration = &w->plan.configuration;
   if (!w->profile) {
-    char *path = beside_output(w, ".profile");
+    char *path = joined(w->report.output, JOB_PROFILE);
     if (qb_profile_load(w->context, path, &w->profile))
       note("warning: rows may differ in their last bits from those done before: %s",
            qb_error_message());
@@ -223,6 +214,14 @@ static int correct(work *w, job_runner *job, pace *speed)
   return result;
 }
 
+static int fail_as_interrupted(const work *w)
+{
+  const job_report *r = &w->report;
+  return fail("interrupted with %llu of %llu samples done; the same command goes on",
+              (unsigned long long)(r->done_before + r->state.samples),
+              (unsigned long long)r->samples);
+}
+
 static int watch(work *w, job_runner *job, pace *speed)
 {
   job_report *r = &w->report;
@@ -238,11 +237,13 @@ static int watch(work *w, job_runner *job, pace *speed)
     spent = spent || (budget > 0 && job_plan_cost(&w->plan, elapsed_ns) > budget);
     if (!result)
       result = correct(w, job, speed);
-    if (spent || result)
+    if (spent || result || interrupt_signal())
       job_stop(job);
   }
   progress_clear();
   const uint64_t done = r->done_before + r->state.samples;
+  if (!result && interrupt_signal() && done < r->samples)
+    return fail_as_interrupted(w);
   if (!result && spent && done < r->samples)
     result = fail("the budget of %s is spent with %llu of %llu samples done; the same command with "
                   "a larger budget goes on",
@@ -271,17 +272,19 @@ static int run_rounds(work *w)
   note_reading(w, job);
   const uint64_t left = r->samples - r->done_before;
   pace_begin(&speed, left, (double)left / seconds(job_report_predicted_ns(r)), params.instances);
+  if (!result && interrupt_signal())
+    result = fail_as_interrupted(w);
   if (result || (result = job_run(job, w->session)))
     job_stop(job);
   else
     result = watch(w, job, &speed);
   const int ended = job_join(job);
-  return ended ? ended : result;
+  return result ? result : ended;
 }
 
 static void remove_beside(const work *w, const char *ending)
 {
-  char *path = beside_output(w, ending);
+  char *path = joined(w->report.output, ending);
   (void)unlink(path);
   free(path);
 }
@@ -311,7 +314,7 @@ static int finish(work *w)
   const int result = w->output ? results_finish(w->output, w->samples) : EXIT_DONE;
   if (result)
     return result;
-  remove_beside(w, ".profile");
+  remove_beside(w, JOB_PROFILE);
   remove_unfinished_profiles(w);
   journal_remove(w->progress);
   if (w->as_json)
@@ -321,28 +324,28 @@ static int finish(work *w)
   return EXIT_DONE;
 }
 
-/* Where nothing was done, nothing is left behind. */
+/* Where this run began the job and did nothing, nothing is left behind. */
 static void tidy_up(const work *w)
 {
-  if (!w->progress || w->report.done_before || w->report.state.rounds)
+  if (!w->is_new || w->report.state.rounds)
     return;
   if (w->output)
-    remove_beside(w, ".part");
-  remove_beside(w, ".profile");
+    remove_beside(w, JOB_PART);
+  remove_beside(w, JOB_PROFILE);
   journal_remove(w->progress);
 }
 
 static int run(const command *self, int argc, char **argv)
 {
-  work w = {.demand.start_ns = clock_ns()};
+  work w = {.demand.start_ns = clock_ns(), .how.most_pixels = DEFAULT_MOST_PIXELS};
   job_report *r = &w.report;
   double deadline_s = 0;
   const option options[] = {
-      OPTION_STRING('i', "input", "X", &r->input,
-                    "an .npy file, or a folder of JPEG and PNG images (required)"),
-      OPTION_STRING('o', "output", "Y", &r->output, "an .npy or .csv file (required)"),
-      OPTION_STRING(0, "profile", "FILE", &w.demand.profile,
-                    "of this model on this node (made briefly)"),
+      OPTION_FILE('i', "input", "X", &r->input, FILE_READ,
+                  "an .npy file, or a folder of JPEG and PNG images (required)"),
+      OPTION_FILE('o', "output", "Y", &r->output, FILE_JOB, "an .npy or .csv file (required)"),
+      OPTION_FILE(0, "profile", "FILE", &w.demand.profile, FILE_READ,
+                  "of this model on this node (made briefly)"),
       OPTION_NUMBER("deadline", "S", &deadline_s, 0, 1e9, "seconds from now"),
       OPTION_NUMBER("budget", "B", &w.demand.budget, 0, 1e12,
                     "what the job may cost, in your currency"),
@@ -351,6 +354,8 @@ static int run(const command *self, int argc, char **argv)
       OPTION_STRING(0, "scale", "L", &w.how.scale, "8-bit values are multiplied by this (1/255)"),
       OPTION_STRING(0, "mean", "L", &w.how.mean, "then subtracted, by channel: 0.485,0.456,0.406"),
       OPTION_STRING(0, "std", "L", &w.how.deviation, "then divided by, by channel"),
+      OPTION_INTEGER("max-pixels", "N", &w.how.most_pixels, 1, 1e12,
+                     "of an image, before it is decoded (89478485)"),
       OPTION_FLAG("quiet", &w.quiet, "no progress bar and no notes"),
       OPTION_FLAG("json", &w.as_json, "print JSON"),
   };
@@ -363,12 +368,15 @@ static int run(const command *self, int argc, char **argv)
   w.demand.quiet = w.quiet;
   r->demand = &w.demand;
   r->plan = &w.plan;
+  interrupt_ends();
   int result;
   if ((result = load_samples(&w)) || (result = open_output(&w)) ||
       (r->done_before < r->samples && (result = run_rounds(&w))))
     goto done;
   result = finish(&w);
 done:
+  if (result && interrupt_signal())
+    result = interrupt_status();
   if (result)
     tidy_up(&w);
   journal_close(w.progress);
@@ -385,6 +393,7 @@ done:
 const command command_run = {
     .name = "run",
     .operand = "MODEL",
+    .operand_role = FILE_MODEL,
     .synopsis = "--input X --output Y [options]",
     .summary = "Run a network over a folder or array of samples, with the best batch",
     .details =

@@ -136,6 +136,7 @@ done:
 const command command_show = {
     .name = "show",
     .operand = "FILE",
+    .operand_role = FILE_READ,
     .synopsis = "[--layers [--batch N] [--threads T]] [--json]",
     .summary = "Show what a profile, a node file or a network holds",
     .details =

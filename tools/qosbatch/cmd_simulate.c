@@ -163,7 +163,7 @@ static int run(const command *self, int argc, char **argv)
                     "mmpp, on-off: mean seconds of a burst (1)"),
       OPTION_NUMBER("swing", "X", &traffic.swing, 0, 1, "diurnal: of the rate (0.8)"),
       OPTION_NUMBER("period", "S", &period_s, 0, 1e6, "diurnal: seconds (60)"),
-      OPTION_STRING(0, "trace", "FILE", &path_of_trace, "arrivals: seconds, one a line"),
+      OPTION_FILE(0, "trace", "FILE", &path_of_trace, FILE_READ, "arrivals: seconds, one a line"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance"),
       OPTION_INTEGER("max-batch", "N", &max_batch, 1, QB_MAX_BATCH,
@@ -229,6 +229,7 @@ done:
 const command command_simulate = {
     .name = "simulate",
     .operand = "PROFILE",
+    .operand_role = FILE_READ,
     .synopsis = "(--rate R | --trace FILE) --latency MS [options]",
     .summary = "Simulate a service under load, by our policy or another server's",
     .details = "Nothing runs; rounds take what the profile says. The same seed gives the same\n"

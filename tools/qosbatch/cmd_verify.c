@@ -86,6 +86,7 @@ static int run(const command *self, int argc, char **argv)
 const command command_verify = {
     .name = "verify",
     .operand = "LATENCIES",
+    .operand_role = FILE_READ,
     .synopsis = "--latency MS [options]",
     .summary = "Tell whether a run proves a latency target, or how many more samples would",
     .details =

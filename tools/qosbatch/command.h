@@ -3,9 +3,12 @@
 #ifndef TOOL_COMMAND_H
 #define TOOL_COMMAND_H
 
+#include "files.h"
+
 typedef struct command {
   const char *name;
-  const char *operand;  /* "MODEL", "[MODEL]" if it may be left out, NULL if there is none */
+  const char *operand; /* "MODEL", "[MODEL]" if it may be left out, NULL if there is none */
+  file_role operand_role;
   const char *synopsis; /* what follows the operand */
   const char *summary;  /* one line for the list of commands */
   const char *details;  /* more lines for its own help, or NULL */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "images.h"
 
+#include "content.h"
 #include "diagnose.h"
 #include "output.h"
+#include "picture.h"
 #include "vips_library.h"
 
 #include <dirent.h>
@@ -11,25 +13,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
+
+enum { LARGEST_LIST = 160 };
 
 struct images {
   char *folder;
   struct dirent **files;
-  size_t count;
-  uint64_t fingerprint;
-  uint32_t channels, height, width;
+  size_t count, left_out;
+  image_demand demand;
   const vips_library *vips;
 };
 
-static int is_image(const struct dirent *entry)
+static bool is_image(const char *name)
 {
-  static const char *const endings[] = {".jpg", ".jpeg", ".png"};
-  const char *dot = strrchr(entry->d_name, '.');
-  for (size_t i = 0; dot && dot > entry->d_name && i < sizeof endings / sizeof *endings; i++)
+  static const char *const endings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png"};
+  const char *dot = strrchr(name, '.');
+  for (size_t i = 0; dot && dot > name && i < sizeof endings / sizeof *endings; i++)
     if (!strcasecmp(dot, endings[i]))
-      return 1;
-  return 0;
+      return true;
+  return false;
+}
+
+static int is_entry(const struct dirent *entry)
+{
+  return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
 /* By bytes, whatever the locale. */
@@ -47,58 +54,72 @@ static char *path_of(const images *self, size_t index)
   return path;
 }
 
-static void note_file(images *self, size_t index)
+/* Keeps the images of the folder's entries; the names of some others go into `list`. */
+static void choose_images(images *self, char list[LARGEST_LIST])
 {
-  char *path = path_of(self, index);
-  struct stat info = {0};
-  (void)stat(path, &info); /* a file that is gone by now is found out when it is read */
-  free(path);
-  uint64_t hash = self->fingerprint;
-  for (const char *c = self->files[index]->d_name; *c; c++)
-    hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-  hash = (hash ^ (uint64_t)info.st_size) * UINT64_C(0x100000001b3);
-  hash = (hash ^ (uint64_t)info.st_mtim.tv_sec) * UINT64_C(0x100000001b3);
-  self->fingerprint = (hash ^ (uint64_t)info.st_mtim.tv_nsec) * UINT64_C(0x100000001b3);
+  const size_t all = self->count;
+  size_t used = 0;
+  list[0] = 0;
+  self->count = 0;
+  for (size_t i = 0; i < all; i++) {
+    struct dirent *entry = self->files[i];
+    if (is_image(entry->d_name)) {
+      self->files[self->count++] = entry;
+      continue;
+    }
+    self->left_out++;
+    const size_t room = LARGEST_LIST - used;
+    const int n = snprintf(list + used, room, "%s%s", used ? ", " : "", entry->d_name);
+    if (n > 0 && (size_t)n < room - sizeof ", ...")
+      used += (size_t)n;
+    else if (used + sizeof ", ..." <= LARGEST_LIST)
+      strcpy(list + used, used ? ", ..." : "...");
+    free(entry);
+  }
 }
 
-static void ignore(const char *domain, GLogLevelFlags level, const char *message, void *user)
+static int start_vips(images *self)
 {
-  (void)domain, (void)level, (void)message, (void)user;
+  const int result = vips_library_load(&self->vips);
+  if (result)
+    return result;
+  if (self->vips->vips_init("qosbatch"))
+    return fail("cannot start libvips: %s", self->vips->vips_error_buffer());
+  /* The cores are for the rounds, and no image is read twice. */
+  self->vips->vips_concurrency_set(1);
+  self->vips->vips_cache_set_max(0);
+  self->vips->vips_block_untrusted_set(TRUE);
+  return EXIT_DONE;
 }
 
-int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t width,
-                images **opened)
+int images_open(const char *folder, const image_demand *demand, images **opened)
 {
   struct dirent **files;
-  const int count = scandir(folder, &files, is_image, by_name);
+  const int count = scandir(folder, &files, is_entry, by_name);
   if (count < 0)
     return fail("cannot read the folder '%s': %s", folder, strerror(errno));
   images *self = allocate(1, sizeof *self);
   self->files = files;
   self->count = (size_t)count;
-  self->folder = strdup(folder);
-  self->channels = channels;
-  self->height = height;
-  self->width = width;
+  self->folder = joined(folder, "");
+  self->demand = *demand;
+  char others[LARGEST_LIST];
+  choose_images(self, others);
   int result = EXIT_DONE;
-  if (!self->folder)
-    result = fail("no memory");
-  else if (!count)
-    result = fail("'%s' has no file that ends in .jpg, .jpeg or .png", folder);
-  else if (!(result = vips_library_load(&self->vips)) && self->vips->vips_init("qosbatch"))
-    result = fail("cannot start libvips: %s", self->vips->vips_error_buffer());
+  if (!self->count)
+    result = fail("'%s' has no file that ends in .jpg, .jpeg, .jfif or .png%s%s", folder,
+                  *others ? "; it has " : "", others);
+  else
+    result = start_vips(self);
   if (result) {
     images_close(self);
     return result;
   }
-  /* What is wrong with an image is told once, with its name. */
-  self->vips->g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING, ignore, NULL);
-  /* The cores are for the rounds, and no image is read twice. */
-  self->vips->vips_concurrency_set(1);
-  self->vips->vips_cache_set_max(0);
-  self->vips->vips_block_untrusted_set(TRUE);
-  for (size_t i = 0; i < self->count; i++)
-    note_file(self, i);
+  if (self->left_out)
+    note(
+        "warning: %zu of the %d entries of '%s' left out, as they do not end in .jpg, .jpeg, .jfif "
+        "or .png: %s",
+        self->left_out, count, folder, others);
   *opened = self;
   return EXIT_DONE;
 }
@@ -108,64 +129,46 @@ size_t images_count(const images *self)
   return self->count;
 }
 
+size_t images_left_out(const images *self)
+{
+  return self->left_out;
+}
+
 const char *images_name(const images *self, size_t index)
 {
   return self->files[index]->d_name;
 }
 
-uint64_t images_fingerprint(const images *self)
+uint64_t images_content(const images *self)
 {
-  return self->fingerprint;
-}
-
-/* The pixels of all channels interleaved, to be freed with g_free(); NULL if it cannot be read. */
-static uint8_t *decode(const images *self, const char *path)
-{
-  VipsImage *scaled = NULL, *flat = NULL, *coloured = NULL;
-  uint8_t *pixels = NULL;
-  size_t bytes = 0;
-  const VipsInterpretation space =
-      self->channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
-  /* libvips takes the last channel for transparency even if there is none. */
-  if (!self->vips->vips_thumbnail(path, &scaled, (int)self->width, "height", (int)self->height,
-                                  "crop", VIPS_INTERESTING_CENTRE, "fail_on", VIPS_FAIL_ON_ERROR,
-                                  NULL) &&
-      !(self->vips->vips_image_hasalpha(scaled) ? self->vips->vips_flatten(scaled, &flat, NULL)
-                                                : self->vips->vips_copy(scaled, &flat, NULL)) &&
-      !self->vips->vips_colourspace(flat, &coloured, space, NULL))
-    pixels = self->vips->vips_image_write_to_memory(coloured, &bytes);
-  if (pixels && (coloured->BandFmt != VIPS_FORMAT_UCHAR ||
-                 bytes != (size_t)self->channels * self->height * self->width)) {
-    self->vips->vips_error("qosbatch", "%d x %d pixels of %d bands; cannot be made %u x %u of %u",
-                           coloured->Xsize, coloured->Ysize, coloured->Bands, self->width,
-                           self->height, self->channels);
-    self->vips->g_free(pixels);
-    pixels = NULL;
+  uint64_t *hashes = allocate(2 * self->count + 1, sizeof *hashes);
+  for (size_t i = 0; i < self->count; i++) {
+    const char *name = self->files[i]->d_name;
+    char *path = path_of(self, i);
+    hashes[2 * i] = content_of(name, strlen(name));
+    if (!content_of_path(path, &hashes[2 * i + 1]))
+      hashes[2 * i + 1] = 0; /* its row says that it cannot be read */
+    free(path);
   }
-  VipsImage *const all[] = {coloured, flat, scaled};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    if (all[i])
-      self->vips->g_object_unref(all[i]);
-  return pixels;
+  const uint64_t hash = content_of(hashes, 2 * self->count * sizeof *hashes);
+  free(hashes);
+  return hash;
 }
 
 bool images_read(const images *self, size_t index, uint8_t *pixels)
 {
-  char *path = path_of(self, index);
-  uint8_t *interleaved = decode(self, path);
-  if (interleaved) {
-    const size_t plane = (size_t)self->height * self->width;
-    for (size_t i = 0; i < plane; i++)
-      for (size_t c = 0; c < self->channels; c++)
-        pixels[c * plane + i] = interleaved[i * self->channels + c];
-    self->vips->g_free(interleaved);
-  } else {
-    const char *why = self->vips->vips_error_buffer();
-    note("warning: skipped '%s': %.*s", path, (int)strcspn(why, "\n"), why);
-    self->vips->vips_error_clear();
-  }
+  const image_demand *d = &self->demand;
+  const picture_demand demand = {d->channels, d->width, d->height, d->most_pixels};
+  char *path = path_of(self, index), reason[PICTURE_REASON_BYTES];
+  picture decoded = {0}, made = {d->width, d->height, d->channels, pixels};
+  const bool good = picture_decode(self->vips, path, &demand, &decoded, reason);
+  if (good)
+    resample(&decoded, &made);
+  else
+    note("warning: skipped '%s': %s", path, reason);
+  free(decoded.pixels);
   free(path);
-  return interleaved != NULL;
+  return good;
 }
 
 void images_close(images *self)

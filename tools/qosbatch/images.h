@@ -9,17 +9,27 @@
 
 typedef struct images images;
 
-/* Lists the images of a folder by name. Returns the exit status, after a message. */
-int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t width,
-                images **opened);
-
-size_t images_count(const images *self);
-const char *images_name(const images *self, size_t index);
-uint64_t images_fingerprint(const images *self);
+typedef struct image_demand {
+  uint32_t channels, height, width; /* 3 channels: RGB; 1: grey */
+  uint64_t most_pixels;             /* of a file, before it is decoded */
+} image_demand;
 
 /*
- * Decodes an image: turned upright, scaled to cover the size asked for, its middle cut out, as sRGB
- * (or grey with one channel), channel by channel. If it cannot be read, false after a note.
+ * Lists the images of a folder by name, and says what else there is. Returns the exit status, after a
+ * message.
+ */
+int images_open(const char *folder, const image_demand *demand, images **opened);
+
+size_t images_count(const images *self);
+size_t images_left_out(const images *self); /* other entries of the folder */
+const char *images_name(const images *self, size_t index);
+
+/* A number that changes when a name or a byte of a file does. */
+uint64_t images_content(const images *self);
+
+/*
+ * Decodes an image: turned upright, scaled to cover the size asked for, its middle cut out, the
+ * channels of a pixel side by side. If it cannot be read, false after a note.
  */
 bool images_read(const images *self, size_t index, uint8_t *pixels);
 

@@ -58,26 +58,50 @@ done:
   return result;
 }
 
+/* What is left of a job: the parts of it that are paid, and gone by, do not come back. */
+typedef struct rest {
+  uint64_t samples;
+  double spent;
+  int64_t low_ns, high_ns;
+  int64_t left_ns; /* to the deadline; 0: none */
+} rest;
+
 /* Refuses what cannot be; what is doubtful is said and tried. */
-static int judge(const job_demand *demand, const job_plan *plan, int64_t left_ns)
+static int judge(const job_demand *demand, const job_plan *plan, const rest *r)
 {
-  const unsigned long long samples = demand->samples;
-  if (left_ns && plan->low_ns > left_ns)
+  const unsigned long long samples = r->samples;
+  if (r->left_ns && r->low_ns > r->left_ns)
     return fail(
         "INFEASIBLE: %llu samples take %s to %s here, and %s are left; a deadline >= %s s "
         "would do",
-        samples, human_time(plan->low_ns).s, human_time(plan->high_ns).s, human_time(left_ns).s,
-        digits_rounded((double)(plan->high_ns + demand->deadline_ns - left_ns) / 1e9, ROUND_UP).s);
-  const double least = job_plan_cost(plan, plan->low_ns), most = job_plan_cost(plan, plan->high_ns);
+        samples, human_time(r->low_ns).s, human_time(r->high_ns).s, human_time(r->left_ns).s,
+        digits_rounded((double)(r->high_ns + demand->deadline_ns - r->left_ns) / 1e9, ROUND_UP).s);
+  const double least = r->spent + job_plan_cost(plan, r->low_ns);
+  const double most = r->spent + job_plan_cost(plan, r->high_ns);
   if (demand->budget > 0 && least > demand->budget)
     return fail("INFEASIBLE: %llu samples cost %s to %s here, the budget is %s; a budget >= %s "
                 "would do",
                 samples, digits(least).s, digits(most).s, digits(demand->budget).s,
                 digits_rounded(most, ROUND_UP).s);
-  if (left_ns && plan->high_ns > left_ns)
+  if (r->left_ns && r->high_ns > r->left_ns)
     note("warning: the deadline is close: predicted are %s to %s, and %s are left",
-         human_time(plan->low_ns).s, human_time(plan->high_ns).s, human_time(left_ns).s);
+         human_time(r->low_ns).s, human_time(r->high_ns).s, human_time(r->left_ns).s);
   return EXIT_DONE;
+}
+
+/* To the deadline; 0: there is none. */
+static int64_t time_left_ns(const job_demand *demand)
+{
+  const int64_t left_ns = demand->deadline_ns - (clock_ns() - demand->start_ns);
+  return !demand->deadline_ns ? 0 : left_ns > 1 ? left_ns : 1;
+}
+
+static int judge_price(const job_demand *demand, const job_plan *plan)
+{
+  return demand->budget > 0 && !(plan->price_per_hour > 0)
+             ? fail(
+                   "--budget needs a price: give --price-per-hour, or a profile of a node with one")
+             : EXIT_DONE;
 }
 
 static double per_sample_ns(const qb_configuration *c, uint32_t batch, int64_t round_ns)
@@ -115,10 +139,7 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
                                : profile_briefly(context, model, demand, profile);
   if (result)
     return result;
-  if (demand->deadline_ns) {
-    const int64_t left_ns = demand->deadline_ns - (clock_ns() - demand->start_ns);
-    qos.deadline_ns = left_ns > 1 ? left_ns : 1;
-  }
+  qos.deadline_ns = time_left_ns(demand);
   if ((result = check(qb_node_get_info(qb_profile_node(*profile), &node))) ||
       (result = check(
            qb_plan_job((const qb_profile *const *)profile, 1, demand->samples, &qos, &found))))
@@ -131,9 +152,36 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
                      .price_per_hour =
                          demand->price_per_hour > 0 ? demand->price_per_hour : node.price_per_hour};
   list_batches(*profile, plan);
-  if (demand->budget > 0 && !(plan->price_per_hour > 0))
-    return fail("--budget needs a price: give --price-per-hour, or a profile of a node with one");
-  return judge(demand, plan, qos.deadline_ns);
+  const rest all = {demand->samples, 0, plan->low_ns, plan->high_ns, qos.deadline_ns};
+  result = judge_price(demand, plan);
+  return result ? result : judge(demand, plan, &all);
+}
+
+int job_plan_renew(qb_context *context, qb_model *model, const job_demand *demand, uint64_t done,
+                   int64_t elapsed_ns, job_plan *plan)
+{
+  qb_profile *profile = NULL;
+  qb_node_info node = QB_NODE_INFO_INIT;
+  int result = EXIT_DONE;
+  /* The kept plan stays; a profile is asked for its price, and has to be of this network. */
+  if (demand->profile && !(result = load_own_profile(context, model, demand->profile, &profile)) &&
+      !(result = check(qb_node_get_info(qb_profile_node(profile), &node))) &&
+      node.price_per_hour > 0)
+    plan->price_per_hour = node.price_per_hour;
+  qb_profile_unref(profile);
+  if (result)
+    return result;
+  if (demand->price_per_hour > 0)
+    plan->price_per_hour = demand->price_per_hour;
+  const uint64_t samples = demand->samples - done;
+  const double part = (double)samples / (double)demand->samples;
+  const rest left = {.samples = samples,
+                     .spent = job_plan_cost(plan, elapsed_ns),
+                     .low_ns = (int64_t)((double)plan->low_ns * part),
+                     .high_ns = (int64_t)((double)plan->high_ns * part),
+                     .left_ns = time_left_ns(demand)};
+  result = judge_price(demand, plan);
+  return result || !samples ? result : judge(demand, plan, &left);
 }
 
 char *job_plan_to_text(const job_plan *plan)

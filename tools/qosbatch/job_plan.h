@@ -32,6 +32,13 @@ typedef struct job_plan {
 int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan,
                   qb_profile **profile);
 
+/*
+ * Takes what is demanded of a kept plan anew, with `done` samples done in `elapsed_ns`. Returns the exit
+ * status as job_plan_make().
+ */
+int job_plan_renew(qb_context *context, qb_model *model, const job_demand *demand, uint64_t done,
+                   int64_t elapsed_ns, job_plan *plan);
+
 /* One line of JSON, to be freed, and back; false if it is none. */
 char *job_plan_to_text(const job_plan *plan);
 bool job_plan_from_text(const char *text, job_plan *plan);

@@ -94,6 +94,7 @@ void job_report_json(const job_report *self)
   add_text(root, "output", self->output);
   add_integer(root, "samples", (int64_t)self->samples);
   add_integer(root, "done_before", (int64_t)self->done_before);
+  add_integer(root, "left_out", (int64_t)self->left_out);
   add_integer(root, "warnings", (int64_t)(self->bad_before + self->state.bad));
   add_integer(root, "instances", plan->configuration.instances);
   add_integer(root, "threads", plan->configuration.threads);
@@ -104,6 +105,7 @@ void job_report_json(const job_report *self)
   add_integer(root, "predicted_high_ns", with_reading(self, plan->high_ns));
   add_integer(root, "measured_ns", self->state.elapsed_ns);
   add_integer(root, "prepare_ns", self->prepare_ns);
+  add_integer(root, "hash_ns", self->hash_ns);
   add_integer(root, "elapsed_ns", since_start_ns(self));
   add_number(root, "throughput_per_s", per_s(self));
   add_number(root, "waiting", waiting(self));

@@ -13,8 +13,10 @@ typedef struct job_report {
   const job_plan *plan;
   uint64_t samples, done_before; /* of the job; by earlier runs of it */
   uint64_t bad_before;           /* of those: could not be read */
+  uint64_t left_out;             /* entries of the folder that are no samples */
   int64_t elapsed_before_ns;     /* of earlier runs */
   int64_t prepare_ns;
+  int64_t hash_ns;   /* to read what the network and the samples are */
   double reading_ns; /* time of a core that reading a sample takes */
   bool core_left;    /* for reading, beside the rounds */
   uint32_t batch;    /* at the end */

@@ -142,11 +142,12 @@ static void *read_ahead(void *argument)
     pthread_mutex_unlock(&self->lock);
     make_room(self, s);
     const int64_t start_ns = clock_thread_ns();
-    source_read(self->params.samples, s->first, s->count, s->samples, s->bad);
+    const int result = source_read(self->params.samples, s->first, s->count, s->samples, s->bad);
     const double reading_ns = (double)(clock_thread_ns() - start_ns) / s->count;
     pthread_mutex_lock(&self->lock);
     if (!(self->reading_ns > 0) || reading_ns < self->reading_ns)
       self->reading_ns = reading_ns;
+    self->failed = self->failed || result;
     s->state = SLOT_READY;
     pthread_cond_broadcast(&self->changed);
   }

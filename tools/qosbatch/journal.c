@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char HEADER[] = "qosbatch-journal 1";
+static const char HEADER[] = "qosbatch-journal 2";
 
 struct journal {
   char *path;
@@ -76,6 +77,25 @@ static char *next_line(char **at)
   return line;
 }
 
+static int fail_as_other(const char *path, const char *kept, const char *job)
+{
+  json_t *theirs = json_loads(kept, 0, NULL), *ours = json_loads(job, 0, NULL), *value;
+  char list[128] = "";
+  const char *key;
+  json_object_foreach(ours, key, value)
+  {
+    const size_t used = strlen(list);
+    if (!json_equal(value, json_object_get(theirs, key)))
+      snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", key);
+  }
+  json_decref(theirs);
+  json_decref(ours);
+  return fail(
+      "'%s' is of another job, with another %s; finish that job, or remove the file to begin "
+      "anew",
+      path, list);
+}
+
 int journal_open(const char *path, const char *job, journal **opened, const char **plan)
 {
   journal *self = allocate(1, sizeof *self);
@@ -109,9 +129,7 @@ int journal_open(const char *path, const char *job, journal **opened, const char
         result = write_all(self, head, (size_t)n);
       *self->text = 0;
     } else if (strcmp(kept, job) != 0)
-      result = fail("'%s' is of another job: its input, model or options were not these; finish "
-                    "that job, or remove the file to begin anew",
-                    path);
+      result = fail_as_other(path, kept, job);
   }
   if (result)
     journal_close(self);

@@ -2,6 +2,8 @@
 #include "load.h"
 
 #include "diagnose.h"
+#include "files.h"
+#include "output.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -31,10 +33,23 @@ bool is_onnx(const char *name)
   return length > 5 && !strcasecmp(name + length - 5, ".onnx");
 }
 
+/* External data is read, too. */
+static void note_files(const char *name, const qb_model *model)
+{
+  const char *path;
+  for (uint32_t i = 0; !qb_model_get_file(model, i, &path); i++)
+    files_add(name, joined(path, ""), FILE_READ);
+  files_check();
+}
+
 int load_model(qb_context *context, const char *name, qb_model **model)
 {
-  if (is_onnx(name))
-    return check(qb_model_load_onnx(context, name, model));
+  if (is_onnx(name)) {
+    const int result = check(qb_model_load_onnx(context, name, model));
+    if (!result)
+      note_files(name, *model);
+    return result;
+  }
   const qb_status status = qb_model_builtin(context, name, model);
   if (status == QB_ERROR_NOT_FOUND)
     fail_usage("%s, and files that end in .onnx", qb_error_message());

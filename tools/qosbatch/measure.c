@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "diagnose.h"
+#include "interrupt.h"
 #include "progress.h"
 
 int measure_node(qb_context *context, double price_per_hour, double budget_s, qb_node **node,
@@ -22,11 +23,19 @@ int measure_node(qb_context *context, double price_per_hour, double budget_s, qb
   return EXIT_DONE;
 }
 
+/* Measuring ends when the command is to. */
+static bool show(void *user, const qb_progress *progress)
+{
+  const bool *quiet = user;
+  if (!*quiet)
+    progress_show(progress);
+  return !interrupt_signal();
+}
+
 int measure_profile(qb_model *model, qb_node *node, const qb_profile_params *params, bool quiet,
                     qb_profile **profile)
 {
-  const qb_status status =
-      qb_profile_run(model, node, params, quiet ? NULL : progress_show, NULL, profile);
+  const qb_status status = qb_profile_run(model, node, params, show, &quiet, profile);
   progress_clear();
-  return check(status);
+  return status == QB_ERROR_CANCELLED ? fail("interrupted while it was measured") : check(status);
 }

@@ -3,10 +3,9 @@
 #include "diagnose.h"
 #include "images.h"
 
-int images_open(const char *folder, uint32_t channels, uint32_t height, uint32_t width,
-                images **opened)
+int images_open(const char *folder, const image_demand *demand, images **opened)
 {
-  (void)channels, (void)height, (void)width, (void)opened;
+  (void)demand, (void)opened;
   return fail(
       "'%s' is a folder: this qosbatch was built without libvips and reads no images; use a "
       "build with -Dvips=enabled, or an .npy file",
@@ -25,7 +24,13 @@ const char *images_name(const images *self, size_t index)
   return NULL;
 }
 
-uint64_t images_fingerprint(const images *self)
+size_t images_left_out(const images *self)
+{
+  (void)self;
+  return 0;
+}
+
+uint64_t images_content(const images *self)
 {
   (void)self;
   return 0;

@@ -94,6 +94,8 @@ static bool read_number(cursor *c, uint64_t *number)
     if (__builtin_mul_overflow(*number, 10, number) ||
         __builtin_add_overflow(*number, (uint64_t)(*c->at - '0'), number))
       return refuse(c->reason, "a dimension is too large");
+  if (c->at > first && c->at < c->end && *c->at == 'L')
+    c->at++; /* as Python 2 wrote long integers */
   return c->at > first || refuse(c->reason, "the header has a shape that is no list of integers");
 }
 
@@ -189,6 +191,14 @@ bool npy_parse(const void *file, size_t bytes, npy_layout *layout, char reason[N
   if (found.elements > data_bytes / npy_element_bytes(found.type))
     return refuse(reason, "the data end after %zu bytes; %llu elements of %zu bytes are announced",
                   data_bytes, (unsigned long long)found.elements, npy_element_bytes(found.type));
+  const size_t array_bytes = (size_t)found.elements * npy_element_bytes(found.type);
+  if (array_bytes < data_bytes)
+    return refuse(reason, "%zu bytes stand behind the array%s; save one array in a file",
+                  data_bytes - array_bytes,
+                  data_bytes - array_bytes >= MAGIC_BYTES &&
+                          !memcmp(b + found.data_offset + array_bytes, MAGIC, MAGIC_BYTES)
+                      ? ", a second one"
+                      : "");
   *layout = found;
   return true;
 }

@@ -135,6 +135,17 @@ static const option *find(const option *options, size_t count, const char *argum
   fail_usage("unknown option '%s'", argument);
 }
 
+static void check_files(const command *self, const option *options, size_t count,
+                        const char *const *operands, size_t operand_count)
+{
+  for (size_t i = 0; i < operand_count && self->operand_role; i++)
+    files_add(self->operand, operands[i], self->operand_role);
+  for (size_t i = 0; i < count; i++)
+    if (options[i].role && *options[i].target.string)
+      files_add(joined("--", options[i].name), *options[i].target.string, options[i].role);
+  files_check();
+}
+
 size_t options_parse_many(const command *self, const option *options, size_t count, int argc,
                           char **argv, const char **operands, size_t most)
 {
@@ -171,6 +182,7 @@ size_t options_parse_many(const command *self, const option *options, size_t cou
   }
   if (self->operand && self->operand[0] != '[' && !operand_count)
     fail_usage("expected %s", self->operand);
+  check_files(self, options, count, operands, operand_count);
   return operand_count;
 }
 

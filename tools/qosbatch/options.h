@@ -4,6 +4,7 @@
 #define TOOL_OPTIONS_H
 
 #include "command.h"
+#include "files.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +39,7 @@ typedef struct option {
     integer_list *list;
     const char **string;
   } target;
+  file_role role; /* of the file that a string names */
 } option;
 
 #define OPTION_FLAG(name, to, help)                                                                \
@@ -76,9 +78,19 @@ typedef struct option {
     }                                                                                              \
   }
 
+#define OPTION_FILE(letter, name, value, to, role, help)                                           \
+  {                                                                                                \
+    OPTION_KIND_STRING, letter, name, value, help, 0, 0,                                           \
+        {                                                                                          \
+            .string = to,                                                                          \
+        },                                                                                         \
+        role                                                                                       \
+  }
+
 /*
  * Reads the arguments behind the command's name. Returns the operand, NULL if there is none and
- * none is needed. Ends the process after --help, and with EXIT_USAGE when anything is wrong.
+ * none is needed. Ends the process after --help, and with EXIT_USAGE when anything is wrong or a file
+ * that is written is one that is read, too.
  */
 const char *options_parse(const command *self, const option *options, size_t count, int argc,
                           char **argv);

@@ -19,6 +19,15 @@ void *allocate(size_t count, size_t bytes)
   return memory;
 }
 
+char *joined(const char *first, const char *second)
+{
+  const size_t bytes = strlen(first), more = strlen(second) + 1;
+  char *text = allocate(bytes + more, 1);
+  memcpy(text, first, bytes);
+  memcpy(text + bytes, second, more);
+  return text;
+}
+
 int output_finish(void)
 {
   const bool failed_before = ferror(stdout);
@@ -80,6 +89,11 @@ json_t *append_object(json_t *array)
 {
   check_json(!json_array_append_new(array, json_object()));
   return json_array_get(array, json_array_size(array) - 1);
+}
+
+void append_text(json_t *array, const char *value)
+{
+  check_json(!json_array_append_new(array, json_string(value)));
 }
 
 void print_json(json_t *root)

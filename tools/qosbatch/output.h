@@ -11,6 +11,9 @@
 /* Zeroed memory for free(); ends the process when there is none. */
 void *allocate(size_t count, size_t bytes);
 
+/* Two texts as one, to be freed. */
+char *joined(const char *first, const char *second);
+
 /* Flushes stdout. Returns the exit status: a full disk or a closed stdout is a failure. */
 int output_finish(void);
 
@@ -23,6 +26,7 @@ void add_bool(json_t *object, const char *key, bool value);
 json_t *add_object(json_t *object, const char *key); /* belongs to `object` */
 json_t *add_array(json_t *object, const char *key);
 json_t *append_object(json_t *array);
+void append_text(json_t *array, const char *value);
 void print_json(json_t *root);    /* and frees it */
 char *json_to_line(json_t *root); /* compact, keys in order, to be freed; frees root */
 

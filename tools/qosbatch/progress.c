@@ -42,9 +42,8 @@ void progress_draw(int64_t now_ns, double fraction, const char *format, ...)
   funlockfile(stderr);
 }
 
-bool progress_show(void *user, const qb_progress *progress)
+void progress_show(const qb_progress *progress)
 {
-  (void)user;
   char left[32] = "";
   const double done = progress->fraction;
   if (done > 0.02)
@@ -54,7 +53,6 @@ bool progress_show(void *user, const qb_progress *progress)
                 progress->phase == QB_PHASE_PREPARE ? "preparing" : "measuring",
                 progress->configuration.instances, progress->configuration.threads, progress->batch,
                 left);
-  return true;
 }
 
 void progress_clear(void)

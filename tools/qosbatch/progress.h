@@ -9,8 +9,8 @@
 __attribute__((format(printf, 3, 4))) void progress_draw(int64_t now_ns, double fraction,
                                                          const char *format, ...);
 
-/* A qb_progress_callback; `user` is not used. */
-bool progress_show(void *user, const qb_progress *progress);
+/* The bar of a profile that is being measured. */
+void progress_show(const qb_progress *progress);
 
 /* Takes the bar away, if there is one. */
 void progress_clear(void);

@@ -2,6 +2,7 @@
 #include "results.h"
 
 #include "diagnose.h"
+#include "files.h"
 #include "npy.h"
 #include "output.h"
 
@@ -38,14 +39,6 @@ static bool ends_with(const char *text, const char *ending)
   return length > n && !strcmp(text + length - n, ending);
 }
 
-static char *with_ending(const char *path, const char *ending)
-{
-  const size_t room = strlen(path) + strlen(ending) + 1;
-  char *text = allocate(room, 1);
-  snprintf(text, room, "%s%s", path, ending);
-  return text;
-}
-
 static int fail_io(const char *doing, const char *path)
 {
   return fail("cannot %s '%s': %s", doing, path, strerror(errno));
@@ -59,7 +52,7 @@ void results_check_path(const char *path)
 
 bool results_in_place(const char *path)
 {
-  char *part = with_ending(path, ".part");
+  char *part = joined(path, JOB_PART);
   const bool in_place = access(part, F_OK) && !access(path, F_OK);
   free(part);
   return in_place;
@@ -103,7 +96,7 @@ int results_open(const char *path, uint64_t rows, uint64_t columns, results **op
 {
   results *self = allocate(1, sizeof *self);
   self->path = strdup(path);
-  self->part = with_ending(path, ".part");
+  self->part = joined(path, JOB_PART);
   self->is_csv = ends_with(path, ".csv");
   self->rows = rows;
   self->columns = columns;
@@ -268,8 +261,10 @@ static int put_in_place(const results *self, int fd, const char *from)
 
 static int finish_csv(const results *self, const source *samples)
 {
-  char *temporary = with_ending(self->path, ".tmp");
-  FILE *file = fopen(temporary, "we");
+  char *temporary = joined(self->path, JOB_TEMPORARY);
+  (void)unlink(
+      temporary); /* of a run that was killed; never written into, as it may have two names */
+  FILE *file = fopen(temporary, "wex");
   int result = file ? EXIT_DONE : fail_io("open", temporary);
   if (file) {
     if (!print_csv(self, samples, file) || fflush(file))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source.h"
 
+#include "content.h"
 #include "diagnose.h"
 #include "images.h"
 #include "npy.h"
@@ -20,14 +21,15 @@ enum { LEVELS = 256 };
 
 struct source {
   const char *path;
-  uint64_t count, fingerprint;
+  uint64_t count;
   size_t elements; /* of a sample */
   size_t channels;
-  float *levels;   /* by channel and 8-bit value; NULL: samples are floats */
-  images *images;  /* NULL: an array */
-  int file;        /* of the array, or -1 */
-  uint64_t offset; /* of its first sample */
-  uint8_t *pixels; /* of one sample */
+  bool channels_last; /* those of a pixel are side by side */
+  float *levels;      /* by channel and 8-bit value; NULL: samples are floats */
+  images *images;     /* NULL: an array */
+  int file;           /* of the array, or -1 */
+  uint64_t offset;    /* of its first sample */
+  uint8_t *pixels;    /* of one sample */
 };
 
 /* One number for all channels, or one for each. */
@@ -112,7 +114,7 @@ static int open_array(source *self, const char *path, const qb_tensor_info *inpu
                       const conversion *how)
 {
   struct stat info;
-  self->file = open(path, O_RDONLY | O_CLOEXEC);
+  self->file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe is refused at once */
   if (self->file < 0)
     return fail("cannot open '%s': %s", path, strerror(errno));
   if (fstat(self->file, &info) || !S_ISREG(info.st_mode))
@@ -124,8 +126,6 @@ static int open_array(source *self, const char *path, const qb_tensor_info *inpu
     return result;
   self->count = layout.dims[0];
   self->offset = layout.data_offset;
-  self->fingerprint = (uint64_t)info.st_size * 31 + (uint64_t)info.st_mtim.tv_sec * 1000003 +
-                      (uint64_t)info.st_mtim.tv_nsec;
   if (layout.type == NPY_U8)
     make_levels(self, how);
   else if (how->scale || how->mean || how->deviation)
@@ -137,15 +137,16 @@ static int open_array(source *self, const char *path, const qb_tensor_info *inpu
 static int open_folder(source *self, const char *path, const qb_tensor_info *input,
                        const conversion *how)
 {
-  if (input->rank != 3 || (input->dims[0] != 3 && input->dims[0] != 1))
+  if (input->rank != 3 || (self->channels != 3 && self->channels != 1))
     return fail("'%s' is a folder of images, but the model takes no image of 3 channels or 1",
                 path);
-  const int result = images_open(path, (uint32_t)input->dims[0], (uint32_t)input->dims[1],
-                                 (uint32_t)input->dims[2], &self->images);
+  const int64_t *image = input->dims + (self->channels_last ? 0 : 1);
+  const image_demand demand = {(uint32_t)self->channels, (uint32_t)image[0], (uint32_t)image[1],
+                               how->most_pixels};
+  const int result = images_open(path, &demand, &self->images);
   if (result)
     return result;
   self->count = images_count(self->images);
-  self->fingerprint = images_fingerprint(self->images);
   make_levels(self, how);
   return EXIT_DONE;
 }
@@ -159,7 +160,10 @@ int source_open(const char *path, const qb_tensor_info *input, const conversion 
   self->file = -1;
   self->elements = input->elements_per_sample;
   self->pixels = allocate(self->elements, 1);
-  self->channels = input->rank > 1 ? (size_t)input->dims[0] : 1;
+  self->channels_last = input->channels_last;
+  self->channels = input->rank < 2        ? 1
+                   : input->channels_last ? (size_t)input->dims[input->rank - 1]
+                                          : (size_t)input->dims[0];
   const bool is_folder = !stat(path, &info) && S_ISDIR(info.st_mode);
   const int result =
       is_folder ? open_folder(self, path, input, how) : open_array(self, path, input, how);
@@ -180,23 +184,36 @@ const char *source_name(const source *self, uint64_t index)
   return self->images ? images_name(self->images, index) : NULL;
 }
 
-uint64_t source_fingerprint(const source *self)
+uint64_t source_left_out(const source *self)
 {
-  return self->fingerprint;
+  return self->images ? images_left_out(self->images) : 0;
 }
 
+int source_content(const source *self, uint64_t *hash)
+{
+  if (self->images)
+    *hash = images_content(self->images);
+  else if (!content_of_file(self->file, hash))
+    return fail("cannot read '%s': %s", self->path, strerror(errno));
+  return EXIT_DONE;
+}
+
+/* Images have the channels of a pixel side by side; arrays are as the network. */
 static void convert(const source *self, const uint8_t *pixels, float *sample)
 {
-  const size_t plane = self->elements / self->channels;
-  for (size_t c = 0; c < self->channels; c++) {
+  const size_t channels = self->channels, plane = self->elements / channels;
+  const bool side_by_side = self->images || self->channels_last;
+  const size_t from_pixel = side_by_side ? channels : 1, from_channel = side_by_side ? 1 : plane;
+  const size_t to_pixel = self->channels_last ? channels : 1;
+  const size_t to_channel = self->channels_last ? 1 : plane;
+  for (size_t c = 0; c < channels; c++) {
     const float *levels = self->levels + c * LEVELS;
     for (size_t i = 0; i < plane; i++)
-      sample[c * plane + i] = levels[pixels[c * plane + i]];
+      sample[c * to_channel + i * to_pixel] = levels[pixels[c * from_channel + i * from_pixel]];
   }
 }
 
-/* False after a note. */
-static bool read_array(const source *self, uint64_t index, void *values)
+static int read_array(const source *self, uint64_t index, void *values)
 {
   const size_t bytes = self->elements * (self->levels ? 1 : sizeof(float));
   char *at = values;
@@ -205,28 +222,28 @@ static bool read_array(const source *self, uint64_t index, void *values)
         pread(self->file, at + used, bytes - used, (off_t)(self->offset + index * bytes + used));
     if (n < 0 && errno == EINTR)
       continue;
-    if (n <= 0) {
-      note("'%s': sample %llu cannot be read: %s", self->path, (unsigned long long)index,
-           n ? strerror(errno) : "the file has become shorter");
-      return false;
-    }
+    if (n <= 0)
+      return fail("'%s': sample %llu cannot be read: %s", self->path, (unsigned long long)index,
+                  n ? strerror(errno) : "the file has become shorter");
     used += (size_t)n;
   }
-  return true;
+  return EXIT_DONE;
 }
 
-void source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad)
+int source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad)
 {
   for (uint32_t i = 0; i < count; i++) {
     float *sample = buffer + i * self->elements;
     void *values = self->levels ? (void *)self->pixels : (void *)sample;
-    bad[i] = self->images ? !images_read(self->images, first + i, values)
-                          : !read_array(self, first + i, values);
+    bad[i] = self->images && !images_read(self->images, first + i, values);
+    if (!self->images && read_array(self, first + i, values))
+      return EXIT_FAILED;
     if (bad[i])
       memset(sample, 0, self->elements * sizeof *sample);
     else if (self->levels)
       convert(self, self->pixels, sample);
   }
+  return EXIT_DONE;
 }
 
 void source_close(source *self)

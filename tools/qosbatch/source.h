@@ -12,7 +12,11 @@ typedef struct source source;
 /* How 8-bit values become floats, by channel: (value * scale - mean) / deviation. */
 typedef struct conversion {
   const char *scale, *mean, *deviation; /* "0.485,0.456,0.406" or one for all; NULL: 1/255, 0, 1 */
+  uint64_t most_pixels;                 /* of an image file, before it is decoded */
 } conversion;
+
+/* As many as Pillow takes without a warning; a quarter of a GiB of memory. */
+enum { DEFAULT_MOST_PIXELS = 89478485 };
 
 /*
  * Opens what `path`, which is kept, names for a model's input. Bad numbers in `how` end the process with
@@ -26,16 +30,22 @@ uint64_t source_count(const source *self);
 /* The file of a sample, or NULL where samples have none. */
 const char *source_name(const source *self, uint64_t index);
 
-/* Changes when the samples do: counts, sizes and times of change. */
-uint64_t source_fingerprint(const source *self);
+/* Entries of a folder that are none of its samples. */
+uint64_t source_left_out(const source *self);
 
 /*
- * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. A
- * sample that cannot be read is zeros and sets its place in `bad`, after a note on stderr; the others
- * are false. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
+ * A number that changes when a byte of the samples does; all of them are read. Returns the exit status,
+ * after a message.
+ */
+int source_content(const source *self, uint64_t *hash);
+
+/*
+ * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. An
+ * image that cannot be read is zeros and sets its place in `bad`, after a note on stderr; the others
+ * are false. Returns the exit status: an array that cannot be read is a failure, after a message. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
  * takes, as every line of it then comes from memory when a round waits for it.)
  */
-void source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad);
+int source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad);
 
 void source_close(source *self); /* NULL is allowed */
 

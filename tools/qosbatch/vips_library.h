@@ -8,22 +8,20 @@
 
 #include <vips/vips.h>
 
-/* What images.c calls of libvips and glib. */
+/* What images.c and picture.c call of libvips and glib. */
 #define VIPS_FUNCTIONS(X)                                                                          \
   X(vips_init)                                                                                     \
-  X(vips_error)                                                                                    \
   X(vips_error_buffer)                                                                             \
   X(vips_error_clear)                                                                              \
   X(vips_concurrency_set)                                                                          \
   X(vips_cache_set_max)                                                                            \
   X(vips_block_untrusted_set)                                                                      \
-  X(vips_thumbnail)                                                                                \
-  X(vips_image_hasalpha)                                                                           \
-  X(vips_flatten)                                                                                  \
-  X(vips_copy)                                                                                     \
-  X(vips_colourspace)                                                                              \
+  X(vips_foreign_find_load)                                                                        \
+  X(vips_image_new_from_file)                                                                      \
+  X(vips_image_get_orientation)                                                                    \
   X(vips_image_write_to_memory)                                                                    \
   X(g_log_set_handler)                                                                             \
+  X(g_log_remove_handler)                                                                          \
   X(g_object_unref)                                                                                \
   X(g_free)
 
