@@ -152,7 +152,7 @@ typedef struct qb_tensor_info {
 
 #define QB_TENSOR_INFO_INIT                                                                        \
   {                                                                                                \
-    sizeof(qb_tensor_info), NULL, 0, {0}, 0, false                                                        \
+    sizeof(qb_tensor_info), NULL, 0, {0}, 0, false                                                 \
   }
 
 /** Describes input `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
