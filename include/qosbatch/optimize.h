@@ -23,7 +23,8 @@ typedef struct qb_optimizer qb_optimizer;
  * @param plan from qb_plan_service()
  * @param qos the one the plan was made for; NULL: nothing asked for
  * @param[out] optimizer to be freed with qb_optimizer_free()
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH (the plan is of another network);
+ * QB_ERROR_NO_MEMORY
  */
 QB_API qb_status qb_optimizer_new(qb_profile *profile, const qb_service_plan *plan,
                                   const qb_qos *qos, qb_optimizer **optimizer);

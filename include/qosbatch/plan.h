@@ -90,12 +90,13 @@ typedef struct qb_service_plan {
   uint64_t memory_bytes;
   qb_nearest nearest; /**< if not feasible */
   double rate_per_s;  /**< it was made for */
+  uint64_t network;   /**< of the profile it was made of; 0: not known */
 } qb_service_plan;
 
 #define QB_SERVICE_PLAN_INIT                                                                       \
   {                                                                                                \
     sizeof(qb_service_plan), false, QB_REASON_NONE, 0, QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, \
-        0, 0, 0, 0, {0, 0, 0, 0, 0, 0}, 0                                                          \
+        0, 0, 0, 0, {0, 0, 0, 0, 0, 0}, 0, 0                                                       \
   }
 
 /**

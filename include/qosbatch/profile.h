@@ -145,18 +145,27 @@ QB_API qb_status qb_profile_load(qb_context *context, const char *path, qb_profi
 QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node);
 
 /**
+ * Tells whether a profile speaks of this network: of the same operators and shapes, whatever file it is
+ * in, whatever that is called, and whatever the weights are. The host's own engine, and rounds that were
+ * timed elsewhere without a model, are told by name.
+ * @return QB_OK; QB_ERROR_MISMATCH; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ */
+QB_API qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *model);
+
+/**
  * Makes a session for a profile: qb_session_new(), but with each layer computed in the way that the
  * profile was measured with. Sessions of one profile, configuration and batch size give the same bits
  * for the same samples, and are ready sooner, as qb_session_new() runs the ways there are to find the
  * fastest, and a close decision can fall otherwise each time.
  *
- * Where the profile's ways do not hold (of another network, version of the engine, instruction set or
- * number of threads, or not measured by qb_profile_run()) they are found anew:
+ * Where the profile's ways do not hold (of another version of the engine, instruction set or number of
+ * threads, or not measured by qb_profile_run()) they are found anew:
  * qb_session_info.as_profiled tells.
  *
  * @param configuration such as one that qb_plan_job() found
  * @param[out] session a new reference; it does not keep the profile
- * @return as qb_session_new()
+ * @return as qb_session_new(); QB_ERROR_MISMATCH (qb_profile_check_model())
  */
 QB_API qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
                                         const qb_configuration *configuration,
@@ -176,11 +185,13 @@ typedef struct qb_profile_info {
   int64_t measure_ns;      /**< time spent timing rounds */
   int64_t prepare_ns;      /**< time spent making batch sizes ready */
   uint64_t weight_bytes;   /**< packed weights, held once */
+  uint64_t network; /**< of which network it is: a number made of operators and shapes, not of
+                                weights and names; 0: not known */
 } qb_profile_info;
 
 #define QB_PROFILE_INFO_INIT                                                                       \
   {                                                                                                \
-    sizeof(qb_profile_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0                              \
+    sizeof(qb_profile_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
   }
 
 /** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */

@@ -53,6 +53,11 @@ static const char *type_name(const json_t *value)
   }
 }
 
+bool qb__json_has(const qb__json *at, const char *key)
+{
+  return !at->file->status && json_object_get(at->value, key);
+}
+
 static const json_t *field(qb__json *at, const char *key)
 {
   if (at->file->status)

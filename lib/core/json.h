@@ -45,6 +45,9 @@ qb_status qb__json_parse(qb__json_file *file, const qb_context *context, const c
 
 void qb__json_close(qb__json_file *file);
 
+/* Whether a field is there; for those that older files lack. */
+bool qb__json_has(const qb__json *at, const char *key);
+
 /* Required fields. After a failure numbers are `least`, strings "" and objects empty. */
 double qb__json_double(qb__json *at, const char *key, double least, double most);
 int64_t qb__json_int(qb__json *at, const char *key, int64_t least, int64_t most);

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "model/builtin.h"
+#include "model/fingerprint.h"
 
 #include <math.h>
 #include <string.h>
@@ -37,7 +38,10 @@ static qb_status new_model(qb_context *context, const char *name, qb_model **mod
 qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **model)
 {
   qb_model *self = NULL;
-  qb_status status = graph->status ? graph->status : qb__graph_optimize(graph);
+  uint64_t network = 0;
+  qb_status status = graph->status ? graph->status : qb__graph_fingerprint(graph, &network);
+  if (!status)
+    status = qb__graph_optimize(graph);
   if (!status)
     status = new_model(graph->context, name, &self);
   if (status) {
@@ -45,6 +49,7 @@ qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **mo
     return status;
   }
   self->graph = *graph;
+  self->network = network;
   qb__graph_init(graph, self->context);
 
   const qb__graph *g = &self->graph;

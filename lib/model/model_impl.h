@@ -14,6 +14,7 @@ struct qb_model {
   bool is_workload;
   qb_workload workload; /* if so; its name is info.name */
   qb__graph graph;      /* else */
+  uint64_t network;     /* its fingerprint; 0 for a workload */
 };
 
 /*

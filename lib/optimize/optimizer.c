@@ -72,6 +72,16 @@ static qb_status check_plan(const qb_service_plan *plan)
   return QB_OK;
 }
 
+static qb_status check_network(const qb_profile *profile, const qb_service_plan *plan)
+{
+  return plan->network && profile->info.network && plan->network != profile->info.network
+             ? qb__fail(QB_ERROR_MISMATCH,
+                        "the plan was made of the profile of another network than this one of "
+                        "'%.64s'; plan with it",
+                        profile->info.model)
+             : QB_OK;
+}
+
 static qb_status solve_policy(qb_optimizer *o)
 {
   if (!o->qos.latency_ns)
@@ -141,6 +151,8 @@ qb_status qb_optimizer_new(qb_profile *profile, const qb_service_plan *plan, con
   qb_status status = qb__struct_in(&ours_plan, sizeof ours_plan, sizeof ours_plan, plan, "plan");
   if (!status)
     status = check_plan(&ours_plan);
+  if (!status)
+    status = check_network(profile, &ours_plan);
   if (!status)
     status = qb__qos_in(qos, &ours_qos);
   if (status)

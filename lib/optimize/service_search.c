@@ -104,6 +104,7 @@ static qb_status add_entries(qb__service_search *s, const qb_profile *profile, u
     uint32_t max_batch;
     qb__configuration_at(profile, i, &configuration, &max_batch);
     e->profile = index;
+    e->network = profile->info.network;
     e->price_per_hour = profile->node->info.price_per_hour;
     const qb_status status = qb__latency_table_init(profile, &configuration, max_batch, &e->table);
     if (status)
@@ -213,6 +214,7 @@ qb_service_plan qb__service_plan_of(const qb__service_search *search, const qb__
   plan.cost_per_hour = way->entry->price_per_hour;
   plan.memory_bytes = way->entry->table.memory_bytes[way->batch];
   plan.rate_per_s = search->load.rate_per_s;
+  plan.network = way->entry->network;
   if (way->report.saturated)
     return plan;
   plan.p50_ns = way->report.p50_ns;

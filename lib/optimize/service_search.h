@@ -14,6 +14,7 @@
 /* A configuration of a profile. */
 typedef struct qb__service_entry {
   uint32_t profile;
+  uint64_t network; /* of the profile; 0: not known */
   double price_per_hour;
   qb__latency_table table;
 } qb__service_entry;

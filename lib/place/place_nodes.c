@@ -37,12 +37,12 @@ qb_status qb__place_check(const qb_place_node *nodes, size_t count, const qb_sha
       wrong = "its share has a wrong size; initialise it with QB_SHARE_INIT";
     if (wrong)
       return qb__fail(QB_ERROR_INVALID_ARGUMENT, "nodes[%zu]: %s", i, wrong);
-    const char *first = nodes[0].profile->info.model, *model = nodes[i].profile->info.model;
-    if (nodes[i].profile != nodes[0].profile && strcmp(model, first) != 0)
+    const qb_profile_info *first = &nodes[0].profile->info, *its = &nodes[i].profile->info;
+    if (!qb__profiles_same_network(its, first))
       return qb__fail(QB_ERROR_MISMATCH,
                       "nodes[%zu] has a profile of '%.64s', nodes[0] of '%.64s'; place one model "
                       "at a time",
-                      i, model, first);
+                      i, its->model, first->model);
   }
   return status;
 }

@@ -120,7 +120,7 @@ qb_status qb__profiles_of_one_model(const qb_profile *const *profiles, size_t pr
   if (status)
     return status;
   for (size_t i = 1; i < profile_count; i++)
-    if (strcmp(profiles[i]->info.model, profiles[0]->info.model) != 0)
+    if (!qb__profiles_same_network(&profiles[i]->info, &profiles[0]->info))
       return qb__fail(QB_ERROR_MISMATCH,
                       "profiles[%zu] is of '%.64s', profiles[0] of '%.64s'; plan one model at a "
                       "time",

@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "model/model_impl.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -126,6 +127,7 @@ qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model)
   qb_status status = qb_model_get_info(model, &info);
   if (status)
     return status;
+  profile->info.network = model->network;
   qb__operator_work *work = qb__calloc(profile->context, info.operators, sizeof *work);
   if (!work)
     return QB_ERROR_NO_MEMORY;
@@ -196,6 +198,11 @@ qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
                         "the profile of '%s' was measured on another node: %s; profile again here",
                         profile->info.model, list)
              : QB_OK;
+}
+
+bool qb__profiles_same_network(const qb_profile_info *a, const qb_profile_info *b)
+{
+  return a->network && b->network ? a->network == b->network : !strcmp(a->model, b->model);
 }
 
 qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info)

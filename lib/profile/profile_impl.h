@@ -48,11 +48,14 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
 qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
                             qb_profile **profile);
 
+/* Whether two profiles are of one network; by name where that is all that is known. */
+bool qb__profiles_same_network(const qb_profile_info *a, const qb_profile_info *b);
+
 /* Before anybody else sees the profile; `operators` is copied. */
 qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work *operators,
                                     size_t count);
 
-/* Those of a model; a workload has none. */
+/* Those of a model, and which network it is; a workload has none. */
 qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model);
 
 /* Before anybody else sees the profile, and after its operators are set; `ways` is copied. */

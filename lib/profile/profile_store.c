@@ -7,7 +7,12 @@
 #include "node/node_store.h"
 #include "profile/profile_impl.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 static const char FORMAT[] = "qosbatch-profile";
+enum { HEX_BYTES = 17 };
 enum { VERSION = 1, LARGEST_FILE = 64 << 20 };
 enum { MOST_POINTS = 100000, MOST_OPERATORS = 100000, MOST_WAYS = 1000 };
 
@@ -56,6 +61,8 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
   if (!profile || !path)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "path" : "profile");
   const qb_profile_info *i = &profile->info;
+  char network[HEX_BYTES];
+  snprintf(network, sizeof network, "%016" PRIx64, i->network);
   json_t *points = json_array();
   for (size_t p = 0; p < profile->point_count; p++)
     append(&points, point_to_json(&profile->points[p]));
@@ -66,13 +73,13 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
   for (size_t w = 0; w < profile->ways_count; w++)
     append(&ways, ways_to_json(&profile->ways[w], profile->operator_count));
   json_t *root = json_pack(
-      "{s:s, s:i, s:s, s:s, s:s, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "format",
+      "{s:s, s:i, s:s, s:s, s:s, s:s*, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "format",
       FORMAT, "version", VERSION, "library", i->library, "engine", i->engine, "model", i->model,
-      "created_unix_s", (json_int_t)i->created_unix_s, "flops_per_sample", i->flops_per_sample,
-      "bytes_per_sample", profile->bytes_per_sample, "weight_bytes", (json_int_t)i->weight_bytes,
-      "measure_ns", (json_int_t)i->measure_ns, "prepare_ns", (json_int_t)i->prepare_ns, "node",
-      qb__node_to_json(profile->node), "operators", operators, "layer_ways", ways, "points",
-      points);
+      "network", i->network ? network : NULL, "created_unix_s", (json_int_t)i->created_unix_s,
+      "flops_per_sample", i->flops_per_sample, "bytes_per_sample", profile->bytes_per_sample,
+      "weight_bytes", (json_int_t)i->weight_bytes, "measure_ns", (json_int_t)i->measure_ns,
+      "prepare_ns", (json_int_t)i->prepare_ns, "node", qb__node_to_json(profile->node), "operators",
+      operators, "layer_ways", ways, "points", points);
   return qb__json_save(profile->context, path, root);
 }
 
@@ -129,12 +136,33 @@ static qb_status ways_from_json(qb__json *at, qb_profile *profile)
   return status;
 }
 
+/* 0 where the profile says nothing of it, as those before 0.1.0 do. */
+static uint64_t network_from_json(qb__json *root)
+{
+  if (!qb__json_has(root, "network"))
+    return 0;
+  const char *text = qb__json_string(root, "network");
+  uint64_t network = 0;
+  size_t digits = 0;
+  for (; text[digits]; digits++) {
+    static const char values[] = "0123456789abcdef";
+    const char *found = digits < HEX_BYTES - 1 ? strchr(values, text[digits]) : NULL;
+    if (!found)
+      break;
+    network = network << 4 | (uint64_t)(found - values);
+  }
+  if (!root->file->status && (text[digits] || digits != HEX_BYTES - 1))
+    qb__json_fail(root, "network", "'%.32s' is no number of 16 hexadecimal digits", text);
+  return network;
+}
+
 static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profile **profile)
 {
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   info.library = qb__json_string(root, "library");
   info.engine = qb__json_string(root, "engine");
   info.model = qb__json_string(root, "model");
+  info.network = network_from_json(root);
   info.created_unix_s = qb__json_int(root, "created_unix_s", 0, INT64_C(1) << 40);
   info.flops_per_sample = qb__json_double(root, "flops_per_sample", 0, 1e18);
   const double bytes_per_sample = qb__json_double(root, "bytes_per_sample", 0, 1e18);

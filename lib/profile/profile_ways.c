@@ -50,6 +50,32 @@ static bool is_same_network(const qb_profile *profile, const qb_model *model)
   return same;
 }
 
+/* By the best that is known of both. */
+static bool speaks_of(const qb_profile *profile, const qb_model *model)
+{
+  if (profile->info.network && model->network)
+    return profile->info.network == model->network;
+  if (profile->operator_count && !model->is_workload)
+    return is_same_network(profile, model);
+  return !strcmp(profile->info.model, model->info.name);
+}
+
+qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *model)
+{
+  if (!profile || !model)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "model" : "profile");
+  const char *theirs = profile->info.model, *own = model->info.name;
+  if (speaks_of(profile, model))
+    return QB_OK;
+  if (!strcmp(theirs, own))
+    return qb__fail(QB_ERROR_MISMATCH,
+                    "the profile is of another network of that name, of other operators or shapes "
+                    "than '%.64s'; profile this one",
+                    own);
+  return qb__fail(QB_ERROR_MISMATCH, "the profile is of '%.64s', not of '%.64s'; profile that one",
+                  theirs, own);
+}
+
 /* What was the fastest then is known to be here only on the same engine and instructions. */
 static bool ways_hold(const qb_profile *profile, const qb_model *model)
 {
@@ -73,8 +99,9 @@ qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
                     : !profile ? "profile"
                                : "session");
   qb_configuration use;
-  const qb_status status =
-      qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration");
+  qb_status status = qb_profile_check_model(profile, model);
+  if (!status)
+    status = qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration");
   if (status)
     return status;
   return qb__session_new(model, &use, qb__profile_ways_for(profile, model, use.threads), session);

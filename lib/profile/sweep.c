@@ -156,9 +156,9 @@ static qb_status check_known(const sweep *s)
 {
   const qb_profile_info *known = &s->known->info;
   const char *engine = s->model->is_workload ? "workload" : qb_engine_version();
-  if (strcmp(known->model, s->model->info.name) != 0)
-    return qb__fail(QB_ERROR_MISMATCH, "the known profile is of '%s', the model is '%s'",
-                    known->model, s->model->info.name);
+  const qb_status status = qb_profile_check_model(s->known, s->model);
+  if (status)
+    return status;
   if (strcmp(known->engine, engine) != 0)
     return qb__fail(QB_ERROR_MISMATCH, "the known profile was measured with %s, this is %s",
                     known->engine, engine);

@@ -209,6 +209,14 @@ static void expect_found_anew(qb_profile *profile, const qb_configuration *confi
   qb_profile_unref(profile);
 }
 
+static void expect_refused(qb_profile *profile)
+{
+  qb_session *session = NULL;
+  assert_status(qb_session_for_profile(check.model, profile, &one, &session), QB_ERROR_MISMATCH);
+  assert_null(session);
+  qb_profile_unref(profile);
+}
+
 static void test_ways_that_do_not_hold_are_found_anew(void **state)
 {
   (void)state;
@@ -217,13 +225,40 @@ static void test_ways_that_do_not_hold_are_found_anew(void **state)
   expect_found_anew(stored_as(isa, engine, check.model), &wide);
   expect_found_anew(stored_as(isa, "oneDNN 1.0", check.model), &one);
   expect_found_anew(stored_as(QB_ISA_GENERIC, engine, check.model), &one);
-  expect_found_anew(stored_as(isa, engine, NULL), &one);
+  expect_refused(stored_as(isa, engine, NULL));
   qb__graph graph;
   qb__graph_init(&graph, context);
   qb__build_alexnet(&graph, &narrower);
   network_check other = network_check_make(&graph, 1, NULL);
-  expect_found_anew(stored_as(isa, engine, other.model), &one);
+  expect_refused(stored_as(isa, engine, other.model));
   network_check_free(&other);
+}
+
+/* By what it computes: a profile of a network is that of a copy with other weights and another name. */
+static void test_networks_are_told_by_content(void **state)
+{
+  (void)state;
+  qb_profile *profile = stored_as(qb__best_isa(), qb_engine_version(), check.model);
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(profile, &info));
+  assert_int_not_equal(info.network, 0);
+  qb__graph graph;
+  qb__graph_init(&graph, context);
+  qb__build_alexnet(&graph, &small_alexnet);
+  for (size_t t = 0; t < graph.tensor_count; t++)
+    if (graph.tensors[t].constant)
+      graph.tensors[t].constant[0] *= 2;
+  qb_model *renamed = NULL;
+  assert_ok(qb__model_from_graph(&graph, "renamed", &renamed));
+  assert_ok(qb_profile_check_model(profile, renamed));
+  qb_model_unref(renamed);
+  qb__build_alexnet(&graph, &narrower);
+  assert_ok(qb__model_from_graph(&graph, "small", &renamed));
+  assert_status(qb_profile_check_model(profile, renamed), QB_ERROR_MISMATCH);
+  qb_model_unref(renamed);
+  assert_status(qb_profile_check_model(NULL, check.model), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_check_model(profile, NULL), QB_ERROR_INVALID_ARGUMENT);
+  qb_profile_unref(profile);
 }
 
 static void test_wrong_arguments(void **state)
@@ -315,6 +350,7 @@ int main(void)
       cmocka_unit_test(test_a_profile_is_measured_like_another),
       cmocka_unit_test(test_any_ways_compute_the_same),
       cmocka_unit_test(test_ways_that_do_not_hold_are_found_anew),
+      cmocka_unit_test(test_networks_are_told_by_content),
       cmocka_unit_test(test_wrong_arguments),
       cmocka_unit_test(test_allocation_failures),
   };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decision before a round against what docs/decision.md says of it, evaluated from scratch. */
+#include "profile/profile_impl.h"
+
 #include "support/random.h"
 #include "support/scripted_profile.h"
 #include "support/unit.h"
@@ -380,6 +382,10 @@ static void test_arguments(void **state)
   wrong = plan;
   wrong.max_wait_ns = -1;
   assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  wrong = plan;
+  wrong.network = 2;
+  profile->info.network = 1;
+  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_MISMATCH);
   assert_null(optimizer);
   assert_int_equal(qb_optimizer_new(profile, &plan, NULL, &optimizer), QB_OK);
   qb_round_state now = QB_ROUND_STATE_INIT;

@@ -101,7 +101,8 @@ static int open_rank(rank *self)
   self->row_elements = output.elements_per_sample;
   /* All at the same time: ranks of one machine find out what they leave each other. */
   MPI_Barrier(MPI_COMM_WORLD);
-  result = r->profile ? load_profile(self->context, r->profile, &self->profile) : measure(self);
+  result = r->profile ? load_profile_of(self->context, r->profile, self->model, &self->profile)
+                      : measure(self);
   if (!result) {
     self->profile_text = profile_to_text(self->profile, &self->profile_bytes);
     result = self->profile_text ? EXIT_DONE : EXIT_FAILED;

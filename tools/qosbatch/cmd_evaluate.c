@@ -245,21 +245,18 @@ static void print_as_text(const char *model, const evaluation *e)
 }
 
 /* The network of a profile, from `path` if that is not NULL. */
-static int load_profiled(qb_context *context, const qb_profile_info *profile, const char *path,
+static int load_profiled(qb_context *context, const qb_profile *profile, const char *path,
                          qb_model **model)
 {
-  qb_model_info info = QB_MODEL_INFO_INIT;
-  if (!path && !is_onnx(profile->model))
-    return check(qb_model_builtin(context, profile->model, model));
-  if (!path && qb_model_load_onnx(context, profile->model, model))
-    return fail("%s; --model says where it is", qb_error_message());
-  const int result = path ? load_model(context, path, model) : EXIT_DONE;
-  if (result)
-    return result;
-  qb_model_get_info(*model, &info);
-  return strcmp(info.name, profile->model)
-             ? fail("the profile is of '%s', and '%s' is another network", profile->model, path)
-             : EXIT_DONE;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  int result = check(qb_profile_get_info(profile, &info));
+  if (path)
+    result = load_model(context, path, model);
+  else if (!is_onnx(info.model))
+    result = check(qb_model_builtin(context, info.model, model));
+  else if (qb_model_load_onnx(context, info.model, model))
+    result = fail("%s; --model says where it is", qb_error_message());
+  return result ? result : check(qb_profile_check_model(profile, *model));
 }
 
 /* Measures the points again, on this node, which must be the profile's. */
@@ -290,7 +287,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
   params.like = profile;
   params.configurations = configurations.items;
   params.configuration_count = configurations.count;
-  if ((result = load_profiled(context, &info, which->model, &model)) ||
+  if ((result = load_profiled(context, profile, which->model, &model)) ||
       (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
     goto done;
   if (!any_node && qb_profile_check_node(profile, node)) {

@@ -214,14 +214,17 @@ static int load_nodes(qb_context *context, size_t count, nodes *all)
 {
   all->profiles = allocate(count, sizeof *all->profiles);
   for (; all->count < count; all->count++) {
-    qb_profile_info info = QB_PROFILE_INFO_INIT;
+    qb_profile_info info = QB_PROFILE_INFO_INIT, first = QB_PROFILE_INFO_INIT;
     const char *path = all->paths[all->count];
     int result = load_profile(context, path, &all->profiles[all->count]);
     if (!result)
       result = check(qb_profile_get_info(all->profiles[all->count], &info));
     if (result)
       return result;
-    if (all->model && strcmp(info.model, all->model)) {
+    qb_profile_get_info(all->profiles[0], &first);
+    const bool same = info.network && first.network ? info.network == first.network
+                                                    : !strcmp(info.model, first.model);
+    if (!same) {
       result = fail("%s: model %s, but %s has %s: expected profiles of one model", path, info.model,
                     all->paths[0], all->model);
       qb_profile_unref(all->profiles[all->count]);

@@ -53,7 +53,7 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   qb_node_info info = QB_NODE_INFO_INIT;
   int result;
-  if ((r->refine && (result = load_profile(context, r->refine, &known))) ||
+  if ((r->refine && (result = load_profile_of(context, r->refine, model, &known))) ||
       (result =
            measure_node(context, r->price_per_hour, r->budget_s, &node, &params.time_budget_ns)) ||
       (result = check(qb_node_get_info(node, &info))) ||

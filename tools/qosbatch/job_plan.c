@@ -8,7 +8,6 @@
 #include "output.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 double job_plan_cost(const job_plan *plan, int64_t ns)
 {
@@ -41,17 +40,11 @@ static int load_own_profile(qb_context *context, qb_model *model, const char *pa
   qb_node_params params = QB_NODE_PARAMS_INIT;
   params.measure_budget_ns = -1;
   qb_node *node = NULL;
-  qb_profile_info info = QB_PROFILE_INFO_INIT;
-  qb_model_info own = QB_MODEL_INFO_INIT;
   int result;
-  if ((result = load_profile(context, path, profile)) ||
-      (result = check(qb_profile_get_info(*profile, &info))) ||
-      (result = check(qb_model_get_info(model, &own))) ||
+  if ((result = load_profile_of(context, path, model, profile)) ||
       (result = check(qb_node_detect(context, &params, &node))))
     goto done;
-  if (strcmp(info.model, own.name))
-    result = fail("%s: a profile of '%s', not of '%s'", path, info.model, own.name);
-  else if (qb_profile_check_node(*profile, node))
+  if (qb_profile_check_node(*profile, node))
     note("warning: %s: %s", path, qb_error_message());
 done:
   qb_node_unref(node);

@@ -64,6 +64,15 @@ int load_profile(qb_context *context, const char *path, qb_profile **profile)
   return check(status);
 }
 
+int load_profile_of(qb_context *context, const char *path, const qb_model *model,
+                    qb_profile **profile)
+{
+  const int result = load_profile(context, path, profile);
+  return result                                    ? result
+         : qb_profile_check_model(*profile, model) ? fail("%s: %s", path, qb_error_message())
+                                                   : EXIT_DONE;
+}
+
 int load_measurements(qb_context *context, const char *path, const qb_measurements_params *params,
                       qb_profile **profile)
 {

@@ -21,6 +21,10 @@ int load_model(qb_context *context, const char *name, qb_model **model);
 
 int load_profile(qb_context *context, const char *path, qb_profile **profile);
 
+/* The same, and it has to be of that network; what was loaded is there all the same. */
+int load_profile_of(qb_context *context, const char *path, const qb_model *model,
+                    qb_profile **profile);
+
 /* Rounds that were timed elsewhere, as a profile. */
 int load_measurements(qb_context *context, const char *path, const qb_measurements_params *params,
                       qb_profile **profile);
