@@ -171,6 +171,7 @@ static Onnx__ModelProto *with_shape(void)
   onnx_model_ints(m, "three", "3");
   onnx_model_ints(m, "order", "0,1,3,2");
   onnx_model_ints(m, "pair", "2,2");
+  onnx_model_ints(m, "ones", "1,1,1,1");
   onnx_model_ints(m, "points", "0,1,2,3");
   onnx_model_node(m, "Shape", "x", "s", "");
   return m;
@@ -195,7 +196,7 @@ static void add_nodes(Onnx__ModelProto *m, const char *const *nodes)
 static void test_marks_move_with_elements(void **state)
 {
   (void)state;
-  enum { MOST = 6 };
+  enum { MOST = 7 };
   static const char *const ways[][MOST] = {
       {"Identity s > to"},
       {"Slice s zero one > n", "Concat n minus > to | axis=0"},
@@ -219,6 +220,20 @@ static void test_marks_move_with_elements(void **state)
       {"Expand s four > wide", "Slice wide zero one zero > first",
        "Concat first minus > to | axis=0"},
       {"Reshape s pair > square", "Flatten square > flat | axis=0", "Squeeze flat zero > to"},
+      {"ConstantOfShape s > c", "Shape c > to"},
+      {"ConstantOfShape s > c", "Add c c > d", "Cast d > e | to=7", "Shape e > to"},
+      {"ConstantOfShape s > c", "Unsqueeze c minus > u", "Squeeze u minus > q", "Shape q > to"},
+      {"ConstantOfShape s > c", "Transpose c > t | perm=1,0,2,3", "Transpose t > u | perm=1,0,2,3",
+       "Shape u > to"},
+      {"ConstantOfShape s > c", "Split c pair > a b | axis=-1", "Concat b a > d | axis=-1",
+       "Shape d > to"},
+      {"ConstantOfShape s > c", "Slice c zero two three > a", "Concat a a > d | axis=3",
+       "Flatten d > flat", "Shape flat > to"},
+      {"Reshape one ones > t", "Tile t s > c", "Shape c > to"},
+      {"Reshape one ones > t", "Expand t s > c", "Equal c t > e", "Where e c t > w",
+       "Shape w > to"},
+      {"ConstantOfShape s > c", "Size c > all", "Div all four > q", "Div q four > q2",
+       "Div q2 three > n", "Concat n minus > to | axis=0"},
   };
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     Onnx__ModelProto *m = with_shape();
