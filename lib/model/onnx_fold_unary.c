@@ -138,9 +138,11 @@ void qb__onnx_fold_unary(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value
 static bool cast_open(qb__onnx_value *result, size_t i, int64_t value)
 {
   const bool boolean = result->type == QB__ONNX_TYPE(BOOL);
+  if (!boolean && !qb__onnx_open_fits(result->type))
+    return false;
   ((int64_t *)result->data)[i] = boolean ? 1 : value;
   result->open[i] = !boolean;
-  return boolean || qb__onnx_open_fits(result->type);
+  return true;
 }
 
 static void cast_element(qb__onnx_value *result, const qb__onnx_value *x, size_t i)
