@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
   qb_context *context;
   qb_model *model;
   qb_context_params params = QB_CONTEXT_PARAMS_INIT;
-  params.memory_limit_bytes = 4 << 20; /* what a file claims takes time to compute, too */
+  params.memory_limit_bytes = 1 << 18; /* what a file claims takes time to compute, too */
   FUZZ_EXPECT(!qb_context_new(&params, &context));
   if (!onnx_memory_load(context, data, bytes, NULL, &model)) {
     qb_model_info info = QB_MODEL_INFO_INIT;
