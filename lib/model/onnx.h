@@ -11,8 +11,9 @@ typedef struct qb__onnx_source {
   qb_status (*open)(void *user, const qb_context *context, const uint8_t **data, size_t *bytes);
   void (*close)(void *user, const qb_context *context, const uint8_t *data);
   void *user;
-  const char *folder;      /* external data lies here; NULL forbids it */
-  const char *real_folder; /* or here, beside the file that a link to the model leads to; may be NULL */
+  const char *folder; /* external data lies here; NULL forbids it */
+  const char
+      *real_folder; /* or here, beside the file that a link to the model leads to; may be NULL */
 } qb__onnx_source;
 
 /* Reads a model. `graph` is initialised; on failure it may be partly built. */
