@@ -80,9 +80,12 @@ static uint64_t installed_bytes(void)
 /* Where /sys is not mounted, hwloc would complain on standard error and know no more than this. */
 static void read_without_sysfs(qb__topology *topology)
 {
-  cpu_set_t mask;
+  cpu_set_t mask, main_thread;
   if (sched_getaffinity(0, sizeof mask, &mask))
     return;
+  /* The host may have bound this thread alone. */
+  if (!sched_getaffinity(getpid(), sizeof main_thread, &main_thread))
+    CPU_OR(&mask, &mask, &main_thread);
   for (int cpu = 0; cpu < CPU_SETSIZE && topology->core_count < QB__MOST_CORES; cpu++)
     if (CPU_ISSET(cpu, &mask))
       topology->cpus[topology->core_count++] = (uint16_t)cpu;
