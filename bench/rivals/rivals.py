@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""libqosbatch against ONNX Runtime on the same cores: rivals.py [--trixie] BUILD [MODEL...]
+"""libqosbatch against ONNX Runtime on the same cores: rivals.py BUILD [MODEL...]
 
 Both run the same networks with the same weights, in turn (A B A B), each with every number of
 instances x threads that fills the cores. Prints samples per second (medians over turns), each
 side's fraction of the measured multiply-add peak, and for every batch size the ratio of the two
-sides' best configurations; writes them as CSV and as a picture next to the build. With --trixie our
-side is the one that ./dev trixie built on Debian 13's oneDNN 3.x.
+sides' best configurations; writes them as CSV and as a picture next to the build.
 """
 import array
 import json
@@ -53,17 +52,17 @@ class Side:
         self.process.wait()
 
 
-def outputs(side, path, root):
-    if side.ask(f"output 4 /{path.relative_to(root)}") != "written":
+def outputs(side, path):
+    if side.ask(f"output 4 {path}") != "written":
         sys.exit(f"rivals: {side.name} wrote no output")
     values = array.array("f")
     values.frombytes(path.read_bytes())
     return values
 
 
-def check_same(ours, theirs, folder, root):
-    a = outputs(ours, (root / "tmp" if root != pathlib.Path("/") else folder) / "ours.bin", root)
-    b = outputs(theirs, folder / "theirs.bin", pathlib.Path("/"))
+def check_same(ours, theirs, folder):
+    a = outputs(ours, folder / "ours.bin")
+    b = outputs(theirs, folder / "theirs.bin")
     worst = max(abs(x - y) for x, y in zip(a, b)) / max(map(abs, b))
     if len(a) != len(b) or not worst <= 1e-3:
         sys.exit(f"rivals: outputs differ by {worst:g} of the largest")
@@ -85,22 +84,18 @@ def measure(sides):
     return {key: statistics.median(values) for key, values in seen.items()}
 
 
-def compare(build, model, folder, node, csv, trixie):
+def compare(build, model, folder, node, csv):
     flops = json.loads(run_tool(build, "show", model, "--json"))["flops_per_sample"]
     network = folder / f"{model}.onnx"
     subprocess.run([build / "bench/export_onnx", model, network], check=True)
     package = folder / "node_modules/onnxruntime-node"
-    root = build / "trixie/root" if trixie else pathlib.Path("/")
-    program = [build / "bench/rounds"]
-    if trixie:
-        program = ["sh", HERE / "../../tests/trixie/run.sh", build / "trixie", "/build/bench/rounds"]
     ours, theirs = [], []
     for instances, threads in configurations(node["usable_threads"]):
         shape = [str(instances), str(threads)]
         name = f"{instances} x {threads}"
-        ours.append(Side(f"ours {name}", [*program, model, *shape]))
+        ours.append(Side(f"ours {name}", [build / "bench/rounds", model, *shape]))
         theirs.append(Side(f"ONNX Runtime {name}", ["node", HERE / "onnxruntime.mjs", package, network, *shape]))
-    worst = check_same(ours[0], theirs[0], folder, root)
+    worst = check_same(ours[0], theirs[0], folder)
     sides = [side for pair in zip(ours, theirs) for side in pair]
     rates = measure(sides)
     peak = node["compute_flops"]
@@ -146,9 +141,6 @@ plot {plots}
 
 
 def main():
-    trixie = "--trixie" in sys.argv
-    if trixie:
-        sys.argv.remove("--trixie")
     build = pathlib.Path(sys.argv[1]).resolve()
     folder = build / "rivals"
     node = json.loads(run_tool(build, "node", "--json"))
@@ -156,7 +148,7 @@ def main():
     with open(folder / "rivals.csv", "w", encoding="utf-8") as csv:
         csv.write("model,side,batch,samples_per_s,peak_fraction\n")
         for model in sys.argv[2:] or ["alexnet", "resnet50"]:
-            ratios[model] = compare(build, model, folder, node, csv, trixie)
+            ratios[model] = compare(build, model, folder, node, csv)
     draw(folder, ratios)
     print(f"\n{folder / 'rivals.csv'}, {folder / 'rivals.svg'}")
 
