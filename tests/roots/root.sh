@@ -20,7 +20,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/qosbatch/$release
 	exit 1
 }
 
-# One at a time: the others would take its bare root away.
+# One bare root of a release at a time: another run would remove it.
 mkdir -p "$cache/archives"
 exec 9>"$cache/lock"
 flock -n 9 || {
@@ -50,6 +50,7 @@ root=${keep:-$cache/run}
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 archives=$root/var/cache/apt/archives
 find "$cache/archives" -name '*.deb' -exec cp -u -t "$archives" {} +
+[ -z "$keep" ] || flock -u 9
 
 # The tree as somebody gets it who fetches it: without git and what was built.
 mkdir -p "$root/source"
