@@ -19,7 +19,8 @@ typedef struct layer {
   uint32_t index;
   qb__request request; /* dimensions alone */
   const qb__layout *have, *addend, *packed;
-  int64_t rows; /* of the input in a sample: more than 1 in linear layers alone */
+  bool usual, addend_usual; /* they lie as primitives expect it */
+  int64_t rows;             /* of the input in a sample: more than 1 in linear layers alone */
 } layer;
 
 /* Whether weights are a matrix. */
@@ -57,6 +58,8 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
   l.request.source_dims = p->plan->slots[source].dims;
   l.request.weights_dims = qb__weights_dims(p->graph, op);
   l.request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  l.usual = qb__plan_is_usual(p, source);
+  l.addend_usual = addend != QB__NONE && qb__plan_is_usual(p, addend);
   l.rows = l.request.source_dims.at[0] / p->plan->batch;
   if (destination != QB__NONE) {
     l.request.destination_dims = p->plan->slots[destination].dims;
@@ -95,7 +98,11 @@ static qb_status ask_for(const layer *l, qb__layer_way way, qb__request *request
   if (for_matrix && !is_matrix(op))
     return QB_ERROR_UNSUPPORTED;
   switch (way) {
-  case QB__WAY_IN_PLACE: request->source = l->have; break;
+  case QB__WAY_IN_PLACE:
+    if (!l->usual)
+      return QB_ERROR_UNSUPPORTED;
+    request->source = l->have;
+    break;
   case QB__WAY_BLOCKED_16:
   case QB__WAY_BLOCKED_8:
     if (op->kind != QB__OP_CONVOLUTION || request->source_dims.at[1] / op->groups % block)
@@ -143,14 +150,14 @@ static qb_status make(const layer *l, qb__layer_way way, qb__made *made)
     request.weights = l->packed;
   if (!status)
     status = qb__primitive_describe(p->context, p->engine, &request, made);
-  if (!status && !qb__layout_equal(made->source, l->have)) {
+  if (!status && l->usual && !qb__layout_equal(made->source, l->have)) {
     qb__request other = request;
     other.source = l->have;
     refine(l, &other, made);
     if (qb__layout_equal(made->source, l->have))
       request = other;
   }
-  if (!status && l->addend && !qb__layout_equal(made->destination, l->addend)) {
+  if (!status && l->addend_usual && !qb__layout_equal(made->destination, l->addend)) {
     request.destination = l->addend;
     refine(l, &request, made);
   }

@@ -22,33 +22,15 @@ static bool is_one_matrix(const qb__dims *dims)
   return true;
 }
 
-/* The leading dimensions of the result before the last two of a matrix. */
-static qb__dims leading(const qb__dims *result, const qb__dims *matrix)
+/* Both matrices and the result, of which only the matrices need not be row-major. */
+static qb_status add_matrices(qb__planner *p, const qb__operator *op, int32_t *source,
+                              int32_t *second, int32_t *destination)
 {
-  qb__dims dims = *result;
-  for (int i = dims.count - 2; i < dims.count; i++)
-    dims.at[i] = matrix->at[i];
-  return dims;
-}
-
-/* Both matrices and the result, row-major. */
-static qb_status add_matrices(qb__planner *p, uint32_t index, int32_t *source, int32_t *second,
-                              int32_t *destination)
-{
-  const qb__operator *op = &p->graph->operators[index];
   const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb__layout *layout = NULL;
   qb_status status = qb__plan_operand(p, op->input, source);
   if (!status)
     status = qb__plan_operand(p, op->addend, second);
-  if (!status)
-    status = qb__plan_plain(p, index, source);
-  if (!status)
-    status = qb__plan_plain(p, index, second);
-  if (!status) {
-    const qb__dims each = leading(&dims, &p->plan->slots[*source].dims);
-    status = qb__plan_repeated(p, index, &each, source);
-  }
   if (!status)
     status = qb__layout_plain(p->context, &dims, &layout);
   if (!status)
@@ -57,9 +39,34 @@ static qb_status add_matrices(qb__planner *p, uint32_t index, int32_t *source, i
   return status;
 }
 
+/* Row-major matrices, the first ones as many as results. */
+static qb_status make_plain(qb__planner *p, uint32_t index, int32_t destination, int32_t *source,
+                            int32_t *second)
+{
+  qb_status status = qb__plan_plain(p, index, source);
+  if (!status)
+    status = qb__plan_plain(p, index, second);
+  const qb__slot *slots = p->plan->slots;
+  qb__dims each = slots[destination].dims;
+  for (int i = each.count - 2; i < each.count; i++)
+    each.at[i] = slots[*source].dims.at[i];
+  return status ? status : qb__plan_repeated(p, index, &each, source);
+}
+
+static qb_status describe(qb__planner *p, const qb__operator *op, int32_t source, int32_t second,
+                          int32_t destination, qb__made *made)
+{
+  const qb__request request = {.op = op,
+                               .source = p->plan->slots[source].layout,
+                               .weights = p->plan->slots[second].layout,
+                               .destination = p->plan->slots[destination].layout};
+  return qb__primitive_describe(p->context, p->engine, &request, made);
+}
+
 /*
- * Where one second matrix serves all first ones these are stacked: a single large product, and
- * oneDNN 3.7.2 on several threads does not finish that of Nx1xMxK and 1x1xKxN.
+ * As the matrices lie, if oneDNN has more than plain loops for that. Where one second matrix serves all
+ * first ones these are stacked: a single large product, and oneDNN 3.7.2 on several threads does not
+ * finish that of Nx1xMxK and 1x1xKxN.
  */
 qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
 {
@@ -67,26 +74,29 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
   int32_t source, second, destination;
   qb__made made;
   memset(&made, 0, sizeof made);
-  qb_status status = add_matrices(p, index, &source, &second, &destination);
-  if (!status && is_one_matrix(&p->plan->slots[second].dims)) {
-    status = stack(p, &source);
-    if (!status)
-      status = stack(p, &second);
-    if (!status)
-      status = stack(p, &destination);
-  }
+  qb_status status = add_matrices(p, op, &source, &second, &destination);
   if (status)
     return status;
-  const qb__request request = {.op = op,
-                               .source = p->plan->slots[source].layout,
-                               .weights = p->plan->slots[second].layout,
-                               .destination = p->plan->slots[destination].layout};
+  bool found = !is_one_matrix(&p->plan->slots[second].dims) &&
+               !describe(p, op, source, second, destination, &made) && !qb__is_slow(&made);
+  if (!found) {
+    qb__made_clear(p->context, &made);
+    status = make_plain(p, index, destination, &source, &second);
+    if (!status && is_one_matrix(&p->plan->slots[second].dims)) {
+      status = stack(p, &source);
+      if (!status)
+        status = stack(p, &second);
+      if (!status)
+        status = stack(p, &destination);
+    }
+    if (!status)
+      status = describe(p, op, source, second, destination, &made);
+  }
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, qb__no_slots, sizeof slots);
   slots[QB__ARG_SOURCE] = source;
   slots[QB__ARG_WEIGHTS] = second;
   slots[QB__ARG_DESTINATION] = destination;
-  status = qb__primitive_describe(p->context, p->engine, &request, &made);
   if (!status)
     status = qb__plan_layer(p, index, &made, slots);
   qb__made_clear(p->context, &made);
@@ -114,6 +124,7 @@ static qb_status place_rows(qb__planner *p, uint32_t index, int32_t source, int3
                   !qb__layout_equal(there->layout, plain)))
     status = qb__plan_reorder(p, index, QB__SLOT_ARENA, plain, *slot, slot);
   qb__layout_free(p->context, plain);
+  p->plan->slots[*slot].plain = QB__NONE; /* of what it had */
   p->slot_of[op->output] = *slot;
   return status;
 }

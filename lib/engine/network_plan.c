@@ -19,6 +19,7 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
     if (there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
         !qb__plan_overlap(p, source, addend) && p->last_use[op->addend] == index &&
         qb__layout_equal(there->layout, made->destination)) {
+      p->plan->slots[addend].plain = QB__NONE; /* of what it had */
       *slot = addend;
       return QB_OK;
     }
@@ -43,7 +44,9 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
   request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
-  for (int attempt = 0; attempt < 2; attempt++) {
+  const bool usual =
+      qb__plan_is_usual(p, *source) && (*addend == QB__NONE || qb__plan_is_usual(p, *addend));
+  for (int attempt = usual ? 0 : 1; attempt < 2; attempt++) {
     const int32_t before[2] = {*source, *addend};
     if (attempt == 1) {
       status = qb__plan_plain(p, index, source);
@@ -195,7 +198,8 @@ static void find_last_uses(qb__planner *p)
     p->last_use[p->graph->outputs[i]] = UINT32_MAX;
   for (size_t i = p->graph->operator_count; i-- > 0;) {
     const qb__operator *op = &p->graph->operators[i];
-    const uint32_t use = op->kind == QB__OP_FLATTEN ? p->last_use[op->output] : (uint32_t)i;
+    const bool views = op->kind == QB__OP_FLATTEN || op->kind == QB__OP_TRANSPOSE;
+    const uint32_t use = views ? p->last_use[op->output] : (uint32_t)i;
     int32_t input;
     for (size_t j = 0; (input = qb__operator_input(op, j)) != QB__NONE; j++)
       if (use > p->last_use[input])

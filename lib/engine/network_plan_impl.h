@@ -15,7 +15,7 @@ typedef struct qb__planner {
   struct dnnl_engine *engine;
   struct dnnl_stream *stream;
   int32_t *slot_of;   /* by tensor */
-  uint32_t *last_use; /* by tensor: the last operator that reads it, also behind a flatten */
+  uint32_t *last_use; /* by tensor: the last operator that reads it or a view of it */
 } qb__planner;
 
 /* Dimensions of a tensor with the batch before them. */
@@ -68,7 +68,10 @@ qb_status qb__plan_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, cons
 /* Copies a slot to another one of the same dimensions. */
 qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to);
 
-/* Replaces a slot by a row-major copy where it is not so. */
+/* Whether a slot lies in one of the orders that primitives are made for, and in one piece. */
+bool qb__plan_is_usual(const qb__planner *p, int32_t slot);
+
+/* Replaces a slot by a row-major copy where it is not so; copies serve again. */
 qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot);
 
 /* Writes `value` into all of a slot. */

@@ -148,6 +148,20 @@ static qb_status pad(qb__planner *p, uint32_t index)
   return status ? status : qb__plan_copy(p, index, source, part);
 }
 
+/* Whether elements lie in row-major order: where a dimension is 1, its stride does not matter. */
+static bool is_row_major(const qb__layout *layout, const qb__dims *dims)
+{
+  qb__blocking b;
+  int64_t stride = 1;
+  bool ordered = qb__layout_blocking(layout, &b) && !b.inner_count;
+  for (int d = dims->count; ordered && d-- > 0;) {
+    ordered = dims->at[d] == 1 || b.strides[d] == stride;
+    stride *= dims->at[d];
+  }
+  return ordered;
+}
+
+/* The same bytes: who reads them copies them where their order matters. */
 static qb_status transpose(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
@@ -157,21 +171,18 @@ static qb_status transpose(qb__planner *p, uint32_t index)
   for (int i = 1; i < dims.count; i++)
     order[i] = op->order[i - 1] + 1;
   qb__layout *layout = NULL;
-  int32_t view;
-  qb_status status = qb__layout_plain(p->context, &dims, &layout);
-  if (!status)
-    status = qb__plan_result(p, op, layout);
-  layout = NULL;
-  if (!status)
-    status =
-        qb__layout_permuted(p->context, p->plan->slots[source].layout, dims.count, order, &layout);
-  if (!status)
-    status = qb__plan_view(p, source, &dims, layout, &view);
-  if (status) {
+  qb_status status =
+      qb__layout_permuted(p->context, p->plan->slots[source].layout, dims.count, order, &layout);
+  if (!status && is_row_major(layout, &dims)) {
     qb__layout_free(p->context, layout);
-    return status;
+    layout = NULL;
+    return qb__plan_plain_view(p, source, &dims, &p->slot_of[op->output]);
   }
-  return qb__plan_copy(p, index, view, p->slot_of[op->output]);
+  if (!status)
+    status = qb__plan_view(p, source, &dims, layout, &p->slot_of[op->output]);
+  if (status)
+    qb__layout_free(p->context, layout);
+  return status;
 }
 
 qb_status qb__plan_rearrangement(qb__planner *p, uint32_t index)

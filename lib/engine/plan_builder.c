@@ -21,7 +21,8 @@ qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims
   if (!qb__grow(p->context, &plan->slots, plan->slot_count, &plan->slot_capacity,
                 sizeof *plan->slots))
     return QB_ERROR_NO_MEMORY;
-  qb__slot made = {.kind = kind, .dims = *dims, .layout = layout, .view_of = QB__NONE};
+  qb__slot made = {.kind = kind, .dims = *dims, .layout = layout};
+  made.view_of = made.plain = QB__NONE;
   made.region.bytes = qb__layout_bytes(layout);
   made.region.first = made.region.last = (uint32_t)plan->step_count;
   plan->slots[plan->slot_count] = made;
@@ -129,12 +130,30 @@ qb_status qb__plan_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, cons
 
 qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot)
 {
+  const int32_t from = *slot;
+  if (p->plan->slots[from].plain != QB__NONE) {
+    *slot = p->plan->slots[from].plain;
+    return QB_OK;
+  }
   qb__layout *plain = NULL;
-  qb_status status = qb__layout_plain(p->context, &p->plan->slots[*slot].dims, &plain);
-  if (!status && !qb__layout_equal(p->plan->slots[*slot].layout, plain))
-    status = qb__plan_reorder(p, op, QB__SLOT_ARENA, plain, *slot, slot);
+  qb_status status = qb__layout_plain(p->context, &p->plan->slots[from].dims, &plain);
+  if (!status && !qb__layout_equal(p->plan->slots[from].layout, plain)) {
+    status = qb__plan_reorder(p, op, QB__SLOT_ARENA, plain, from, slot);
+    if (!status)
+      p->plan->slots[from].plain = *slot;
+  }
   qb__layout_free(p->context, plain);
   return status;
+}
+
+bool qb__plan_is_usual(const qb__planner *p, int32_t slot)
+{
+  const qb__slot *s = &p->plan->slots[slot];
+  qb__layout *usual = NULL;
+  const qb_status status = qb__layout_like(p->context, s->layout, &s->dims, &s->dims, &usual);
+  const bool same = !status && qb__layout_equal(usual, s->layout);
+  qb__layout_free(p->context, usual);
+  return same;
 }
 
 qb_status qb__plan_constant(qb__planner *p, int32_t tensor, const qb__dims *dims,

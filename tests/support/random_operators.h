@@ -176,7 +176,15 @@ static inline int32_t random_product(uint64_t *random, qb__graph *graph, int32_t
 {
   int64_t dims[3];
   memcpy(dims, graph->tensors[x].dims, sizeof dims);
-  switch (random_int(random, 0, 3)) {
+  switch (random_int(random, 0, 4)) {
+  case 4: { /* attention */
+    static const uint32_t order[3] = {0, 2, 1};
+    const int32_t turned = qb__graph_transpose(graph, "turned", x, order);
+    int32_t weights = qb__graph_matmul(graph, "queries_keys", x, turned);
+    weights = qb__graph_activation(graph, "scale", weights, QB__ACTIVATION_LINEAR, 0.2f, 0);
+    weights = qb__graph_softmax(graph, "attention", weights, 2, false);
+    return qb__graph_matmul(graph, "values", weights, x);
+  }
   case 0: {
     const int64_t channels = random_int(random, 0, 1) ? dims[0] : 1;
     return qb__graph_matmul(graph, "left", random_square(random, graph, channels, dims[1]), x);
