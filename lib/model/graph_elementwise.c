@@ -28,10 +28,24 @@ bool qb__broadcast(uint32_t rank, const int64_t *a, const int64_t *b, int64_t *d
   return fits;
 }
 
+/* Whether it does not matter which of two inputs comes first. */
+static bool is_symmetric(qb__op_kind kind)
+{
+  return kind == QB__OP_ADD || kind == QB__OP_MULTIPLY || kind == QB__OP_MAXIMUM ||
+         kind == QB__OP_MINIMUM || kind == QB__OP_EQUAL;
+}
+
 int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x, int32_t y)
 {
   if (graph->status)
     return QB__NONE;
+  /* What is repeated comes second: engines are made for that. */
+  if (is_symmetric(kind) &&
+      (graph->tensors[x].elements < graph->tensors[y].elements || graph->tensors[x].constant)) {
+    const int32_t first = x;
+    x = y;
+    y = first;
+  }
   const qb__tensor *a = &graph->tensors[x], *b = &graph->tensors[y];
   int64_t dims[QB_MAX_DIMS];
   if (a->rank != b->rank || !qb__broadcast(a->rank, a->dims, b->dims, dims))
