@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the batch lies. Networks move it about: transformers put it second, join it with their heads
- * or windows, and take it apart again. Dimension `batch_axis` of an activation is the batch times k;
- * element b * k + j along it belongs to sample b. The graph's tensor has k there, or no dimension at
- * all where k is 1. A node that would join elements of different samples ends the attempt.
+ * Where the batch lies. Networks move it about: transformers put it second, join it with their heads,
+ * windows or positions, and take it apart again. Dimension `batch_axis` of an activation is
+ * outer * batch * inner; element (o * batch + b) * inner + i along it belongs to sample b. The graph's
+ * tensor has outer * inner there, or no dimension at all where that is 1. A node that would join
+ * elements of different samples ends the attempt.
  */
 #include "core/checked.h"
 #include "core/error.h"
@@ -14,12 +15,13 @@
 
 qb__onnx_shape qb__onnx_shape_of(const qb__onnx_value *x)
 {
-  qb__onnx_shape shape = {.rank = x->rank, .batch_axis = x->batch_axis};
+  qb__onnx_shape shape = {
+      .rank = x->rank, .batch_axis = x->batch_axis, .batch_outer = x->batch_outer};
   memcpy(shape.dims, x->dims, x->rank * sizeof *x->dims);
   return shape;
 }
 
-/* How often the batch is in its dimension. */
+/* Elements of one sample in the dimension of the batch. */
 static int64_t multiple(const qb__onnx *im, const qb__onnx_shape *shape)
 {
   return shape->dims[shape->batch_axis] / im->batch;
@@ -76,20 +78,22 @@ bool qb__onnx_is_image(const qb__onnx *im, const qb__onnx_value *x)
 
 bool qb__onnx_find_batch(const qb__onnx *im, const qb__onnx_shape *from, qb__onnx_shape *to)
 {
-  int64_t before = 1, wanted = 1;
+  int64_t before = 1, wanted = from->batch_outer;
   bool found = false;
   if (!im->batched)
     return true;
   for (uint32_t i = 0; i < from->batch_axis; i++)
     wanted *= from->dims[i];
   /* With a batch of 1 there may be several places; its own is the best guess, and all are right. */
-  for (uint32_t i = 0; i < to->rank; i++) {
-    if (before == wanted && to->dims[i] > 0 && to->dims[i] % im->batch == 0 &&
-        (!found || i == from->batch_axis)) {
+  for (uint32_t i = 0; i < to->rank && before <= wanted; i++) {
+    const int64_t outer = wanted / before;
+    if (wanted % before == 0 && to->dims[i] > 0 && to->dims[i] % im->batch == 0 &&
+        to->dims[i] / im->batch % outer == 0 && (!found || i == from->batch_axis)) {
       to->batch_axis = i;
+      to->batch_outer = outer;
       found = true;
     }
-    if (!qb__mul_i64(before, to->dims[i], &before))
+    if (!qb__mul_i64(before, to->dims[i], &before) || before == 0)
       return found;
   }
   return found;
@@ -124,10 +128,13 @@ static bool agree(const qb__onnx *im, qb__onnx_value *const *values, size_t coun
     if (x->kind != QB__ONNX_ACTIVATION)
       continue;
     const uint32_t axis = out->rank - x->rank + x->batch_axis;
-    if (first && (axis != out->batch_axis ||
-                  (x->dims[x->batch_axis] != first->dims[first->batch_axis] && im->batch != 1)))
+    if (first &&
+        (axis != out->batch_axis || ((x->dims[x->batch_axis] != first->dims[first->batch_axis] ||
+                                      x->batch_outer != first->batch_outer) &&
+                                     im->batch != 1)))
       return false;
     out->batch_axis = axis;
+    out->batch_outer = x->batch_outer;
     first = x;
   }
   for (size_t i = 0; i < count; i++)
@@ -179,6 +186,7 @@ bool qb__onnx_align(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *con
                     size_t count, uint32_t tail, qb__onnx_shape *out, int32_t *tensors)
 {
   out->rank = out->batch_axis = 0;
+  out->batch_outer = 1;
   for (size_t i = 0; i < count; i++)
     out->rank = values[i]->rank > out->rank ? values[i]->rank : out->rank;
   if (im->batched && (!agree(im, values, count, out) || out->batch_axis + tail >= out->rank)) {

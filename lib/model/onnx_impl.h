@@ -40,6 +40,7 @@ typedef struct qb__onnx_value {
   uint32_t rank;
   int64_t dims[QB__ONNX_RANK];
   uint32_t batch_axis; /* activation: the dimension the batch is in, where there is one */
+  int64_t batch_outer; /* how many batches lie one after the other in that dimension: 1 or more */
   size_t elements;
   uint32_t uses;  /* by nodes still to come, and as an output of the network */
   int32_t tensor; /* of the graph: an activation, or a constant that was handed over */

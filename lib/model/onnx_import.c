@@ -121,6 +121,7 @@ static void add_inputs(qb__onnx *im, const Onnx__GraphProto *graph)
     if (im->batched)
       value->dims[0] = im->batch;
     int64_t sample[QB__ONNX_RANK];
+    value->batch_outer = 1;
     const qb__onnx_shape shape = qb__onnx_shape_of(value);
     const uint32_t rank = qb__onnx_sample(im, &shape, sample);
     qb__onnx_set(value, qb__graph_input(im->graph, name, rank, sample), &shape);
@@ -185,6 +186,16 @@ bool qb__onnx_is_standard(const char *domain)
   return !domain || !*domain || !strcmp(domain, "ai.onnx");
 }
 
+/* A dropout that drops nothing is the same in training: PyTorch exports Swin's attention so. */
+static bool drops(const qb__onnx_node *node)
+{
+  const qb__onnx_value *mode = qb__onnx_input(node, 2);
+  float ratio = 0.5f;
+  const bool idle = qb__onnx_number(qb__onnx_input(node, 1), &ratio) && ratio == 0;
+  return mode && !idle &&
+         (!qb__onnx_is_integer(mode) || mode->elements != 1 || *(const int64_t *)mode->data);
+}
+
 /* Before opset 14 a batch norm trains when it has more outputs than one. */
 static bool is_training(qb__onnx *im, const qb__onnx_node *node)
 {
@@ -195,9 +206,7 @@ static bool is_training(qb__onnx *im, const qb__onnx_node *node)
     for (size_t i = 1; im->opset < 14 && i < proto->n_output; i++)
       training = training || *proto->output[i];
   } else if (!strcmp(proto->op_type, "Dropout")) {
-    const qb__onnx_value *mode = qb__onnx_input(node, 2);
-    training =
-        mode && (!qb__onnx_is_integer(mode) || mode->elements != 1 || *(const int64_t *)mode->data);
+    training = drops(node);
   }
   if (training)
     qb__onnx_problem(im, node, "it is in training form; export the model for inference");
@@ -358,7 +367,8 @@ static void add_results(qb__onnx *im, const Onnx__GraphProto *graph)
       if (!im->problem_count)
         im->status = qb__fail(QB_ERROR_UNSUPPORTED,
                               "output '%.64s' does not depend on an input of the network", name);
-    } else if (im->batched && !im->symbolic && value->batch_axis != 0) {
+    } else if (im->batched && !im->symbolic && im->batch != 1 &&
+               (value->batch_axis != 0 || value->batch_outer != 1)) {
       /* Of a fixed size, and not where a batch is given back: it is as much a part of each sample. */
       im->mixes = true;
       return;

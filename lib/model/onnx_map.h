@@ -12,6 +12,7 @@
 typedef struct qb__onnx_shape {
   uint32_t rank;
   uint32_t batch_axis; /* where there is a batch */
+  int64_t batch_outer;
   int64_t dims[QB__ONNX_RANK];
 } qb__onnx_shape;
 

@@ -182,6 +182,7 @@ static bool result_shape(const qb__onnx *im, const qb__onnx_node *node, const te
         first->dims[i] != node->inputs[1]->dims[index_of(&terms[1], terms[0].letters[i])])
       return false;
   shape->batch_axis = 0;
+  shape->batch_outer = first->batch_outer;
   if (im->batched && has(&terms[2], terms[0].letters[first->batch_axis]))
     shape->batch_axis = index_of(&terms[2], terms[0].letters[first->batch_axis]);
   return true;
@@ -192,7 +193,8 @@ static bool keeps_batch(const qb__onnx *im, const qb__onnx_node *node, const ter
                         size_t inputs)
 {
   for (size_t n = 0; im->batched && n < inputs; n++)
-    if (terms[n].letters[node->inputs[n]->batch_axis] !=
+    if (node->inputs[n]->batch_outer != node->inputs[0]->batch_outer ||
+        terms[n].letters[node->inputs[n]->batch_axis] !=
             terms[0].letters[node->inputs[0]->batch_axis] ||
         !has(&terms[2], terms[n].letters[node->inputs[n]->batch_axis]))
       return false;

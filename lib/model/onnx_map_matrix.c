@@ -129,7 +129,8 @@ void qb__onnx_map_gemm(qb__onnx *im, const qb__onnx_node *node)
     qb__onnx_problem(im, node, "its inputs are not matrices that fit each other");
     return;
   }
-  qb__onnx_shape shape = {.rank = 2, .dims = {a->dims[turn_a], b->dims[!turn_b]}};
+  qb__onnx_shape shape = {
+      .rank = 2, .batch_outer = a->batch_outer, .dims = {a->dims[turn_a], b->dims[!turn_b]}};
   bool fits = !c || c->rank <= 2;
   for (uint32_t i = 1; fits && c && i <= c->rank; i++)
     fits = c->dims[c->rank - i] == 1 || c->dims[c->rank - i] == shape.dims[2 - i];

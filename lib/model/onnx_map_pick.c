@@ -153,7 +153,7 @@ void qb__onnx_map_gather(qb__onnx *im, const qb__onnx_node *node)
       !check_indices(im, node, indices, x->dims[axis]))
     return;
   const listed list = {indices->data, x->dims[axis]};
-  qb__onnx_shape flat = qb__onnx_shape_of(x), shape = {.rank = 0};
+  qb__onnx_shape flat = qb__onnx_shape_of(x), shape = {.rank = 0, .batch_outer = x->batch_outer};
   qb__onnx_range ranges[QB__ONNX_RANK];
   int32_t y;
   for (uint32_t i = 0; i < x->rank; i++)
@@ -191,6 +191,7 @@ void qb__onnx_map_expand(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_shape shape = {.rank = (uint32_t)count > x->rank ? (uint32_t)count : x->rank};
   const uint32_t missing = shape.rank - x->rank;
   shape.batch_axis = x->batch_axis + missing;
+  shape.batch_outer = x->batch_outer;
   for (uint32_t i = 0; i < shape.rank; i++)
     shape.dims[i] = i < missing ? 1 : x->dims[i - missing];
   int32_t y = qb__onnx_reshaped(im, node, x->tensor, &shape);

@@ -38,7 +38,7 @@ void qb__onnx_map_softmax(qb__onnx *im, const qb__onnx_node *node)
 /* The shape behind a reduction of the axes in `mask`, which become 1 or go. */
 static qb__onnx_shape reduced(const qb__onnx_value *x, uint32_t mask, bool keep)
 {
-  qb__onnx_shape shape = {.rank = 0};
+  qb__onnx_shape shape = {.rank = 0, .batch_outer = x->batch_outer};
   for (uint32_t i = 0; i < x->rank; i++) {
     const bool gone = mask >> i & 1;
     if (i == x->batch_axis)

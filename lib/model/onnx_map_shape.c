@@ -69,6 +69,7 @@ static int32_t transposed(qb__onnx *im, const qb__onnx_node *node, const qb__onn
   const uint32_t rank = im->graph->tensors[x->tensor].rank;
   uint32_t within[QB_MAX_DIMS], count = 0;
   shape->rank = x->rank;
+  shape->batch_outer = x->batch_outer;
   for (uint32_t i = 0; i < x->rank; i++) {
     shape->dims[i] = x->dims[order[i]];
     if (order[i] == x->batch_axis)
@@ -111,7 +112,7 @@ static bool joined_shape(qb__onnx *im, const qb__onnx_node *node, uint32_t axis,
     }
     if (im->batched &&
         (v->kind == QB__ONNX_ACTIVATION
-             ? v->batch_axis != shape->batch_axis
+             ? v->batch_axis != shape->batch_axis || v->batch_outer != shape->batch_outer
              : im->batch != 1 && !qb__onnx_is_open(im, v->dims[shape->batch_axis]))) {
       qb__onnx_mixing(im, node);
       return false;

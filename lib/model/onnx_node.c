@@ -109,6 +109,7 @@ void qb__onnx_set(qb__onnx_value *value, int32_t tensor, const qb__onnx_shape *s
   value->tensor = tensor;
   value->rank = shape->rank;
   value->batch_axis = shape->batch_axis;
+  value->batch_outer = shape->batch_outer;
   memcpy(value->dims, shape->dims, shape->rank * sizeof *shape->dims);
 }
 

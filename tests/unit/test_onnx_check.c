@@ -119,6 +119,18 @@ static void training_is_refused_in_every_form(void **state)
   expect_refusal(m, "it is in training form");
 }
 
+/* A dropout that drops nothing computes the same in training. */
+static void a_dropout_of_nothing_is_none(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = model_of(13, "N,2");
+  onnx_model_floats(m, "ratio", "", (const float[1]){0});
+  onnx_model_ints(m, "yes", "1");
+  onnx_model_node(m, "Cast", "yes", "training", "to=9");
+  onnx_model_node(m, "Dropout", "x ratio training", "y", "");
+  expect(m, (const float[2]){-1, 2}, (const float[2]){-1, 2}, 2);
+}
+
 /* As writers do that leave out zeros. */
 static Onnx__NodeProto *wipe(Onnx__NodeProto *node, const char *name)
 {
@@ -186,6 +198,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(attributes_that_do_not_fit_are_refused),
       cmocka_unit_test(training_is_refused_in_every_form),
+      cmocka_unit_test(a_dropout_of_nothing_is_none),
       cmocka_unit_test(an_attribute_without_a_value_is_zero),
       cmocka_unit_test(an_attribute_without_a_type_has_that_of_its_value),
       cmocka_unit_test(every_operator_is_found_by_its_name),

@@ -260,8 +260,13 @@ static void the_batch_is_followed_through_attention(void **state)
     onnx_model_node(m, "Softmax", "scores", "weights", "axis=-1");
     onnx_model_node(m, "MatMul", "weights head_first", "mixed", "");
     onnx_model_node(m, "Transpose", "mixed", "back", "perm=1,0,2");
+    onnx_model_node(m, "Mul", "batch three", "positions", ""); /* which the batch lies behind */
+    onnx_model_node(m, "Concat", "positions four", "rows", "axis=0");
+    onnx_model_node(m, "Reshape", "back rows", "flat", "");
+    onnx_model_random(m, "w", "4,4");
+    onnx_model_node(m, "MatMul", "flat w", "projected", "");
     onnx_model_node(m, "Concat", "three batch four", "joined", "axis=0");
-    onnx_model_node(m, "Reshape", "back joined", "whole", "");
+    onnx_model_node(m, "Reshape", "projected joined", "whole", "");
     onnx_model_node(m, "Transpose", "whole", "y", "perm=1,0,2");
     onnx_model_output(m, "y");
     qb_model *model = imported(m);
