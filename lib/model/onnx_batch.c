@@ -76,27 +76,39 @@ bool qb__onnx_is_image(const qb__onnx *im, const qb__onnx_value *x)
          (im->batched ? x->batch_axis == 0 && multiple(im, &shape) == 1 : x->dims[0] == 1);
 }
 
+/*
+ * How good a guess a place for the batch is. With an open batch, or one of a size that nothing else
+ * has, there is but one; with a batch of 1 there may be several, of which all are right, but some end
+ * in a node that joins samples. The batch alone is best; then its old place in as many dimensions.
+ */
+static int likeliness(const qb__onnx *im, const qb__onnx_shape *from, const qb__onnx_shape *to,
+                      uint32_t axis, int64_t outer)
+{
+  return to->dims[axis] == im->batch && outer == 1            ? 3
+         : to->rank == from->rank && axis == from->batch_axis ? 2
+                                                              : 1;
+}
+
 bool qb__onnx_find_batch(const qb__onnx *im, const qb__onnx_shape *from, qb__onnx_shape *to)
 {
   int64_t before = 1, wanted = from->batch_outer;
-  bool found = false;
+  int best = 0;
   if (!im->batched)
     return true;
   for (uint32_t i = 0; i < from->batch_axis; i++)
     wanted *= from->dims[i];
-  /* With a batch of 1 there may be several places; its own is the best guess, and all are right. */
   for (uint32_t i = 0; i < to->rank && before <= wanted; i++) {
     const int64_t outer = wanted / before;
     if (wanted % before == 0 && to->dims[i] > 0 && to->dims[i] % im->batch == 0 &&
-        to->dims[i] / im->batch % outer == 0 && (!found || i == from->batch_axis)) {
+        to->dims[i] / im->batch % outer == 0 && likeliness(im, from, to, i, outer) > best) {
+      best = likeliness(im, from, to, i, outer);
       to->batch_axis = i;
       to->batch_outer = outer;
-      found = true;
     }
     if (!qb__mul_i64(before, to->dims[i], &before) || before == 0)
-      return found;
+      break;
   }
-  return found;
+  return best > 0;
 }
 
 /* The dimension of an input that meets dimension `axis` of a result of `rank`; 1 where it has none. */
