@@ -2,7 +2,8 @@
 """Whole networks as exporters write them, with python3-onnx: VGG-16 (Simonyan and Zisserman, 2014),
 MobileNetV2 (Sandler et al., 2018), SqueezeNet 1.1 (Iandola et al., 2016), DenseNet-121 (Huang et al.,
 2017), and Inception blocks (Szegedy et al., 2015). Each in another opset and with other ways to
-flatten, pad and name the batch. Weights are drawn from a fixed seed.
+flatten, pad and name the batch. Weights are drawn from a fixed seed, but those of VGG-19, which nodes
+make, as in the light models of ONNX's zoo.
 
   make_networks.py PROGRAM full|reduced     runs PROGRAM on the files, in a folder of their own
 """
@@ -54,6 +55,11 @@ class Network:
             attributes["group"] = groups
         return self.add("Conv", inputs, channels, kernel_shape=list(kernel), **attributes)
 
+    def filled(self, shape, value):
+        """A tensor of one value that a node makes: a few bytes of a file."""
+        return self.add("ConstantOfShape", [self.constant(np.array(shape))],
+                        value=numpy_helper.from_array(np.array([value], np.float32)))
+
     def relu(self, x):
         return self.add("Relu", [x])
 
@@ -96,6 +102,22 @@ def vgg16(image, divisor, classes):
         x = n.add("Dropout", [n.relu(n.gemm(x, features, n.width(4096)))], ratio=0.5)
         features = n.width(4096)
     return n, n.add("Softmax", [n.gemm(x, features, classes)], axis=1)
+
+
+def vgg19_light(image, divisor, classes):
+    n = Network("vgg19_light", 9, "N", image, divisor)
+    x, features = "x", 3
+    for repeat, channels in [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)]:
+        for _ in range(repeat):
+            weights = n.filled((n.width(channels), features, 3, 3), 1 / features / 9)
+            features = n.width(channels)
+            x = n.relu(n.add("Conv", [x, weights, n.filled((features,), 0.01)], pads=[1] * 4))
+        x = n.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
+    x, features = n.add("Flatten", [x]), features * (image // 32) ** 2
+    for outputs in [n.width(4096), n.width(4096), classes]:
+        weights = n.filled((outputs, features), 1 / features)
+        x, features = n.add("Gemm", [x, weights, n.filled((outputs,), 0.01)], transB=1), outputs
+    return n, x
 
 
 def mobilenet_v2(image, divisor, classes):
@@ -200,7 +222,7 @@ def main():
     image, divisor, classes = (224, 1, 1000) if size == "full" else (64, 8, 10)
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        for make in [vgg16, mobilenet_v2, squeezenet, densenet121, inception]:
+        for make in [vgg16, vgg19_light, mobilenet_v2, squeezenet, densenet121, inception]:
             network, output = make(image, divisor, classes)
             paths.append(network.save(output, classes, folder))
         return subprocess.run([program] + paths).returncode
