@@ -46,8 +46,12 @@ qb_status qb__kernel_arg(const qb_context *context, const qb__operator *op, cons
 qb_status qb__kernel_norm(const qb_context *context, const qb__operator *op, const qb__dims *source,
                           qb__kernel **kernel);
 
-/* A pick, whose operator has to outlive the kernel. */
-qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op, const qb__dims *source,
-                          const qb__dims *to, qb__kernel **kernel);
+/*
+ * A pick from one or two arrays, source and addend, to an array of dimensions `to`: row-major ones, or
+ * with the channels last in all. The operator has to outlive the kernel.
+ */
+qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op,
+                          const qb__dims *const *from, const qb__dims *to, bool channels_last,
+                          qb__kernel **kernel);
 
 #endif

@@ -6,13 +6,36 @@
 #include <string.h>
 
 /* With fewer elements behind the axis, whole rows along it are computed at a time. */
-enum { SHORT = 16 };
+enum { SHORT = 16, MOST_SOURCES = 2 };
 
 typedef struct pick_kernel {
   qb__kernel base;
   const qb__operator *op;
-  int64_t outer, from, to, inner; /* elements before the axis, along it and behind it */
+  int64_t outer, to, inner; /* elements before the axis, along the result's, and behind it */
+  int64_t from[MOST_SOURCES];
 } pick_kernel;
+
+/* The same place along all axes before the one in question. */
+typedef struct place {
+  const float *from[MOST_SOURCES];
+  float *to;
+} place;
+
+static place place_of(const pick_kernel *self, float *const arguments[QB__ARG_COUNT], int64_t outer)
+{
+  place p = {{arguments[QB__ARG_SOURCE] + outer * self->from[0] * self->inner, NULL},
+             arguments[QB__ARG_DESTINATION] + outer * self->to * self->inner};
+  if (self->from[1])
+    p.from[1] = arguments[QB__ARG_ADDEND] + outer * self->from[1] * self->inner;
+  return p;
+}
+
+/* What is behind the axis at one of its elements, along both sources. */
+static inline const float *element(const pick_kernel *self, const place *p, int64_t index)
+{
+  return index < self->from[0] ? p->from[0] + index * self->inner
+                               : p->from[1] + (index - self->from[0]) * self->inner;
+}
 
 QB__VECTORISED static void scale(const float *restrict x, float factor, int64_t count,
                                  float *restrict y)
@@ -34,10 +57,11 @@ QB__VECTORISED static void add_value(float value, int64_t count, float *y)
     y[i] += value;
 }
 
-/* Element `at` along the axis of what x begins, for all that is behind the axis. */
-static void mix(const pick_kernel *self, const float *x, int64_t at, float *y)
+/* Element `at` along the axis, for all that is behind it. */
+static void mix(const pick_kernel *self, const place *p, int64_t at)
 {
   const qb__operator *op = self->op;
+  float *y = p->to + at * self->inner;
   for (uint32_t t = 0; t < op->taps; t++) {
     const int64_t tap = at * op->taps + t, index = op->indices[tap];
     const float factor = op->factors ? op->factors[tap] : 1;
@@ -45,85 +69,83 @@ static void mix(const pick_kernel *self, const float *x, int64_t at, float *y)
       memset(y, 0, (size_t)self->inner * sizeof *y);
     if (index < 0)
       add_value(factor * op->value, self->inner, y);
-    else if (t == 0)
-      scale(x + index * self->inner, factor, self->inner, y);
     else
-      add_scaled(x + index * self->inner, factor, self->inner, y);
+      (t == 0 ? scale : add_scaled)(element(self, p, index), factor, self->inner, y);
   }
 }
 
-static void copy(const pick_kernel *self, const float *x, int64_t at, float *y)
+static void copy(const pick_kernel *self, const place *p, int64_t at)
 {
   const int64_t index = self->op->indices[at];
+  float *y = p->to + at * self->inner;
   if (index >= 0)
-    memcpy(y, x + index * self->inner, (size_t)self->inner * sizeof *y);
+    memcpy(y, element(self, p, index), (size_t)self->inner * sizeof *y);
   else
     for (int64_t i = 0; i < self->inner; i++)
       y[i] = self->op->value;
 }
 
-static void run_long(const pick_kernel *self, const float *x, float *y)
+static void copy_row(const pick_kernel *self, const place *p)
 {
-  const bool copies = self->op->taps == 1 && !self->op->factors;
-#pragma omp parallel for schedule(static) if (self->outer * self->to * self->inner > 4 * QB__GRAIN)
-  for (int64_t i = 0; i < self->outer * self->to; i++) {
-    const float *from = x + i / self->to * self->from * self->inner;
-    (copies ? copy : mix)(self, from, i % self->to, y + i * self->inner);
+  const int64_t *indices = self->op->indices;
+  float *y = p->to;
+  for (int64_t i = 0; i < self->to; i++) {
+    const float *x = indices[i] < 0 ? NULL : element(self, p, indices[i]);
+    for (int64_t j = 0; j < self->inner; j++)
+      *y++ = x ? x[j] : self->op->value;
   }
 }
 
-static void copy_row(const pick_kernel *self, const float *x, float *y)
-{
-  const int64_t *indices = self->op->indices;
-  for (int64_t i = 0; i < self->to; i++)
-    for (int64_t j = 0; j < self->inner; j++)
-      *y++ = indices[i] < 0 ? self->op->value : x[indices[i] * self->inner + j];
-}
-
-static void mix_row(const pick_kernel *self, const float *x, float *y)
+static void mix_row(const pick_kernel *self, const place *p)
 {
   const qb__operator *op = self->op;
+  float *y = p->to;
   for (int64_t i = 0; i < self->to; i++)
     for (int64_t j = 0; j < self->inner; j++) {
       float sum = 0;
       for (uint32_t t = 0; t < op->taps; t++) {
         const int64_t tap = i * op->taps + t, index = op->indices[tap];
-        const float value = index < 0 ? op->value : x[index * self->inner + j];
+        const float value = index < 0 ? op->value : element(self, p, index)[j];
         sum += (op->factors ? op->factors[tap] : 1) * value;
       }
       *y++ = sum;
     }
 }
 
-static void run_short(const pick_kernel *self, const float *x, float *y)
-{
-  const bool copies = self->op->taps == 1 && !self->op->factors;
-#pragma omp parallel for schedule(static) if (self->outer * self->to * self->inner > 2 * QB__GRAIN)
-  for (int64_t i = 0; i < self->outer; i++)
-    (copies ? copy_row : mix_row)(self, x + i * self->from * self->inner,
-                                  y + i * self->to * self->inner);
-}
-
 static void run(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
 {
   const pick_kernel *self = (const pick_kernel *)kernel;
-  (self->inner < SHORT ? run_short : run_long)(self, arguments[QB__ARG_SOURCE],
-                                               arguments[QB__ARG_DESTINATION]);
+  const bool copies = self->op->taps == 1 && !self->op->factors, rows = self->inner < SHORT;
+  const int64_t parts = rows ? 1 : self->to;
+#pragma omp parallel for schedule(static) if (self->outer * self->to * self->inner > 2 * QB__GRAIN)
+  for (int64_t i = 0; i < self->outer * parts; i++) {
+    const place p = place_of(self, arguments, i / parts);
+    if (rows)
+      (copies ? copy_row : mix_row)(self, &p);
+    else
+      (copies ? copy : mix)(self, &p, i % parts);
+  }
 }
 
-qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op, const qb__dims *source,
-                          const qb__dims *to, qb__kernel **kernel)
+qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op,
+                          const qb__dims *const *from, const qb__dims *to, bool channels_last,
+                          qb__kernel **kernel)
 {
   pick_kernel *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
-  const int axis = (int)op->axis + 1;
-  *self = (pick_kernel){{run},
-                        op,
-                        qb__span(source, 0, axis),
-                        source->at[axis],
-                        to->at[axis],
-                        qb__span(source, axis + 1, source->count)};
+  const int axis = (int)op->axis + 1, last = to->count;
+  *self =
+      (pick_kernel){{run}, op, qb__span(to, 0, axis), to->at[axis], qb__span(to, axis + 1, last)};
+  if (channels_last && axis == 1) {
+    self->outer *= self->inner;
+    self->inner = 1;
+  } else if (channels_last) {
+    self->outer /= to->at[1];
+    self->inner *= to->at[1];
+  }
+  for (size_t i = 0; i <= op->rest_count; i++)
+    self->from[i] = from[i]->at[axis];
   *kernel = &self->base;
   return QB_OK;
 }

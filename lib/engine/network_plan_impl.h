@@ -74,6 +74,9 @@ bool qb__plan_is_usual(const qb__planner *p, int32_t slot);
 /* Replaces a slot by a row-major copy where it is not so; copies serve again. */
 qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot);
 
+/* Replaces a slot by a copy with its channels last where they are not. */
+qb_status qb__plan_channels_last(qb__planner *p, uint32_t op, int32_t *slot);
+
 /* Writes `value` into all of a slot. */
 qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value);
 

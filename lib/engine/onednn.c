@@ -101,6 +101,14 @@ qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *d
                                       : qb__layout_new(context, dims, tag, layout);
 }
 
+qb_status qb__layout_channels_last(const qb_context *context, const qb__dims *dims,
+                                   qb__layout **layout)
+{
+  return dims->count < 3 || dims->count > 5
+             ? QB_ERROR_UNSUPPORTED
+             : qb__layout_new(context, dims, channel_orders[dims->count - 3][3], layout);
+}
+
 qb_status qb__layout_like(const qb_context *context, const qb__layout *model,
                           const qb__dims *model_dims, const qb__dims *dims, qb__layout **layout)
 {

@@ -75,7 +75,10 @@ qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, v
 qb_status qb__memory_set(struct dnnl_memory *memory, void *data);
 /* Its bytes; NULL of a memory that is NULL. */
 void *qb__memory_data(const struct dnnl_memory *memory);
-/* Channels, the second dimension, in blocks of 16 or 8. */
+/* Channels, the second dimension, behind all others. */
+qb_status qb__layout_channels_last(const qb_context *context, const qb__dims *dims,
+                                   qb__layout **layout);
+/* Channels in blocks of 16 or 8. */
 qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *dims, int64_t block,
                                     qb__layout **layout);
 void qb__memory_free(struct dnnl_memory *memory);

@@ -146,6 +146,16 @@ qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot)
   return status;
 }
 
+qb_status qb__plan_channels_last(qb__planner *p, uint32_t op, int32_t *slot)
+{
+  qb__layout *last = NULL;
+  qb_status status = qb__layout_channels_last(p->context, &p->plan->slots[*slot].dims, &last);
+  if (!status && !qb__layout_equal(p->plan->slots[*slot].layout, last))
+    status = qb__plan_reorder(p, op, QB__SLOT_ARENA, last, *slot, slot);
+  qb__layout_free(p->context, last);
+  return status;
+}
+
 bool qb__plan_is_usual(const qb__planner *p, int32_t slot)
 {
   const qb__slot *s = &p->plan->slots[slot];

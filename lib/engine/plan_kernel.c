@@ -73,6 +73,21 @@ static bool is_in_place(const qb__planner *p, const qb__operator *op,
                                 qb__layout_equal(p->plan->slots[second].layout, source->layout));
 }
 
+/* Whether one of an operator's inputs has its channels last, which then all of them shall have. */
+static bool channels_are_last(const qb__planner *p, const int32_t slots[QB__ARG_COUNT])
+{
+  for (int a = QB__ARG_SOURCE; a <= QB__ARG_ADDEND; a++) {
+    qb__layout *last = NULL;
+    const qb__slot *s = slots[a] == QB__NONE ? NULL : &p->plan->slots[slots[a]];
+    const bool same = s && !qb__layout_channels_last(p->context, &s->dims, &last) &&
+                      qb__layout_equal(last, s->layout);
+    qb__layout_free(p->context, last);
+    if (same)
+      return true;
+  }
+  return false;
+}
+
 static qb_status add_constant(qb__planner *p, int32_t tensor, int32_t *slot)
 {
   return tensor == QB__NONE ? QB_OK : qb__plan_operand(p, tensor, slot);
@@ -90,8 +105,10 @@ static qb_status add_inputs(qb__planner *p, uint32_t index, int32_t slots[QB__AR
     status = qb__plan_operand(p, input, &slots[names[count]]);
   if (status || is_in_place(p, op, slots))
     return status;
+  const bool last = op->kind == QB__OP_PICK && channels_are_last(p, slots);
   for (size_t i = 0; i < count && !status; i++)
-    status = qb__plan_plain(p, index, &slots[names[i]]);
+    status = last ? qb__plan_channels_last(p, index, &slots[names[i]])
+                  : qb__plan_plain(p, index, &slots[names[i]]);
   if (!status)
     status = add_constant(p, op->weights, &slots[QB__ARG_WEIGHTS]);
   if (!status)
@@ -115,7 +132,11 @@ static qb_status make_kernel(const qb__planner *p, const qb__operator *op,
   case QB__OP_ARG: return qb__kernel_arg(c, op, source, kernel);
   case QB__OP_LAYER_NORM:
   case QB__OP_GROUP_NORM: return qb__kernel_norm(c, op, source, kernel);
-  case QB__OP_PICK: return qb__kernel_pick(c, op, source, &to->dims, kernel);
+  case QB__OP_PICK: {
+    const int32_t second = slots[QB__ARG_ADDEND];
+    const qb__dims *const from[2] = {source, second == QB__NONE ? NULL : &s[second].dims};
+    return qb__kernel_pick(c, op, from, &to->dims, channels_are_last(p, slots), kernel);
+  }
   default:
     return qb__is_binary(op->kind)
                ? qb__kernel_binary(c, op->kind, source, &s[slots[QB__ARG_ADDEND]].dims, &to->dims,
@@ -134,9 +155,12 @@ qb_status qb__plan_own(qb__planner *p, uint32_t index)
     return status;
   qb__layout *layout = NULL;
   const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  status = is_in_place(p, op, slots)
-               ? qb__layout_copy(p->context, p->plan->slots[slots[QB__ARG_SOURCE]].layout, &layout)
-               : qb__layout_plain(p->context, &dims, &layout);
+  if (is_in_place(p, op, slots))
+    status = qb__layout_copy(p->context, p->plan->slots[slots[QB__ARG_SOURCE]].layout, &layout);
+  else if (op->kind == QB__OP_PICK && channels_are_last(p, slots))
+    status = qb__layout_channels_last(p->context, &dims, &layout);
+  else
+    status = qb__layout_plain(p->context, &dims, &layout);
   if (!status)
     status = qb__plan_result(p, op, layout);
   if (status)

@@ -38,18 +38,6 @@ static double resize(const qb__operator *op, const qb__tensor *in, const qb__ten
   return sum;
 }
 
-static float concat(const qb__graph *g, const qb__operator *op, const qb__reference_inputs *in,
-                    const int64_t *at)
-{
-  int64_t from[QB_MAX_DIMS];
-  for (uint32_t d = 0; d < g->tensors[op->output].rank; d++)
-    from[d] = at[d];
-  size_t i = 0;
-  while (from[op->axis] >= g->tensors[qb__operator_input(op, i)].dims[op->axis])
-    from[op->axis] -= g->tensors[qb__operator_input(op, i++)].dims[op->axis];
-  return in->values[i][index_of(&g->tensors[qb__operator_input(op, i)], from)];
-}
-
 static float pad(const qb__operator *op, const qb__tensor *in, const float *x, const int64_t *at)
 {
   int64_t from[QB_MAX_DIMS];
@@ -61,16 +49,27 @@ static float pad(const qb__operator *op, const qb__tensor *in, const float *x, c
   return x[index_of(in, from)];
 }
 
-static double pick(const qb__operator *op, const qb__tensor *in, const float *x, const int64_t *at)
+/* The element at `from`, along the axis of all inputs one behind the other. */
+static float joined(const qb__graph *g, const qb__operator *op, const qb__reference_inputs *in,
+                    int64_t *from)
+{
+  size_t i = 0;
+  while (from[op->axis] >= g->tensors[qb__operator_input(op, i)].dims[op->axis])
+    from[op->axis] -= g->tensors[qb__operator_input(op, i++)].dims[op->axis];
+  return in->values[i][index_of(&g->tensors[qb__operator_input(op, i)], from)];
+}
+
+static double pick(const qb__graph *g, const qb__operator *op, const qb__reference_inputs *in,
+                   const int64_t *at)
 {
   int64_t from[QB_MAX_DIMS];
-  for (uint32_t d = 0; d < in->rank; d++)
+  for (uint32_t d = 0; d < g->tensors[op->input].rank; d++)
     from[d] = at[d];
   double sum = 0;
   for (uint32_t t = 0; t < op->taps; t++) {
     const size_t tap = (size_t)at[op->axis] * op->taps + t;
     from[op->axis] = op->indices[tap];
-    const double value = op->indices[tap] < 0 ? op->value : x[index_of(in, from)];
+    const double value = op->indices[tap] < 0 ? op->value : joined(g, op, in, from);
     sum += op->factors ? op->factors[tap] * value : value;
   }
   return sum;
@@ -95,9 +94,9 @@ void qb__reference_rearrange(const qb__graph *g, const qb__operator *op,
     qb__reference_position(out, i, at);
     switch (op->kind) {
     case QB__OP_RESIZE: y[i] = (float)resize(op, in, out, x, at); break;
-    case QB__OP_CONCAT: y[i] = concat(g, op, inputs, at); break;
+    case QB__OP_CONCAT: y[i] = joined(g, op, inputs, at); break;
     case QB__OP_PAD: y[i] = pad(op, in, x, at); break;
-    case QB__OP_PICK: y[i] = (float)pick(op, in, x, at); break;
+    case QB__OP_PICK: y[i] = (float)pick(g, op, inputs, at); break;
     case QB__OP_TRANSPOSE: y[i] = transpose(op, in, x, at); break;
     default: break;
     }

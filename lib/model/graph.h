@@ -145,7 +145,8 @@ typedef struct qb__operator {
   int64_t before[QB_MAX_DIMS]; /* pad: elements added, or cut where negative, in each dimension */
   float value;                 /* pad, pick */
   uint32_t taps;               /* pick: elements of the input in one of the output */
-  int64_t *indices;            /* pick: `taps` for each element, -1 for `value`; owned */
+  int64_t *indices;            /* pick: `taps` for each element, -1 for `value`; owned. With */
+                               /* several inputs they count on from one to the next */
   float *factors;              /* pick: of the elements named by `indices`; NULL: 1; owned */
   bool linear;                 /* resize: between neighbours, else the nearest */
   float epsilon;               /* norms */

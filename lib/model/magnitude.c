@@ -329,7 +329,7 @@ qb__magnitude qb__operator_magnitude(const qb__graph *graph, const qb__operator 
   case QB__OP_RESIZE: return op->linear ? (qb__magnitude){8 * x, x} : moved(x);
   case QB__OP_PAD: return moved(larger(x, fabs((double)op->value)));
   case QB__OP_PICK: {
-    const double most = larger(x, fabs((double)op->value));
+    const double most = larger(largest_of(graph, op, 0, bounds, cap), fabs((double)op->value));
     return op->factors || op->taps > 1 ? computed(factor->gain * most) : moved(most);
   }
   case QB__OP_TRANSPOSE:

@@ -27,6 +27,12 @@ int32_t qb__producer(const qb__graph *graph, int32_t tensor)
   return QB__NONE;
 }
 
+const qb__operator *qb__maker(const qb__graph *graph, int32_t tensor)
+{
+  const int32_t index = qb__producer(graph, tensor);
+  return index == QB__NONE ? NULL : &graph->operators[index];
+}
+
 /* How many operators have a tensor among their constants. */
 static uint32_t users(const qb__graph *graph, int32_t constant)
 {
@@ -349,6 +355,7 @@ static void fold_all(qb__graph *graph)
 qb_status qb__graph_optimize(qb__graph *graph)
 {
   qb__recognise(graph);
+  qb__recognise_moves(graph);
   qb__apply(graph, QB__OP_PAD, fold_pad);
   fold_all(graph);
   qb__apply(graph, QB__OP_BATCH_NORM, replace_batch_norm);

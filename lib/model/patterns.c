@@ -9,15 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-static const qb__operator *maker(const qb__graph *g, int32_t tensor)
-{
-  const int32_t index = qb__producer(g, tensor);
-  return index == QB__NONE ? NULL : &g->operators[index];
-}
-
 static const qb__operator *activation_of(const qb__graph *g, int32_t tensor, qb__activation kind)
 {
-  const qb__operator *op = maker(g, tensor);
+  const qb__operator *op = qb__maker(g, tensor);
   return op && op->kind == QB__OP_ACTIVATION && op->activation == kind ? op : NULL;
 }
 
@@ -87,7 +81,7 @@ static bool polynomial_of(const qb__graph *g, int32_t tensor, int32_t x, int dep
     p->of[0] = t->constant[0];
     return t->elements == 1;
   }
-  const qb__operator *op = maker(g, tensor);
+  const qb__operator *op = qb__maker(g, tensor);
   if (!op || depth == DEEPEST)
     return false;
   if (op->kind == QB__OP_ACTIVATION && op->activation == QB__ACTIVATION_POWER)
@@ -119,7 +113,7 @@ static const qb__operator *core_of(const qb__graph *g, int32_t tensor, double *s
   for (int depth = 0; depth < DEEPEST; depth++) {
     const qb__operator *linear = activation_of(g, tensor, QB__ACTIVATION_LINEAR);
     if (!linear)
-      return maker(g, tensor);
+      return qb__maker(g, tensor);
     *shift += *scale * linear->beta;
     *scale *= linear->alpha;
     tensor = linear->input;
@@ -237,10 +231,10 @@ static bool recognise_gate(qb__graph *g, size_t index)
 /* Whether a tensor is x less its mean over some axes. */
 static bool is_centred(const qb__graph *g, int32_t tensor, int32_t *x, uint32_t *axes)
 {
-  const qb__operator *difference = maker(g, tensor);
+  const qb__operator *difference = qb__maker(g, tensor);
   if (!difference || difference->kind != QB__OP_SUBTRACT)
     return false;
-  const qb__operator *mean = maker(g, difference->addend);
+  const qb__operator *mean = qb__maker(g, difference->addend);
   *x = difference->input;
   *axes = mean ? mean->axes : 0;
   return mean && mean->kind == QB__OP_REDUCE && mean->reduction == QB__REDUCTION_MEAN &&
@@ -250,7 +244,7 @@ static bool is_centred(const qb__graph *g, int32_t tensor, int32_t *x, uint32_t 
 /* What a tensor is the square of, or QB__NONE. */
 static int32_t square_root(const qb__graph *g, int32_t tensor)
 {
-  const qb__operator *op = maker(g, tensor);
+  const qb__operator *op = qb__maker(g, tensor);
   if (op && op->kind == QB__OP_MULTIPLY && op->input == op->addend)
     return op->input;
   op = activation_of(g, tensor, QB__ACTIVATION_POWER);
@@ -263,7 +257,7 @@ static bool is_variance(const qb__graph *g, int32_t tensor, int32_t x, uint32_t 
 {
   const qb__operator *sum = activation_of(g, tensor, QB__ACTIVATION_LINEAR);
   *epsilon = sum ? sum->beta : 0;
-  const qb__operator *mean = maker(g, sum ? sum->input : tensor);
+  const qb__operator *mean = qb__maker(g, sum ? sum->input : tensor);
   if (!mean || mean->kind != QB__OP_REDUCE || mean->reduction != QB__REDUCTION_MEAN ||
       mean->axes != axes || (sum && sum->alpha != 1))
     return false;
@@ -354,53 +348,12 @@ static bool complete_layer_norm(qb__graph *g, size_t index)
   return false;
 }
 
-static bool join_transpositions(qb__graph *g, size_t index)
-{
-  qb__operator *outer = &g->operators[index];
-  const qb__operator *inner = maker(g, outer->input);
-  if (!inner || inner->kind != QB__OP_TRANSPOSE)
-    return false;
-  const uint32_t rank = g->tensors[outer->output].rank;
-  bool same = true;
-  for (uint32_t i = 0; i < rank; i++) {
-    outer->order[i] = inner->order[outer->order[i]];
-    same = same && outer->order[i] == i;
-  }
-  outer->input = inner->input;
-  if (same)
-    outer->kind = QB__OP_FLATTEN;
-  return false;
-}
-
-/* The mean of whole images is a pool, which needs no row-major input. */
-static bool pool_images(qb__graph *g, size_t index)
-{
-  qb__operator *op = &g->operators[index];
-  const qb__tensor *in = &g->tensors[op->input];
-  const uint32_t behind_channels = (UINT32_C(1) << in->rank) - 2;
-  bool fits = op->reduction == QB__REDUCTION_MEAN && op->axes == behind_channels && in->rank >= 3 &&
-              in->rank <= 1 + QB__MOST_SPATIAL;
-  for (uint32_t i = 1; fits && i < in->rank; i++)
-    fits = in->dims[i] <= INT16_MAX;
-  if (!fits)
-    return false;
-  op->kind = QB__OP_AVERAGE_POOL;
-  memset(&op->window, 0, sizeof op->window);
-  for (uint32_t i = 0; i < QB__MOST_SPATIAL; i++) {
-    op->window.kernel[i] = i + 1 < in->rank ? in->dims[i + 1] : 1;
-    op->window.strides[i] = op->window.dilations[i] = 1;
-  }
-  return false;
-}
-
 void qb__recognise(qb__graph *graph)
 {
-  qb__apply(graph, QB__OP_TRANSPOSE, join_transpositions);
   qb__apply(graph, QB__OP_MULTIPLY, recognise_gate);
   qb__apply(graph, QB__OP_DIVIDE, recognise_layer_norm);
   qb__apply(graph, QB__OP_MULTIPLY, recognise_layer_norm);
   qb__drop_unread(graph);
   qb__apply(graph, QB__OP_MULTIPLY, complete_layer_norm);
   qb__apply(graph, QB__OP_ADD, complete_layer_norm);
-  qb__apply(graph, QB__OP_REDUCE, pool_images);
 }

@@ -222,6 +222,24 @@ static inline int32_t random_joined(uint64_t *random, qb__graph *graph, int32_t 
   return qb__graph_pad(graph, "crop", joined, before, after, 0);
 }
 
+/* Half of the channels of two tensors, shuffled, as ShuffleNet's units begin. */
+static inline int32_t random_shuffle(uint64_t *random, qb__graph *graph, int32_t x)
+{
+  int64_t dims[4] = {2}, joined[3], before[3] = {0}, after[3] = {0};
+  static const uint32_t order[4] = {1, 0, 2, 3};
+  memcpy(dims + 1, graph->tensors[x].dims, 3 * sizeof *dims);
+  memcpy(joined, dims + 1, sizeof joined);
+  joined[0] *= 2;
+  const int32_t both[2] = {x, random_smooth_activation(random, graph, x)};
+  int32_t y = qb__graph_concat(graph, "concat", both, 2, 0);
+  y = qb__graph_reshape(graph, "groups", y, 4, dims);
+  y = qb__graph_transpose(graph, "shuffle", y, order);
+  y = qb__graph_reshape(graph, "channels", y, 3, joined);
+  before[0] = -(int64_t)random_int(random, 0, (uint64_t)dims[1]);
+  after[0] = -dims[1] - before[0];
+  return qb__graph_pad(graph, "half", y, before, after, 0);
+}
+
 static inline bool random_same_shape(const qb__graph *graph, int32_t a, int32_t b)
 {
   return !memcmp(graph->tensors[a].dims, graph->tensors[b].dims, 3 * sizeof(int64_t));
@@ -229,7 +247,8 @@ static inline bool random_same_shape(const qb__graph *graph, int32_t a, int32_t 
 
 static inline int32_t random_own_operator(uint64_t *random, qb__graph *graph, int32_t x)
 {
-  switch (random_int(random, 0, 9)) {
+  switch (random_int(random, 0, 10)) {
+  case 10: return random_shuffle(random, graph, x);
   case 0: return random_smooth_activation(random, graph, x);
   case 1: return random_smooth_binary(random, graph, x);
   case 2:

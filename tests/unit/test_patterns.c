@@ -284,6 +284,42 @@ static void test_transpositions(void **state)
   assert_int_equal(count_kind(g, QB__OP_TRANSPOSE), 1);
 }
 
+/* A unit of ShuffleNet's begins with one operator for each half. */
+static void test_shuffles(void **state)
+{
+  static const uint32_t order[4] = {1, 0, 2, 3};
+  static const int64_t groups[4] = {2, 4, 3, 6}, channels[3] = {8, 3, 6};
+  static const int64_t none[3] = {0, 0, 0}, half[3] = {-4, 0, 0};
+  qb__graph *g = *state;
+  const int32_t x = image(g), y = act(g, x, QB__ACTIVATION_ABS), both_halves[2] = {x, y};
+  int32_t all = qb__graph_concat(g, "concat", both_halves, 2, 0);
+  all = qb__graph_reshape(g, "groups", all, 4, groups);
+  all = qb__graph_transpose(g, "shuffle", all, order);
+  all = qb__graph_reshape(g, "channels", all, 3, channels);
+  const int32_t first = qb__graph_pad(g, "first", all, none, half, 0);
+  const int32_t second = qb__graph_pad(g, "second", all, half, none, 0);
+  qb__graph_output(g, qb__graph_binary(g, "difference", QB__OP_SUBTRACT, first, second));
+  check_same_result(g);
+  assert_int_equal(g->operator_count, 4);
+  assert_int_equal(count_kind(g, QB__OP_PICK), 2);
+}
+
+/* Rows turned among themselves are no channels. */
+static void test_other_turns_stay(void **state)
+{
+  static const uint32_t orders[2][4] = {{0, 2, 1, 3}, {1, 0, 3, 2}};
+  static const int64_t groups[4] = {2, 2, 3, 6}, channels[3] = {4, 3, 6};
+  qb__graph *g = *state;
+  for (int i = 0; i < 2; i++) {
+    int32_t x = qb__graph_reshape(g, "groups", image(g), 4, groups);
+    x = qb__graph_transpose(g, "turn", x, orders[i]);
+    qb__graph_output(g, qb__graph_reshape(g, "channels", x, 3, channels));
+    check_same_result(g);
+    assert_int_equal(count_kind(g, QB__OP_PICK), 0);
+    qb__graph_clear(g);
+  }
+}
+
 static void test_means_of_images(void **state)
 {
   qb__graph *g = *state;
@@ -318,6 +354,8 @@ int main(void)
       cmocka_unit_test_setup_teardown(test_parts_that_are_read_stay, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_layer_norms, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_transpositions, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_shuffles, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_other_turns_stay, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_means_of_images, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_linear_layers, set_up, tear_down),
   };
