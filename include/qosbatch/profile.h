@@ -112,7 +112,8 @@ typedef struct qb_measurements_params {
  * The file is CSV (RFC 4180) whose first line names the columns; needed are `instances`, `threads`,
  * `batch` and `latency_ns`, in any order, and other columns are ignored. A row is the time of one
  * round while all instances ran. Rows of the same configuration and batch are samples: their median
- * is the latency, with its distribution-free 95 % interval.
+ * is the latency, with its distribution-free 95 % interval. Fewer than 6 rows have none: theirs is
+ * Student's, by how the rows of all points vary, and by what is common (10 %) where there are few.
  *
  * @param params or NULL for the defaults
  * @param[out] profile a new reference

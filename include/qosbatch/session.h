@@ -23,7 +23,7 @@ typedef struct qb_session qb_session;
 
 /**
  * Makes a session and starts its threads.
- * @param configuration NULL: one instance on all usable threads of the machine
+ * @param configuration NULL: one instance on all usable threads (qb_node_info.usable_threads)
  * @param[out] session a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_SYSTEM (threads refused);
  * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (a network, but the library was built without oneDNN)

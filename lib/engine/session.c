@@ -6,16 +6,19 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "model/model_impl.h"
-#include "node/topology.h"
+#include "node/usable_threads.h"
 
 static qb_status default_configuration(const qb_context *context, qb_configuration *configuration)
 {
   qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
   if (!topology)
     return QB_ERROR_NO_MEMORY;
-  const qb_status status = qb__topology_read(topology);
+  qb__cgroup_limits limits;
+  qb_status status = qb__topology_read(topology);
   if (!status)
-    configuration->threads = topology->core_count;
+    status = qb__cgroup_read(context, "", &limits);
+  if (!status)
+    configuration->threads = qb__usable_threads(topology, &limits);
   qb__free(context, topology);
   return status;
 }

@@ -19,6 +19,35 @@ static const struct {
     {"resnet50", &qb__resnet50_size, qb__build_resnet50},
 };
 
+/* Bytes from `text` on that are one character of UTF-8 (RFC 3629); 0: none is. */
+static size_t character_bytes(const unsigned char *text)
+{
+  static const struct {
+    unsigned char first, last, least, most; /* first byte; second byte */
+    size_t bytes;
+  } forms[] = {
+      {0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+      {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+      {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+  for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+    if (*text < forms[f].first || *text > forms[f].last)
+      continue;
+    for (size_t i = 1; i < forms[f].bytes; i++)
+      if (text[i] < (i == 1 ? forms[f].least : 0x80) || text[i] > (i == 1 ? forms[f].most : 0xbf))
+        return 0;
+    return forms[f].bytes;
+  }
+  return 0;
+}
+
+/* File systems take any bytes for a name, profiles only text. */
+static void make_text(char *name)
+{
+  for (size_t bytes; *name; name += bytes ? bytes : 1)
+    if (!(bytes = character_bytes((const unsigned char *)name)))
+      *name = '_';
+}
+
 static qb_status new_model(qb_context *context, const char *name, qb_model **model)
 {
   qb_model *self = qb__calloc(context, 1, sizeof *self);
@@ -27,6 +56,7 @@ static qb_status new_model(qb_context *context, const char *name, qb_model **mod
     qb__free(context, self);
     return QB_ERROR_NO_MEMORY;
   }
+  make_text(copy);
   qb__refcount_init(&self->references);
   self->context = qb_context_ref(context);
   self->info.name = copy;

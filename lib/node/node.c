@@ -7,6 +7,7 @@
 #include "node/cgroup.h"
 #include "node/compute_power.h"
 #include "node/node_impl.h"
+#include "node/usable_threads.h"
 #include "node/yardstick.h"
 
 #include <math.h>
@@ -157,10 +158,8 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
     info.cpu = name;
     info.hardware_threads = topology->hardware_threads;
     info.cores = topology->core_count;
-    info.quota_cores = limits.cpu_cores > 0 && limits.cpu_cores < topology->hardware_threads
-                           ? limits.cpu_cores
-                           : topology->hardware_threads;
-    info.usable_threads = (uint32_t)fmin(info.cores, ceil(info.quota_cores));
+    info.quota_cores = qb__quota_cores(topology, &limits);
+    info.usable_threads = qb__usable_threads(topology, &limits);
     info.numa_nodes = topology->numa_nodes;
     info.isa = qb__best_isa();
     info.l1d_bytes = topology->l1d_bytes;

@@ -77,8 +77,11 @@ static uint64_t installed_bytes(void)
   return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
 }
 
-/* Where /sys is not mounted, hwloc would complain on standard error and know no more than this. */
-static void read_without_sysfs(qb__topology *topology)
+/*
+ * Where /sys is not mounted, hwloc would complain on standard error and know no more than this; and
+ * where the environment makes it tell of another machine, this is what is known of our own.
+ */
+static void read_affinity_alone(qb__topology *topology)
 {
   cpu_set_t mask, main_thread;
   if (sched_getaffinity(0, sizeof mask, &mask))
@@ -107,6 +110,10 @@ static qb_status read_hwloc(qb__topology *topology)
                                        "and /proc are mounted");
     goto done;
   }
+  if (!hwloc_topology_is_thissystem(hwloc)) { /* HWLOC_XMLFILE, HWLOC_SYNTHETIC */
+    read_affinity_alone(topology);
+    goto done;
+  }
   read_affinity(hwloc, allowed);
   const int threads = hwloc_bitmap_weight(allowed);
   topology->hardware_threads = threads > 0 ? (uint32_t)threads : 0;
@@ -123,7 +130,7 @@ qb_status qb__topology_read(qb__topology *topology)
   topology->memory_bytes = installed_bytes();
   qb_status status = QB_OK;
   if (access("/sys/devices/system/cpu", R_OK))
-    read_without_sysfs(topology);
+    read_affinity_alone(topology);
   else
     status = read_hwloc(topology);
   if (!status && !topology->core_count)

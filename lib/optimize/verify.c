@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "optimize/demand.h"
+#include "optimize/percentile.h"
 
 #include <qosbatch/verify.h>
 
@@ -124,7 +125,7 @@ qb_status qb_verify(qb_context *context, const int64_t *latencies_ns, size_t cou
   memcpy(sorted, latencies_ns, count * sizeof *sorted);
   qsort(sorted, count, sizeof *sorted, ascending);
 
-  const double allowed = 1 - asked.percentile / 100, doubt = 1 - confidence;
+  const double allowed = qb__percentile_beyond(asked.percentile), doubt = 1 - confidence;
   qb_verification v = QB_VERIFICATION_INIT;
   v.samples = count;
   while (v.late < count && sorted[count - 1 - v.late] > asked.latency_ns)
@@ -132,8 +133,7 @@ qb_status qb_verify(qb_context *context, const int64_t *latencies_ns, size_t cou
   v.needed = needed_samples(v.late, allowed, doubt);
   v.verdict = judge(&v, allowed, doubt);
   v.more = v.verdict == QB_VERDICT_MORE ? v.needed - v.samples : 0;
-  const size_t rank = (size_t)ceil(asked.percentile / 100 * (double)count);
-  v.latency_ns = sorted[rank ? rank - 1 : 0];
+  v.latency_ns = sorted[qb__percentile_rank(asked.percentile, count) - 1];
   const int64_t most = most_late(count, allowed, doubt);
   v.bound_ns = most >= 0 ? sorted[count - 1 - (size_t)most] : 0;
   qb__free(context, sorted);

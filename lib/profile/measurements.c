@@ -197,21 +197,35 @@ static qb_status read_rows(qb_context *context, reader *r)
   return QB_OK;
 }
 
-/* Makes a point of the rows that are alike from `first` on; returns where they end. */
-static size_t make_point(const reader *r, size_t first, int64_t *samples, qb_profile_point *p)
+/* The times of the rows that are alike from `first` on; returns how many there are. */
+static size_t take_rows(const reader *r, size_t first, int64_t *samples)
 {
   const row *head = &r->rows[first];
   size_t count = 0;
   for (; first + count < r->row_count && !memcmp(head[count].key, head->key, sizeof head->key);
        count++)
     samples[count] = head[count].latency_ns;
+  return count;
+}
+
+/* Makes a point of the rows that are alike from `first` on; returns where they end. */
+static size_t make_point(const reader *r, size_t first, const qb__spread *spread, int64_t *samples,
+                         qb_profile_point *p)
+{
+  const row *head = &r->rows[first];
+  const size_t count = take_rows(r, first, samples);
   *p = (qb_profile_point)QB_PROFILE_POINT_INIT;
   p->configuration.instances = head->key[INSTANCES];
   p->configuration.threads = head->key[THREADS];
   p->batch = head->key[BATCH];
   p->visits = (uint32_t)count;
   p->latency_ns = qb__quantile_ns(samples, count, 0.5);
-  qb__median_interval_ns(samples, count, &p->low_ns, &p->high_ns);
+  if (count < QB__FEWEST_RANKED)
+    qb__few_interval_ns(spread, samples, count, &p->low_ns, &p->high_ns);
+  else
+    qb__median_interval_ns(samples, count, &p->low_ns, &p->high_ns);
+  if (p->high_ns > (int64_t)MOST_NS)
+    p->high_ns = (int64_t)MOST_NS;
   p->p95_ns = qb__quantile_ns(samples, count, 0.95);
   p->mean_ns = qb__mean_ns(samples, count);
   if (p->mean_ns < p->latency_ns)
@@ -230,9 +244,15 @@ static qb_status make_points(qb_context *context, const reader *r, qb_profile_po
                     r->path, *count, MOST_POINTS);
   *points = qb__calloc(context, *count, sizeof **points);
   int64_t *samples = qb__calloc(context, r->row_count, sizeof *samples);
-  if (*points && samples)
+  if (*points && samples) {
+    qb__spread spread = {0, 0};
+    for (size_t at = 0, rows; at < r->row_count; at += rows) {
+      rows = take_rows(r, at, samples);
+      qb__spread_add(&spread, samples, rows);
+    }
     for (size_t i = 0, at = 0; i < *count; i++)
-      at = make_point(r, at, samples, &(*points)[i]);
+      at = make_point(r, at, &spread, samples, &(*points)[i]);
+  }
   qb__free(context, samples);
   return *points && samples ? QB_OK : QB_ERROR_NO_MEMORY;
 }

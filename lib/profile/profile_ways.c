@@ -10,6 +10,7 @@
 
 #include <qosbatch/version.h>
 
+#include <math.h>
 #include <string.h>
 
 qb_status qb__profile_add_ways(qb_profile *profile, uint32_t threads, const qb__layer_way *ways)
@@ -55,9 +56,12 @@ static bool speaks_of(const qb_profile *profile, const qb_model *model)
 {
   if (profile->info.network && model->network)
     return profile->info.network == model->network;
-  if (profile->operator_count && !model->is_workload)
-    return is_same_network(profile, model);
-  return !strcmp(profile->info.model, model->info.name);
+  if (profile->operator_count && !model->is_workload && is_same_network(profile, model))
+    return true;
+  /* Operators are fused otherwise from version to version, which moves the work by very little. */
+  const double then = profile->info.flops_per_sample, now = model->info.flops_per_sample;
+  const bool same_work = !(then > 0) || !(now > 0) || fabs(then / now - 1) < 0.01;
+  return same_work && !strcmp(profile->info.model, model->info.name);
 }
 
 qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *model)

@@ -93,7 +93,7 @@ def service_slo_below_the_smallest_latency():
     again = service(PROFILE, 5, nearest_ns / 1e6)
     expect(again["feasible"], "the nearest SLO is not feasible", plan, again)
     text = done("optimize", PROFILE, "--latency", "1", "--rate", "5")
-    expect("INFEASIBLE" in text and "SLO >= " in text, "expected the nearest SLO", text)
+    expect("INFEASIBLE" in text and "latency >= " in text, "expected the nearest SLO", text)
 
 
 @test
@@ -463,6 +463,86 @@ def profile_and_evaluate_here():
     expect([p["batch"] for p in value["points"]] == [3], "other batches", value)
 
 
-NEED_ENGINE = ["profile and evaluate here"]
+@test
+def budget_without_a_price():
+    free = write("free.json", changed("n['price_per_hour'] = 0"))
+    failure(["optimize", free, "--rate", "1", "--latency", "300", "--budget-per-hour", "1"],
+            "--budget-per-hour", "price", "free.json")
+
+
+@test
+def trace_out_of_order():
+    path = write("unsorted.txt", "0\n1\n\n0.5 # back\n")
+    failure(["simulate", PROFILE, "--trace", path, "--latency", "300"], "unsorted.txt:4", "0.5", "sort")
+
+
+@test
+def output_of_node_as_a_node():
+    path = write("printed.json", json.dumps({"cpu": "x"}))
+    failure(["estimate", PROFILE, "--batch", "1", "--node", path], "printed.json", "qosbatch node -o")
+
+
+@test
+def show_names_the_networks():
+    failure(["show", "vgg16"], "'vgg16'", "alexnet", "resnet50")
+
+
+@test
+def few_rows_have_an_honest_interval():
+    """The smallest and the largest of n rows hold the median in 1 - 2 ** (1 - n) of all cases."""
+    for rows in ([100], [100, 200], [100, 150, 200]):
+        path = write("few.csv", "instances,threads,batch,latency_ns\n" +
+                     "".join(f"1,1,1,{row}000000\n" for row in rows))
+        point = done_json("profile", "--measurements", path, "-o", FOLDER / "few.json")["points"][0]
+        expect(point["low_ns"] <= rows[0] * 10**6 and point["high_ns"] > rows[-1] * 10**6,
+               "as narrow as the rows", rows, point)
+
+
+@test
+def percentiles_are_exact():
+    for count in 1000, 10000:
+        path = write("latencies.txt", "\n".join(map(str, range(1, count + 1))))
+        result = run("verify", path, "--latency", "20000", "--percentile", "99.9", "--json")
+        expect(json.loads(result.out)["latency_ns"] == count * 999 // 1000 * 10**6, "another", result)
+
+
+@test
+def environment_of_hwloc():
+    for value in "core:64 pu:1", "numa:2 core:16 pu:2":
+        result = run("node", "--json", env={**os.environ, "HWLOC_SYNTHETIC": value})
+        expect(json.loads(result.out)["hardware_threads"] <= len(os.sched_getaffinity(0)),
+               "another machine's threads", result)
+
+
+@test
+def stdout_is_json_alone():
+    result = run("profile", "alexnet", "--batch", "1", "--threads", "1", "--time-budget", "1", "-o",
+                 FOLDER / "verbose.json", "--json", "--quiet",
+                 env={**os.environ, "ONEDNN_VERBOSE": "1", "DNNL_VERBOSE": "1"})
+    expect(result.code == 0 and json.loads(result.out)["model"] == "alexnet", "not JSON", result)
+    expect("verbose" in result.err, "the engine's words are lost", result)
+
+
+@test
+def quiet_says_nothing():
+    result = run("profile", "alexnet", "--batch", "1", "--threads", "1,4096", "--time-budget", "1",
+                 "-o", FOLDER / "quiet.json", "--json", "--quiet")
+    expect(result.code == 0 and result.err == "", "notes", result)
+
+
+@test
+def network_whose_name_is_no_text():
+    name = os.fsencode(FOLDER) + b"/net\xff\xe9.onnx"
+    with open(name, "wb") as file:
+        file.write((FIXTURES / "small.onnx").read_bytes())
+    path = FOLDER / "named.json"
+    result = subprocess.run([TOOL, "profile", name, "--batch", "1", "--threads", "1", "--time-budget",
+                             "1", "-o", path, "--json", "--quiet"], capture_output=True)
+    expect(result.returncode == 0 and json.loads(result.stdout)["model"] == "net__.onnx", "no name",
+           result)
+
+
+NEED_ENGINE = ["profile and evaluate here", "stdout is json alone", "quiet says nothing",
+               "network whose name is no text"]
 
 run_tests(NEED_ENGINE)

@@ -30,12 +30,36 @@ def help_of(command):
     expect(done(command, "--json", "--help") == out, "--help must win wherever it stands")
 
 
+@test
+def help_in_other_words():
+    expect(done("-h") == done("help") == done("--help"), "another help")
+    for command in COMMANDS:
+        expect(done("help", command) == done(command, "-h") == done(command, "--help"), "another help")
+
+
 # Bad usage: the message names the value.
 
 
 @each([
     ("no command", [], "expected a command"),
-    ("unknown command", ["optimise"], "'optimise'"),
+    ("unknown command", ["bogus"], "'bogus'"),
+    ("command in English", ["optimise"], "'optimise'", "'optimize' meant?"),
+    ("two letters swapped", ["porfile"], "'profile' meant?"),
+    ("beginning of a command", ["simu"], "'simulate' meant?"),
+    ("help of an unknown command", ["help", "bogus"], "'bogus'"),
+    ("letter left out", ["optimize", PROFILE, "--latncy", "1"], "'--latency' meant?"),
+    *[(f"{c}, percentile as a share", [c, PROFILE, "--percentile", "0.99"], "'0.99'", "was 99 meant?")
+      for c in ("optimize", "plan", "simulate", "verify")],
+    ("verify, confidence as a share", ["verify", "x", "--confidence", "0.9"], "was 90 meant?"),
+    *[(f"simulate, {o} without {kind}", ["simulate", PROFILE, "--latency", "1", "--rate", "1", *a, o,
+                                         "0.5" if o != "--burst-ratio" else "2"], o, kind)
+      for o, kind, a in [("--burst-ratio", "mmpp", []),
+                         ("--burst-ratio", "mmpp", ["--arrivals", "on-off"]),
+                         ("--burst-share", "on-off", ["--arrivals", "diurnal"]),
+                         ("--burst-length", "on-off", []), ("--swing", "diurnal", []),
+                         ("--period", "diurnal", ["--arrivals", "mmpp"])]],
+    ("a network where a profile belongs", ["estimate", "net.onnx", "--batch", "1"],
+     "'net.onnx' is a network", "qosbatch profile net.onnx -o FILE"),
     ("unknown option of the tool", ["--json"], "'--json'"),
     *[(f"{c}, unknown option", [c, "--wrong"], "'--wrong'") for c in COMMANDS],
     *[(f"{c}, unknown letter", [c, "-z"], "'-z'") for c in COMMANDS],

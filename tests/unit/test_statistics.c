@@ -84,6 +84,51 @@ static void test_interval_covers_the_median(void **state)
     }
 }
 
+/* Points of 1 to 5 values, as often as not of one alone: their intervals hold 95 % all the same. */
+static void test_interval_of_few_values(void **state)
+{
+  (void)state;
+  enum { RUNS = 300, POINTS = 40 };
+  static const double spreads[] = {0.01, 0.1, 0.3};
+  uint64_t random = random_start();
+  for (size_t s = 0; s < sizeof spreads / sizeof *spreads; s++) {
+    int covered = 0;
+    for (int run = 0; run < RUNS; run++) {
+      int64_t values[POINTS][QB__FEWEST_RANKED], low, high;
+      size_t counts[POINTS];
+      qb__spread spread = {0, 0};
+      for (int p = 0; p < POINTS; p++) {
+        counts[p] = (size_t)random_int(&random, 1, QB__FEWEST_RANKED - 1);
+        for (size_t v = 0; v < counts[p]; v++)
+          values[p][v] = (int64_t)(1e9 * exp(spreads[s] * random_normal(&random)));
+        qb__sort_ns(values[p], counts[p]);
+        qb__spread_add(&spread, values[p], counts[p]);
+      }
+      for (int p = 0; p < POINTS; p++) {
+        qb__few_interval_ns(&spread, values[p], counts[p], &low, &high);
+        covered += low <= 1000000000 && 1000000000 <= high;
+      }
+    }
+    if (covered < 0.94 * RUNS * POINTS)
+      fail_msg("spread %g: covered %d of %d", spreads[s], covered, RUNS * POINTS);
+  }
+}
+
+/* Without other points the values themselves and what is common are all there is. */
+static void test_intervals_of_one_point(void **state)
+{
+  (void)state;
+  static const int64_t values[] = {100000000, 150000000, 200000000};
+  int64_t low, high;
+  for (size_t count = 1; count <= 3; count++) {
+    qb__spread spread = {0, 0};
+    qb__spread_add(&spread, values, count);
+    qb__few_interval_ns(&spread, values, count, &low, &high);
+    assert_true(low <= values[0] && values[count - 1] <= high);
+    assert_true((double)high / (double)low > 1.5);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -91,6 +136,8 @@ int main(void)
       cmocka_unit_test(test_quantiles),
       cmocka_unit_test(test_ranks_of_the_interval),
       cmocka_unit_test(test_interval_covers_the_median),
+      cmocka_unit_test(test_interval_of_few_values),
+      cmocka_unit_test(test_intervals_of_one_point),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,6 +129,42 @@ static void thread_bound_to_one_cpu_sees_those_of_the_process(void **state)
   assert_int_equal(seen.core_count, whole.core_count);
 }
 
+/* In the child: an environment that tells of another machine. */
+static int check_environment(const char *name, const char *value)
+{
+  static qb__topology topology;
+  cpu_set_t mine;
+  if (setenv(name, value, 1) || sched_getaffinity(0, sizeof mine, &mine))
+    return 2;
+  if (qb__topology_read(&topology))
+    return 3;
+  if ((int)topology.hardware_threads > CPU_COUNT(&mine) ||
+      topology.core_count > topology.hardware_threads)
+    return 4;
+  for (uint32_t i = 0; i < topology.core_count; i++)
+    if (!CPU_ISSET(topology.cpus[i], &mine))
+      return 5;
+  return 0;
+}
+
+static void other_machines_of_the_environment_are_not_ours(void **state)
+{
+  (void)state;
+  static const char *const settings[][2] = {{"HWLOC_SYNTHETIC", "core:64 pu:1"},
+                                            {"HWLOC_SYNTHETIC", "numa:2 core:8 pu:2"},
+                                            {"HWLOC_XMLFILE", "/nonexistent.xml"}};
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+      _exit(check_environment(settings[i][0], settings[i][1]));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -135,6 +172,7 @@ int main(void)
       cmocka_unit_test(each_core_is_one_cpu_of_the_affinity),
       cmocka_unit_test(affinity_is_left_alone),
       cmocka_unit_test(process_bound_to_one_cpu_has_one_core),
+      cmocka_unit_test(other_machines_of_the_environment_are_not_ours),
       cmocka_unit_test(thread_bound_to_one_cpu_sees_those_of_the_process),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

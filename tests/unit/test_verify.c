@@ -43,6 +43,26 @@ static void test_of_mlperf(void **state)
   assert_int_equal(verify(100, 0).more, 359);
 }
 
+/* Of 1, 2, 3, ... the rank is the value: by integers, for every percentile of up to two decimals. */
+static void test_percentiles_are_exact(void **state)
+{
+  (void)state;
+  enum { COUNT = 1000 };
+  int64_t latencies_ns[COUNT];
+  for (size_t i = 0; i < COUNT; i++)
+    latencies_ns[i] = (int64_t)i + 1;
+  for (uint64_t hundredths = 1; hundredths < 10000; hundredths++) {
+    const size_t count = hundredths % 2 ? COUNT : COUNT / 4;
+    qb_qos qos = QB_QOS_INIT;
+    qos.latency_ns = COUNT;
+    qos.percentile = (double)hundredths / 100;
+    qb_verification v = QB_VERIFICATION_INIT;
+    assert_ok(qb_verify(context, latencies_ns, count, &qos, 0.99, &v));
+    const uint64_t rank = (count * hundredths + 9999) / 10000;
+    assert_int_equal(v.latency_ns, rank);
+  }
+}
+
 /* The least number by adding up the binomial distribution from scratch. */
 static void test_needed(void **state)
 {
@@ -127,9 +147,13 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_of_mlperf), cmocka_unit_test(test_needed),
-      cmocka_unit_test(test_broken),    cmocka_unit_test(test_bound),
-      cmocka_unit_test(test_arguments), cmocka_unit_test(test_out_of_memory),
+      cmocka_unit_test(test_percentiles_are_exact),
+      cmocka_unit_test(test_of_mlperf),
+      cmocka_unit_test(test_needed),
+      cmocka_unit_test(test_broken),
+      cmocka_unit_test(test_bound),
+      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_out_of_memory),
   };
   if (qb_context_new(NULL, &context))
     return 1;

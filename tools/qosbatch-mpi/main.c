@@ -181,7 +181,7 @@ static int open_job(job *j)
     result = results_open(r->output, j->samples, j->rank->row_elements, &j->output);
   if (!result && !is_new)
     result = journal_replay(j->journal, j->samples, take_record, j);
-  if (!result && j->done_before && !r->quiet)
+  if (!result && j->done_before)
     note("going on after %llu of %llu samples", (unsigned long long)j->done_before,
          (unsigned long long)j->samples);
   free(path);
@@ -402,6 +402,7 @@ int main(int argc, char **argv)
   if (r.profile && r.threads.count)
     fail_usage("--threads says what to measure; --profile was measured already");
   results_check_path(r.output);
+  diagnose_quietly(r.quiet);
   int provided;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
   int result = provided < MPI_THREAD_MULTIPLE

@@ -103,7 +103,7 @@ static int run(const command *self, int argc, char **argv)
   qb_configuration configuration;
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
-      (node_path && (result = check(qb_node_load(context, node_path, &node)))) ||
+      (node_path && (result = load_node(context, node_path, &node))) ||
       (result = check(qb_profile_get_info(profile, &info))) ||
       (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
                                          &configuration)))

@@ -256,7 +256,7 @@ static int load_profiled(qb_context *context, const qb_profile *profile, const c
     result = check(qb_model_builtin(context, info.model, model));
   else if (qb_model_load_onnx(context, info.model, model))
     result = fail("%s; --model says where it is", qb_error_message());
-  return result ? result : check(qb_profile_check_model(profile, *model));
+  return result;
 }
 
 /* Measures the points again, on this node, which must be the profile's. */
@@ -288,6 +288,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
   params.configurations = configurations.items;
   params.configuration_count = configurations.count;
   if ((result = load_profiled(context, profile, which->model, &model)) ||
+      (result = check_profile(path, profile, model)) ||
       (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
     goto done;
   if (!any_node && qb_profile_check_node(profile, node)) {
@@ -295,7 +296,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
     goto done;
   }
   if (strcmp(info.engine, qb_engine_version()))
-    note("warning: the profile was measured with %s, this is %s", info.engine, qb_engine_version());
+    warn("the profile was measured with %s, this is %s", info.engine, qb_engine_version());
   result = measure_profile(model, node, &params, false, measured);
 done:
   free(configurations.items);

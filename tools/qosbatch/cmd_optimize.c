@@ -28,12 +28,12 @@ static void add_nearest(json_t *object, const qb_nearest *nearest)
     add_number(entry, "percentile", nearest->percentile);
 }
 
-/* "SLO >= 118 ms, or rate <= 19.4/s". Rounded so that what is printed is feasible. */
+/* "latency >= 118 ms, or rate <= 19.4/s". Rounded so that what is printed is feasible. */
 static void print_nearest(const qb_nearest *nearest)
 {
   const char *separator = "would do: ";
   if (nearest->latency_ns) {
-    printf("%sSLO >= %s", separator, human_time_rounded(nearest->latency_ns, ROUND_UP).s);
+    printf("%slatency >= %s", separator, human_time_rounded(nearest->latency_ns, ROUND_UP).s);
     separator = ", or ";
   }
   if (nearest->rate_per_s > 0) {
@@ -236,6 +236,19 @@ static int load_nodes(qb_context *context, size_t count, nodes *all)
   return EXIT_DONE;
 }
 
+/* A budget decides nothing where no price is known. */
+static int check_prices(const nodes *all, const demand *d)
+{
+  for (size_t i = 0; i < all->count && d->qos.budget_per_hour > 0; i++) {
+    qb_node_info info = QB_NODE_INFO_INIT;
+    if (!qb_node_get_info(qb_profile_node(all->profiles[i]), &info) && !(info.price_per_hour > 0))
+      return fail("--budget-per-hour needs a price, and '%s' has none; 'qosbatch profile "
+                  "--price-per-hour' puts it in",
+                  all->paths[i]);
+  }
+  return EXIT_DONE;
+}
+
 static int run(const command *self, int argc, char **argv)
 {
   asked a = {.queued = UINT64_MAX};
@@ -244,8 +257,7 @@ static int run(const command *self, int argc, char **argv)
       OPTION_NUMBER("rate", "R", &a.rate_per_s, 0, 1e9, "service: samples that arrive per second"),
       OPTION_NUMBER("latency", "MS", &a.latency_ms, 0, 1e9,
                     "service: milliseconds from arrival to answer, at most"),
-      OPTION_NUMBER("percentile", "P", &a.percentile, 0, 100,
-                    "service: in this many cases of 100 (99)"),
+      OPTION_PERCENT("percentile", "P", &a.percentile, "service: in this many cases of 100 (99)"),
       OPTION_STRING(0, "objective", "NAME", &a.objective,
                     "service: be best in latency, rate or cost (latency)"),
       OPTION_FLAG("frontier", &a.frontier,
@@ -268,7 +280,8 @@ static int run(const command *self, int argc, char **argv)
   const demand d = demand_of(&a);
   qb_context *context = NULL;
   int result;
-  if (!(result = load_context(&context)) && !(result = load_nodes(context, count, &all)))
+  if (!(result = load_context(&context)) && !(result = load_nodes(context, count, &all)) &&
+      !(result = check_prices(&all, &d)))
     result = d.samples ? optimize_job(&all, &d, as_json) : optimize_service(&all, &d, as_json);
   for (size_t i = 0; i < all.count; i++)
     qb_profile_unref(all.profiles[i]);

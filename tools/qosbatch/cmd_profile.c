@@ -57,7 +57,7 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
       (result =
            measure_node(context, r->price_per_hour, r->budget_s, &node, &params.time_budget_ns)) ||
       (result = check(qb_node_get_info(node, &info))) ||
-      (result = configurations_to_measure(info.usable_threads, &r->instances, &r->threads, r->quiet,
+      (result = configurations_to_measure(info.usable_threads, &r->instances, &r->threads,
                                           &configurations)))
     goto done;
   params.max_batch = (uint32_t)r->max_batch;
@@ -83,7 +83,7 @@ static int take_measurements(qb_context *context, const request *r, qb_model *mo
   params.price_per_hour = r->price_per_hour;
   int result = EXIT_DONE;
   if (r->node)
-    result = check(qb_node_load(context, r->node, &params.node));
+    result = load_node(context, r->node, &params.node);
   if (!result)
     result = load_measurements(context, r->measurements, &params, profile);
   qb_node_unref(params.node);
@@ -131,6 +131,7 @@ static int run(const command *self, int argc, char **argv)
   };
   r.model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   check_usage(&r);
+  diagnose_quietly(r.quiet);
 
   qb_context *context = NULL;
   qb_model *model = NULL;

@@ -104,7 +104,7 @@ static int take_up(work *w)
   }
   result = job_plan_renew(w->context, w->model, &w->demand, r->done_before, r->elapsed_before_ns,
                           &w->plan);
-  if (!result && r->done_before && !w->quiet)
+  if (!result && r->done_before)
     note("going on after %llu of %llu samples", (unsigned long long)r->done_before,
          (unsigned long long)r->samples);
   return result;
@@ -156,8 +156,7 @@ static int open_session(work *w)
   if (!w->profile) {
     char *path = joined(w->report.output, JOB_PROFILE);
     if (qb_profile_load(w->context, path, &w->profile))
-      note("warning: rows may differ in their last bits from those done before: %s",
-           qb_error_message());
+      warn("rows may differ in their last bits from those done before: %s", qb_error_message());
     free(path);
   }
   return check(w->profile ? qb_session_for_profile(w->model, w->profile, configuration, &w->session)
@@ -205,8 +204,7 @@ static int correct(work *w, job_runner *job, pace *speed)
   const uint32_t batch = correction_choose(batches, 1e9 / pace_per_s(speed), pace_left_ns(speed));
   if (batch == w->report.batch)
     return EXIT_DONE;
-  if (!w->quiet)
-    note("rounds of %u are slower than planned; going on with %u", w->report.batch, batch);
+  note("rounds of %u are slower than planned; going on with %u", w->report.batch, batch);
   w->report.batch = batch;
   const int result = check(qb_session_prepare(w->session, batch, NULL));
   job_set_batch(job, batch);
@@ -363,6 +361,7 @@ static int run(const command *self, int argc, char **argv)
   if (!r->input || !r->output)
     fail_usage("expected --input X and --output Y");
   results_check_path(r->output);
+  diagnose_quietly(w.quiet);
   w.demand.model = r->model;
   w.demand.deadline_ns = (int64_t)(deadline_s * 1e9);
   w.demand.quiet = w.quiet;

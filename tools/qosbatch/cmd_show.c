@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void print_model_json(const qb_model *model)
 {
@@ -75,6 +76,8 @@ static void print_file(const qb_profile *profile, const qb_node *node, bool as_j
 static int load_file(qb_context *context, const char *path, qb_profile **profile, qb_node **node)
 {
   const qb_status status = qb_profile_load(context, path, profile);
+  if (status == QB_ERROR_IO && access(path, F_OK))
+    return fail("%s; built-in networks are alexnet and resnet50", qb_error_message());
   if (status != QB_ERROR_FORMAT)
     return check(status);
   char *message = strdup(qb_error_message());

@@ -138,9 +138,44 @@ static void print_as_text(const char *model, const qb_configuration *c, const qb
   table_print(t);
 }
 
+/* What the options say of the arrivals; 0: not given. */
+typedef struct shape {
+  double burst_ratio, burst_share, burst_s, swing, period_s;
+} shape;
+
+/* An option that the arrivals have no use for is refused rather than ignored. */
+static void take_shape(const shape *form, qb_traffic *traffic)
+{
+  const bool is_mmpp = traffic->arrivals == QB_ARRIVALS_MMPP;
+  const bool has_bursts = is_mmpp || traffic->arrivals == QB_ARRIVALS_ON_OFF;
+  const bool is_diurnal = traffic->arrivals == QB_ARRIVALS_DIURNAL;
+  const struct {
+    const char *name, *kinds;
+    bool given, used;
+  } all[] = {
+      {"burst-ratio", "mmpp", form->burst_ratio > 0, is_mmpp},
+      {"burst-share", "mmpp or on-off", form->burst_share > 0, has_bursts},
+      {"burst-length", "mmpp or on-off", form->burst_s > 0, has_bursts},
+      {"swing", "diurnal", form->swing > 0, is_diurnal},
+      {"period", "diurnal", form->period_s > 0, is_diurnal},
+  };
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i].given && !all[i].used)
+      fail_usage("--%s is of other arrivals: expected --arrivals %s, too", all[i].name,
+                 all[i].kinds);
+  traffic->burst_ratio = form->burst_ratio > 0 ? form->burst_ratio : traffic->burst_ratio;
+  traffic->burst_share = form->burst_share > 0 ? form->burst_share : traffic->burst_share;
+  traffic->swing = form->swing > 0 ? form->swing : traffic->swing;
+  if (form->burst_s > 0)
+    traffic->burst_ns = (int64_t)ceil(form->burst_s * 1e9);
+  if (form->period_s > 0)
+    traffic->period_ns = (int64_t)ceil(form->period_s * 1e9);
+}
+
 static int run(const command *self, int argc, char **argv)
 {
-  double latency_ms = 0, percentile = 0, burst_s = 1, period_s = 60;
+  double latency_ms = 0, percentile = 0;
+  shape form = {0, 0, 0, 0, 0};
   uint64_t samples = 0, seed = 1, instances = 0, threads = 0, max_batch = 0, queue_most = 0;
   const char *names = "qosbatch", *arrivals = "poisson", *path_of_trace = NULL;
   bool as_json = false, tuned = false, answer_late = false;
@@ -149,20 +184,20 @@ static int run(const command *self, int argc, char **argv)
       OPTION_NUMBER("rate", "R", &traffic.rate_per_s, 0, 1e9, "samples that arrive per second"),
       OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
                     "milliseconds from arrival to answer, at most (required)"),
-      OPTION_NUMBER("percentile", "P", &percentile, 0, 100, "percentile to report (99)"),
+      OPTION_PERCENT("percentile", "P", &percentile, "percentile to report (99)"),
       OPTION_STRING(0, "policy", "L", &names, "policies, separated by commas, or all (qosbatch)"),
       OPTION_FLAG("tuned", &tuned, "search the other servers' settings too"),
       OPTION_INTEGER("requests", "N", &samples, 1, 1e9, "samples that arrive (100000; trace: all)"),
       OPTION_INTEGER("seed", "S", &seed, 0, 1e15, "of all that is random (1)"),
       OPTION_STRING(0, "arrivals", "KIND", &arrivals, "poisson, mmpp, on-off, diurnal (poisson)"),
-      OPTION_NUMBER("burst-ratio", "X", &traffic.burst_ratio, 1, 1e6,
+      OPTION_NUMBER("burst-ratio", "X", &form.burst_ratio, 1, 1e6,
                     "mmpp: rate in a burst over that between (5)"),
-      OPTION_NUMBER("burst-share", "X", &traffic.burst_share, 0, 1,
+      OPTION_NUMBER("burst-share", "X", &form.burst_share, 0, 1,
                     "mmpp, on-off: share of the time in bursts (0.2)"),
-      OPTION_NUMBER("burst-length", "S", &burst_s, 0, 1e6,
+      OPTION_NUMBER("burst-length", "S", &form.burst_s, 0, 1e6,
                     "mmpp, on-off: mean seconds of a burst (1)"),
-      OPTION_NUMBER("swing", "X", &traffic.swing, 0, 1, "diurnal: of the rate (0.8)"),
-      OPTION_NUMBER("period", "S", &period_s, 0, 1e6, "diurnal: seconds (60)"),
+      OPTION_NUMBER("swing", "X", &form.swing, 0, 1, "diurnal: of the rate (0.8)"),
+      OPTION_NUMBER("period", "S", &form.period_s, 0, 1e6, "diurnal: seconds (60)"),
       OPTION_FILE(0, "trace", "FILE", &path_of_trace, FILE_READ, "arrivals: seconds, one a line"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance"),
@@ -181,8 +216,7 @@ static int run(const command *self, int argc, char **argv)
   entrants list = {.count = 0};
   add_listed(&list, names, tuned);
   traffic.arrivals = path_of_trace ? QB_ARRIVALS_TRACE : find_arrivals(arrivals);
-  traffic.burst_ns = (int64_t)ceil(burst_s * 1e9);
-  traffic.period_ns = (int64_t)ceil(period_s * 1e9);
+  take_shape(&form, &traffic);
 
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = (int64_t)ceil(latency_ms * 1e6);
@@ -204,7 +238,7 @@ static int run(const command *self, int argc, char **argv)
       (result = check(qb_profile_get_info(profile, &info))) ||
       (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
                                          &configuration)) ||
-      (path_of_trace && (result = trace_read(path_of_trace, 1e9, &times))))
+      (path_of_trace && (result = trace_read(path_of_trace, 1e9, true, &times))))
     goto done;
   traffic.times_ns = times.times_ns;
   traffic.time_count = times.count;

@@ -55,8 +55,8 @@ static int run(const command *self, int argc, char **argv)
   const option options[] = {
       OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
                     "milliseconds from arrival to answer, at most (required)"),
-      OPTION_NUMBER("percentile", "P", &percentile, 0, 100, "in this many cases of 100 (99)"),
-      OPTION_NUMBER("confidence", "C", &confidence, 0, 100, "percent (99)"),
+      OPTION_PERCENT("percentile", "P", &percentile, "in this many cases of 100 (99)"),
+      OPTION_PERCENT("confidence", "C", &confidence, "percent (99)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
@@ -69,7 +69,7 @@ static int run(const command *self, int argc, char **argv)
   qb_verification v = QB_VERIFICATION_INIT;
   qb_context *context = NULL;
   int result;
-  if (!(result = load_context(&context)) && !(result = trace_read(path, 1e6, &latencies)) &&
+  if (!(result = load_context(&context)) && !(result = trace_read(path, 1e6, false, &latencies)) &&
       !(result = check(
             qb_verify(context, latencies.times_ns, latencies.count, &qos, confidence / 100, &v)))) {
     if (as_json)

@@ -15,7 +15,7 @@ static void append(configuration_list *list, uint32_t instances, uint32_t thread
 }
 
 int configurations_to_measure(uint32_t usable, const integer_list *instances,
-                              const integer_list *threads, bool quiet, configuration_list *list)
+                              const integer_list *threads, configuration_list *list)
 {
   *list = (configuration_list){NULL, 0};
   if (!instances->count && !threads->count)
@@ -30,7 +30,7 @@ int configurations_to_measure(uint32_t usable, const integer_list *instances,
       const uint32_t t = threads->count ? threads->values[column] : share;
       if ((uint64_t)i * t <= usable)
         append(list, i, t);
-      else if (!quiet)
+      else
         note("left out %s: %u thread%s usable here", human_configuration(i, t).s, usable,
              usable == 1 ? " is" : "s are");
     }

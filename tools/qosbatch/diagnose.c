@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 static char speaker[64] = "qosbatch";
+static bool is_quiet;
 
 void diagnose_as(const char *name)
 {
@@ -19,11 +20,11 @@ const char *diagnose_speaker(void)
   return speaker;
 }
 
-static void say(const char *format, va_list args, const char *end)
+static void say(const char *kind, const char *format, va_list args, const char *end)
 {
   flockfile(stderr); /* a message is one piece, whichever threads have some */
   progress_clear();
-  fprintf(stderr, "%s: ", speaker);
+  fprintf(stderr, "%s: %s", speaker, kind);
   vfprintf(stderr, format, args);
   fputs(end, stderr);
   funlockfile(stderr);
@@ -33,7 +34,7 @@ int fail(const char *format, ...)
 {
   va_list args;
   va_start(args, format);
-  say(format, args, "\n");
+  say("", format, args, "\n");
   va_end(args);
   return EXIT_FAILED;
 }
@@ -47,16 +48,30 @@ void fail_usage(const char *format, ...)
 {
   va_list args;
   va_start(args, format);
-  say(format, args, "; see '");
+  say("", format, args, "; see '");
   va_end(args);
   fprintf(stderr, "%s --help'\n", speaker);
   exit(EXIT_USAGE);
+}
+
+void diagnose_quietly(bool quiet)
+{
+  is_quiet = quiet;
 }
 
 void note(const char *format, ...)
 {
   va_list args;
   va_start(args, format);
-  say(format, args, "\n");
+  if (!is_quiet)
+    say("", format, args, "\n");
+  va_end(args);
+}
+
+void warn(const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  say("warning: ", format, args, "\n");
   va_end(args);
 }

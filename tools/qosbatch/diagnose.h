@@ -5,6 +5,8 @@
 
 #include <qosbatch/status.h>
 
+#include <stdbool.h>
+
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* What messages speak for: "qosbatch" before this call, then "qosbatch COMMAND". */
@@ -20,7 +22,11 @@ int check(qb_status status);
 /* Points to --help and ends the process with EXIT_USAGE. */
 __attribute__((format(printf, 1, 2))) _Noreturn void fail_usage(const char *format, ...);
 
-/* Says something that changes no result. */
+/* Says something that changes no result, unless notes are not wanted. */
 __attribute__((format(printf, 1, 2))) void note(const char *format, ...);
+void diagnose_quietly(bool quiet);
+
+/* Says what may make a result wrong. */
+__attribute__((format(printf, 1, 2))) void warn(const char *format, ...);
 
 #endif

@@ -116,10 +116,9 @@ int images_open(const char *folder, const image_demand *demand, images **opened)
     return result;
   }
   if (self->left_out)
-    note(
-        "warning: %zu of the %d entries of '%s' left out, as they do not end in .jpg, .jpeg, .jfif "
-        "or .png: %s",
-        self->left_out, count, folder, others);
+    warn("%zu of the %d entries of '%s' left out, as they do not end in .jpg, .jpeg, .jfif "
+         "or .png: %s",
+         self->left_out, count, folder, others);
   *opened = self;
   return EXIT_DONE;
 }
@@ -165,7 +164,7 @@ bool images_read(const images *self, size_t index, uint8_t *pixels)
   if (good)
     resample(&decoded, &made);
   else
-    note("warning: skipped '%s': %s", path, reason);
+    warn("skipped '%s': %s", path, reason);
   free(decoded.pixels);
   free(path);
   return good;

@@ -45,7 +45,7 @@ static int load_own_profile(qb_context *context, qb_model *model, const char *pa
       (result = check(qb_node_detect(context, &params, &node))))
     goto done;
   if (qb_profile_check_node(*profile, node))
-    note("warning: %s: %s", path, qb_error_message());
+    warn("%s: %s", path, qb_error_message());
 done:
   qb_node_unref(node);
   return result;
@@ -77,8 +77,8 @@ static int judge(const job_demand *demand, const job_plan *plan, const rest *r)
                 samples, digits(least).s, digits(most).s, digits(demand->budget).s,
                 digits_rounded(most, ROUND_UP).s);
   if (r->left_ns && r->high_ns > r->left_ns)
-    note("warning: the deadline is close: predicted are %s to %s, and %s are left",
-         human_time(r->low_ns).s, human_time(r->high_ns).s, human_time(r->left_ns).s);
+    warn("the deadline is close: predicted are %s to %s, and %s are left", human_time(r->low_ns).s,
+         human_time(r->high_ns).s, human_time(r->left_ns).s);
   return EXIT_DONE;
 }
 

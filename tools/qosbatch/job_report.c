@@ -80,7 +80,7 @@ void job_report_progress(job_report *self, const pace *speed)
     self->slow_told = true;
   }
   if (!self->late_told && self->demand->deadline_ns && late_ns > 0) {
-    note("warning: the deadline will be missed by %s", human_time(late_ns).s);
+    warn("the deadline will be missed by %s", human_time(late_ns).s);
     self->late_told = true;
   }
 }

@@ -17,7 +17,7 @@ static void print_warning(void *user, qb_severity severity, const char *text)
 {
   (void)user;
   if (severity == QB_SEVERITY_WARNING)
-    note("warning: %s", text);
+    warn("%s", text);
 }
 
 int load_context(qb_context **context)
@@ -58,19 +58,34 @@ int load_model(qb_context *context, const char *name, qb_model **model)
 
 int load_profile(qb_context *context, const char *path, qb_profile **profile)
 {
+  if (is_onnx(path))
+    fail_usage("'%s' is a network; expected its profile, which 'qosbatch profile %s -o FILE' makes",
+               path, path);
   const qb_status status = qb_profile_load(context, path, profile);
   if (status && access(path, F_OK))
     return fail("%s; make a profile with 'qosbatch profile MODEL -o FILE'", qb_error_message());
   return check(status);
 }
 
+int load_node(qb_context *context, const char *path, qb_node **node)
+{
+  const qb_status status = qb_node_load(context, path, node);
+  return status == QB_ERROR_FORMAT
+             ? fail("%s; files of nodes are made by 'qosbatch node -o FILE'", qb_error_message())
+             : check(status);
+}
+
+int check_profile(const char *path, const qb_profile *profile, const qb_model *model)
+{
+  return qb_profile_check_model(profile, model) ? fail("%s: %s", path, qb_error_message())
+                                                : EXIT_DONE;
+}
+
 int load_profile_of(qb_context *context, const char *path, const qb_model *model,
                     qb_profile **profile)
 {
   const int result = load_profile(context, path, profile);
-  return result                                    ? result
-         : qb_profile_check_model(*profile, model) ? fail("%s: %s", path, qb_error_message())
-                                                   : EXIT_DONE;
+  return result ? result : check_profile(path, *profile, model);
 }
 
 int load_measurements(qb_context *context, const char *path, const qb_measurements_params *params,

@@ -21,9 +21,14 @@ int load_model(qb_context *context, const char *name, qb_model **model);
 
 int load_profile(qb_context *context, const char *path, qb_profile **profile);
 
-/* The same, and it has to be of that network; what was loaded is there all the same. */
+int load_node(qb_context *context, const char *path, qb_node **node);
+
+/* A profile, and it has to be of that network; what was loaded is there all the same. */
 int load_profile_of(qb_context *context, const char *path, const qb_model *model,
                     qb_profile **profile);
+
+/* Is a profile, which was loaded from there, of this network? */
+int check_profile(const char *path, const qb_profile *profile, const qb_model *model);
 
 /* Rounds that were timed elsewhere, as a profile. */
 int load_measurements(qb_context *context, const char *path, const qb_measurements_params *params,

@@ -2,6 +2,7 @@
 #include "command.h"
 #include "diagnose.h"
 #include "output.h"
+#include "suggest.h"
 
 #include <qosbatch/version.h>
 
@@ -25,7 +26,7 @@ static int print_help(void)
   for (size_t i = 0; i < COMMANDS; i++)
     printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
   printf("\n"
-         "'qosbatch COMMAND --help' explains a command, 'qosbatch --version' prints the version.\n"
+         "'qosbatch help COMMAND' explains a command, 'qosbatch --version' prints the version.\n"
          "Exit status: 0 done, 1 failed, 2 bad usage.\n");
   return output_finish();
 }
@@ -36,22 +37,34 @@ static int print_version(void)
   return output_finish();
 }
 
+static int run_command(const char *name, int argc, char **argv)
+{
+  suggestion meant = {NULL, 0};
+  for (size_t i = 0; i < COMMANDS; i++) {
+    suggest(&meant, name, commands[i]->name);
+    if (strcmp(name, commands[i]->name) != 0)
+      continue;
+    char speaker[32];
+    snprintf(speaker, sizeof speaker, "qosbatch %s", commands[i]->name);
+    diagnose_as(speaker);
+    const int result = commands[i]->run(commands[i], argc, argv);
+    return result ? result : output_finish();
+  }
+  if (meant.word)
+    fail_usage("unknown command '%s'; was '%s' meant?", name, meant.word);
+  fail_usage("unknown command '%s'", name);
+}
+
 int main(int argc, char **argv)
 {
+  static char help[] = "--help";
   if (argc < 2)
     fail_usage("expected a command");
-  if (!strcmp(argv[1], "--help"))
+  if (!strcmp(argv[1], "help") && argc == 3)
+    return run_command(argv[2], 1, (char *[]){help, NULL});
+  if (!strcmp(argv[1], help) || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
     return print_help();
   if (!strcmp(argv[1], "--version"))
     return print_version();
-  for (size_t i = 0; i < COMMANDS; i++) {
-    if (strcmp(argv[1], commands[i]->name))
-      continue;
-    char name[32];
-    snprintf(name, sizeof name, "qosbatch %s", commands[i]->name);
-    diagnose_as(name);
-    const int result = commands[i]->run(commands[i], argc - 2, argv + 2);
-    return result ? result : output_finish();
-  }
-  fail_usage("unknown command '%s'", argv[1]);
+  return run_command(argv[1], argc - 2, argv + 2);
 }

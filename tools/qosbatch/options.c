@@ -3,6 +3,7 @@
 
 #include "diagnose.h"
 #include "output.h"
+#include "suggest.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -39,6 +40,14 @@ static void set_number(const option *o, const char *text)
     fail_usage("--%s '%s': expected a number above %g and below %g", o->name, text, o->least,
                o->most);
   *o->target.number = value;
+}
+
+static void set_percent(const option *o, const char *text)
+{
+  set_number(o, text);
+  const double value = *o->target.number;
+  if (value < 1)
+    fail_usage("--%s '%s' is less than one of 100; was %g meant?", o->name, text, 100 * value);
 }
 
 /* Appends the integers of "1,3,24" or "1-8" that `seen` does not have yet. */
@@ -88,6 +97,7 @@ static void set(const option *o, const char *text)
   case OPTION_KIND_FLAG: *o->target.flag = true; break;
   case OPTION_KIND_INTEGER: set_integer(o, text); break;
   case OPTION_KIND_NUMBER: set_number(o, text); break;
+  case OPTION_KIND_PERCENT: set_percent(o, text); break;
   case OPTION_KIND_LIST: set_list(o, text); break;
   case OPTION_KIND_STRING:
     if (!*text)
@@ -132,7 +142,28 @@ static const option *find(const option *options, size_t count, const char *argum
       return o;
     }
   }
+  suggestion meant = {NULL, 0};
+  char written[64];
+  snprintf(written, sizeof written, "%.*s", (int)length, name);
+  for (size_t i = 0; i < count && is_long; i++)
+    suggest(&meant, written, options[i].name);
+  if (meant.word)
+    fail_usage("unknown option '%s'; was '--%s' meant?", argument, meant.word);
   fail_usage("unknown option '%s'", argument);
+}
+
+static bool asks_for_help(const char *argument)
+{
+  return !strcmp(argument, "--help") || !strcmp(argument, "-h");
+}
+
+/* Whatever a library prints goes to stderr, so that stdout is JSON and nothing else. */
+static void hold_output(const option *options, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (options[i].kind == OPTION_KIND_FLAG && !strcmp(options[i].name, "json") &&
+        *options[i].target.flag)
+      output_hold();
 }
 
 static void check_files(const command *self, const option *options, size_t count,
@@ -163,7 +194,7 @@ size_t options_parse_many(const command *self, const option *options, size_t cou
       options_ended = true;
       continue;
     }
-    if (!strcmp(argument, "--help")) {
+    if (asks_for_help(argument)) {
       print_help(self, options, count);
       exit(output_finish());
     }
@@ -183,6 +214,7 @@ size_t options_parse_many(const command *self, const option *options, size_t cou
   if (self->operand && self->operand[0] != '[' && !operand_count)
     fail_usage("expected %s", self->operand);
   check_files(self, options, count, operands, operand_count);
+  hold_output(options, count);
   return operand_count;
 }
 

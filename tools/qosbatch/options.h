@@ -20,6 +20,7 @@ typedef enum option_kind {
   OPTION_KIND_FLAG,
   OPTION_KIND_INTEGER, /* from `least` to `most` */
   OPTION_KIND_NUMBER,  /* above `least` and below `most` */
+  OPTION_KIND_PERCENT, /* the same, from 1 on: less is a share by mistake */
   OPTION_KIND_LIST,    /* integers from `least` to `most`: "1,3,24", "1-8" */
   OPTION_KIND_STRING
 } option_kind;
@@ -59,6 +60,13 @@ typedef struct option {
 #define OPTION_NUMBER(name, value, to, least, most, help)                                          \
   {                                                                                                \
     OPTION_KIND_NUMBER, 0, name, value, help, least, most,                                         \
+    {                                                                                              \
+      .number = to                                                                                 \
+    }                                                                                              \
+  }
+#define OPTION_PERCENT(name, value, to, help)                                                      \
+  {                                                                                                \
+    OPTION_KIND_PERCENT, 0, name, value, help, 0, 100,                                             \
     {                                                                                              \
       .number = to                                                                                 \
     }                                                                                              \

@@ -4,12 +4,14 @@
 #include "diagnose.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 void *allocate(size_t count, size_t bytes)
 {
@@ -26,6 +28,27 @@ char *joined(const char *first, const char *second)
   memcpy(text, first, bytes);
   memcpy(text + bytes, second, more);
   return text;
+}
+
+static int held = -1; /* where stdout led before output_hold() */
+
+void output_hold(void)
+{
+  held = dup(STDOUT_FILENO);
+  if (held >= 0 && (fcntl(held, F_SETFD, FD_CLOEXEC) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)) {
+    close(held);
+    held = -1;
+  }
+}
+
+static void release(void)
+{
+  if (held < 0)
+    return;
+  (void)fflush(stdout);
+  (void)dup2(held, STDOUT_FILENO);
+  close(held);
+  held = -1;
 }
 
 int output_finish(void)
@@ -98,6 +121,7 @@ void append_text(json_t *array, const char *value)
 
 void print_json(json_t *root)
 {
+  release();
   json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
   putchar('\n');
   json_decref(root);

@@ -14,6 +14,9 @@ void *allocate(size_t count, size_t bytes);
 /* Two texts as one, to be freed. */
 char *joined(const char *first, const char *second);
 
+/* Until print_json() what anybody prints on stdout goes to stderr. */
+void output_hold(void);
+
 /* Flushes stdout. Returns the exit status: a full disk or a closed stdout is a failure. */
 int output_finish(void);
 

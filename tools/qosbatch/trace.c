@@ -40,7 +40,7 @@ static int read_line(char *line, double unit_ns, double *time_ns)
   return *end == 0 && end != start && *time_ns >= 0 && *time_ns < 9e18 ? 1 : -1;
 }
 
-int trace_read(const char *path, double unit_ns, trace *result)
+int trace_read(const char *path, double unit_ns, bool rising, trace *result)
 {
   FILE *file = fopen(path, "r");
   if (!file)
@@ -53,7 +53,10 @@ int trace_read(const char *path, double unit_ns, trace *result)
     double time_ns;
     number++;
     const int kind = read_line(line, unit_ns, &time_ns);
-    if (kind > 0)
+    if (kind > 0 && rising && t.count && (int64_t)time_ns < t.times_ns[t.count - 1])
+      status = fail("%s:%zu: '%.40s' is less than the time before it; sort the file by time", path,
+                    number, line);
+    else if (kind > 0)
       append(&t, &room, (int64_t)time_ns);
     else if (kind < 0)
       status = fail("%s:%zu: '%.40s' is not a time; expected one number a line, 0 or more", path,

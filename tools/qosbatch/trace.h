@@ -3,6 +3,7 @@
 #ifndef TOOL_TRACE_H
 #define TOOL_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +15,9 @@ typedef struct trace {
 
 /*
  * Reads non-negative numbers of `unit_ns` nanoseconds each; empty lines and what follows a '#' are
- * skipped. Returns the exit status: a failure, naming file and line, if one is none of these.
+ * skipped. With `rising` none may be
+ * less than the one before. Returns the exit status: a failure, naming file and line, if one is none of these.
  */
-int trace_read(const char *path, double unit_ns, trace *result);
+int trace_read(const char *path, double unit_ns, bool rising, trace *result);
 
 #endif
