@@ -7,81 +7,18 @@ instances x threads that fills the cores. Prints samples per second (medians ove
 side's fraction of the measured multiply-add peak, and for every batch size the ratio of the two
 sides' best configurations; writes them as CSV and as a picture next to the build.
 """
-import array
 import json
 import math
 import pathlib
 import statistics
 import subprocess
 import sys
-import time
 
-HERE = pathlib.Path(__file__).parent
+import sides
+
 BATCHES = [1, 2, 4, 8, 16, 32]
 TURNS = 5
 TURN_S = 0.5
-SETTLE_S = 0.05  # idle teams stop spinning
-
-
-class Side:
-    """A process that runs rounds in one configuration."""
-
-    def __init__(self, name, argv):
-        self.name = name
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.expect("ready")
-
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"rivals: {self.name} ended with status {self.process.wait()}")
-        return line.strip()
-
-    def expect(self, what):
-        line = self.answer()
-        if line != what:
-            sys.exit(f"rivals: {self.name} says '{line}', not '{what}'")
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def outputs(side, path):
-    if side.ask(f"output 4 {path}") != "written":
-        sys.exit(f"rivals: {side.name} wrote no output")
-    values = array.array("f")
-    values.frombytes(path.read_bytes())
-    return values
-
-
-def check_same(ours, theirs, folder):
-    a = outputs(ours, folder / "ours.bin")
-    b = outputs(theirs, folder / "theirs.bin")
-    worst = max(abs(x - y) for x, y in zip(a, b)) / max(map(abs, b))
-    if len(a) != len(b) or not worst <= 1e-3:
-        sys.exit(f"rivals: outputs differ by {worst:g} of the largest")
-    return worst
-
-
-def configurations(cores):
-    return [(cores // t, t) for t in range(cores, 0, -1) if cores % t == 0]
-
-
-def measure(sides):
-    """Samples per second of every side and batch size: medians over turns."""
-    seen = {(side, batch): [] for side in sides for batch in BATCHES}
-    for turn in range(TURNS):
-        for batch in BATCHES:
-            for side in sides if turn % 2 else sides[::-1]:
-                time.sleep(SETTLE_S)
-                seen[side, batch].append(float(side.ask(f"run {batch} {TURN_S}")))
-    return {key: statistics.median(values) for key, values in seen.items()}
 
 
 def compare(build, model, folder, node, csv):
@@ -89,30 +26,26 @@ def compare(build, model, folder, node, csv):
     network = folder / f"{model}.onnx"
     subprocess.run([build / "bench/export_onnx", model, network], check=True)
     package = folder / "node_modules/onnxruntime-node"
-    ours, theirs = [], []
-    for instances, threads in configurations(node["usable_threads"]):
-        shape = [str(instances), str(threads)]
-        name = f"{instances} x {threads}"
-        ours.append(Side(f"ours {name}", [build / "bench/rounds", model, *shape]))
-        theirs.append(Side(f"ONNX Runtime {name}", ["node", HERE / "onnxruntime.mjs", package, network, *shape]))
-    worst = check_same(ours[0], theirs[0], folder)
-    sides = [side for pair in zip(ours, theirs) for side in pair]
-    rates = measure(sides)
+    ours, theirs = sides.start(node["usable_threads"], [build / "bench/rounds", model], network, package)
+    worst = sides.difference(ours[0], theirs[0], folder)
+    if not worst <= 1e-3:
+        sys.exit(f"rivals: outputs differ by {worst:g} of the largest")
+    both = [side for pair in zip(ours, theirs) for side in pair]
+    rates = sides.measure(both, BATCHES, TURNS, TURN_S)
     peak = node["compute_flops"]
 
     print(f"\n{model}: outputs agree to {worst:.1e}; samples/s (of the peak, {peak / 1e9:.0f} GFLOP/s)")
-    print(f"{'batch':>5}" + "".join(f"{side.name:>22}" for side in sides) + f"{'ratio of best':>15}")
+    print(f"{'batch':>5}" + "".join(f"{side.name:>22}" for side in both) + f"{'ratio of best':>15}")
     ratios = []
     for batch in BATCHES:
-        best = [max(rates[side, batch] for side in group) for group in (ours, theirs)]
-        ratios.append(best[0] / best[1])
-        cells = "".join(f"{rates[s, batch]:>13.1f} ({100 * rates[s, batch] * flops / peak:4.1f} %)" for s in sides)
+        ratios.append(sides.ratio_of_best(rates, ours, theirs, batch))
+        cells = "".join(f"{rates[s, batch]:>13.1f} ({100 * rates[s, batch] * flops / peak:4.1f} %)" for s in both)
         print(f"{batch:>5}{cells}{ratios[-1]:>15.3f}")
-        for side in sides:
+        for side in both:
             csv.write(f"{model},{side.name},{batch},{rates[side, batch]:.2f},{rates[side, batch] * flops / peak:.4f}\n")
     mean = math.exp(statistics.mean(map(math.log, ratios)))
     print(f"geometric mean {mean:.3f}, least {min(ratios):.3f}", flush=True)
-    for side in sides:
+    for side in both:
         side.close()
     return ratios
 

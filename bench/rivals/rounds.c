@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rounds of one batch size and nothing else: rounds MODEL INSTANCES THREADS [PROFILE]; with layers
- * computed as a profile says, if one is given. Our side of bench/rivals, and what bench/run.py sets
- * jobs against. Reads commands and answers each with a line, as onnxruntime.mjs does:
+ * Rounds of one batch size and nothing else: rounds MODEL INSTANCES THREADS [PROFILE]. MODEL is the
+ * name of a built-in network or an ONNX file; layers are computed as a profile says, if one is
+ * given. Our side of bench/rivals and bench/zoo, and what bench/run.py sets jobs against. Reads
+ * commands and answers each with a line, as onnxruntime.mjs does:
  *
  *   run BATCH SECONDS    rounds on all instances at the same time; answers samples per second
  *   output BATCH FILE    one round of the common input; writes its raw result, answers "written"
@@ -71,6 +72,14 @@ static double run(caller *callers, uint32_t instances, uint32_t batch, double se
   return samples_per_s;
 }
 
+static qb_model *load(qb_context *context, const char *name)
+{
+  qb_model *model;
+  check(strstr(name, ".onnx") ? qb_model_load_onnx(context, name, &model)
+                              : qb_model_builtin(context, name, &model));
+  return model;
+}
+
 static void *allocate(size_t bytes)
 {
   void *memory = malloc(bytes);
@@ -89,11 +98,10 @@ int main(int argc, char **argv)
   configuration.instances = (uint32_t)atoi(argv[2]);
   configuration.threads = (uint32_t)atoi(argv[3]);
   qb_context *context;
-  qb_model *model;
   qb_session *session;
   qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
   check(qb_context_new(NULL, &context));
-  check(qb_model_builtin(context, argv[1], &model));
+  qb_model *model = load(context, argv[1]);
   check(qb_model_get_input(model, 0, &in));
   check(qb_model_get_output(model, 0, &out));
   if (argc == 5) {
