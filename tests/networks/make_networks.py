@@ -2,11 +2,11 @@
 """Whole networks as exporters write them, with python3-onnx: VGG-16 (Simonyan and Zisserman, 2014),
 MobileNetV2 (Sandler et al., 2018), SqueezeNet 1.1 (Iandola et al., 2016), DenseNet-121 (Huang et al.,
 2017), and Inception blocks (Szegedy et al., 2015). Each in another opset and with other ways to
-flatten, pad and name the batch. Weights are drawn from a fixed seed, but those of VGG-19, which nodes
-make, as in the light models of ONNX's zoo.
+flatten, pad and name the batch. Weights are drawn from a fixed seed.
 
   make_networks.py PROGRAM full|reduced     runs PROGRAM on the files, in a folder of their own
 """
+import functools
 import subprocess
 import sys
 import tempfile
@@ -17,8 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 class Network:
+    light = False  # weights are made by nodes, each of one value
+
     def __init__(self, name, opset, batch, image, divisor):
         self.name, self.opset, self.divisor = name, opset, divisor
+        if self.light:
+            self.opset = max(opset, 9)  # the first with ConstantOfShape
         self.nodes, self.constants, self.count = [], [], 0
         self.channels = {"x": 3}
         self.random = np.random.RandomState(len(name))
@@ -34,6 +38,10 @@ class Network:
         return name
 
     def floats(self, shape, deviation, mean=0.0):
+        if self.light:
+            value = mean or deviation * deviation / 2  # of weights: 1 / fan-in, which keeps the mean
+            return self.add("ConstantOfShape", [self.constant(np.array(shape))],
+                            value=numpy_helper.from_array(np.array([value], np.float32)))
         return self.constant((mean + deviation * self.random.randn(*shape)).astype(np.float32))
 
     def add(self, kind, inputs, channels=None, **attributes):
@@ -55,11 +63,6 @@ class Network:
             attributes["group"] = groups
         return self.add("Conv", inputs, channels, kernel_shape=list(kernel), **attributes)
 
-    def filled(self, shape, value):
-        """A tensor of one value that a node makes: a few bytes of a file."""
-        return self.add("ConstantOfShape", [self.constant(np.array(shape))],
-                        value=numpy_helper.from_array(np.array([value], np.float32)))
-
     def relu(self, x):
         return self.add("Relu", [x])
 
@@ -70,13 +73,18 @@ class Network:
 
     def norm(self, x):
         c = (self.channels[x],)
-        return self.add("BatchNormalization", [x, self.floats(c, 0.1, 1), self.floats(c, 0.1),
-                                               self.floats(c, 0.1),
-                                               self.constant((1 + 0.2 * self.random.rand(*c)).astype(np.float32))])
+        variance = self.floats(c, 0, 1) if self.light else self.constant(
+            (1 + 0.2 * self.random.rand(*c)).astype(np.float32))
+        return self.add("BatchNormalization", [x, self.floats(c, 0.1, 1), self.floats(c, 0.1), self.floats(c, 0.1),
+                                               variance])
 
     def gemm(self, x, inputs, outputs):
         return self.add("Gemm", [x, self.floats((outputs, inputs), (2 / inputs) ** 0.5),
                                  self.floats((outputs,), 0.05)], outputs, transB=1)
+
+    def softmax(self, x):
+        """Left out of light networks: all their classes are alike, and it would hide their value."""
+        return x if self.light else self.add("Softmax", [x], axis=1)
 
     def save(self, x, classes, folder):
         y = helper.make_tensor_value_info(x, TensorProto.FLOAT, [None, classes])
@@ -89,10 +97,11 @@ class Network:
         return path
 
 
-def vgg16(image, divisor, classes):
-    n = Network("vgg16", 9, "N", image, divisor)
+def vgg(layers, image, divisor, classes):
+    n = Network("vgg%d" % layers, 9, "N", image, divisor)
     x = "x"
-    for repeat, channels in [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]:
+    many = (layers - 7) // 3
+    for repeat, channels in [(2, 64), (2, 128), (many, 256), (many, 512), (many, 512)]:
         for _ in range(repeat):
             x = n.relu(n.conv(x, n.width(channels), 3))
         x = n.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
@@ -101,23 +110,7 @@ def vgg16(image, divisor, classes):
     for _ in range(2):
         x = n.add("Dropout", [n.relu(n.gemm(x, features, n.width(4096)))], ratio=0.5)
         features = n.width(4096)
-    return n, n.add("Softmax", [n.gemm(x, features, classes)], axis=1)
-
-
-def vgg19_light(image, divisor, classes):
-    n = Network("vgg19_light", 9, "N", image, divisor)
-    x, features = "x", 3
-    for repeat, channels in [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)]:
-        for _ in range(repeat):
-            weights = n.filled((n.width(channels), features, 3, 3), 1 / features / 9)
-            features = n.width(channels)
-            x = n.relu(n.add("Conv", [x, weights, n.filled((features,), 0.01)], pads=[1] * 4))
-        x = n.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
-    x, features = n.add("Flatten", [x]), features * (image // 32) ** 2
-    for outputs in [n.width(4096), n.width(4096), classes]:
-        weights = n.filled((outputs, features), 1 / features)
-        x, features = n.add("Gemm", [x, weights, n.filled((outputs,), 0.01)], transB=1), outputs
-    return n, x
+    return n, n.softmax(n.gemm(x, features, classes))
 
 
 def mobilenet_v2(image, divisor, classes):
@@ -160,7 +153,7 @@ def squeezenet(image, divisor, classes):
         x = fire(x, squeeze, expand)
     x = n.relu(n.conv(n.add("Dropout", [x], ratio=0.5), classes, 1))
     x = n.add("GlobalAveragePool", [x])
-    return n, n.add("Softmax", [n.add("Reshape", [x, n.constant(np.array([1, classes]))])], axis=1)
+    return n, n.softmax(n.add("Reshape", [x, n.constant(np.array([1, classes]))]))
 
 
 def densenet121(image, divisor, classes):
@@ -222,7 +215,8 @@ def main():
     image, divisor, classes = (224, 1, 1000) if size == "full" else (64, 8, 10)
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        for make in [vgg16, vgg19_light, mobilenet_v2, squeezenet, densenet121, inception]:
+        vgg16 = functools.partial(vgg, 16)
+        for make in [vgg16, mobilenet_v2, squeezenet, densenet121, inception]:
             network, output = make(image, divisor, classes)
             paths.append(network.save(output, classes, folder))
         return subprocess.run([program] + paths).returncode
