@@ -23,7 +23,8 @@ static inline void qb__poisson_fill(double mean, qb__poisson *p)
   const double reach = 4.5 * sqrt(mean) + 3;
   p->first = mean > reach ? (uint32_t)(mean - reach) : 0;
   p->count = 0;
-  double sum = 0, term = exp(p->first * log(mean) - mean - lgamma(p->first + 1.0));
+  int sign; /* lgamma() would write it to a global that other threads share */
+  double sum = 0, term = exp(p->first * log(mean) - mean - lgamma_r(p->first + 1.0, &sign));
   while (p->first + p->count < mean || term > cut) {
     p->probability[p->count++] = (float)term;
     sum += term;

@@ -22,14 +22,22 @@ const char *qb_verdict_name(qb_verdict verdict)
   return "unknown";
 }
 
+/* ln n!; lgamma() would write a sign to a global that other threads share. */
+static double log_factorial(double n)
+{
+  int sign;
+  return lgamma_r(n + 1, &sign);
+}
+
 /* The probability of at most `late` of `samples`, each late with this probability. */
 static double at_most_late(uint64_t late, uint64_t samples, double probability)
 {
   const double n = (double)samples, odds = log(probability) - log1p(-probability);
   double sum = 0;
   for (uint64_t k = late + 1; k-- > 0;) {
-    const double term = exp(lgamma(n + 1) - lgamma((double)k + 1) - lgamma(n - (double)k + 1) +
-                            (double)k * odds + n * log1p(-probability));
+    const double term =
+        exp(log_factorial(n) - log_factorial((double)k) - log_factorial(n - (double)k) +
+            (double)k * odds + n * log1p(-probability));
     sum += term;
     if (term < 1e-18 * sum) /* those before are less still, on this side of the mean */
       break;
