@@ -213,7 +213,7 @@ def more_bodies_than_there_is_memory():
 @test
 def long_json_holds_nobody_up():
     with service(SCRIPTED, 60000, 1000, 1000, 200, 60, 64) as s:
-        long_one = LARGE.plain([0.123456] * (LARGE.elements * 200), 200)
+        long_one = LARGE.plain([0.123456] * (LARGE.elements * 50), 50)
         statuses, ending = [], []
 
         def ask():
