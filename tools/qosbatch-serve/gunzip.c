@@ -52,7 +52,7 @@ static bool step(z_stream *z, growing *g, bool *done, problem *why)
 }
 
 char *gunzip(const char *packed, size_t packed_bytes, size_t most, budget *memory, size_t *bytes,
-             size_t *held, problem *why)
+             size_t *room, problem *why)
 {
   growing g = {.most = most, .memory = memory};
   z_stream z = {.next_in = (const Bytef *)packed, .avail_in = (uInt)packed_bytes};
@@ -71,6 +71,6 @@ char *gunzip(const char *packed, size_t packed_bytes, size_t most, budget *memor
   }
   g.text[g.bytes] = 0;
   *bytes = g.bytes;
-  *held = g.room;
+  *room = g.room;
   return g.text;
 }

@@ -26,11 +26,11 @@ static bool hold(exchange *e, size_t bytes)
 
 static void drop_body(exchange *e)
 {
-  budget_give(&e->of->memory, e->bytes);
-  e->held -= e->bytes;
+  budget_give(&e->of->memory, e->room);
+  e->held -= e->room;
   free(e->body);
   e->body = NULL;
-  e->bytes = 0;
+  e->bytes = e->room = 0;
 }
 
 static bool unpack(exchange *e)

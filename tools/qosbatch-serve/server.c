@@ -124,9 +124,14 @@ static bool grow_body(exchange *e, size_t bytes)
   const size_t expected = (size_t)e->upload.expected_bytes;
   const size_t doubled = 2 * bytes < FIRST_ROOM ? FIRST_ROOM : 2 * bytes;
   const size_t room = expected >= bytes && expected < doubled ? expected + 1 : doubled;
-  char *larger = realloc(e->body, room);
-  if (!larger)
+  if (!hold_body(e, room - e->room))
     return false;
+  char *larger = realloc(e->body, room);
+  if (!larger) {
+    budget_give(&e->of->memory, room - e->room);
+    e->held -= room - e->room;
+    return false;
+  }
   e->body = larger;
   e->room = room;
   return true;
@@ -140,7 +145,7 @@ static enum MHD_Result append(exchange *e, const char *data, size_t bytes)
     return MHD_NO;
   const size_t all = e->bytes + bytes;
   const bool fits = all <= e->most_bytes;
-  if (!fits || !hold_body(e, bytes) || !grow_body(e, all)) {
+  if (!fits || !grow_body(e, all)) {
     const unsigned status = fits ? 503 : 413;
     door_refuse(self->door, e->visitor, fits ? "503 Service Unavailable" : "413 Content Too Large");
     atomic_fetch_add(&self->responses.by_status[status], 1);
@@ -221,19 +226,25 @@ static void completed(void *user, struct MHD_Connection *c, void **state,
   free(e);
 }
 
+/* A visitor for a new connection; NULL: no memory. What MHD_get_connection_info() returns, the next
+ * call overwrites. */
+static visitor *enter(server *self, struct MHD_Connection *c)
+{
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const int socket = info ? info->connect_fd : -1;
+  info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  return socket >= 0 && info ? door_enter(self->door, socket, info->client_addr) : NULL;
+}
+
 static void connected(void *user, struct MHD_Connection *c, void **state,
                       enum MHD_ConnectionNotificationCode code)
 {
   server *self = user;
-  if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-    const union MHD_ConnectionInfo *socket =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *from =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    *state = socket && from ? door_enter(self->door, socket->connect_fd, from->client_addr) : NULL;
-  } else if (*state) {
+  if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    *state = enter(self, c);
+  else if (*state)
     door_leave(self->door, *state);
-  }
 }
 
 /* A socket that listens, or -1 after a message. */
