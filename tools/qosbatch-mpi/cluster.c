@@ -97,7 +97,7 @@ static int take_round(dispatcher *d, const link_message *m)
   if (row_bytes) {
     const size_t bytes = done.samples.count * row_bytes;
     round.rows = (float *)(void *)(m->data + sizeof done);
-    round.bad = (bool *)(m->data + sizeof done + bytes);
+    round.states = (row_state *)(m->data + sizeof done + bytes);
   }
   const size_t node = (size_t)(m->rank - d->job->first_worker);
   const int result = d->sink->take(d->sink->user, &round);
@@ -157,14 +157,14 @@ static void send_round(const cluster_worker *worker, crew_round *round)
 {
   const link_done done = {round->samples, round->took_ns};
   const size_t rows = round->samples.count * worker->row_elements * sizeof(float);
-  const size_t bad = rows ? round->samples.count * sizeof(bool) : 0;
-  char *data = allocate(sizeof done + rows + bad, 1);
+  const size_t states = rows ? round->samples.count * sizeof *round->states : 0;
+  char *data = allocate(sizeof done + rows + states, 1);
   memcpy(data, &done, sizeof done);
   if (rows) {
     memcpy(data + sizeof done, round->rows, rows);
-    memcpy(data + sizeof done + rows, round->bad, bad);
+    memcpy(data + sizeof done + rows, round->states, states);
   }
-  link_send(LINK_UP, LINK_DONE, ROOT, data, sizeof done + rows + bad);
+  link_send(LINK_UP, LINK_DONE, ROOT, data, sizeof done + rows + states);
   free(data);
 }
 
@@ -204,7 +204,7 @@ void cluster_work(const cluster_worker *worker)
       send_round(worker, &round);
     if (is_done) {
       free(round.rows);
-      free(round.bad);
+      free(round.states);
     }
     link_message m;
     const bool busy = all && !failed && !crew_idle(all);

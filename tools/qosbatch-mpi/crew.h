@@ -4,14 +4,15 @@
 #define MPI_CREW_H
 
 #include "dispatch.h"
+#include "row_state.h"
 
 typedef struct crew crew;
 
 typedef struct crew_round {
   dispatch_round samples;
   int64_t took_ns;
-  float *rows; /* outputs, to be freed; NULL in a simulation */
-  bool *bad;   /* by sample, to be freed; NULL in a simulation */
+  float *rows;       /* outputs, to be freed; NULL in a simulation */
+  row_state *states; /* by sample, to be freed; NULL in a simulation */
 } crew_round;
 
 /* Lets a round wait for a free instance. */

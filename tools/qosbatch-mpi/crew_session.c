@@ -57,7 +57,8 @@ static uint32_t next_size(const crew *self, uint32_t size)
 }
 
 /* Runs a round in parts that are ready, as large as possible. */
-static qb_status run_parts(crew *self, const float *inputs, float *outputs, uint32_t count)
+static qb_status run_parts(crew *self, const float *inputs, float *outputs, uint32_t *flags,
+                           uint32_t count)
 {
   qb_status status = QB_OK;
   uint32_t size = self->batch;
@@ -66,7 +67,7 @@ static qb_status run_parts(crew *self, const float *inputs, float *outputs, uint
       size = next_size(self, size);
     const void *const in[1] = {inputs + done * self->in_elements};
     void *const out[1] = {outputs + done * self->out_elements};
-    status = qb_session_run(self->session, size, in, out);
+    status = qb_session_run_flagged(self->session, size, in, out, flags + done);
   }
   return status;
 }
@@ -75,13 +76,16 @@ static void run_round(crew *self, crew_round *round, float *buffer)
 {
   const uint32_t count = round->samples.count;
   round->rows = allocate(count * self->out_elements, sizeof *round->rows);
-  round->bad = allocate(count, sizeof *round->bad);
+  round->states = allocate(count, sizeof *round->states);
   pthread_mutex_lock(&self->reading);
-  const int unread = source_read(self->samples, round->samples.first, count, buffer, round->bad);
+  const int unread = source_read(self->samples, round->samples.first, count, buffer, round->states);
   pthread_mutex_unlock(&self->reading);
+  uint32_t *flags = allocate(count, sizeof *flags);
   const int64_t start_ns = link_now_ns();
-  const qb_status status = unread ? QB_OK : run_parts(self, buffer, round->rows, count);
+  const qb_status status = unread ? QB_OK : run_parts(self, buffer, round->rows, flags, count);
   round->took_ns = link_now_ns() - start_ns;
+  row_note_flags(round->states, flags, count);
+  free(flags);
   if (unread || status) {
     pthread_mutex_lock(&self->mutex);
     snprintf(self->failure, sizeof self->failure, "%s",
@@ -169,7 +173,7 @@ void crew_stop(crew *self)
     pthread_join(self->threads[i], NULL);
   for (crew_round round; get(&self->finished, &round);) {
     free(round.rows);
-    free(round.bad);
+    free(round.states);
   }
   qb_session_unref(self->session);
   pthread_mutex_destroy(&self->mutex);

@@ -18,7 +18,7 @@ typedef enum link_kind {
   LINK_PLAN,    /* down: link_plan */
   LINK_READY,   /* up: nothing */
   LINK_WORK,    /* down: dispatch_round */
-  LINK_DONE,    /* up: link_done, rows, bad */
+  LINK_DONE,    /* up: link_done, rows, their states */
   LINK_FAILED,  /* up: text */
   LINK_END      /* down: nothing */
 } link_kind;

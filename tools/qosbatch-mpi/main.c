@@ -57,7 +57,7 @@ typedef struct job {
   journal *journal;
   double price_per_hour; /* of all nodes */
   int64_t begin_ns;
-  uint64_t unreadable;
+  row_counts rows;
 } job;
 
 /* Every rank. */
@@ -155,7 +155,8 @@ static void take_record(void *user, const journal_record *record)
   j->elapsed_before_ns = record->elapsed_ns;
   for (uint32_t i = 0; i < record->count; i++) {
     j->done_before += !j->done[record->first + i];
-    j->unreadable += !j->done[record->first + i] && record->bad[i];
+    if (!j->done[record->first + i])
+      row_count(&j->rows, record->states[i]);
     j->done[record->first + i] = true;
   }
 }
@@ -204,10 +205,10 @@ static int take(void *user, const crew_round *round)
   journal_record record = {.first = s->first,
                            .count = s->count,
                            .elapsed_ns = j->elapsed_before_ns + link_now_ns() - j->begin_ns,
-                           .bad = round->bad};
+                           .states = round->states};
   for (uint32_t i = 0; i < s->count; i++)
-    j->unreadable += round->bad[i];
-  if (results_write(j->output, s->first, s->count, round->rows, round->bad, &record.checksum))
+    row_count(&j->rows, round->states[i]);
+  if (results_write(j->output, s->first, s->count, round->rows, round->states, &record.checksum))
     return fail("cannot write '%s': %s", j->rank->request->output, strerror(errno));
   return journal_append(j->journal, &record);
 }
@@ -247,7 +248,9 @@ static void print_result(const job *j, const cluster_result *result, const host 
   json_t *root = object_new();
   add_integer(root, "samples", (int64_t)j->samples);
   add_integer(root, "done_before", (int64_t)j->done_before);
-  add_integer(root, "warnings", (int64_t)j->unreadable);
+  add_integer(root, "warnings", (int64_t)(j->rows.unreadable + j->rows.not_finite));
+  add_integer(root, "unreadable", (int64_t)j->rows.unreadable);
+  add_integer(root, "not_finite", (int64_t)j->rows.not_finite);
   add_integer(root, "predicted_ns", placement->total_ns);
   add_integer(root, "measured_ns", result->elapsed_ns);
   add_number(root, "throughput_per_s", elapsed_s > 0 ? (double)samples / elapsed_s : 0);
@@ -291,6 +294,9 @@ static void print_result(const job *j, const cluster_result *result, const host 
          digits(elapsed_s > 0 ? (double)samples / elapsed_s : 0).s);
   if (j->price_per_hour > 0)
     printf("cost        %s\n", digits(cost_of(j, j->elapsed_before_ns + result->elapsed_ns)).s);
+  if (j->rows.unreadable || j->rows.not_finite)
+    printf("warnings    %llu unreadable, %llu not finite\n", (unsigned long long)j->rows.unreadable,
+           (unsigned long long)j->rows.not_finite);
   printf("saved to    %s\n", self->request->output);
 }
 

@@ -75,7 +75,8 @@ static void take_record(void *user, const journal_record *record)
   for (uint32_t i = 0; i < record->count; i++) {
     bool *done = &w->done[record->first + i];
     r->done_before += !*done;
-    r->bad_before += !*done && record->bad[i];
+    if (!*done)
+      row_count(&r->rows_before, record->states[i]);
     *done = true;
   }
 }
@@ -97,7 +98,8 @@ static int take_up(work *w)
     return result;
   if (in_place && r->done_before < r->samples) { /* an output of another time */
     memset(w->done, 0, r->samples * sizeof *w->done);
-    r->done_before = r->bad_before = 0;
+    r->done_before = 0;
+    r->rows_before = (row_counts){0, 0};
     r->elapsed_before_ns = 0;
     if ((result = open_results(w)))
       return result;

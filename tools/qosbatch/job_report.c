@@ -85,6 +85,13 @@ void job_report_progress(job_report *self, const pace *speed)
   }
 }
 
+/* Of all runs of the job. */
+static row_counts count_rows(const job_report *self)
+{
+  const row_counts *before = &self->rows_before, *now = &self->state.rows;
+  return (row_counts){before->unreadable + now->unreadable, before->not_finite + now->not_finite};
+}
+
 void job_report_json(const job_report *self)
 {
   const job_plan *plan = self->plan;
@@ -95,7 +102,10 @@ void job_report_json(const job_report *self)
   add_integer(root, "samples", (int64_t)self->samples);
   add_integer(root, "done_before", (int64_t)self->done_before);
   add_integer(root, "left_out", (int64_t)self->left_out);
-  add_integer(root, "warnings", (int64_t)(self->bad_before + self->state.bad));
+  const row_counts rows = count_rows(self);
+  add_integer(root, "warnings", (int64_t)(rows.unreadable + rows.not_finite));
+  add_integer(root, "unreadable", (int64_t)rows.unreadable);
+  add_integer(root, "not_finite", (int64_t)rows.not_finite);
   add_integer(root, "instances", plan->configuration.instances);
   add_integer(root, "threads", plan->configuration.threads);
   add_integer(root, "batch", self->batch);
@@ -142,9 +152,12 @@ void job_report_text(const job_report *self)
   if (self->demand->deadline_ns)
     printf("deadline    %s\n",
            since_start_ns(self) <= self->demand->deadline_ns ? "met" : "missed");
-  const uint64_t bad = self->bad_before + state->bad;
-  if (bad)
+  const row_counts rows = count_rows(self);
+  if (rows.unreadable)
     printf("warnings    %llu sample%s could not be read; marked in the output\n",
-           (unsigned long long)bad, plural(bad));
+           (unsigned long long)rows.unreadable, plural(rows.unreadable));
+  if (rows.not_finite)
+    printf("warnings    %llu sample%s NaN or infinite, in the input, the output or between\n",
+           (unsigned long long)rows.not_finite, rows.not_finite == 1 ? " is" : "s are");
   printf("saved to    %s\n", self->output);
 }

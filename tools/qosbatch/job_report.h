@@ -12,7 +12,7 @@ typedef struct job_report {
   const job_demand *demand;
   const job_plan *plan;
   uint64_t samples, done_before; /* of the job; by earlier runs of it */
-  uint64_t bad_before;           /* of those: could not be read */
+  row_counts rows_before;        /* of those */
   uint64_t left_out;             /* entries of the folder that are no samples */
   int64_t elapsed_before_ns;     /* of earlier runs */
   int64_t prepare_ns;

@@ -19,7 +19,8 @@ typedef struct slot {
   uint64_t sequence, first;
   uint32_t count, room; /* room: samples that fit in what is allocated */
   float *samples;
-  bool *bad;
+  row_state *states;
+  uint32_t *flags;
   float **outputs;
 } slot;
 
@@ -100,9 +101,11 @@ static void make_room(const job_runner *self, slot *s)
   if (s->count <= s->room)
     return;
   free(s->samples);
-  free(s->bad);
+  free(s->states);
+  free(s->flags);
   s->samples = allocate(s->count, self->input_elements * sizeof *s->samples);
-  s->bad = allocate(s->count, sizeof *s->bad);
+  s->states = allocate(s->count, sizeof *s->states);
+  s->flags = allocate(s->count, sizeof *s->flags);
   for (uint32_t o = 0; o < self->output_count; o++) {
     free(s->outputs[o]);
     s->outputs[o] = allocate(s->count, self->output_elements[o] * sizeof **s->outputs);
@@ -142,7 +145,7 @@ static void *read_ahead(void *argument)
     pthread_mutex_unlock(&self->lock);
     make_room(self, s);
     const int64_t start_ns = clock_thread_ns();
-    const int result = source_read(self->params.samples, s->first, s->count, s->samples, s->bad);
+    const int result = source_read(self->params.samples, s->first, s->count, s->samples, s->states);
     const double reading_ns = (double)(clock_thread_ns() - start_ns) / s->count;
     pthread_mutex_lock(&self->lock);
     if (!(self->reading_ns > 0) || reading_ns < self->reading_ns)
@@ -162,12 +165,13 @@ static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *chec
 {
   const void *inputs[] = {s->samples};
   const int64_t start_ns = clock_ns();
-  const int result =
-      check(qb_session_run(self->session, s->count, inputs, (void *const *)s->outputs));
+  const int result = check(
+      qb_session_run_flagged(self->session, s->count, inputs, (void *const *)s->outputs, s->flags));
   *busy_ns = clock_ns() - start_ns;
   if (result)
     return result;
-  if (results_write(self->params.output, s->first, s->count, s->outputs[0], s->bad, checksum))
+  row_note_flags(s->states, s->flags, s->count);
+  if (results_write(self->params.output, s->first, s->count, s->outputs[0], s->states, checksum))
     return fail("cannot write the output: %s", strerror(errno));
   return EXIT_DONE;
 }
@@ -178,13 +182,13 @@ static int note_round(job_runner *self, const slot *s, uint64_t checksum, int64_
   job_state *state = &self->state;
   state->elapsed_ns = clock_ns() - self->start_ns;
   const journal_record record = {s->first, s->count, checksum,
-                                 self->params.elapsed_before_ns + state->elapsed_ns, s->bad};
+                                 self->params.elapsed_before_ns + state->elapsed_ns, s->states};
   const int result = journal_append(self->params.progress, &record);
   if (result)
     return result;
   for (uint32_t i = 0; i < s->count; i++) {
     self->params.done[s->first + i] = true;
-    state->bad += s->bad[i];
+    row_count(&state->rows, s->states[i]);
   }
   state->samples += s->count;
   state->rounds++;
@@ -332,7 +336,8 @@ int job_join(job_runner *self)
       free(s->outputs[o]);
     free(s->outputs);
     free(s->samples);
-    free(s->bad);
+    free(s->states);
+    free(s->flags);
   }
   free(self->slots);
   free(self->output_elements);

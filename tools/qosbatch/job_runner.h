@@ -28,7 +28,7 @@ typedef struct job_params {
 typedef struct job_state {
   bool ended;       /* all is done, or something failed, or it was stopped */
   uint64_t samples; /* done by this run */
-  uint64_t bad;     /* of them: could not be read */
+  row_counts rows;  /* of them */
   uint64_t rounds;
   int64_t elapsed_ns; /* since job_run(); until the last round once it ended */
   int64_t busy_ns;    /* instances were running rounds, all together */

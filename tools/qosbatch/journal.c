@@ -143,8 +143,11 @@ int journal_begin(journal *self, const char *plan)
   return write_all(self, plan, strlen(plan)) || write_all(self, "\n", 1) ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* "done FIRST COUNT CHECKSUM ELAPSED_NS [BAD ...]"; `bad` has room for `most` samples. */
-static bool read_record(const char *line, uint64_t samples, bool *bad, uint32_t most,
+/*
+ * "done FIRST COUNT CHECKSUM ELAPSED_NS [STATE ...]", a state being the number of a sample in the round
+ * that could not be read, or that and an n of one that is not finite. `states` has room for `most`.
+ */
+static bool read_record(const char *line, uint64_t samples, row_state *states, uint32_t most,
                         journal_record *record)
 {
   int used = 0;
@@ -154,14 +157,16 @@ static bool read_record(const char *line, uint64_t samples, bool *bad, uint32_t 
   if (!record->count || record->count > most || record->count > samples ||
       record->first > samples - record->count)
     return false;
-  memset(bad, 0, record->count * sizeof *bad);
+  memset(states, ROW_OK, record->count * sizeof *states);
   for (line += used; *line; line += used) {
     uint32_t index;
     if (sscanf(line, " %" SCNu32 "%n", &index, &used) != 1 || index >= record->count)
       return false;
-    bad[index] = true;
+    const bool not_finite = line[used] == 'n';
+    states[index] = not_finite ? ROW_NOT_FINITE : ROW_UNREADABLE;
+    used += not_finite;
   }
-  record->bad = bad;
+  record->states = states;
   return true;
 }
 
@@ -171,15 +176,15 @@ int journal_replay(journal *self, uint64_t samples,
                    void (*each)(void *user, const journal_record *record), void *user)
 {
   char *at = self->text + self->records;
-  bool *bad = allocate(MOST_SAMPLES, sizeof *bad);
+  row_state *states = allocate(MOST_SAMPLES, sizeof *states);
   size_t good = self->records;
   for (char *line; (line = next_line(&at)) != NULL; good = (size_t)(at - self->text)) {
     journal_record record;
-    if (!read_record(line, samples, bad, MOST_SAMPLES, &record))
+    if (!read_record(line, samples, states, MOST_SAMPLES, &record))
       break;
     each(user, &record);
   }
-  free(bad);
+  free(states);
   return !good || !ftruncate(self->fd, (off_t)good) ? EXIT_DONE : fail_io("write", self->path);
 }
 
@@ -191,8 +196,9 @@ int journal_append(journal *self, const journal_record *record)
   int n = snprintf(line, room, "done %" PRIu64 " %" PRIu32 " %016" PRIx64 " %" PRId64,
                    record->first, record->count, record->checksum, record->elapsed_ns);
   for (uint32_t i = 0; i < record->count; i++)
-    if (record->bad[i])
-      n += snprintf(line + n, room - (size_t)n, " %" PRIu32, i);
+    if (record->states[i] != ROW_OK)
+      n += snprintf(line + n, room - (size_t)n, " %" PRIu32 "%s", i,
+                    record->states[i] == ROW_NOT_FINITE ? "n" : "");
   line[n++] = '\n';
   const int result = write_all(self, line, (size_t)n);
   free(line);

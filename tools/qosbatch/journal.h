@@ -7,19 +7,19 @@
 #ifndef TOOL_JOURNAL_H
 #define TOOL_JOURNAL_H
 
-#include <stdbool.h>
+#include "row_state.h"
+
 #include <stddef.h>
-#include <stdint.h>
 
 typedef struct journal journal;
 
-/* A round that is done. `bad` tells for each sample whether it could not be read. */
+/* A round that is done. */
 typedef struct journal_record {
   uint64_t first;
   uint32_t count;
-  uint64_t checksum;  /* of the rows as they are in the output file */
-  int64_t elapsed_ns; /* of the job so far, earlier runs included */
-  const bool *bad;
+  uint64_t checksum;       /* of the rows as they are in the output file */
+  int64_t elapsed_ns;      /* of the job so far, earlier runs included */
+  const row_state *states; /* by sample */
 } journal_record;
 
 /*

@@ -16,7 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_RANKS = 5, UNREADABLE = UINT32_MAX >> 1 };
+enum { MOST_RANKS = 5 };
+
+/* In place of the first index of a row that has none; its other ranks are kept. */
+static const uint32_t NO_INDEX = UINT32_MAX - ROW_NOT_FINITE;
 
 /* A row of the part file of a CSV output has so many of these, the largest first. */
 typedef struct rank {
@@ -148,7 +151,7 @@ static void rank_row(const results *self, const float *values, rank *ranks)
 }
 
 int results_write(results *self, uint64_t first, uint32_t count, const float *values,
-                  const bool *bad, uint64_t *checksum)
+                  const row_state *states, uint64_t *checksum)
 {
   const size_t bytes = count * self->row_bytes;
   char *rows = allocate(bytes, 1);
@@ -157,12 +160,12 @@ int results_write(results *self, uint64_t first, uint32_t count, const float *va
     if (self->is_csv) {
       rank ranks[MOST_RANKS];
       rank_row(self, values + i * self->columns, ranks);
-      if (bad[i])
-        ranks[0].index = UNREADABLE;
+      if (states[i] != ROW_OK)
+        ranks[0].index = NO_INDEX + states[i];
       memcpy(row, ranks, self->row_bytes);
     } else {
       memcpy(row, values + i * self->columns, self->row_bytes);
-      for (uint64_t c = 0; bad[i] && c < self->columns; c++)
+      for (uint64_t c = 0; states[i] == ROW_UNREADABLE && c < self->columns; c++)
         memcpy(row + c * sizeof(float), &(float){NAN}, sizeof(float));
     }
   }
@@ -219,10 +222,11 @@ static void print_row(const results *self, FILE *file, uint64_t index, const cha
     print_name(file, name);
   else
     fprintf(file, "%llu", (unsigned long long)index);
-  const bool bad = ranks[0].index == UNREADABLE;
-  fputs(bad ? ",unreadable" : ",ok", file);
+  static const char *const names[] = {",ok", ",unreadable", ",not_finite"};
+  const uint32_t state = ranks[0].index > NO_INDEX ? ranks[0].index - NO_INDEX : ROW_OK;
+  fputs(names[state], file);
   for (uint32_t r = 0; r < self->ranks; r++)
-    if (bad)
+    if (state != ROW_OK)
       fputs(",,", file);
     else
       fprintf(file, ",%u,%.9g", ranks[r].index, (double)ranks[r].value);

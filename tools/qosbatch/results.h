@@ -20,11 +20,11 @@ bool results_in_place(const char *path);
 int results_open(const char *path, uint64_t rows, uint64_t columns, results **opened);
 
 /*
- * Writes `count` rows, NaN where `bad`; *checksum is that of the bytes written. Returns the exit
+ * Writes `count` rows, NaN where they are unreadable; *checksum is that of the bytes written. Returns the exit
  * status, without a message but errno on failure. Thread-safe for different rows.
  */
 int results_write(results *self, uint64_t first, uint32_t count, const float *values,
-                  const bool *bad, uint64_t *checksum);
+                  const row_state *states, uint64_t *checksum);
 
 /* The checksum of rows as they are in the part file; false if they cannot be read. */
 bool results_checksum(results *self, uint64_t first, uint32_t count, uint64_t *checksum);

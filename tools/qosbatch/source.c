@@ -230,15 +230,16 @@ static int read_array(const source *self, uint64_t index, void *values)
   return EXIT_DONE;
 }
 
-int source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad)
+int source_read(source *self, uint64_t first, uint32_t count, float *buffer, row_state *states)
 {
   for (uint32_t i = 0; i < count; i++) {
     float *sample = buffer + i * self->elements;
     void *values = self->levels ? (void *)self->pixels : (void *)sample;
-    bad[i] = self->images && !images_read(self->images, first + i, values);
+    const bool unreadable = self->images && !images_read(self->images, first + i, values);
+    states[i] = unreadable ? ROW_UNREADABLE : ROW_OK;
     if (!self->images && read_array(self, first + i, values))
       return EXIT_FAILED;
-    if (bad[i])
+    if (unreadable)
       memset(sample, 0, self->elements * sizeof *sample);
     else if (self->levels)
       convert(self, self->pixels, sample);

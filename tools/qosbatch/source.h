@@ -3,6 +3,8 @@
 #ifndef TOOL_SOURCE_H
 #define TOOL_SOURCE_H
 
+#include "row_state.h"
+
 #include <qosbatch/model.h>
 
 #include <stdbool.h>
@@ -41,11 +43,11 @@ int source_content(const source *self, uint64_t *hash);
 
 /*
  * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. An
- * image that cannot be read is zeros and sets its place in `bad`, after a note on stderr; the others
- * are false. Returns the exit status: an array that cannot be read is a failure, after a message. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
+ * image that cannot be read is zeros and ROW_UNREADABLE in `states`, after a note on stderr; the others
+ * are ROW_OK. Returns the exit status: an array that cannot be read is a failure, after a message. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
  * takes, as every line of it then comes from memory when a round waits for it.)
  */
-int source_read(source *self, uint64_t first, uint32_t count, float *buffer, bool *bad);
+int source_read(source *self, uint64_t first, uint32_t count, float *buffer, row_state *states);
 
 void source_close(source *self); /* NULL is allowed */
 
