@@ -33,9 +33,15 @@ def answers_are_those_of_the_network():
 
 
 @test
-def an_answer_with_a_nan_is_an_error():
-    bad = MODEL.ask(S, [float("nan")] * MODEL.elements)
-    expect(bad.status == 422 and "NaN" in bad.error(), bad.status, bad.body[:200])
+def what_is_not_finite_is_an_error():
+    infinite = QUARTER[:]
+    infinite[7] = float("inf")
+    for values in [[float("nan")] * MODEL.elements, infinite, [3e38] * MODEL.elements]:
+        for how in [{}, {"parameters": {"binary_data_output": True}}]:
+            bad = MODEL.ask(S, values, **how)
+            expect(bad.status == 422 and "NaN" in bad.error(), bad.status, bad.body[:200])
+    both = MODEL.ask(S, QUARTER + infinite, 2)
+    expect(both.status == 422, both.status, both.body[:200])
 
 
 @test
@@ -53,10 +59,10 @@ def a_client_that_waits_until_it_is_welcome():
 @test
 def what_is_counted():
     metrics = S.metrics()
-    for name, value in [("requests_total", 5), ("answered_total", 7), ("in_time_total", 7),
-                        ("queue_samples", 0), ("latency_seconds_count", 7), ('responses_total{code="422"}', 1)]:
+    for name, value in [("requests_total", 11), ("answered_total", 7), ("in_time_total", 7),
+                        ("queue_samples", 0), ("latency_seconds_count", 7), ('responses_total{code="422"}', 7)]:
         expect(metrics["qosbatch_" + name] == value, name, metrics["qosbatch_" + name])
-    expect("5 requests, 0 refused; 7 samples answered" in S.stop(), "the last words")
+    expect("11 requests, 0 refused; 7 samples answered" in S.stop(), "the last words")
 
 
 try:

@@ -27,6 +27,7 @@ typedef struct worker {
   pthread_t thread;
   int64_t until_ns; /* when its round should end; 0: it is free */
   float *inputs, *outputs;
+  uint32_t *flags;
   sample *round;
 } worker;
 
@@ -185,13 +186,22 @@ static void hand_out(worker *w, uint32_t n, bool good)
   for (uint32_t i = 0; i < n; i++) {
     const float *row = w->outputs + i * elements;
     /* One sample's NaN is no fault of those that shared its round. */
-    const outcome how = !good                    ? OUTCOME_FAILED
-                        : has_nan(row, elements) ? OUTCOME_NAN
-                                                 : OUTCOME_ANSWERED;
+    const bool finite = !w->flags[i] && !has_nan(row, elements);
+    const outcome how = !good ? OUTCOME_FAILED : !finite ? OUTCOME_NOT_FINITE : OUTCOME_ANSWERED;
     if (good)
       memcpy(w->round[i].of->outputs + w->round[i].index * elements, row, elements * sizeof *row);
     finish(w->round[i], how);
   }
+}
+
+/* A host's own engine tells no flags. */
+static qb_status run_samples(worker *w, uint32_t n)
+{
+  qb_session *session = w->of->rounds.session;
+  const void *const inputs[] = {w->inputs};
+  void *const outputs[] = {w->outputs};
+  const qb_status status = qb_session_run_flagged(session, n, inputs, outputs, w->flags);
+  return status == QB_ERROR_UNSUPPORTED ? qb_session_run(session, n, inputs, outputs) : status;
 }
 
 /* Runs a round. Gives up the lock meanwhile. */
@@ -207,9 +217,7 @@ static void run_round(worker *w, const qb_decision *d)
   pthread_mutex_unlock(&self->lock);
 
   gather(w, n);
-  const void *const inputs[] = {w->inputs};
-  void *const outputs[] = {w->outputs};
-  const qb_status status = qb_session_run(w->of->rounds.session, n, inputs, outputs);
+  const qb_status status = run_samples(w, n);
   const int64_t end_ns = batcher_now_ns();
   if (status)
     self->params.report(qb_error_message());
@@ -432,6 +440,7 @@ static void crew_free(crew *c)
   for (uint32_t i = 0; c->worker && i < c->rounds.plan.configuration.instances; i++) {
     free(c->worker[i].inputs);
     free(c->worker[i].outputs);
+    free(c->worker[i].flags);
     free(c->worker[i].round);
   }
   qb_optimizer_free(c->optimizer);
@@ -459,8 +468,9 @@ static crew *crew_new(batcher *self, const batcher_rounds *rounds)
     w->of = c;
     w->inputs = calloc(most * self->params.input_elements, sizeof *w->inputs);
     w->outputs = calloc(most * self->params.output_elements, sizeof *w->outputs);
+    w->flags = calloc(most, sizeof *w->flags);
     w->round = calloc(most, sizeof *w->round);
-    good = w->inputs && w->outputs && w->round;
+    good = w->inputs && w->outputs && w->flags && w->round;
   }
   if (good && predict_rounds(c) &&
       !qb_optimizer_new(rounds->profile, plan, &self->params.qos, &c->optimizer))

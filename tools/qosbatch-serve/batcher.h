@@ -16,9 +16,9 @@ enum { BATCHER_REASONS = 32, LATENCY_BUCKETS = 12 };
 /* What became of a request. */
 typedef enum outcome {
   OUTCOME_ANSWERED,
-  OUTCOME_LATE,   /* it cannot be answered in time */
-  OUTCOME_NAN,    /* the network's output holds a NaN */
-  OUTCOME_FAILED, /* the round failed */
+  OUTCOME_LATE,       /* it cannot be answered in time */
+  OUTCOME_NOT_FINITE, /* a NaN or an infinity, in the input, the output or between */
+  OUTCOME_FAILED,     /* the round failed */
 } outcome;
 
 /* What a request asks for and becomes. Its owner keeps it until it was told that it is over. */

@@ -118,8 +118,9 @@ static void over(request *r)
   const size_t count = r->samples * e->of->params->model.output.elements_per_sample;
   switch (r->outcome) {
   case OUTCOME_LATE: refuse(&e->problem, 429, TOO_LATE); break;
-  case OUTCOME_NAN:
-    refuse(&e->problem, 422, "the network's answer to this input holds a NaN");
+  case OUTCOME_NOT_FINITE:
+    refuse(&e->problem, 422,
+           "this input, or what the network makes of it, holds a NaN or an infinity");
     break;
   case OUTCOME_FAILED: refuse(&e->problem, 500, "the round failed"); break;
   case OUTCOME_ANSWERED:
