@@ -113,10 +113,10 @@ def records(output):
     return journal.read_text().count("\ndone ") if journal.exists() else 0
 
 
-def kill_midway(input_path, output, model=MODEL):
+def kill_midway(input_path, output, model=MODEL, profile=None):
     """Kills a job when some rounds are done and some are not."""
     process = subprocess.Popen([TOOL, "run", model, "--input", input_path, "--output", output,
-                                "--profile", PROFILE, "--quiet"], stdin=subprocess.DEVNULL,
+                                "--profile", profile or PROFILE, "--quiet"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and records(output) < 2:
         time.sleep(0.002)

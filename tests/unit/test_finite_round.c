@@ -467,10 +467,11 @@ static qb_status run_poisoned(qb_context *context, void *user)
   return status;
 }
 
+/* Some allocations of a plan are only for what would be faster. */
 static void test_allocation_failures(void **state)
 {
   (void)state;
-  (void)check_every_allocation_failure(run_poisoned, NULL);
+  (void)outlive_every_allocation_failure(run_poisoned, NULL);
 }
 
 int main(void)
