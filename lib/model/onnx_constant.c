@@ -116,6 +116,21 @@ bool qb__onnx_is_repeated(const qb__onnx *im, const qb__onnx_value *v)
   return repeated;
 }
 
+bool qb__onnx_unrepeated(qb__onnx *im, const qb__onnx_node *node)
+{
+  for (size_t i = 0; i < node->input_count; i++) {
+    const qb__onnx_value *v = node->inputs[i];
+    if (v && v->kind == QB__ONNX_CONSTANT && qb__onnx_is_repeated(im, v)) {
+      qb__onnx_problem(im, node,
+                       "its input '%.64s' is a constant repeated along the batch, which is open; "
+                       "export the model with a fixed batch size",
+                       v->name);
+      return false;
+    }
+  }
+  return true;
+}
+
 bool qb__onnx_has_open(const qb__onnx_value *v)
 {
   return v->open && memchr(v->open, 1, v->elements);

@@ -29,6 +29,9 @@ static inline int64_t qb__onnx_stored(const qb__onnx *im, int64_t dim)
 /* Whether a constant is repeated along the batch. */
 bool qb__onnx_is_repeated(const qb__onnx *im, const qb__onnx_value *value);
 
+/* Whether no constant that a node reads is repeated along the batch; a problem otherwise. */
+bool qb__onnx_unrepeated(qb__onnx *im, const qb__onnx_node *node);
+
 /* Room for marks, none of them set; false without memory. */
 bool qb__onnx_may_open(qb__onnx *im, qb__onnx_value *value);
 /* Whether any element depends on the open batch. */

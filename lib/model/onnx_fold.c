@@ -136,15 +136,8 @@ static bool takes(qb__onnx *im, const qb__onnx_node *node, const entry *e)
     const qb__onnx_value *v = node->inputs[i];
     if (v && !(e->takes & MOVES_OPEN) && !qb__onnx_closed(im, node, v))
       return false;
-    if (v && !(e->takes & REPEATED) && qb__onnx_is_repeated(im, v)) {
-      qb__onnx_problem(im, node,
-                       "its input '%.64s' is a constant repeated along the batch, which is open; "
-                       "export the model with a fixed batch size",
-                       v->name);
-      return false;
-    }
   }
-  return true;
+  return e->takes & REPEATED || qb__onnx_unrepeated(im, node);
 }
 
 static void require_outputs(qb__onnx *im, const qb__onnx_node *node, size_t problems_before)

@@ -3,6 +3,7 @@
 #include "core/alloc.h"
 #include "core/context_impl.h"
 #include "core/error.h"
+#include "model/onnx_constant.h"
 #include "model/onnx_map.h"
 #include "model/onnx_parsed.h"
 
@@ -280,6 +281,13 @@ static void give_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_gives g
   }
 }
 
+/* Whether an operator aligns constants that are repeated along the batch with its activations. */
+static bool takes_repeated(const qb__onnx_operator *op)
+{
+  return op->map == qb__onnx_map_binary || op->map == qb__onnx_map_variadic ||
+         op->map == qb__onnx_map_where || op->map == qb__onnx_map_concat;
+}
+
 static void map_node(qb__onnx *im, qb__onnx_node *node)
 {
   bool constant;
@@ -296,7 +304,8 @@ static void map_node(qb__onnx *im, qb__onnx_node *node)
   else if (!op)
     qb__onnx_problem(im, node, "it is supported only where it computes shapes from constants");
   if (constant || !op || (!op->all_outputs && uses_other_outputs(im, node)) ||
-      !check_types(im, node, op->accepts))
+      !check_types(im, node, op->accepts) ||
+      (!takes_repeated(op) && !qb__onnx_unrepeated(im, node)))
     return;
   for (size_t i = 0; i < node->input_count; i++)
     if (node->inputs[i])

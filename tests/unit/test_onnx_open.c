@@ -277,6 +277,9 @@ static void test_batch_as_a_number(void **state)
       {"ConstantOfShape s > c", "Gather c zero > bad"},
       {"ConstantOfShape s > c", "Concat c c > bad | axis=0"},
       {"ConstantOfShape s > c", "Slice c one two > bad"},
+      {"ConstantOfShape s > c", "MatMul x c > bad"},
+      {"ConstantOfShape s > c", "Cast c > i | to=7", "Gather x i > bad | axis=1"},
+      {"ConstantOfShape s > c", "Cast c > i | to=7", "Reshape x i > bad"},
       {"OneHot zero s pair > bad"},
       {"Trilu pair s > bad"},
   };
