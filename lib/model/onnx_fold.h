@@ -67,7 +67,7 @@ qb__onnx_combine_open qb__onnx_open_modulo, qb__onnx_open_minimum, qb__onnx_open
 qb__onnx_combine_open qb__onnx_open_equal, qb__onnx_open_less, qb__onnx_open_less_or_equal;
 qb__onnx_combine_open qb__onnx_open_greater, qb__onnx_open_greater_or_equal;
 
-/* What an operator makes of two elements of the same type; booleans are integers. */
+/* What an operator makes of two elements of the same type (onnx_fold_binary.c); booleans are integers. */
 typedef struct qb__onnx_binary {
   const char *name;
   double (*real)(double, double);             /* NULL: none of reals */
@@ -79,6 +79,9 @@ typedef struct qb__onnx_binary {
 
 /* NULL for an operator that is not one of them. */
 const qb__onnx_binary *qb__onnx_binary_of(const char *operator_type);
+/* The one a node stands for. */
+const qb__onnx_binary *qb__onnx_binary_for(const qb__onnx_node *node);
+bool qb__onnx_binary_takes(const qb__onnx_binary *binary, int32_t type);
 /* One element of two; false after a problem. */
 bool qb__onnx_binary_apply(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_binary *binary,
                            qb__onnx_value *result, size_t i, const qb__onnx_value *a, size_t from,

@@ -183,6 +183,18 @@ void qb__onnx_fold_eye(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *
   }
 }
 
+/* Sets the elements of a OneHot, whose new dimension is `axis`. */
+static void set_hot(const qb__onnx_value *indices, const qb__onnx_value *values, uint32_t axis,
+                    size_t inner, qb__onnx_value *result)
+{
+  const size_t size = (size_t)result->dims[axis];
+  for (size_t i = 0; i < result->elements; i++) {
+    const size_t at = i / inner % size, outer = i / inner / size;
+    const double index = qb__onnx_real_at(indices, outer * inner + i % inner);
+    qb__onnx_copy(result, i, values, (index < 0 ? index + (double)size : index) == (double)at);
+  }
+}
+
 void qb__onnx_fold_one_hot(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result)
 {
   const qb__onnx_value *indices = qb__onnx_input(node, 0), *depth = qb__onnx_input(node, 1);
@@ -194,22 +206,15 @@ void qb__onnx_fold_one_hot(qb__onnx *im, const qb__onnx_node *node, qb__onnx_val
     return;
   }
   const double size = qb__onnx_real_at(depth, 0);
-  if (!(size >= 1 && size < 0x1p53) ||
-      !qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), indices->rank + 1, &axis)) {
-    if (!(size >= 1 && size < 0x1p53))
-      qb__onnx_problem(im, node, "its depth is %g", size);
+  if (!(size >= 1 && size < 0x1p53)) {
+    qb__onnx_problem(im, node, "its depth is %g", size);
     return;
   }
+  if (!qb__onnx_axis(im, node, qb__onnx_int(node, "axis"), indices->rank + 1, &axis))
+    return;
   memcpy(dims, indices->dims, axis * sizeof *dims);
   dims[axis] = (int64_t)size;
   memcpy(dims + axis + 1, indices->dims + axis, (indices->rank - axis) * sizeof *dims);
-  if (!qb__onnx_make(im, result, values->type, indices->rank + 1, dims))
-    return;
-  const size_t inner = result->elements ? qb__onnx_product(im, indices, axis, indices->rank) : 1;
-  for (size_t i = 0; i < result->elements; i++) {
-    const size_t at = i / inner % (size_t)dims[axis], outer = i / inner / (size_t)dims[axis];
-    const double index = qb__onnx_real_at(indices, outer * inner + i % inner);
-    const double from_start = index < 0 ? index + size : index;
-    qb__onnx_copy(result, i, values, from_start == (double)at);
-  }
+  if (qb__onnx_make(im, result, values->type, indices->rank + 1, dims))
+    set_hot(indices, values, axis, qb__onnx_product(im, indices, axis, indices->rank), result);
 }

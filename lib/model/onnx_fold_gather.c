@@ -119,6 +119,24 @@ static bool tuple_length(qb__onnx *im, const qb__onnx_node *node, const qb__onnx
   return fits;
 }
 
+/* The slices that tuples of indices pick, `skip` dimensions being the same in both. */
+static void pick_slices(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                        uint32_t skip, const qb__onnx_value *indices, uint32_t length,
+                        qb__onnx_value *result)
+{
+  const size_t inner = qb__onnx_product(im, x, skip + length, x->rank);
+  const size_t outer = qb__onnx_product(im, x, 0, skip);
+  const size_t tuples = indices->elements / length, each = tuples / outer;
+  const size_t slices = x->elements / outer / inner;
+  for (size_t i = 0; i < tuples; i++) {
+    size_t slice;
+    if (!tuple_at(im, node, x, skip, indices, i, length, &slice))
+      return;
+    for (size_t n = 0; n < inner; n++)
+      qb__onnx_copy(result, i * inner + n, x, (i / each * slices + slice) * inner + n);
+  }
+}
+
 void qb__onnx_fold_gather_nd(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result)
 {
   const qb__onnx_value *x = qb__onnx_input(node, 0), *indices = qb__onnx_input(node, 1);
@@ -132,23 +150,25 @@ void qb__onnx_fold_gather_nd(qb__onnx *im, const qb__onnx_node *node, qb__onnx_v
   const uint32_t skip = (uint32_t)batch_dims;
   if (!are_indices(im, node, indices) || !tuple_length(im, node, x, indices, skip, &length))
     return;
-  const uint32_t rank = indices->rank - 1 + x->rank - skip - length;
-  memcpy(dims, indices->dims, (indices->rank - 1) * sizeof *dims);
-  memcpy(dims + indices->rank - 1, x->dims + skip + length,
-         (x->rank - skip - length) * sizeof *dims);
-  if (too_many_dims(im, node, rank) || !qb__onnx_make_like(im, result, x, rank, dims) ||
-      !result->elements)
-    return;
-  const size_t inner = qb__onnx_product(im, x, skip + length, x->rank);
-  const size_t outer = qb__onnx_product(im, x, 0, skip);
-  const size_t tuples = indices->elements / length, each = tuples / outer;
-  const size_t slices = x->elements / outer / inner;
-  for (size_t i = 0; i < tuples; i++) {
+  const uint32_t before = indices->rank - 1, behind = x->rank - skip - length;
+  memcpy(dims, indices->dims, before * sizeof *dims);
+  memcpy(dims + before, x->dims + skip + length, behind * sizeof *dims);
+  if (!too_many_dims(im, node, before + behind) &&
+      qb__onnx_make_like(im, result, x, before + behind, dims) && result->elements)
+    pick_slices(im, node, x, skip, indices, length, result);
+}
+
+/* Replaces the slices that tuples of indices point to. */
+static void replace_slices(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *indices,
+                           uint32_t length, const qb__onnx_value *updates, size_t inner,
+                           qb__onnx_value *result)
+{
+  for (size_t i = 0; i < indices->elements / length; i++) {
     size_t slice;
-    if (!tuple_at(im, node, x, skip, indices, i, length, &slice))
+    if (!tuple_at(im, node, result, 0, indices, i, length, &slice))
       return;
     for (size_t n = 0; n < inner; n++)
-      qb__onnx_copy(result, i * inner + n, x, (i / each * slices + slice) * inner + n);
+      qb__onnx_copy(result, slice * inner + n, updates, i * inner + n);
   }
 }
 
@@ -164,9 +184,9 @@ void qb__onnx_fold_scatter_nd(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
   if (!are_indices(im, node, indices) || !tuple_length(im, node, x, indices, 0, &length))
     return;
   const size_t inner = qb__onnx_product(im, x, length, x->rank);
-  const size_t tuples = indices->elements / length;
   size_t needed;
-  if (updates->type != x->type || __builtin_mul_overflow(tuples, inner, &needed) ||
+  if (updates->type != x->type ||
+      __builtin_mul_overflow(indices->elements / length, inner, &needed) ||
       updates->elements != needed) {
     qb__onnx_problem(im, node, "its updates do not fit its constant and indices");
     return;
@@ -176,11 +196,5 @@ void qb__onnx_fold_scatter_nd(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
     return;
   for (size_t i = 0; i < x->elements; i++)
     qb__onnx_copy(result, i, x, i);
-  for (size_t i = 0; i < tuples; i++) {
-    size_t slice;
-    if (!tuple_at(im, node, x, 0, indices, i, length, &slice))
-      return;
-    for (size_t n = 0; n < inner; n++)
-      qb__onnx_copy(result, slice * inner + n, updates, i * inner + n);
-  }
+  replace_slices(im, node, indices, length, updates, inner, result);
 }

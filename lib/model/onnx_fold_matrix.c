@@ -65,36 +65,53 @@ static void multiply_all(qb__onnx *im, const qb__onnx_value *a, const qb__onnx_v
   }
 }
 
+/* The shape of a product, the dimensions before the last two repeated; false where there is none. */
+static bool product_shape(const qb__onnx_value *a, const qb__onnx_value *b, uint32_t *rank,
+                          int64_t *dims)
+{
+  if (a->rank < 2 || b->rank < 2 || a->type != b->type ||
+      a->dims[a->rank - 1] != b->dims[b->rank - 2])
+    return false;
+  qb__onnx_value outer[2] = {*a, *b};
+  const qb__onnx_value *const values[2] = {&outer[0], &outer[1]};
+  outer[0].rank -= 2;
+  outer[1].rank -= 2;
+  if (!qb__onnx_broadcast(values, 2, rank, dims))
+    return false;
+  dims[(*rank)++] = a->dims[a->rank - 2];
+  dims[(*rank)++] = b->dims[b->rank - 1];
+  return true;
+}
+
 void qb__onnx_fold_matmul(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result)
 {
   qb__onnx_value a = *qb__onnx_input(node, 0), b = *qb__onnx_input(node, 1);
   const bool row = a.rank == 1, column = b.rank == 1;
+  uint32_t rank;
+  int64_t dims[QB__ONNX_RANK];
   as_matrix(&a, true);
   as_matrix(&b, false);
-  bool fits =
-      a.rank >= 2 && b.rank >= 2 && a.type == b.type && a.dims[a.rank - 1] == b.dims[b.rank - 2];
-  uint32_t rank = 0;
-  int64_t dims[QB__ONNX_RANK];
-  if (fits) {
-    qb__onnx_value outer[2] = {a, b};
-    outer[0].rank -= 2;
-    outer[1].rank -= 2;
-    const qb__onnx_value *const values[2] = {&outer[0], &outer[1]};
-    fits = qb__onnx_broadcast(values, 2, &rank, dims);
-  }
-  if (!fits) {
+  if (!product_shape(&a, &b, &rank, dims)) {
     qb__onnx_problem(im, node, "its constants are not matrices that fit each other");
     return;
   }
-  dims[rank] = a.dims[a.rank - 2];
-  dims[rank + 1] = b.dims[b.rank - 1];
-  if (!qb__onnx_make(im, result, a.type, rank + 2, dims))
+  if (!qb__onnx_make(im, result, a.type, rank, dims))
     return;
   multiply_all(im, &a, &b, result);
   if (column)
-    remove_dim(result, rank + 1);
+    remove_dim(result, rank - 1);
   if (row)
-    remove_dim(result, rank);
+    remove_dim(result, rank - 2);
+}
+
+/* Whether c can be repeated to the product of a Gemm, whose shape is given. */
+static bool is_addend(const qb__onnx_value *c, const qb__onnx_value *product)
+{
+  const qb__onnx_value *const values[2] = {product, c};
+  uint32_t rank;
+  int64_t dims[QB__ONNX_RANK];
+  return c->type == product->type && qb__onnx_broadcast(values, 2, &rank, dims) && rank == 2 &&
+         !memcmp(dims, product->dims, 2 * sizeof *dims);
 }
 
 void qb__onnx_fold_gemm(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result)
@@ -102,35 +119,27 @@ void qb__onnx_fold_gemm(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value 
   const qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
   const qb__onnx_value *c = qb__onnx_input(node, 2);
   const int turn_a = qb__onnx_int(node, "transA") != 0, turn_b = qb__onnx_int(node, "transB") != 0;
+  const qb__onnx_value shape = {
+      .rank = 2, .type = a->type, .dims = {a->dims[turn_a], b->dims[!turn_b]}};
+  qb__onnx_walk walk;
   if (a->rank != 2 || b->rank != 2 || a->dims[!turn_a] != b->dims[turn_b] || a->type != b->type ||
-      (c && c->type != a->type) || !qb__onnx_is_real_type(a->type)) {
+      !qb__onnx_is_real_type(a->type) || (c && !is_addend(c, &shape))) {
     qb__onnx_problem(im, node, "its constants are not matrices that fit each other");
     return;
   }
-  qb__onnx_value shape = {.rank = 2, .dims = {a->dims[turn_a], b->dims[!turn_b]}};
-  const qb__onnx_value *const values[2] = {&shape, c};
-  uint32_t rank;
-  int64_t dims[QB__ONNX_RANK];
-  qb__onnx_walk walk;
-  if (!qb__onnx_broadcast(values, c ? 2 : 1, &rank, dims) || rank != 2 ||
-      memcmp(dims, shape.dims, 2 * sizeof *dims) != 0) {
-    qb__onnx_problem(im, node, "what it adds does not fit its %lldx%lld outputs",
-                     (long long)shape.dims[0], (long long)shape.dims[1]);
+  if (!qb__onnx_make(im, result, a->type, 2, shape.dims))
     return;
-  }
-  if (!qb__onnx_make(im, result, a->type, 2, dims))
-    return;
-  qb__onnx_walk_init(im, &walk, 2, dims);
+  qb__onnx_walk_init(im, &walk, 2, shape.dims);
   if (c)
     qb__onnx_walk_repeat(im, &walk, 0, c);
-  const size_t length = (size_t)a->dims[!turn_a];
-  const size_t a_rows = (size_t)a->dims[1], b_rows = (size_t)b->dims[1];
   const double alpha = qb__onnx_float(node, "alpha"), beta = qb__onnx_float(node, "beta");
+  const size_t a_width = (size_t)a->dims[1], b_width = (size_t)b->dims[1];
   for (size_t i = 0; i < result->elements; i++, qb__onnx_walk_next(&walk)) {
     const size_t row = (size_t)walk.at[0], column = (size_t)walk.at[1];
-    multiply(a, turn_a ? row : row * a_rows, turn_a ? a_rows : 1, b,
-             turn_b ? column * b_rows : column, turn_b ? 1 : b_rows, length, result, i);
-    const double sum = alpha * qb__onnx_real_at(result, i);
-    qb__onnx_set_real(result, i, c ? sum + beta * qb__onnx_real_at(c, (size_t)walk.index[0]) : sum);
+    multiply(a, turn_a ? row : row * a_width, turn_a ? a_width : 1, b,
+             turn_b ? column * b_width : column, turn_b ? 1 : b_width, (size_t)a->dims[!turn_a],
+             result, i);
+    const double addend = c ? beta * qb__onnx_real_at(c, (size_t)walk.index[0]) : 0;
+    qb__onnx_set_real(result, i, alpha * qb__onnx_real_at(result, i) + addend);
   }
 }

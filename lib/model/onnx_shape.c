@@ -221,51 +221,50 @@ bool qb__onnx_slice(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_valu
   return true;
 }
 
-/* The sizes that a Split node lists; NULL where it splits evenly. */
-static const int64_t *split_sizes(qb__onnx *im, const qb__onnx_node *node, size_t *count)
+/* The sizes that a Split node lists; *sizes is NULL where it splits evenly. False after a problem. */
+static bool split_sizes(qb__onnx *im, const qb__onnx_node *node, const int64_t **sizes,
+                        size_t *count)
 {
-  if (im->opset < 13) {
-    const Onnx__AttributeProto *a = qb__onnx_attribute(node, "split");
-    *count = a ? a->n_ints : 0;
-    return a ? a->ints : NULL;
+  const Onnx__AttributeProto *a = qb__onnx_attribute(node, "split");
+  const qb__onnx_value *v = im->opset < 13 ? NULL : qb__onnx_input(node, 1);
+  if (v && (!qb__onnx_is_integer(v) || (v->open && memchr(v->open, 1, v->elements)))) {
+    qb__onnx_problem(im, node,
+                     "its sizes are no constant integers, or depend on an open batch size");
+    return false;
   }
-  const qb__onnx_value *v = qb__onnx_input(node, 1);
-  *count = v ? v->elements : 0;
-  return v ? v->data : NULL;
+  *count = a ? a->n_ints : v ? v->elements : 0;
+  *sizes = a ? a->ints : v ? v->data : NULL;
+  return true;
+}
+
+/* Whether parts of sizes that are listed make a whole. */
+static bool is_whole(const int64_t *sizes, size_t count, int64_t whole)
+{
+  int64_t sum = 0;
+  for (size_t i = 0; i < count; i++)
+    if (sizes[i] < 0 || __builtin_add_overflow(sum, sizes[i], &sum))
+      return false;
+  return sum == whole;
 }
 
 bool qb__onnx_split(qb__onnx *im, const qb__onnx_node *node, int64_t size, size_t index,
                     int64_t *count)
 {
-  const size_t outputs = node->proto->n_output;
-  const qb__onnx_value *list = im->opset < 13 ? NULL : qb__onnx_input(node, 1);
-  size_t listed;
-  if (list && !qb__onnx_is_integer(list)) {
-    qb__onnx_problem(im, node, "its sizes are not constant integers");
-    return false;
-  }
-  if (list && list->open && memchr(list->open, 1, list->elements)) {
-    qb__onnx_problem(im, node, "its sizes depend on the size of the batch, which is open");
-    return false;
-  }
-  const int64_t *sizes = split_sizes(im, node, &listed);
-  int64_t sum = 0;
-  bool fits = !sizes || listed == outputs;
-  for (size_t i = 0; sizes && fits && i < listed; i++)
-    fits = sizes[i] >= 0 && !__builtin_add_overflow(sum, sizes[i], &sum);
-  const int64_t parts = (int64_t)outputs, part = (size + parts - 1) / parts;
+  const int64_t parts = (int64_t)node->proto->n_output, part = (size + parts - 1) / parts;
   const bool uneven = im->opset >= 18; /* the last may be smaller */
-  if (!sizes) {
-    fits = uneven ? part * (parts - 1) <= size : size % parts == 0;
-    sum = size;
-  }
-  if (!fits || sum != size) {
-    qb__onnx_problem(im, node, "%lld elements are not split into %zu parts", (long long)size,
-                     outputs);
+  const int64_t *sizes;
+  size_t listed;
+  if (!split_sizes(im, node, &sizes, &listed))
+    return false;
+  const bool fits = sizes    ? (int64_t)listed == parts && is_whole(sizes, listed, size)
+                    : uneven ? part * (parts - 1) <= size
+                             : size % parts == 0;
+  if (!fits) {
+    qb__onnx_problem(im, node, "%lld elements are not split into %lld parts", (long long)size,
+                     (long long)parts);
     return false;
   }
-  const bool last = index + 1 == outputs;
-  *count = sizes ? sizes[index] : last ? size - part * (parts - 1) : part;
+  *count = sizes ? sizes[index] : (int64_t)index + 1 == parts ? size - part * (parts - 1) : part;
   return true;
 }
 
