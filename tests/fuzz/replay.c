@@ -56,6 +56,23 @@ static size_t change(uint8_t *data, size_t bytes, uint64_t *seed)
   return bytes;
 }
 
+/* By the target where it knows how, and then again on what came of it. */
+static void run_changes(const uint8_t *data, size_t bytes, uint8_t *changed, unsigned long changes,
+                        uint64_t *seed)
+{
+  size_t length = 0;
+  for (unsigned long c = 0; c < changes; c++) {
+    if (!LLVMFuzzerCustomMutator || c % 8 == 0) {
+      memcpy(changed, data, bytes);
+      length = bytes;
+    }
+    length = LLVMFuzzerCustomMutator
+                 ? LLVMFuzzerCustomMutator(changed, length, LARGEST, (unsigned)random_bits(seed))
+                 : change(changed, length, seed);
+    run(changed, length);
+  }
+}
+
 int main(int argc, char **argv)
 {
   if (argc < 2) {
@@ -77,10 +94,7 @@ int main(int argc, char **argv)
     for (size_t n = 0; n < bytes; n += 1 + bytes / BEGINNINGS)
       run(data, n);
     run(data, bytes);
-    for (unsigned long c = 0; c < changes; c++) {
-      memcpy(changed, data, bytes);
-      run(changed, change(changed, bytes, &seed));
-    }
+    run_changes(data, bytes, changed, changes, &seed);
     files++;
   }
   closedir(folder);
