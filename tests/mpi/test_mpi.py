@@ -158,7 +158,46 @@ def a_slow_rank_gives_work_away():
 
 
 @test
+def the_rounds_of_a_stopped_rank_go_to_others():
+    """Not slow but stopped, for good or until the others are nearly done."""
+    output = FOLDER / "stopped.npy"
+    job = start_and_wait(output, 1)
+    stopped = sorted(children_of(job.pid))[-1]
+    os.kill(stopped, signal.SIGSTOP)
+    assert job.wait(120) == 0, job.stderr.read()
+    assert "its rounds go to others" in job.stderr.read().decode(), "not said"
+    assert same_rows(output), "lost or changed rows"
+    assert not list(FOLDER.glob("stopped.npy.*")), "something was left behind"
+
+    output = FOLDER / "goes_on.npy"
+    job = start_and_wait(output, 1)
+    stopped = sorted(children_of(job.pid))[-1]
+    os.kill(stopped, signal.SIGSTOP)
+    line = job.stderr.readline()
+    assert b"its rounds go to others" in line, line
+    os.kill(stopped, signal.SIGCONT)
+    assert job.wait(120) == 0, job.stderr.read()
+    assert same_rows(output), "lost or changed rows"
+
+
+@test
+def profiles_of_other_networks():
+    other = FOLDER / "other.json"
+    rounds = FOLDER / "rounds.csv"
+    rounds.write_text("instances,threads,batch,latency_ns\n1,1,1,100000000\n")
+    subprocess.run([TOOL, "profile", "resnet50", "--measurements", rounds, "-o", other], check=True,
+                   stdout=subprocess.DEVNULL)
+    output = FOLDER / "never.npy"
+    done = subprocess.run(command(2, output, profile=other), capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode != 0 and "resnet50" in done.stderr and not output.exists(), done
+
+
+@test
 def bad_usage_and_bad_input():
+    done = subprocess.run([RUNNER, "alexnet", "--input", "x", "--output", "y.npy", "--profile", "p",
+                           "--threads", "2"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--threads" in done.stderr and not done.stdout, done
     done = subprocess.run([RUNNER, "alexnet"], capture_output=True, text=True)
     assert done.returncode == 2 and "--input" in done.stderr and not done.stdout, done
     done = subprocess.run([RUNNER, "--help"], capture_output=True, text=True)

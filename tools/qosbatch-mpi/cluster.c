@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { PROGRESS_NS = 200000000, ROOT = 0 };
+static const int64_t LONG_NS = 30000000000;
 
 typedef struct link_plan {
   uint32_t instances, threads, batch;
@@ -40,10 +41,16 @@ static int fail_of(const link_message *m)
 static int collect(dispatcher *d, link_kind kind)
 {
   int result = EXIT_DONE;
+  int64_t asked_ns = link_now_ns();
   for (int got = 0; got < d->job->workers && !result;) {
     link_message m;
-    if (!link_wait(LINK_UP, PROGRESS_NS, &m))
+    if (!link_wait(LINK_UP, PROGRESS_NS, &m)) {
+      if (link_now_ns() - asked_ns > LONG_NS) {
+        note("waiting for %d of %d ranks to get ready", d->job->workers - got, d->job->workers);
+        asked_ns = link_now_ns();
+      }
       continue;
+    }
     if (m.kind == LINK_FAILED) {
       result = fail_of(&m);
     } else if (kind == LINK_PROFILE) {
@@ -100,13 +107,27 @@ static int take_round(dispatcher *d, const link_message *m)
     round.states = (row_state *)(m->data + sizeof done + bytes);
   }
   const size_t node = (size_t)(m->rank - d->job->first_worker);
-  const int result = d->sink->take(d->sink->user, &round);
-  dispatch_done(d->work, node, &done.samples, link_now_ns(), done.took_ns);
+  const bool is_new = dispatch_done(d->work, node, &done.samples, link_now_ns(), done.took_ns);
+  const int result = is_new ? d->sink->take(d->sink->user, &round) : EXIT_DONE;
   if (dispatch_is_last(d->work))
     serve_all(d);
   else
     serve(d, node);
   return result;
+}
+
+/* The rounds of ranks that are stopped are for others; whoever goes on again is welcome. */
+static void give_up_silent(dispatcher *d)
+{
+  for (int i = 0; i < d->job->workers; i++) {
+    const int64_t silence_ns = dispatch_silence_ns(d->work, (size_t)i, link_now_ns());
+    if (!silence_ns)
+      continue;
+    warn("rank %d has not answered for %s; its rounds go to others", d->job->first_worker + i,
+         human_time(silence_ns).s);
+    dispatch_give_up(d->work, (size_t)i);
+    serve_all(d);
+  }
 }
 
 static int deal(dispatcher *d)
@@ -119,6 +140,8 @@ static int deal(dispatcher *d)
       result = m.kind == LINK_FAILED ? fail_of(&m) : take_round(d, &m);
       free(m.data);
     }
+    if (d->job->workers > 1)
+      give_up_silent(d);
     const int64_t now_ns = link_now_ns();
     if (d->sink->progress && now_ns - d->shown_ns > PROGRESS_NS) {
       d->sink->progress(d->sink->user, d->work, now_ns - d->start_ns);
@@ -145,6 +168,8 @@ int cluster_dispatch(qb_context *context, const cluster_job *job, const cluster_
   if (!status)
     for (int i = 0; i < job->workers; i++)
       link_send(LINK_DOWN, LINK_END, job->first_worker + i, NULL, 0);
+  for (int i = 0; i < job->workers && d.work && !status; i++)
+    result->given_up += dispatch_is_given_up(d.work, (size_t)i);
   result->work = d.work;
   profiles_free(d.profiles);
   free(d.nodes);

@@ -44,6 +44,7 @@ typedef struct cluster_worker {
 typedef struct cluster_result {
   dispatch *work;     /* dispatch_free() */
   int64_t elapsed_ns; /* from the first round dealt out to the last one taken in */
+  int given_up;       /* ranks that are stopped, and will not end by themselves */
 } cluster_result;
 
 /* Returns the exit status, after a message; *result is filled all the same. */

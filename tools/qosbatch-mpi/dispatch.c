@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch.h"
 
+#include "output.h"
+
 #include <qosbatch/estimate.h>
 
 #include <math.h>
@@ -16,6 +18,16 @@ static const double MEMORY = 0.7;
  */
 enum { LAST_ROUNDS = 6 };
 
+/* So much longer than expected, a node that is silent is stopped rather than slow. */
+enum { PATIENCE = 10 };
+static const int64_t LEAST_SILENCE_NS = 3000000000;
+
+/* Rounds that somebody has, or that come back from somebody who was given up. */
+typedef struct rounds {
+  dispatch_round *items;
+  size_t count, capacity;
+} rounds;
+
 typedef struct node {
   qb_share share;
   double *time_ns;    /* of rounds of 0..batch samples, by the profile */
@@ -27,6 +39,9 @@ typedef struct node {
   uint64_t granted; /* of the last placement, not given yet */
   uint64_t grain;   /* samples of a round of it */
   uint64_t samples, rounds;
+  rounds out;
+  int64_t heard_ns; /* when it was last given a round while it had none, or has done one */
+  bool given_up;
 } node;
 
 struct dispatch {
@@ -35,6 +50,9 @@ struct dispatch {
   qb_share *shares;
   node *all;
   qb_placement placement;
+  bool *is_done; /* by sample, earlier runs included */
+  rounds back;
+  size_t given_up;
   uint64_t next, unassigned, done;
   uint64_t last_samples; /* so many left: place them */
   bool placed;
@@ -96,11 +114,13 @@ qb_status dispatch_new(const dispatch_params *params, dispatch **made)
   self->nodes = calloc(count, sizeof *self->nodes);
   self->shares = calloc(count, sizeof *self->shares);
   self->all = calloc(count, sizeof *self->all);
-  qb_status status = self->nodes && self->shares && self->all ? QB_OK : QB_ERROR_NO_MEMORY;
+  self->is_done = calloc(params->samples, sizeof *self->is_done);
+  qb_status status =
+      self->nodes && self->shares && self->all && self->is_done ? QB_OK : QB_ERROR_NO_MEMORY;
   if (!status) {
     memcpy(self->nodes, params->nodes, count * sizeof *self->nodes);
     for (uint64_t i = 0; i < params->samples; i++)
-      self->done += params->done && params->done[i];
+      self->done += self->is_done[i] = params->done && params->done[i];
     self->unassigned = params->samples - self->done;
     status = self->unassigned ? place_first(self) : QB_OK;
   }
@@ -115,9 +135,13 @@ void dispatch_free(dispatch *self)
 {
   if (!self)
     return;
-  for (size_t i = 0; self->all && i < self->params.node_count; i++)
+  for (size_t i = 0; self->all && i < self->params.node_count; i++) {
     free(self->all[i].time_ns);
+    free(self->all[i].out.items);
+  }
   free(self->all);
+  free(self->back.items);
+  free(self->is_done);
   free(self->nodes);
   free(self->shares);
   free(self);
@@ -137,7 +161,7 @@ bool dispatch_has_room(const dispatch *self, size_t i)
 {
   const node *n = &self->all[i];
   const uint32_t instances = n->share.configuration.instances;
-  return n->share.batch && n->rounds_out < instances + 1 + instances / 4;
+  return n->share.batch && !n->given_up && n->rounds_out < instances + 1 + instances / 4;
 }
 
 bool dispatch_is_last(const dispatch *self)
@@ -184,17 +208,56 @@ static void place_rest(dispatch *self, int64_t now_ns)
   self->since_placed = 0;
 }
 
-/* The next `most` or fewer samples one behind the other that nobody has. */
+static void add_round(rounds *list, const dispatch_round *round)
+{
+  if (list->count == list->capacity) {
+    list->capacity = list->capacity ? 2 * list->capacity : 8;
+    dispatch_round *larger = allocate(list->capacity, sizeof *larger);
+    if (list->count)
+      memcpy(larger, list->items, list->count * sizeof *larger);
+    free(list->items);
+    list->items = larger;
+  }
+  list->items[list->count++] = *round;
+}
+
+static bool drop_round(rounds *list, uint64_t first)
+{
+  for (size_t i = 0; i < list->count; i++)
+    if (list->items[i].first == first) {
+      list->items[i] = list->items[--list->count];
+      return true;
+    }
+  return false;
+}
+
+/* Those from `next` to `end`, `most` or fewer, one behind the other, that are not done. */
+static dispatch_round take_from(const dispatch *self, uint64_t *next, uint64_t end, uint32_t most)
+{
+  while (*next < end && self->is_done[*next])
+    ++*next;
+  dispatch_round round = {*next, 0};
+  while (round.count < most && *next < end && !self->is_done[*next]) {
+    round.count++;
+    ++*next;
+  }
+  return round;
+}
+
+/* The next `most` or fewer samples one behind the other that nobody has; what came back is first. */
 static dispatch_round take(dispatch *self, uint32_t most)
 {
-  const bool *done = self->params.done;
-  while (done && self->next < self->params.samples && done[self->next])
-    self->next++;
-  dispatch_round round = {self->next, 0};
-  while (round.count < most && self->next < self->params.samples && !(done && done[self->next])) {
-    round.count++;
-    self->next++;
+  dispatch_round round = {0, 0};
+  while (self->back.count && !round.count) {
+    dispatch_round *last = &self->back.items[self->back.count - 1];
+    uint64_t next = last->first;
+    const uint64_t end = last->first + last->count;
+    round = take_from(self, &next, end, most);
+    *last = (dispatch_round){next, (uint32_t)(end - next)};
+    self->back.count -= next == end;
   }
+  if (!round.count)
+    round = take_from(self, &self->next, self->params.samples, most);
   self->unassigned -= round.count;
   return round;
 }
@@ -204,7 +267,7 @@ static uint32_t samples_next(dispatch *self, size_t i, int64_t now_ns)
 {
   node *n = &self->all[i];
   const uint64_t batch = n->share.batch;
-  if (self->params.fixed_batch || !dispatch_is_last(self))
+  if (self->params.fixed_batch || self->given_up || !dispatch_is_last(self))
     return (uint32_t)(batch < self->unassigned ? batch : self->unassigned);
   if (!self->placed || self->since_placed > self->params.node_count / 16)
     place_rest(self, now_ns);
@@ -223,6 +286,9 @@ bool dispatch_next(dispatch *self, size_t i, int64_t now_ns, dispatch_round *rou
   if (!count)
     return false;
   *round = take(self, count);
+  if (!n->rounds_out)
+    n->heard_ns = now_ns;
+  add_round(&n->out, round);
   n->granted -= n->granted < round->count ? n->granted : round->count;
   n->outstanding += round->count;
   n->rounds_out++;
@@ -232,24 +298,92 @@ bool dispatch_next(dispatch *self, size_t i, int64_t now_ns, dispatch_round *rou
   return true;
 }
 
-void dispatch_done(dispatch *self, size_t i, const dispatch_round *round, int64_t now_ns,
+/* How many samples of a round were not done; they are from now on. */
+static uint32_t mark_done(dispatch *self, const dispatch_round *round)
+{
+  uint32_t fresh = 0;
+  for (uint32_t i = 0; i < round->count; i++) {
+    fresh += !self->is_done[round->first + i];
+    self->is_done[round->first + i] = true;
+  }
+  return fresh;
+}
+
+/* Samples that came back and were then done by the one who had them are not for others any more. */
+static void recount(dispatch *self)
+{
+  uint64_t count = 0;
+  for (uint64_t i = self->next; i < self->params.samples; i++)
+    count += !self->is_done[i];
+  for (size_t b = 0; b < self->back.count; b++)
+    for (uint32_t i = 0; i < self->back.items[b].count; i++)
+      count += !self->is_done[self->back.items[b].first + i];
+  self->unassigned = count;
+}
+
+static void come_back(dispatch *self, node *n)
+{
+  n->given_up = false;
+  self->given_up--;
+  n->outstanding = 0;
+  n->rounds_out = 0;
+}
+
+bool dispatch_done(dispatch *self, size_t i, const dispatch_round *round, int64_t now_ns,
                    int64_t took_ns)
 {
   node *n = &self->all[i];
   const double speed = n->time_ns[round->count] / (double)(took_ns > 0 ? took_ns : 1);
+  const uint32_t fresh = mark_done(self, round);
+  n->heard_ns = now_ns;
+  self->done += fresh;
+  n->samples += fresh;
+  n->rounds += fresh > 0;
+  const bool was_waited_for = drop_round(&n->out, round->first);
+  if (n->given_up)
+    come_back(self, n);
+  if (!was_waited_for)
+    recount(self);
   /* In logarithms, so that a round half and one twice as fast cancel out. */
   n->speed = exp(MEMORY * log(n->speed) + (1 - MEMORY) * log(fmin(fmax(speed, 1e-3), 1e3)));
-  n->outstanding -= round->count;
-  n->rounds_out--;
-  n->samples += round->count;
-  n->rounds++;
-  self->done += round->count;
+  if (was_waited_for) {
+    n->outstanding -= round->count;
+    n->rounds_out--;
+  }
   self->since_placed++;
   /* The other instances are in the middle of a round, on average. */
   const uint32_t instances = n->share.configuration.instances;
   const double running = n->rounds_out < instances - 1 ? n->rounds_out : instances - 1;
   const double left = (double)n->outstanding - 0.5 * running * n->share.batch;
   n->free_ns = now_ns + (int64_t)time_for(n, left > 0 ? left : 0);
+  return fresh > 0;
+}
+
+int64_t dispatch_silence_ns(const dispatch *self, size_t i, int64_t now_ns)
+{
+  const node *n = &self->all[i];
+  if (!n->rounds_out || n->given_up)
+    return 0;
+  const double rounds_each = 1 + (double)n->rounds_out / n->share.configuration.instances;
+  const double expected_ns = rounds_each * n->time_ns[n->share.batch] / n->speed;
+  const int64_t silence_ns = now_ns - n->heard_ns;
+  return silence_ns > LEAST_SILENCE_NS + (int64_t)(PATIENCE * expected_ns) ? silence_ns : 0;
+}
+
+void dispatch_give_up(dispatch *self, size_t i)
+{
+  node *n = &self->all[i];
+  for (size_t r = 0; r < n->out.count; r++)
+    add_round(&self->back, &n->out.items[r]);
+  n->out.count = 0;
+  n->given_up = true;
+  self->given_up++;
+  recount(self);
+}
+
+bool dispatch_is_given_up(const dispatch *self, size_t i)
+{
+  return self->all[i].given_up;
 }
 
 bool dispatch_complete(const dispatch *self)

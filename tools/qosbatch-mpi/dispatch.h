@@ -45,9 +45,16 @@ bool dispatch_is_last(const dispatch *self);
 /* The next round of a node that has room; false if it should have none just now. */
 bool dispatch_next(dispatch *self, size_t node, int64_t now_ns, dispatch_round *round);
 
-/* A round is done and took so long. */
-void dispatch_done(dispatch *self, size_t node, const dispatch_round *round, int64_t now_ns,
+/* A round is done and took so long. False if others have done all of it meanwhile. */
+bool dispatch_done(dispatch *self, size_t node, const dispatch_round *round, int64_t now_ns,
                    int64_t took_ns);
+
+/* Since when a node that has rounds has not been heard of, beyond what they may take; 0: it has. */
+int64_t dispatch_silence_ns(const dispatch *self, size_t node, int64_t now_ns);
+
+/* A node is not to be waited for: its rounds are for others, until it is heard of again. */
+void dispatch_give_up(dispatch *self, size_t node);
+bool dispatch_is_given_up(const dispatch *self, size_t node);
 
 /* All samples are done. */
 bool dispatch_complete(const dispatch *self);

@@ -329,6 +329,9 @@ static int dispatch_job(rank *self, const host *hosts)
     print_result(&j, &ended, hosts);
     result = output_finish();
   }
+  /* The job is done; ranks that are stopped would keep the others from ending. */
+  if (!result && ended.given_up)
+    MPI_Abort(MPI_COMM_WORLD, EXIT_DONE);
   journal_close(j.journal);
   results_close(j.output);
   /* After a failure the worker's thread may still hold what is freed here: the ranks are ended. */
