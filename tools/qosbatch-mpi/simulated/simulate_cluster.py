@@ -24,7 +24,7 @@ SLOWED = "\\n5 % slowed"
 NAMES = {"qosbatch": "qosbatch-mpi", "equal": "equal shares", "32": "batch 32"}
 SOURCES = [*("simulated/main.c simulated/crew_simulated.c cluster.c dispatch.c link.c "
              "profiles.c").split(),
-           *("../qosbatch/" + name for name in "diagnose.c output.c progress.c load.c".split())]
+           *("../qosbatch/" + name for name in "diagnose.c files.c output.c progress.c load.c".split())]
 
 
 def build():
