@@ -7,44 +7,8 @@
 #include "model/onnx_map.h"
 #include "model/onnx_parsed.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-void qb__onnx_problem(qb__onnx *im, const qb__onnx_node *node, const char *format, ...)
-{
-  char what[256], text[448];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(what, sizeof what, format, args);
-  va_end(args);
-  const int length = snprintf(
-      text, sizeof text, "%s'%.64s' (%.32s, opset %lld): %s", im->problem_count ? "; " : "",
-      node->label, node->proto->op_type ? node->proto->op_type : "", (long long)im->opset, what);
-  qb__message(im->context, QB_SEVERITY_INFO, "%s", text + (im->problem_count ? 2 : 0));
-  im->problem_count++;
-  if (length > 0 && im->problem_bytes + (size_t)length < sizeof im->problems) {
-    memcpy(im->problems + im->problem_bytes, text, (size_t)length + 1);
-    im->problem_bytes += (size_t)length;
-  }
-}
-
-void qb__onnx_mixing(qb__onnx *im, const qb__onnx_node *node)
-{
-  if (im->symbolic)
-    qb__onnx_problem(im, node,
-                     "it goes across the first dimension, which is the batch; export the model "
-                     "with a fixed size there to have it as a part of each sample");
-  else
-    im->mixes = true;
-}
-
-const char *qb__onnx_label(const Onnx__NodeProto *proto)
-{
-  if (proto->name && *proto->name)
-    return proto->name;
-  return proto->n_output ? proto->output[0] : "";
-}
 
 /* The dimensions of an input of the network; those that are symbolic are -1. */
 static bool input_dims(qb__onnx *im, const Onnx__ValueInfoProto *info, uint32_t *rank,
@@ -182,11 +146,6 @@ static void take_graph_failure(qb__onnx *im, const qb__onnx_node *node)
     im->graph->status = QB_OK;
 }
 
-bool qb__onnx_is_standard(const char *domain)
-{
-  return !domain || !*domain || !strcmp(domain, "ai.onnx");
-}
-
 /* A dropout that drops nothing is the same in training: PyTorch exports Swin's attention so. */
 static bool drops(const qb__onnx_node *node)
 {
@@ -239,48 +198,6 @@ static bool uses_other_outputs(qb__onnx *im, const qb__onnx_node *node)
   return false;
 }
 
-/* What floats of a constant or activation stand for, as far as the importer tells types apart. */
-static int32_t class_of(const qb__onnx_value *v)
-{
-  const bool real = v->type == QB__ONNX_TYPE(FLOAT16) || v->type == QB__ONNX_TYPE(BFLOAT16) ||
-                    v->type == QB__ONNX_TYPE(DOUBLE);
-  return real ? QB__ONNX_TYPE(FLOAT) : v->type;
-}
-
-static bool check_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_accepts accepts)
-{
-  int32_t expected = accepts == QB__ONNX_ALL_BOOLEANS ? QB__ONNX_TYPE(BOOL) : QB__ONNX_TYPE(FLOAT);
-  if (accepts == QB__ONNX_ALL_ALIKE)
-    expected = class_of(node->inputs[0]);
-  for (size_t i = 0; i < node->input_count && accepts != QB__ONNX_ANYTHING; i++) {
-    const qb__onnx_value *v = node->inputs[i];
-    if (!v || (accepts == QB__ONNX_DATA_FLOATS && v->kind != QB__ONNX_ACTIVATION) ||
-        class_of(v) == expected)
-      continue;
-    qb__onnx_problem(im, node, "input '%.64s' has elements of ONNX type %d; %d is expected here",
-                     v->name, v->type, expected);
-    return false;
-  }
-  return true;
-}
-
-/* The type of what a node has written. */
-static void give_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_gives gives)
-{
-  if (gives == QB__ONNX_AS_MAPPED)
-    return;
-  const int32_t type = gives == QB__ONNX_A_BOOLEAN     ? QB__ONNX_TYPE(BOOL)
-                       : gives == QB__ONNX_AN_INTEGER  ? QB__ONNX_TYPE(INT64)
-                       : gives == QB__ONNX_LIKE_FIRST  ? class_of(node->inputs[0])
-                       : gives == QB__ONNX_LIKE_SECOND ? class_of(node->inputs[1])
-                                                       : QB__ONNX_TYPE(FLOAT);
-  for (size_t i = 0; i < node->proto->n_output; i++) {
-    qb__onnx_value *v = *node->proto->output[i] ? qb__onnx_find(im, node->proto->output[i]) : NULL;
-    if (v && v->kind == QB__ONNX_ACTIVATION)
-      v->type = type;
-  }
-}
-
 /* Whether an operator aligns constants that are repeated along the batch with its activations. */
 static bool takes_repeated(const qb__onnx_operator *op)
 {
@@ -304,7 +221,7 @@ static void map_node(qb__onnx *im, qb__onnx_node *node)
   else if (!op)
     qb__onnx_problem(im, node, "it is supported only where it computes shapes from constants");
   if (constant || !op || (!op->all_outputs && uses_other_outputs(im, node)) ||
-      !check_types(im, node, op->accepts) ||
+      !qb__onnx_check_types(im, node, op->accepts) ||
       (!takes_repeated(op) && !qb__onnx_unrepeated(im, node)))
     return;
   for (size_t i = 0; i < node->input_count; i++)
@@ -312,7 +229,7 @@ static void map_node(qb__onnx *im, qb__onnx_node *node)
       qb__onnx_narrow(node->inputs[i]);
   op->map(im, node);
   if (!im->status && !im->graph->status)
-    give_types(im, node, op->gives);
+    qb__onnx_give_types(im, node, op->gives);
 }
 
 /* Frees a constant when its last reader has been mapped. */

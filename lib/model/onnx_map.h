@@ -46,6 +46,10 @@ const qb__onnx_value *qb__onnx_image_input(qb__onnx *im, const qb__onnx_node *no
 bool qb__onnx_constant_input(qb__onnx *im, const qb__onnx_node *node, size_t index,
                              const char *what, bool needed, qb__onnx_value **value);
 
+/* An activation of a tensor of the graph. */
+int32_t qb__onnx_activate(qb__onnx *im, const qb__onnx_node *node, int32_t x,
+                          qb__activation activation, float alpha, float beta);
+
 /* Makes an activation of a value. */
 void qb__onnx_set(qb__onnx_value *value, int32_t tensor, const qb__onnx_shape *shape);
 /* The node's outputs: one of them, the first, the first with the shape of an input. */
@@ -98,6 +102,11 @@ typedef struct qb__onnx_operator {
   qb__onnx_gives gives;
   bool all_outputs; /* else only the first is supported */
 } qb__onnx_operator;
+
+/* Whether a node's inputs are of the types its operator wants; false after a problem (onnx_types.c). */
+bool qb__onnx_check_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_accepts accepts);
+/* Gives the activations that a node has written their type. */
+void qb__onnx_give_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_gives gives);
 
 /* NULL for an operator that is evaluated on constants only, or not at all. */
 const qb__onnx_operator *qb__onnx_operator_of(const char *type);

@@ -15,17 +15,11 @@ const qb__onnx_value *qb__onnx_activation_input(qb__onnx *im, const qb__onnx_nod
   return NULL;
 }
 
-static int32_t apply(qb__onnx *im, const qb__onnx_node *node, int32_t x, qb__activation activation,
-                     float alpha, float beta)
-{
-  return qb__graph_activation(im->graph, node->label, x, activation, alpha, beta);
-}
-
 static void linear_then(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                         float alpha, float beta, qb__activation activation, float low, float high)
 {
-  const int32_t scaled = apply(im, node, x->tensor, QB__ACTIVATION_LINEAR, alpha, beta);
-  qb__onnx_result_like(im, node, apply(im, node, scaled, activation, low, high), x);
+  const int32_t scaled = qb__onnx_activate(im, node, x->tensor, QB__ACTIVATION_LINEAR, alpha, beta);
+  qb__onnx_result_like(im, node, qb__onnx_activate(im, node, scaled, activation, low, high), x);
 }
 
 void qb__onnx_map_activation(qb__onnx *im, const qb__onnx_node *node)
@@ -59,9 +53,10 @@ void qb__onnx_map_activation(qb__onnx *im, const qb__onnx_node *node)
   const qb__onnx_value *x = qb__onnx_activation_input(im, node);
   for (size_t i = 0; x && i < sizeof plain / sizeof *plain; i++)
     if (!strcmp(node->proto->op_type, plain[i].type))
-      qb__onnx_result_like(
-          im, node, apply(im, node, x->tensor, plain[i].activation, plain[i].alpha, plain[i].beta),
-          x);
+      qb__onnx_result_like(im, node,
+                           qb__onnx_activate(im, node, x->tensor, plain[i].activation,
+                                             plain[i].alpha, plain[i].beta),
+                           x);
 }
 
 /* Those with attributes. */
@@ -75,13 +70,15 @@ void qb__onnx_map_parametric(qb__onnx *im, const qb__onnx_node *node)
   if (!strcmp(kind, "HardSigmoid")) {
     linear_then(im, node, x, alpha, qb__onnx_float(node, "beta"), QB__ACTIVATION_CLIP, 0, 1);
   } else if (!strcmp(kind, "Celu")) { /* alpha * elu(x / alpha) */
-    const int32_t y = apply(im, node, x->tensor, QB__ACTIVATION_LINEAR, 1 / alpha, 0);
-    const int32_t elu = apply(im, node, y, QB__ACTIVATION_ELU, 1, 0);
-    qb__onnx_result_like(im, node, apply(im, node, elu, QB__ACTIVATION_LINEAR, alpha, 0), x);
+    const int32_t y = qb__onnx_activate(im, node, x->tensor, QB__ACTIVATION_LINEAR, 1 / alpha, 0);
+    const int32_t elu = qb__onnx_activate(im, node, y, QB__ACTIVATION_ELU, 1, 0);
+    qb__onnx_result_like(im, node,
+                         qb__onnx_activate(im, node, elu, QB__ACTIVATION_LINEAR, alpha, 0), x);
   } else if (!strcmp(kind, "Selu")) {
-    const int32_t y = apply(im, node, x->tensor, QB__ACTIVATION_ELU, alpha, 0);
+    const int32_t y = qb__onnx_activate(im, node, x->tensor, QB__ACTIVATION_ELU, alpha, 0);
     const float gamma = qb__onnx_float(node, "gamma");
-    qb__onnx_result_like(im, node, apply(im, node, y, QB__ACTIVATION_LINEAR, gamma, 0), x);
+    qb__onnx_result_like(im, node, qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, gamma, 0),
+                         x);
   } else {
     const qb__activation activation = !strcmp(kind, "LeakyRelu") ? QB__ACTIVATION_RELU
                                       : !strcmp(kind, "Elu")     ? QB__ACTIVATION_ELU
@@ -89,7 +86,7 @@ void qb__onnx_map_parametric(qb__onnx *im, const qb__onnx_node *node)
                                       : qb__onnx_text_is(node, "approximate", "tanh")
                                           ? QB__ACTIVATION_GELU_TANH
                                           : QB__ACTIVATION_GELU_ERF;
-    qb__onnx_result_like(im, node, apply(im, node, x->tensor, activation, alpha, 0), x);
+    qb__onnx_result_like(im, node, qb__onnx_activate(im, node, x->tensor, activation, alpha, 0), x);
   }
 }
 
@@ -111,8 +108,8 @@ void qb__onnx_map_softsign(qb__onnx *im, const qb__onnx_node *node)
   const qb__onnx_value *x = qb__onnx_activation_input(im, node);
   if (!x)
     return;
-  int32_t y = apply(im, node, x->tensor, QB__ACTIVATION_ABS, 0, 0);
-  y = apply(im, node, y, QB__ACTIVATION_LINEAR, 1, 1);
+  int32_t y = qb__onnx_activate(im, node, x->tensor, QB__ACTIVATION_ABS, 0, 0);
+  y = qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, 1, 1);
   qb__onnx_result_like(im, node,
                        qb__graph_binary(im->graph, node->label, QB__OP_DIVIDE, x->tensor, y), x);
 }
@@ -137,7 +134,7 @@ void qb__onnx_map_is_nan(qb__onnx *im, const qb__onnx_node *node)
   if (!x)
     return;
   const int32_t y = qb__graph_binary(im->graph, node->label, QB__OP_EQUAL, x->tensor, x->tensor);
-  qb__onnx_result_like(im, node, apply(im, node, y, QB__ACTIVATION_LINEAR, -1, 1), x);
+  qb__onnx_result_like(im, node, qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, -1, 1), x);
 }
 
 /* A bound of a clip: an attribute before opset 11, a constant input from there on. */
@@ -161,21 +158,23 @@ void qb__onnx_map_clip(qb__onnx *im, const qb__onnx_node *node)
   if (!x || !bound(im, node, "min", 1, &low) || !bound(im, node, "max", 2, &high))
     return;
   if (low == 0 && high == INFINITY)
-    qb__onnx_result_like(im, node, apply(im, node, x->tensor, QB__ACTIVATION_RELU, 0, 0), x);
+    qb__onnx_result_like(im, node,
+                         qb__onnx_activate(im, node, x->tensor, QB__ACTIVATION_RELU, 0, 0), x);
   else if (low == -INFINITY && high == INFINITY)
     qb__onnx_result_like(im, node, x->tensor, x);
   else
     qb__onnx_result_like(
-        im, node, apply(im, node, x->tensor, QB__ACTIVATION_CLIP, low < high ? low : high, high),
+        im, node,
+        qb__onnx_activate(im, node, x->tensor, QB__ACTIVATION_CLIP, low < high ? low : high, high),
         x);
 }
 
 /* Towards 0: the sign times the whole part of the absolute value. */
 static int32_t truncate(qb__onnx *im, const qb__onnx_node *node, int32_t x)
 {
-  const int32_t sign = apply(im, node, x, QB__ACTIVATION_SIGN, 0, 0);
-  int32_t whole = apply(im, node, x, QB__ACTIVATION_ABS, 0, 0);
-  whole = apply(im, node, whole, QB__ACTIVATION_FLOOR, 0, 0);
+  const int32_t sign = qb__onnx_activate(im, node, x, QB__ACTIVATION_SIGN, 0, 0);
+  int32_t whole = qb__onnx_activate(im, node, x, QB__ACTIVATION_ABS, 0, 0);
+  whole = qb__onnx_activate(im, node, whole, QB__ACTIVATION_FLOOR, 0, 0);
   return qb__graph_binary(im->graph, node->label, QB__OP_MULTIPLY, sign, whole);
 }
 
@@ -186,7 +185,7 @@ static void cast_to(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_valu
     type = QB__ONNX_TYPE(FLOAT);
   if (type == QB__ONNX_TYPE(BOOL) && x->type != type) {
     y = qb__graph_binary(im->graph, node->label, QB__OP_EQUAL, y, number_like(im, node, y, 0));
-    y = apply(im, node, y, QB__ACTIVATION_LINEAR, -1, 1);
+    y = qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, -1, 1);
   } else if (type == QB__ONNX_TYPE(INT64) && x->type == QB__ONNX_TYPE(FLOAT)) {
     y = truncate(im, node, y);
   } else if (type != QB__ONNX_TYPE(FLOAT) && type != x->type) {

@@ -28,12 +28,6 @@ static qb__op_kind kind_of(const qb__onnx_node *node)
   return qb__onnx_int(node, "fmod") ? QB__OP_MODULO : QB__OP_FLOOR_MODULO;
 }
 
-static int32_t apply(qb__onnx *im, const qb__onnx_node *node, int32_t x, qb__activation activation,
-                     float alpha, float beta)
-{
-  return qb__graph_activation(im->graph, node->label, x, activation, alpha, beta);
-}
-
 /*
  * x with a constant number, which comes first when `reversed`, as an activation, which can be fused;
  * QB__NONE where there is none for that.
@@ -42,25 +36,27 @@ static int32_t with_number(qb__onnx *im, const qb__onnx_node *node, qb__op_kind 
                            float c, bool reversed)
 {
   switch (kind) {
-  case QB__OP_ADD: return apply(im, node, x, QB__ACTIVATION_LINEAR, 1, c);
+  case QB__OP_ADD: return qb__onnx_activate(im, node, x, QB__ACTIVATION_LINEAR, 1, c);
   case QB__OP_SUBTRACT:
-    return apply(im, node, x, QB__ACTIVATION_LINEAR, reversed ? -1 : 1, reversed ? c : -c);
-  case QB__OP_MULTIPLY: return apply(im, node, x, QB__ACTIVATION_LINEAR, c, 0);
+    return qb__onnx_activate(im, node, x, QB__ACTIVATION_LINEAR, reversed ? -1 : 1,
+                             reversed ? c : -c);
+  case QB__OP_MULTIPLY: return qb__onnx_activate(im, node, x, QB__ACTIVATION_LINEAR, c, 0);
   case QB__OP_DIVIDE:
-    return reversed ? apply(im, node, x, QB__ACTIVATION_POWER, c, -1)
-                    : apply(im, node, x, QB__ACTIVATION_LINEAR, 1 / c, 0);
+    return reversed ? qb__onnx_activate(im, node, x, QB__ACTIVATION_POWER, c, -1)
+                    : qb__onnx_activate(im, node, x, QB__ACTIVATION_LINEAR, 1 / c, 0);
   case QB__OP_POWER:
     return reversed    ? QB__NONE
-           : c == 0.5f ? apply(im, node, x, QB__ACTIVATION_SQRT, 0, 0)
-           : c == 1    ? apply(im, node, x, QB__ACTIVATION_LINEAR, 1, 0)
-                       : apply(im, node, x, QB__ACTIVATION_POWER, 1, c);
+           : c == 0.5f ? qb__onnx_activate(im, node, x, QB__ACTIVATION_SQRT, 0, 0)
+           : c == 1    ? qb__onnx_activate(im, node, x, QB__ACTIVATION_LINEAR, 1, 0)
+                       : qb__onnx_activate(im, node, x, QB__ACTIVATION_POWER, 1, c);
   case QB__OP_MAXIMUM:
     return isnan(c) ? QB__NONE
-           : c == 0 ? apply(im, node, x, QB__ACTIVATION_RELU, 0, 0)
-                    : apply(im, node, x, QB__ACTIVATION_CLIP, c, INFINITY);
+           : c == 0 ? qb__onnx_activate(im, node, x, QB__ACTIVATION_RELU, 0, 0)
+                    : qb__onnx_activate(im, node, x, QB__ACTIVATION_CLIP, c, INFINITY);
   case QB__OP_MINIMUM:
-    return isnan(c) ? QB__NONE : apply(im, node, x, QB__ACTIVATION_CLIP, -INFINITY, c);
-  case QB__OP_PRELU: return reversed ? QB__NONE : apply(im, node, x, QB__ACTIVATION_RELU, c, 0);
+    return isnan(c) ? QB__NONE : qb__onnx_activate(im, node, x, QB__ACTIVATION_CLIP, -INFINITY, c);
+  case QB__OP_PRELU:
+    return reversed ? QB__NONE : qb__onnx_activate(im, node, x, QB__ACTIVATION_RELU, c, 0);
   default: return QB__NONE;
   }
 }
@@ -142,7 +138,7 @@ void qb__onnx_map_binary(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
   int32_t y = combine(im, node, kind, a, b, &out);
   if (!strcmp(node->proto->op_type, "Xor"))
-    y = apply(im, node, y, QB__ACTIVATION_LINEAR, -1, 1);
+    y = qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, -1, 1);
   qb__onnx_result(im, node, y, &out);
 }
 
@@ -164,7 +160,8 @@ void qb__onnx_map_variadic(qb__onnx *im, const qb__onnx_node *node)
   const float share = 1 / (float)node->input_count;
   const bool mean = !strcmp(node->proto->op_type, "Mean") && node->input_count > 1;
   qb__onnx_result(im, node,
-                  mean ? apply(im, node, sum.tensor, QB__ACTIVATION_LINEAR, share, 0) : sum.tensor,
+                  mean ? qb__onnx_activate(im, node, sum.tensor, QB__ACTIVATION_LINEAR, share, 0)
+                       : sum.tensor,
                   &shape);
 }
 

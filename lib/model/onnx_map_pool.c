@@ -102,12 +102,6 @@ void qb__onnx_map_pool(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_image_result(im, node, image, y);
 }
 
-static int32_t apply(qb__onnx *im, const qb__onnx_node *node, int32_t x, qb__activation activation,
-                     float alpha, float beta)
-{
-  return qb__graph_activation(im->graph, node->label, x, activation, alpha, beta);
-}
-
 /* The p-th root of the sum of |x| ^ p over windows: their average with padding, times their size. */
 static int32_t norm(qb__onnx *im, const qb__onnx_node *node, int32_t x, const qb__window *w,
                     uint32_t rank)
@@ -120,12 +114,12 @@ static int32_t norm(qb__onnx *im, const qb__onnx_node *node, int32_t x, const qb
     qb__onnx_problem(im, node, "'p' is %g; 1 and more are supported", (double)p);
     return QB__NONE;
   }
-  int32_t y = apply(im, node, x, QB__ACTIVATION_ABS, 0, 0);
+  int32_t y = qb__onnx_activate(im, node, x, QB__ACTIVATION_ABS, 0, 0);
   if (p != 1)
-    y = apply(im, node, y, QB__ACTIVATION_POWER, 1, p);
+    y = qb__onnx_activate(im, node, y, QB__ACTIVATION_POWER, 1, p);
   y = qb__graph_pool(im->graph, node->label, QB__OP_AVERAGE_POOL, y, w, true);
-  y = apply(im, node, y, QB__ACTIVATION_LINEAR, elements, 0);
-  return p == 1 ? y : apply(im, node, y, QB__ACTIVATION_POWER, 1, 1 / p);
+  y = qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, elements, 0);
+  return p == 1 ? y : qb__onnx_activate(im, node, y, QB__ACTIVATION_POWER, 1, 1 / p);
 }
 
 void qb__onnx_map_lp_pool(qb__onnx *im, const qb__onnx_node *node)

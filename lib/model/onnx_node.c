@@ -102,6 +102,12 @@ bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32
   return true;
 }
 
+int32_t qb__onnx_activate(qb__onnx *im, const qb__onnx_node *node, int32_t x,
+                          qb__activation activation, float alpha, float beta)
+{
+  return qb__graph_activation(im->graph, node->label, x, activation, alpha, beta);
+}
+
 void qb__onnx_set(qb__onnx_value *value, int32_t tensor, const qb__onnx_shape *shape)
 {
   value->kind = QB__ONNX_ACTIVATION;
