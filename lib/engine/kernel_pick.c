@@ -13,6 +13,7 @@ typedef struct pick_kernel {
   const qb__operator *op;
   int64_t outer, to, inner; /* elements before the axis, along the result's, and behind it */
   int64_t from[MOST_SOURCES];
+  bool zipped; /* single elements, by turns of two runs */
 } pick_kernel;
 
 /* The same place along all axes before the one in question. */
@@ -96,6 +97,32 @@ static void copy_row(const pick_kernel *self, const place *p)
   }
 }
 
+QB__VECTORISED static void zip(const float *restrict a, const float *restrict b, int64_t pairs,
+                               float *restrict y)
+{
+  for (int64_t i = 0; i < pairs; i++) {
+    y[2 * i] = a[i];
+    y[2 * i + 1] = b[i];
+  }
+}
+
+static void zip_row(const pick_kernel *self, const place *p)
+{
+  const int64_t *indices = self->op->indices;
+  zip(element(self, p, indices[0]), element(self, p, indices[1]), self->to / 2, p->to);
+  if (self->to % 2)
+    p->to[self->to - 1] = *element(self, p, indices[self->to - 1]);
+}
+
+/* Whether `count` indices are by turns those of two runs, each within one source. */
+static bool is_zip(const int64_t *indices, int64_t count, int64_t first_source)
+{
+  bool zipped = count >= 2 && indices[0] >= 0 && indices[1] >= 0;
+  for (int64_t i = 2; zipped && i < count; i++)
+    zipped = indices[i] == indices[i - 2] + 1 && indices[i] != first_source;
+  return zipped;
+}
+
 static void mix_row(const pick_kernel *self, const place *p)
 {
   const qb__operator *op = self->op;
@@ -121,7 +148,7 @@ static void run(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
   for (int64_t i = 0; i < self->outer * parts; i++) {
     const place p = place_of(self, arguments, i / parts);
     if (rows)
-      (copies ? copy_row : mix_row)(self, &p);
+      (self->zipped ? zip_row : copies ? copy_row : mix_row)(self, &p);
     else
       (copies ? copy : mix)(self, &p, i % parts);
   }
@@ -146,6 +173,8 @@ qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op,
   }
   for (size_t i = 0; i <= op->rest_count; i++)
     self->from[i] = from[i]->at[axis];
+  self->zipped = self->inner == 1 && op->taps == 1 && !op->factors &&
+                 is_zip(op->indices, self->to, self->from[0]);
   *kernel = &self->base;
   return QB_OK;
 }

@@ -33,6 +33,14 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
   return status;
 }
 
+/* Whether two slots have the same dimensions in different layouts. */
+static bool same_shape_elsewhere(const qb__planner *p, int32_t a, int32_t b)
+{
+  const qb__slot *x = &p->plan->slots[a], *y = &p->plan->slots[b];
+  return !memcmp(x->dims.at, y->dims.at, (size_t)x->dims.count * sizeof *x->dims.at) &&
+         !qb__layout_equal(x->layout, y->layout);
+}
+
 /*
  * An operator without weights, on what is there; on row-major inputs where oneDNN has only plain
  * loops for that, or nothing.
@@ -44,8 +52,13 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
   request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
-  const bool usual =
-      qb__plan_is_usual(p, *source) && (*addend == QB__NONE || qb__plan_is_usual(p, *addend));
+  bool usual = qb__plan_is_usual(p, *source);
+  if (usual && *addend != QB__NONE && same_shape_elsewhere(p, *source, *addend))
+    status =
+        qb__plan_reorder(p, index, QB__SLOT_ARENA, p->plan->slots[*source].layout, *addend, addend);
+  if (status)
+    return status;
+  usual = usual && (*addend == QB__NONE || qb__plan_is_usual(p, *addend));
   for (int attempt = usual ? 0 : 1; attempt < 2; attempt++) {
     const int32_t before[2] = {*source, *addend};
     if (attempt == 1) {
@@ -110,6 +123,11 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
       status = qb__plan_reorder(p, index, QB__SLOT_ARENA, made.source, source, &source);
   } else if (!status) {
     status = choose_plain(p, index, &source, &addend, &made);
+    const bool slow = status == QB_ERROR_UNSUPPORTED || (!status && qb__is_slow(&made));
+    if (slow && qb__is_binary(op->kind)) {
+      qb__made_clear(p->context, &made);
+      return qb__plan_own(p, index);
+    }
   }
   if (!status) {
     slots[QB__ARG_SOURCE] = source;
