@@ -118,10 +118,7 @@ static qb_status place_rows(qb__planner *p, uint32_t index, int32_t source, int3
     return status;
   }
   status = qb__plan_operand(p, op->addend, slot);
-  const qb__slot *there = &p->plan->slots[*slot];
-  if (!status && (there->kind != QB__SLOT_ARENA || there->view_of != QB__NONE ||
-                  qb__plan_overlap(p, source, *slot) || p->last_use[op->addend] != index ||
-                  !qb__layout_equal(there->layout, plain)))
+  if (!status && !qb__plan_may_overwrite(p, index, op->addend, *slot, source, plain))
     status = qb__plan_reorder(p, index, QB__SLOT_ARENA, plain, *slot, slot);
   qb__layout_free(p->context, plain);
   p->plan->slots[*slot].plain = QB__NONE; /* of what it had */

@@ -6,25 +6,35 @@
 
 #include <string.h>
 
+bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor, int32_t slot,
+                            int32_t other, const qb__layout *layout)
+{
+  const qb__slot *there = &p->plan->slots[slot];
+  return there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
+         p->slot_of[tensor] == slot && p->last_use[tensor] == index &&
+         (other == QB__NONE || !qb__plan_overlap(p, other, slot)) &&
+         qb__layout_equal(there->layout, layout);
+}
+
 /*
- * The slot a result goes to. An addend is summed in place: it has to lie there beforehand, in the
- * result's layout, and to be needed no more, by this operator's own window neither.
+ * The slot a result goes to. A layer's addend is summed in place, of which a copy is made where it has
+ * to stay; arithmetic overwrites its first input where that may go.
  */
 static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *made, int32_t source,
                               int32_t addend, int32_t *slot)
 {
   const qb__operator *op = &p->graph->operators[index];
-  if (addend != QB__NONE) {
-    const qb__slot *there = &p->plan->slots[addend];
-    if (there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
-        !qb__plan_overlap(p, source, addend) && p->last_use[op->addend] == index &&
-        qb__layout_equal(there->layout, made->destination)) {
-      p->plan->slots[addend].plain = QB__NONE; /* of what it had */
-      *slot = addend;
-      return QB_OK;
-    }
-    return qb__plan_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
+  const bool sums = addend != QB__NONE && !qb__is_binary(op->kind);
+  const int32_t tensor = sums ? op->addend : op->input, there = sums ? addend : source;
+  const int32_t other = sums ? source : addend;
+  if ((sums || qb__is_binary(op->kind)) &&
+      qb__plan_may_overwrite(p, index, tensor, there, other, made->destination)) {
+    p->plan->slots[there].plain = QB__NONE; /* of what it had */
+    *slot = there;
+    return QB_OK;
   }
+  if (sums)
+    return qb__plan_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
   qb__layout *layout = NULL;
   qb_status status = qb__layout_copy(p->context, made->destination, &layout);
   if (!status)
@@ -132,8 +142,7 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
   if (!status) {
     slots[QB__ARG_SOURCE] = source;
     slots[QB__ARG_ADDEND] = weighted ? QB__NONE : addend;
-    status = place_result(p, index, &made, source, weighted ? addend : QB__NONE,
-                          &slots[QB__ARG_DESTINATION]);
+    status = place_result(p, index, &made, source, addend, &slots[QB__ARG_DESTINATION]);
   }
   if (!status) {
     p->slot_of[op->output] = slots[QB__ARG_DESTINATION];

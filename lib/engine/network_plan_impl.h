@@ -61,6 +61,13 @@ qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__made *made,
 /* Whether two slots have the same bytes. */
 bool qb__plan_overlap(const qb__planner *p, int32_t a, int32_t b);
 
+/*
+ * Whether operator `index` may write a result of `layout` over its input `tensor`, which has to lie in
+ * `slot` in that layout, and to be needed no more, not by the operator's other input either.
+ */
+bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor, int32_t slot,
+                            int32_t other, const qb__layout *layout);
+
 /* Copies a slot into a new one of another layout. */
 qb_status qb__plan_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, const qb__layout *to,
                            int32_t from, int32_t *slot);
