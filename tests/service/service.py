@@ -111,6 +111,12 @@ class Service:
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(name + r":\s+(\d+) kB", status.read()).group(1)) << 10
 
+    def expect_memory(self, most_bytes):
+        """Sanitizers keep what is freed for a while."""
+        with open(self.process.args[0], "rb") as program:
+            if not re.search(b"__[at]san_init", program.read()):
+                expect(self.memory_bytes() < most_bytes, self.memory_bytes(), "of memory, allowed", most_bytes)
+
     def stop(self):
         """SIGTERM; returns what it said."""
         self.process.send_signal(signal.SIGTERM)

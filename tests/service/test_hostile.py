@@ -188,7 +188,7 @@ def nothing_but_brackets():
             body = b'{"inputs":[{"name":"image","data":[' + unit * (most // len(unit))
             answer = s.call("POST", MODEL.path, body)
             expect(answer.status == 400, unit, answer.status, answer.body[:200])
-        expect(s.memory_bytes() < 2 * idle + (200 << 20), "memory", s.memory_bytes(), "idle", idle)
+        s.expect_memory(2 * idle + (200 << 20))
         works(s, LARGE)
 
 
@@ -206,7 +206,7 @@ def more_bodies_than_there_is_memory():
             m = s.metrics()
             expect(m["qosbatch_request_memory_bytes"] <= 8 << 20, m["qosbatch_request_memory_bytes"])
         until(lambda: s.metrics()["qosbatch_request_memory_bytes"] == 0, "all is given back")
-        expect(s.memory_bytes() < 2 * idle + (8 << 20) + 100 * (32 << 10), s.memory_bytes(), idle)
+        s.expect_memory(2 * idle + (8 << 20) + 100 * (32 << 10))
         works(s, LARGE)
 
 
