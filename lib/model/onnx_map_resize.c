@@ -19,18 +19,42 @@ typedef struct axis_map {
   double start, end; /* region of interest, in shares of the axis */
 } axis_map;
 
+/* How new elements are placed, and places rounded to one element; in the order of their words. */
+typedef enum way {
+  ALIGN_CORNERS,
+  ASYMMETRIC,
+  HALF_PIXEL,
+  HALF_PIXEL_SYMMETRIC,
+  PYTORCH_HALF_PIXEL,
+  CROP_AND_RESIZE,
+  HALF_PIXEL_FOR_NN
+} way;
+typedef enum rounding { CEIL, FLOOR, PREFER_CEIL, PREFER_FLOOR } rounding;
+
 typedef struct resizing {
-  const qb__onnx *im;
-  const qb__onnx_node *node;
+  way way;
+  rounding rounding;
   bool linear, cubic; /* else the nearest */
   bool antialias, exclude_outside;
   double cubic_a;
 } resizing;
 
-static bool is_way(const resizing *r, const char *mode)
+/* Read once: an axis may have a million elements. */
+static void read_modes(const qb__onnx *im, const qb__onnx_node *node, resizing *r)
 {
-  return r->im->opset < 11 ? !strcmp(mode, "asymmetric")
-                           : qb__onnx_text_is(r->node, "coordinate_transformation_mode", mode);
+  static const char *const ways[] = {
+      "align_corners",      "asymmetric",         "half_pixel",          "half_pixel_symmetric",
+      "pytorch_half_pixel", "tf_crop_and_resize", "tf_half_pixel_for_nn"};
+  static const char *const roundings[] = {"ceil", "floor", "round_prefer_ceil",
+                                          "round_prefer_floor"};
+  r->way = ASYMMETRIC;
+  r->rounding = FLOOR;
+  for (int i = ALIGN_CORNERS; im->opset >= 11 && i <= HALF_PIXEL_FOR_NN; i++)
+    if (qb__onnx_text_is(node, "coordinate_transformation_mode", ways[i]))
+      r->way = (way)i;
+  for (int i = CEIL; im->opset >= 11 && i <= PREFER_FLOOR; i++)
+    if (qb__onnx_text_is(node, "nearest_mode", roundings[i]))
+      r->rounding = (rounding)i;
 }
 
 /* Where new element `i` lies among the old ones; false outside of the region to be extrapolated. */
@@ -38,25 +62,22 @@ static bool place(const resizing *r, const axis_map *a, int64_t i, double *resul
 {
   const double x = (double)i, last = (double)(a->from - 1);
   const double width = a->scale * (double)a->from;
-  if (is_way(r, "asymmetric")) {
-    *result = x / a->scale;
-  } else if (is_way(r, "align_corners")) {
-    *result = width == 1 ? 0 : x * last / (width - 1);
-  } else if (is_way(r, "tf_crop_and_resize")) {
+  const double middle = (x + 0.5) / a->scale - 0.5;
+  switch (r->way) {
+  case ASYMMETRIC: *result = x / a->scale; return true;
+  case ALIGN_CORNERS: *result = width == 1 ? 0 : x * last / (width - 1); return true;
+  case CROP_AND_RESIZE:
     *result = (width == 1 ? (a->end - a->start) * last / 2
                           : x * (a->end - a->start) * last / (width - 1)) +
               a->start * last;
     return *result >= 0 && *result <= last;
-  } else if (is_way(r, "tf_half_pixel_for_nn")) {
-    *result = (x + 0.5) / a->scale;
-  } else if (is_way(r, "pytorch_half_pixel")) {
-    *result = width == 1 ? -0.5 : (x + 0.5) / a->scale - 0.5;
-  } else {
-    *result = (x + 0.5) / a->scale - 0.5;
-    if (is_way(r, "half_pixel_symmetric"))
-      *result += (double)a->from / 2 * (1 - (double)a->to / width);
+  case HALF_PIXEL_FOR_NN: *result = (x + 0.5) / a->scale; return true;
+  case PYTORCH_HALF_PIXEL: *result = width == 1 ? -0.5 : middle; return true;
+  case HALF_PIXEL_SYMMETRIC:
+    *result = middle + (double)a->from / 2 * (1 - (double)a->to / width);
+    return true;
+  default: *result = middle; return true;
   }
-  return true;
 }
 
 /* Keys's cubic kernel (IEEE Trans. ASSP 29(6), 1981, equation 15) with parameter `a`. */
@@ -88,13 +109,12 @@ static double weight(const resizing *r, const axis_map *a, double distance)
 static double nearest(const resizing *r, double x)
 {
   const double below = floor(x);
-  if (r->im->opset < 11 || qb__onnx_text_is(r->node, "nearest_mode", "floor"))
-    return below;
-  if (qb__onnx_text_is(r->node, "nearest_mode", "ceil"))
-    return ceil(x);
-  if (qb__onnx_text_is(r->node, "nearest_mode", "round_prefer_ceil"))
-    return x - below < 0.5 ? below : ceil(x);
-  return x - below <= 0.5 ? below : ceil(x);
+  switch (r->rounding) {
+  case FLOOR: return below;
+  case CEIL: return ceil(x);
+  case PREFER_CEIL: return x - below < 0.5 ? below : ceil(x);
+  default: return x - below <= 0.5 ? below : ceil(x);
+  }
 }
 
 static int64_t clamp(double index, int64_t size)
@@ -237,7 +257,7 @@ static bool target(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value
     const double to = sized ? (double)sizes[i] : floor((double)a->from * a->scale);
     if (a->scale == 1)
       continue;
-    if (!(to >= 1 && to <= 1 << 24)) {
+    if (!(to >= 1 && to <= 1 << 20)) {
       qb__onnx_problem(im, node, "dimension %d of %lld becomes %g", (int)chosen[i],
                        (long long)a->from, to);
       return false;
@@ -258,7 +278,7 @@ static bool target(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value
 static bool is_resized(const resizing *r, const axis_map *a)
 {
   return a->to != a->from || a->scale != 1 ||
-         (is_way(r, "tf_crop_and_resize") && (a->start != 0 || a->end != 1));
+         (r->way == CROP_AND_RESIZE && (a->start != 0 || a->end != 1));
 }
 
 void qb__onnx_map_resize(qb__onnx *im, const qb__onnx_node *node)
@@ -267,13 +287,12 @@ void qb__onnx_map_resize(qb__onnx *im, const qb__onnx_node *node)
   axis_map axes[QB__ONNX_RANK];
   if (!x || !target(im, node, x, axes))
     return;
-  const resizing r = {.im = im,
-                      .node = node,
-                      .linear = qb__onnx_text_is(node, "mode", "linear"),
-                      .cubic = qb__onnx_text_is(node, "mode", "cubic"),
-                      .antialias = qb__onnx_int(node, "antialias") != 0,
-                      .exclude_outside = qb__onnx_int(node, "exclude_outside") != 0,
-                      .cubic_a = qb__onnx_float(node, "cubic_coeff_a")};
+  resizing r = {.linear = qb__onnx_text_is(node, "mode", "linear"),
+                .cubic = qb__onnx_text_is(node, "mode", "cubic"),
+                .antialias = qb__onnx_int(node, "antialias") != 0,
+                .exclude_outside = qb__onnx_int(node, "exclude_outside") != 0,
+                .cubic_a = qb__onnx_float(node, "cubic_coeff_a")};
+  read_modes(im, node, &r);
   qb__onnx_shape shape = qb__onnx_shape_of(x);
   bool middle = !r.cubic && !r.antialias && !r.exclude_outside && im->batched && x->rank > 2 &&
                 x->rank <= 2 + QB__MOST_SPATIAL && qb__onnx_is_image(im, x) &&

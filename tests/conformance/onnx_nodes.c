@@ -405,8 +405,18 @@ static void run_test(qb_context *context, const char *name, Onnx__ModelProto *pr
     onnx__tensor_proto__free_unpacked(expected, NULL);
 }
 
+/*
+ * ONNX 1.17 divides a window that ceil_mode lets go beyond the padding by its whole size, where
+ * PyTorch, from which the attributes come, divides by what lies in the image and its padding.
+ */
+static const char *const wrong_data[] = {
+    "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True"};
+
 static int is_test(const struct dirent *entry)
 {
+  for (size_t i = 0; i < sizeof wrong_data / sizeof *wrong_data; i++)
+    if (!strcmp(entry->d_name, wrong_data[i]))
+      return 0;
   return !strncmp(entry->d_name, "test_", 5);
 }
 
