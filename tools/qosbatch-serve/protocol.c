@@ -88,7 +88,7 @@ static bool read_integer(parser *p, uint64_t *value, const char *where)
     return false;
   const bool is_plain = p->r.token_bytes <= MOST_INTEGER_DIGITS &&
                         strspn(p->r.token, "0123456789") >= p->r.token_bytes;
-  *value = (uint64_t)p->r.number;
+  *value = is_plain ? (uint64_t)p->r.number : 0;
   return is_plain ||
          refuse(p->problem, 400, "%s: expected an integer from 0 to 10^15, found %.*s", where,
                 (int)(p->r.token_bytes < 40 ? p->r.token_bytes : 40), p->r.token);
