@@ -11,10 +11,10 @@
 #include <string.h>
 
 /*
- * What oneDNN keeps of a step: code, tables, descriptions. It does not tell; this is the growth of
+ * What oneDNN keeps of a primitive: code, tables, descriptions. It does not tell; this is the growth of
  * processes over the steps of both built-in networks (bench/memory.c), which is 30 to 36 KiB.
  */
-enum { STEP_BYTES = 32768 };
+enum { PRIMITIVE_BYTES = 32768 };
 
 /* A plan's slots as memories in the arena of one instance. */
 typedef struct binding {
@@ -254,6 +254,14 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
   return status;
 }
 
+static size_t primitives_of(const qb__network_plan *plan)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < plan->step_count; i++)
+    count += plan->steps[i].primitive != NULL;
+  return count;
+}
+
 static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 {
   const network_engine *self = (const network_engine *)engine;
@@ -263,7 +271,7 @@ static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
     result.instance_bytes += only ? only->arena_bytes : self->instances[i].arena_bytes;
   for (size_t i = 0; i < self->plan_count; i++)
     if (!only || self->plans[i] == only)
-      result.code_bytes += self->plans[i]->step_count * STEP_BYTES;
+      result.code_bytes += primitives_of(self->plans[i]) * PRIMITIVE_BYTES;
   return result;
 }
 
