@@ -542,7 +542,13 @@ def network_whose_name_is_no_text():
            result)
 
 
+@test
+def network_without_arithmetic():
+    path = FIXTURES.parent / "fuzz" / "corpus" / "onnx" / "open_batch.onnx"
+    expect("nan" not in done("show", path), "shares of nothing")
+
+
 NEED_ENGINE = ["profile and evaluate here", "stdout is json alone", "quiet says nothing",
-               "network whose name is no text"]
+               "network whose name is no text", "network without arithmetic"]
 
 run_tests(NEED_ENGINE)

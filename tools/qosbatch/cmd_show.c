@@ -48,7 +48,8 @@ static void print_model(const qb_model *model)
     table_cell(t, "%s", o.name);
     table_cell(t, "%s", o.kind);
     table_cell(t, "%s", digits(o.flops_per_sample / 1e6).s);
-    table_cell(t, "%.1f", 100 * o.flops_per_sample / info.flops_per_sample);
+    table_cell(t, "%.1f", /* a network may only move elements */
+               info.flops_per_sample > 0 ? 100 * o.flops_per_sample / info.flops_per_sample : 0);
     table_cell(t, "%.0f", (double)o.bytes_per_sample / 1024);
     table_cell(t, "%.0f", (double)o.weight_bytes / 1024);
   }
