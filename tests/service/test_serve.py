@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The command line of qosbatch-serve: test_serve.py QOSBATCH_SERVE FIXTURES"""
+import json
 import pathlib
 import signal
 import socket
@@ -71,6 +72,12 @@ def demands_that_cannot_be_met():
 def profiles_of_others():
     refused(1, changed(profile=RESNET), RESNET, "alexnet", "resnet50")
     refused(1, changed(profile="/nothing"), "/nothing")
+    with tempfile.TemporaryDirectory() as folder:  # of the same name, but not of the same operators
+        other = pathlib.Path(folder, "other.json")
+        profile = json.loads(ALEXNET.read_text())
+        profile["network"] = "0123456789abcdef"
+        other.write_text(json.dumps(profile))
+        refused(1, changed(profile=other), other, "alexnet")
     refused(1, changed(profile=FIXTURES / "make_small.py"), "make_small.py")
 
 

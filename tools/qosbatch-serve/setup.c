@@ -7,7 +7,6 @@
 #include "output.h"
 
 #include <stdio.h>
-#include <string.h>
 
 int setup_model(const qb_model *model, protocol_model *result)
 {
@@ -53,20 +52,11 @@ static int load_own_profile(qb_context *context, qb_model *model, const demand *
   qb_node_params params = QB_NODE_PARAMS_INIT;
   params.measure_budget_ns = -1;
   qb_node *node = NULL;
-  qb_profile_info info = QB_PROFILE_INFO_INIT;
-  qb_model_info own = QB_MODEL_INFO_INIT;
   int result;
-  if ((result = load_profile(context, d->profile, profile)) ||
-      (result = check(qb_profile_get_info(*profile, &info))) ||
-      (result = check(qb_model_get_info(model, &own))) ||
-      (result = check(qb_node_detect(context, &params, &node))))
-    goto done;
-  if (strcmp(info.model, own.name))
-    result = fail("%s: a profile of '%s', not of '%s'; make one with 'qosbatch profile %s -o FILE'",
-                  d->profile, info.model, own.name, d->model);
-  else if (qb_profile_check_node(*profile, node))
+  if (!(result = load_profile_of(context, d->profile, model, profile)) &&
+      !(result = check(qb_node_detect(context, &params, &node))) &&
+      qb_profile_check_node(*profile, node))
     note("warning: %s: %s", d->profile, qb_error_message());
-done:
   qb_node_unref(node);
   return result;
 }
