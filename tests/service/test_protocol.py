@@ -83,6 +83,10 @@ def numbers_are_read_as_the_nearest_float():
 @test
 def names():
     refused(400, post(MODEL.plain(VALUES, tensor={"name": "input"})), "inputs[0].name", "image", "input")
+    refused(400, post(MODEL.plain(VALUES, tensor={"name": "é" * 400})), "inputs[0].name")
+    refused(400, post(MODEL.plain(VALUES, tensor={"name": "é" * 4000})), "inputs[0].name", "longer")
+    raw = json.dumps({"inputs": [MODEL.input(data=VALUES, name="xé" * 300)]}, ensure_ascii=False).encode()
+    refused(400, post(raw), "inputs[0].name")
     refused(400, post(MODEL.plain(VALUES, tensor={"name": None})), "inputs[0].name", "missing")
     refused(400, post(MODEL.plain(VALUES, tensor={"name": 7})), "inputs[0].name")
     refused(400, post(MODEL.plain(VALUES, outputs=[{"name": "probabilities"}])), "outputs[0].name", "first")

@@ -332,6 +332,8 @@ size_t reader_copy(const json_reader *r, char *to, size_t room)
 bool reader_is(const json_reader *r, const char *text)
 {
   char copy[64];
-  const size_t length = reader_copy(r, copy, sizeof copy);
-  return length == strlen(text) && !memcmp(copy, text, length);
+  const size_t wanted = strlen(text);
+  if (!memchr(r->token, '\\', r->token_bytes))
+    return r->token_bytes == wanted && !memcmp(r->token, text, wanted);
+  return reader_copy(r, copy, sizeof copy) == wanted && !memcmp(copy, text, wanted);
 }

@@ -135,7 +135,6 @@ static const command command_serve = {
 int main(int argc, char **argv)
 {
   service self = {.demand.qos = QB_QOS_INIT,
-                  .timeout_s = 10,
                   .grace_s = 1,
                   .port = 8080,
                   .queue = 1024,
@@ -158,7 +157,7 @@ int main(int argc, char **argv)
       OPTION_INTEGER("request-memory", "MIB", &self.memory_mib, 1, 1 << 20,
                      "that requests may hold together (256)"),
       OPTION_NUMBER("request-timeout", "S", &self.timeout_s, 0, 3600,
-                    "for headers, for a body and for taking an answer, each (10)"),
+                    "for headers, for a body and for taking an answer, each (10, or --latency)"),
       OPTION_NUMBER("grace", "S", &self.grace_s, 0, 3600,
                     "at the end connections have for a last request (1)"),
   };
@@ -174,6 +173,8 @@ int main(int argc, char **argv)
   self.web.port = (uint16_t)self.port;
   self.web.memory_bytes = (size_t)self.memory_mib << 20;
   self.web.grace_ns = (int64_t)(self.grace_s * 1e9);
+  if (!self.timeout_s) /* a body may take as long as an answer */
+    self.timeout_s = self.latency_ms > 10000 ? self.latency_ms / 1000 : 10;
   self.web.timeout_ns = (int64_t)(self.timeout_s * 1e9);
   const int result = start(&self);
   qb_model_unref(self.model);

@@ -26,8 +26,11 @@ bool refuse(problem *p, unsigned status, const char *format, ...)
   va_list args;
   va_start(args, format);
   p->status = status;
-  vsnprintf(p->text, sizeof p->text, format, args);
+  const int bytes = vsnprintf(p->text, sizeof p->text, format, args);
   va_end(args);
+  if (bytes >= (int)sizeof p->text) /* not in the middle of a character */
+    for (size_t last = sizeof p->text - 2; p->text[last] & 0x80; last--)
+      p->text[last] = 0;
   return false;
 }
 
@@ -110,11 +113,10 @@ static bool read_name(parser *p, const char *where, const char *name)
 {
   if (!expect(p, TOKEN_STRING, where, "a string"))
     return false;
-  if (strlen(name) == p->r.token_bytes && !memcmp(name, p->r.token, p->r.token_bytes))
-    return true;
-  char found[128];
-  const size_t bytes = reader_copy(&p->r, found, sizeof found);
-  if (bytes == strlen(name) && !memcmp(found, name, bytes))
+  char found[1024];
+  const size_t wanted = strlen(name), bytes = reader_copy(&p->r, found, sizeof found);
+  if (p->r.token_bytes == wanted ? !memcmp(p->r.token, name, wanted)
+                                 : bytes == wanted && !memcmp(found, name, wanted))
     return true;
   return refuse(p->problem, 400, "%s: the model has '%s', found '%s'", where, name,
                 bytes == SIZE_MAX ? "a longer name" : found);
