@@ -66,7 +66,7 @@ def samples(count, elements=ELEMENTS):
 
 def profile_of(name, factor, price="0.096"):
     """A profile that tells rounds to take `factor` times 300 us and 100 us a sample."""
-    rounds = "".join(f"1,2,{batch},{factor * (300000 + 100000 * batch)}\n" for batch in (1, 2, 4))
+    rounds = "".join(f"1,1,{batch},{factor * (300000 + 100000 * batch)}\n" for batch in (1, 2, 4))
     path = FOLDER / name
     arguments = ["profile", MODEL, "--measurements",
                  write("rounds.csv", "instances,threads,batch,latency_ns\n" + rounds), "-o", path]

@@ -206,7 +206,7 @@ def what_is_promised_is_taken_anew():
 
 @each([("SIGINT", signal.SIGINT, 130), ("SIGTERM", signal.SIGTERM, 143)])
 def signal_during_a_job(_, number, code):
-    path = npy("long.npy", "|u1", (20 * COUNT, 3, SIDE, SIDE), samples(20 * COUNT))
+    path = npy("long.npy", "|u1", (6 * COUNT, 3, SIDE, SIDE), samples(6 * COUNT))
     output, whole = FOLDER / f"signal-{number}.npy", FOLDER / "whole.npy"
     process = subprocess.Popen([TOOL, "run", MODEL, "--input", path, "--output", output,
                                 "--profile", PROFILE, "--quiet"], stdout=subprocess.PIPE,

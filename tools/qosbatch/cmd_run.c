@@ -222,6 +222,8 @@ static int fail_as_interrupted(const work *w)
               (unsigned long long)r->samples);
 }
 
+enum { WATCH_MS = 20 };
+
 static int watch(work *w, job_runner *job, pace *speed)
 {
   job_report *r = &w->report;
@@ -229,7 +231,7 @@ static int watch(work *w, job_runner *job, pace *speed)
   bool spent = false;
   int result = EXIT_DONE;
   while (!r->state.ended) {
-    job_watch(job, 100, &r->state);
+    job_watch(job, WATCH_MS, &r->state);
     pace_note(speed, r->state.elapsed_ns, r->state.samples, r->state.rounds);
     if (!w->quiet)
       job_report_progress(r, speed);

@@ -30,7 +30,7 @@ struct job_runner {
   uint32_t output_count;
   uint64_t input_elements, *output_elements;
   pthread_mutex_t lock;
-  pthread_cond_t changed;
+  pthread_cond_t freed, read, ended; /* a slot for the reader; for an instance; the whole job */
   slot *slots;
   uint32_t slot_count;
   uint64_t next_sample, sequence;
@@ -125,11 +125,19 @@ static slot *slot_in(job_runner *self, slot_state state)
 }
 
 /* With the lock held. */
+static void wake_all(job_runner *self)
+{
+  pthread_cond_broadcast(&self->freed);
+  pthread_cond_broadcast(&self->read);
+  pthread_cond_broadcast(&self->ended);
+}
+
+/* With the lock held. */
 static void end_thread(job_runner *self)
 {
   if (!--self->running_threads)
     self->state.ended = true;
-  pthread_cond_broadcast(&self->changed);
+  wake_all(self);
 }
 
 static void *read_ahead(void *argument)
@@ -139,7 +147,7 @@ static void *read_ahead(void *argument)
   for (;;) {
     slot *s;
     while (!(s = slot_in(self, SLOT_FREE)) && !self->stopped && !self->failed)
-      pthread_cond_wait(&self->changed, &self->lock);
+      pthread_cond_wait(&self->freed, &self->lock);
     if (self->stopped || self->failed || !take_samples(self, s))
       break;
     pthread_mutex_unlock(&self->lock);
@@ -152,7 +160,7 @@ static void *read_ahead(void *argument)
       self->reading_ns = reading_ns;
     self->failed = self->failed || result;
     s->state = SLOT_READY;
-    pthread_cond_broadcast(&self->changed);
+    pthread_cond_signal(&self->read);
   }
   self->all_read = true;
   end_thread(self);
@@ -204,7 +212,7 @@ static void *run_instance(void *argument)
     slot *s;
     const int64_t wait_ns = clock_ns();
     while (!(s = slot_in(self, SLOT_READY)) && !self->all_read && !self->failed)
-      pthread_cond_wait(&self->changed, &self->lock);
+      pthread_cond_wait(&self->read, &self->lock);
     if (!s || self->failed || self->stopped)
       break;
     self->state.waiting_ns += clock_ns() - wait_ns;
@@ -217,7 +225,7 @@ static void *run_instance(void *argument)
     if (result || note_round(self, s, checksum, busy_ns))
       self->failed = true;
     s->state = SLOT_FREE;
-    pthread_cond_broadcast(&self->changed);
+    pthread_cond_signal(&self->freed);
   }
   end_thread(self);
   pthread_mutex_unlock(&self->lock);
@@ -248,7 +256,9 @@ static void set_up(job_runner *self)
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&self->changed, &monotonic);
+  pthread_cond_init(&self->freed, NULL);
+  pthread_cond_init(&self->read, NULL);
+  pthread_cond_init(&self->ended, &monotonic);
   pthread_condattr_destroy(&monotonic);
   self->threads = allocate(p->instances + 1, sizeof *self->threads);
 }
@@ -299,10 +309,9 @@ void job_watch(job_runner *self, int milliseconds, job_state *state)
   const int64_t until_ns = clock_ns() + milliseconds * INT64_C(1000000);
   const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
   pthread_mutex_lock(&self->lock);
-  const uint64_t rounds = self->state.rounds;
   int code = 0;
-  while (!self->state.ended && self->state.rounds == rounds && code != ETIMEDOUT)
-    code = pthread_cond_timedwait(&self->changed, &self->lock, &until);
+  while (!self->state.ended && code != ETIMEDOUT)
+    code = pthread_cond_timedwait(&self->ended, &self->lock, &until);
   *state = self->state;
   if (!state->ended)
     state->elapsed_ns = clock_ns() - self->start_ns;
@@ -321,7 +330,7 @@ void job_stop(job_runner *self)
 {
   pthread_mutex_lock(&self->lock);
   self->stopped = true;
-  pthread_cond_broadcast(&self->changed);
+  wake_all(self);
   pthread_mutex_unlock(&self->lock);
 }
 
@@ -342,7 +351,9 @@ int job_join(job_runner *self)
   free(self->slots);
   free(self->output_elements);
   free(self->threads);
-  pthread_cond_destroy(&self->changed);
+  pthread_cond_destroy(&self->freed);
+  pthread_cond_destroy(&self->read);
+  pthread_cond_destroy(&self->ended);
   pthread_mutex_destroy(&self->lock);
   free(self);
   return result;

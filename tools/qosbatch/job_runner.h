@@ -54,7 +54,7 @@ double job_reading_ns(job_runner *self);
 /* Begins to run rounds, once, in a session of the instances announced. Returns the exit status. */
 int job_run(job_runner *self, qb_session *session);
 
-/* Waits until something changed, or for so many milliseconds. */
+/* Waits for so many milliseconds, or until the job has ended. */
 void job_watch(job_runner *self, int milliseconds, job_state *state);
 
 /* For rounds that are not being read yet. */

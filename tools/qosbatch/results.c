@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "results.h"
 
+#include "content.h"
 #include "diagnose.h"
 #include "files.h"
 #include "npy.h"
@@ -124,15 +125,6 @@ int results_open(const char *path, uint64_t rows, uint64_t columns, results **op
   return result;
 }
 
-/* FNV-1a, 64 bits (Fowler, Noll and Vo). */
-static uint64_t hash(const void *data, size_t bytes)
-{
-  uint64_t value = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < bytes; i++)
-    value = (value ^ ((const unsigned char *)data)[i]) * UINT64_C(0x100000001b3);
-  return value;
-}
-
 /* The largest values first, of equal ones the first; what is not a number comes last. */
 static void rank_row(const results *self, const float *values, rank *ranks)
 {
@@ -169,7 +161,7 @@ int results_write(results *self, uint64_t first, uint32_t count, const float *va
         memcpy(row + c * sizeof(float), &(float){NAN}, sizeof(float));
     }
   }
-  *checksum = hash(rows, bytes);
+  *checksum = content_of(rows, bytes);
   const int result = write_at(self->fd, rows, bytes, self->offset + first * self->row_bytes);
   const int reason = errno;
   free(rows);
@@ -198,7 +190,7 @@ bool results_checksum(results *self, uint64_t first, uint32_t count, uint64_t *c
   char *rows = allocate(bytes, 1);
   const bool good = read_rows(self, first, count, rows);
   if (good)
-    *checksum = hash(rows, bytes);
+    *checksum = content_of(rows, bytes);
   free(rows);
   return good;
 }

@@ -213,38 +213,54 @@ static void convert(const source *self, const uint8_t *pixels, float *sample)
   }
 }
 
-static int read_array(const source *self, uint64_t index, void *values)
+/* All samples of a round in one call, as for small ones the calls would take the time. */
+static int read_bytes(const source *self, uint64_t first, uint32_t count, size_t each, char *to)
 {
-  const size_t bytes = self->elements * (self->levels ? 1 : sizeof(float));
-  char *at = values;
+  const size_t bytes = count * each;
   for (size_t used = 0; used < bytes;) {
-    const ssize_t n =
-        pread(self->file, at + used, bytes - used, (off_t)(self->offset + index * bytes + used));
+    const off_t at = (off_t)(self->offset + first * each + used);
+    const ssize_t n = pread(self->file, to + used, bytes - used, at);
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0)
-      return fail("'%s': sample %llu cannot be read: %s", self->path, (unsigned long long)index,
+      return fail("'%s': sample %llu cannot be read: %s", self->path,
+                  (unsigned long long)(first + used / each),
                   n ? strerror(errno) : "the file has become shorter");
     used += (size_t)n;
   }
   return EXIT_DONE;
 }
 
+static int read_array(const source *self, uint64_t first, uint32_t count, float *buffer)
+{
+  const size_t elements = self->elements;
+  if (!self->levels)
+    return read_bytes(self, first, count, elements * sizeof *buffer, (char *)buffer);
+  /* 8-bit values go to the end of the buffer, where the floats made of them come last. */
+  char *values = (char *)(buffer + count * elements) - count * elements;
+  const int result = read_bytes(self, first, count, elements, values);
+  for (uint32_t i = 0; i < count && !result; i++) {
+    memcpy(self->pixels, values + i * elements, elements);
+    convert(self, self->pixels, buffer + i * elements);
+  }
+  return result;
+}
+
+static row_state read_image(const source *self, uint64_t index, float *sample)
+{
+  const bool good = images_read(self->images, index, self->pixels);
+  if (good)
+    convert(self, self->pixels, sample);
+  else
+    memset(sample, 0, self->elements * sizeof *sample);
+  return good ? ROW_OK : ROW_UNREADABLE;
+}
+
 int source_read(source *self, uint64_t first, uint32_t count, float *buffer, row_state *states)
 {
-  for (uint32_t i = 0; i < count; i++) {
-    float *sample = buffer + i * self->elements;
-    void *values = self->levels ? (void *)self->pixels : (void *)sample;
-    const bool unreadable = self->images && !images_read(self->images, first + i, values);
-    states[i] = unreadable ? ROW_UNREADABLE : ROW_OK;
-    if (!self->images && read_array(self, first + i, values))
-      return EXIT_FAILED;
-    if (unreadable)
-      memset(sample, 0, self->elements * sizeof *sample);
-    else if (self->levels)
-      convert(self, self->pixels, sample);
-  }
-  return EXIT_DONE;
+  for (uint32_t i = 0; i < count; i++)
+    states[i] = self->images ? read_image(self, first + i, buffer + i * self->elements) : ROW_OK;
+  return self->images ? EXIT_DONE : read_array(self, first, count, buffer);
 }
 
 void source_close(source *self)
