@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 
 import numpy
 
@@ -76,19 +77,18 @@ def error_of(found, expected):
 
 def run(tool, network, inputs, expected):
     """By the tool, as a user would: rounds of two samples and of the one that is left."""
-    folder = network.parent
-    measurements, profile, output = folder / "measurements.csv", folder / "profile.json", folder / "output.npy"
-    measurements.write_text("instances,threads,batch,latency_ns\n1,2,1,1000000\n1,2,2,1000001\n")
-    for command in (["profile", network, "--measurements", measurements, "-o", profile],
-                    ["run", network, "--profile", profile, "--input", inputs, "--output", output]):
-        done = subprocess.run([tool, *command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                              env=ENVIRONMENT)
-        if done.returncode == 1:
-            return Result("refused", reason=done.stderr.strip())
-        if done.returncode:
-            return Result("wrong", reason=f"status {done.returncode}: {done.stderr.strip()}")
-    found, right = numpy.load(output), numpy.load(expected)
-    output.unlink()
+    with tempfile.TemporaryDirectory(prefix="qosbatch-zoo-") as folder:
+        measurements, profile, output = (f"{folder}/{name}" for name in ("rounds.csv", "profile.json", "output.npy"))
+        pathlib.Path(measurements).write_text("instances,threads,batch,latency_ns\n1,2,1,1000000\n1,2,2,1000001\n")
+        for command in (["profile", network, "--measurements", measurements, "-o", profile],
+                        ["run", network, "--profile", profile, "--input", inputs, "--output", output]):
+            done = subprocess.run([tool, *command, "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True, env=ENVIRONMENT)
+            if done.returncode == 1:
+                return Result("refused", reason=done.stderr.strip())
+            if done.returncode:
+                return Result("wrong", reason=f"status {done.returncode}: {done.stderr.strip()}")
+        found, right = numpy.load(output), numpy.load(expected)
     return Result(error=error_of(found.reshape(right.shape) if found.size == right.size else found, right))
 
 
