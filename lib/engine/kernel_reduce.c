@@ -51,7 +51,8 @@ static float combine(qb__reduction reduction, float a, float b)
 
 #define LANES(expression)                                                                          \
   for (; i + QB__LANES <= count; i += QB__LANES)                                                   \
-    for (int l = 0; l < QB__LANES; l++) {                                                          \
+    _Pragma("omp simd") for (int l = 0; l < QB__LANES; l++)                                        \
+    {                                                                                              \
       const float a = x[i + l], b = lanes[l];                                                      \
       lanes[l] = (expression);                                                                     \
     }                                                                                              \
