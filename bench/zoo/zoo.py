@@ -24,7 +24,7 @@ def parse():
     parser.add_argument("--keep", action="store_true", help="use exported files that are there, and keep them")
     parser.add_argument("--right", action="store_true", help="no speeds")
     parser.add_argument("--speed", action="store_true", help="speeds only")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def reason_in_short(reason):
