@@ -100,19 +100,21 @@ static qb_status compute_again(const qb__finite_round *r, const qb__watch *w, ui
   return status;
 }
 
-/* Layers take too long for that. */
-static bool is_computed_again(const qb__operator *op)
+/* Layers take too long for that. What an operator has overwritten it cannot read again. */
+static bool can_be_computed_again(const qb__finite_round *r, const qb__watch *w)
 {
-  switch (op->kind) {
+  switch (r->graph->operators[w->op].kind) {
   case QB__OP_ACTIVATION:
   case QB__OP_MAX_POOL:
   case QB__OP_LRN:
   case QB__OP_LAYER_NORM:
   case QB__OP_GROUP_NORM:
   case QB__OP_SOFTMAX:
-  case QB__OP_ARG: return true;
+  case QB__OP_ARG: break;
   default: return false;
   }
+  const int32_t *slots = r->plan->steps[w->before - 1].slots;
+  return slots[QB__ARG_DESTINATION] == w->slot && slots[QB__ARG_SOURCE] != w->slot;
 }
 
 static qb_status look_at_row(qb__finite_round *r, const qb__watch *w, const qb__rows *rows,
@@ -121,7 +123,7 @@ static qb_status look_at_row(qb__finite_round *r, const qb__watch *w, const qb__
   qb_status status = QB_OK;
   const qb__operator *op = w->op == QB__NONE ? NULL : &r->graph->operators[w->op];
   if (op && is_doubtful(r, w->op, row)) {
-    if (is_computed_again(op))
+    if (can_be_computed_again(r, w))
       status = compute_again(r, w, row);
     else if (qb__operator_hides(op))
       r->marks[row] |= MARK_NOT_FINITE | MARK_HIDDEN;

@@ -82,12 +82,27 @@ static bool all_nan(const float *values, size_t count)
   return i == count;
 }
 
+/* What the network was, for a message. */
+static const char *describe(const checked_round *r)
+{
+  static char text[1024];
+  const qb__graph *g = &r->check.model->graph;
+  size_t used = 0;
+  text[0] = 0;
+  for (size_t i = 0; i < g->operator_count && used < sizeof text; i++)
+    used += (size_t)snprintf(text + used, sizeof text - used, "%s ",
+                             qb__operator_kind_name(&g->operators[i]));
+  return text;
+}
+
 static void expect_clean(const checked_round *r, uint32_t row)
 {
   const size_t out = r->check.out;
   const float *found = r->outputs + row * out;
   assert_int_equal(r->flags[row], 0);
-  assert_true(relative_error(found, r->check.expected + row * out, out) <= 1e-4);
+  const double error = relative_error(found, r->check.expected + row * out, out);
+  if (!(error <= 1e-4))
+    fail_msg("sample %u of '%s': relative error %g", row, describe(r), error);
 }
 
 typedef int32_t (*add_one)(qb__graph *graph, int32_t x);
