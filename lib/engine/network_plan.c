@@ -16,9 +16,16 @@ bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor
          qb__layout_equal(there->layout, layout);
 }
 
+static bool same_shape(const qb__planner *p, int32_t a, int32_t b)
+{
+  const qb__dims *x = &p->plan->slots[a].dims, *y = &p->plan->slots[b].dims;
+  return !memcmp(x->at, y->at, (size_t)x->count * sizeof *x->at);
+}
+
 /*
  * The slot a result goes to. A layer's addend is summed in place, of which a copy is made where it has
- * to stay; arithmetic overwrites its first input where that may go.
+ * to stay; arithmetic overwrites its first input where that may go, and where the second one is not
+ * repeated: 2.6.3 computes wrongly in place where it repeats one channel in blocks.
  */
 static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *made, int32_t source,
                               int32_t addend, int32_t *slot)
@@ -27,7 +34,8 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
   const bool sums = addend != QB__NONE && !qb__is_binary(op->kind);
   const int32_t tensor = sums ? op->addend : op->input, there = sums ? addend : source;
   const int32_t other = sums ? source : addend;
-  if ((sums || qb__is_binary(op->kind)) &&
+  const bool repeats = !sums && addend != QB__NONE && !same_shape(p, source, addend);
+  if ((sums || (qb__is_binary(op->kind) && !repeats)) &&
       qb__plan_may_overwrite(p, index, tensor, there, other, made->destination)) {
     p->plan->slots[there].plain = QB__NONE; /* of what it had */
     *slot = there;
@@ -46,9 +54,8 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
 /* Whether two slots have the same dimensions in different layouts. */
 static bool same_shape_elsewhere(const qb__planner *p, int32_t a, int32_t b)
 {
-  const qb__slot *x = &p->plan->slots[a], *y = &p->plan->slots[b];
-  return !memcmp(x->dims.at, y->dims.at, (size_t)x->dims.count * sizeof *x->dims.at) &&
-         !qb__layout_equal(x->layout, y->layout);
+  return same_shape(p, a, b) &&
+         !qb__layout_equal(p->plan->slots[a].layout, p->plan->slots[b].layout);
 }
 
 /*

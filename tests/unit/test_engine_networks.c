@@ -261,6 +261,31 @@ static void test_addends_that_are_read_again(void **state)
   qb_context_unref(context);
 }
 
+/* One channel of a layer's result is taken from all of them, which nothing else reads. */
+static void test_a_channel_repeated_over_what_is_overwritten(void **state)
+{
+  (void)state;
+  uint64_t random = random_start(), clock = random;
+  qb_context *context = new_context_with_clock(random_clock, &clock);
+  static const qb__window w = {.kernel = {3, 3},
+                               .strides = {1, 1},
+                               .dilations = {1, 1},
+                               .pad_before = {1, 1},
+                               .pad_after = {1, 1}};
+  for (int i = 0; i < 24; i++) {
+    const int64_t channels = 3 + i % 8 * 2;
+    const int64_t dims[3] = {channels, 6, 9}, before[3] = {0}, after[3] = {1 - channels, 0, 0};
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t image = qb__graph_input(&g, "image", 3, dims);
+    const int32_t x = random_convolution(&random, &g, image, channels, &w);
+    const int32_t first = qb__graph_pad(&g, "first", x, before, after, 0);
+    qb__graph_output(&g, qb__graph_binary(&g, "subtract", QB__OP_SUBTRACT, x, first));
+    expect_two_samples(&g);
+  }
+  qb_context_unref(context);
+}
+
 typedef struct caller {
   pthread_t thread;
   const network_check *check;
@@ -385,6 +410,7 @@ int main(void)
       cmocka_unit_test(test_narrow_rows),
       cmocka_unit_test(test_many_channels),
       cmocka_unit_test(test_addends_that_are_read_again),
+      cmocka_unit_test(test_a_channel_repeated_over_what_is_overwritten),
       cmocka_unit_test(test_different_batches_at_the_same_time),
       cmocka_unit_test(test_later_batches_disturb_no_earlier_ones),
       cmocka_unit_test(test_missing_tensors),
