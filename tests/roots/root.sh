@@ -20,14 +20,18 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/qosbatch/$release
 	exit 1
 }
 
-# One bare root of a release at a time: another run would remove it.
-mkdir -p "$cache/archives"
-exec 9>"$cache/lock"
-flock -n 9 || {
-	echo "root.sh: waiting for another run in a $release root" >&2
-	flock 9
+# Until the next call, or the end.
+lock()
+{
+	exec 9>"$cache/$1.lock"
+	flock -n 9 || {
+		echo "root.sh: waiting for another $1 $release root" >&2
+		flock 9
+	}
 }
 
+mkdir -p "$cache/archives"
+lock bare
 bare=$cache/bare
 if [ ! -d "$bare" ]; then
 	echo "root.sh: making a bare $release root in $cache" >&2
@@ -39,8 +43,14 @@ if [ ! -d "$bare" ]; then
 	mv "$bare.new" "$bare"
 fi
 
-root=${keep:-$cache/run}
-[ -n "$keep" ] || rm -rf "$root"
+if [ -n "$keep" ]; then
+	root=$keep
+	exec 9>&-
+else
+	root=$cache/passing
+	lock passing
+	rm -rf "$root"
+fi
 [ -d "$root" ] || {
 	mkdir -p "$(dirname "$root")"
 	rm -rf "$root.new"
@@ -50,7 +60,6 @@ root=${keep:-$cache/run}
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 archives=$root/var/cache/apt/archives
 find "$cache/archives" -name '*.deb' -exec cp -u -t "$archives" {} +
-[ -z "$keep" ] || flock -u 9
 
 # The tree as somebody gets it who fetches it: without git and what was built.
 mkdir -p "$root/source"
