@@ -66,8 +66,9 @@ mkdir -p "$root/source"
 find "$root/source" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 tar -C "$source" --exclude=./.git --exclude=./build -cf - . | tar -C "$root/source" -xf -
 
+# A first process takes no SIGTERM, and unshare neither: they die with this script.
 status=0
-env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+setpriv --pdeathsig KILL env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 	${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
 	unshare --mount --pid --fork --kill-child --mount-proc --root="$root" --wd=/source "$@" \
 	9>&- || status=$?
