@@ -90,8 +90,10 @@ static inline int32_t random_jump(uint64_t *random, qb__graph *graph, int32_t x)
     y = qb__graph_activation(graph, "jump", in, activations[random_int(random, 0, 3)], 0, 0);
     break;
   case 1: {
-    const int32_t index = qb__graph_arg(graph, "arg", in, (uint32_t)random_int(random, 0, 2),
-                                        random_int(random, 0, 1), random_int(random, 0, 1));
+    const int32_t steps = qb__graph_activation(graph, "steps", in, QB__ACTIVATION_FLOOR, 0, 0);
+    const int32_t index = /* with equals to choose from */
+        qb__graph_arg(graph, "arg", steps, (uint32_t)random_int(random, 0, 2),
+                      random_int(random, 0, 1), random_int(random, 0, 1));
     y = qb__graph_activation(graph, "index", index, QB__ACTIVATION_LINEAR, 0.1f, 0);
     break;
   }
