@@ -21,21 +21,6 @@ float qb__magnitude_of(int32_t bits)
   return value;
 }
 
-int32_t qb__largest_bits(const float *values, size_t count)
-{
-  int32_t most = 0;
-#ifdef _OPENMP
-#pragma omp simd reduction(max : most)
-#endif
-  for (size_t i = 0; i < count; i++) {
-    int32_t bits;
-    memcpy(&bits, &values[i], sizeof bits);
-    bits &= MAGNITUDE;
-    most = bits > most ? bits : most;
-  }
-  return most;
-}
-
 /* Elements of a row in one piece, padding to whole blocks included. */
 static int64_t piece(const qb__dims *dims, const qb__blocking *b)
 {

@@ -12,7 +12,7 @@
 int32_t qb__magnitude_bits(float value);
 float qb__magnitude_of(int32_t bits);
 
-/* The largest of them. */
+/* The largest of them (kernel_magnitude.c). */
 int32_t qb__largest_bits(const float *values, size_t count);
 
 /* A tensor of a round whose first dimension is the batch. */
