@@ -394,8 +394,12 @@ def budget_that_is_spent():
     output, undisturbed = FOLDER / "budget.csv", FOLDER / "no_budget.csv"
     small = 0.096 * 0.05 / 3600  # the price of 50 ms, which the profile takes for enough
     long = npy("budget.npy", "|u1", (20 * COUNT, 3, SIDE, SIDE), samples(20 * COUNT))
-    result = run("run", MODEL, "--input", long, "--output", output, "--profile",
-                 profile_of("fast.json", 0.004), "--budget", f"{small:.15f}")
+    rounds = write("rounds.csv", "instances,threads,batch,latency_ns\n1,1,1024,400000\n")
+    fast = FOLDER / "fast.json"
+    made = run("profile", MODEL, "--measurements", rounds, "-o", fast, "--price-per-hour", "0.096")
+    expect(made.code == 0, "cannot make a profile", made)
+    result = run("run", MODEL, "--input", long, "--output", output, "--profile", fast, "--budget",
+                 f"{small:.15f}")
     expect(result.code == 1 and "budget" in result.err and "goes on" in result.err,
            "not stopped", result)
     expect(not output.exists() and records(output) > 0, "nothing kept")

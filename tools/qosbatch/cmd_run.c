@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "job_identity.h"
 #include "job_plan.h"
+#include "job_rehearsal.h"
 #include "job_report.h"
 #include "job_runner.h"
 #include "journal.h"
@@ -112,6 +113,42 @@ static int take_up(work *w)
   return result;
 }
 
+static int open_session(work *w)
+{
+  if (w->session)
+    return EXIT_DONE;
+  const qb_configuration *configuration = &w->plan.configuration;
+  if (!w->profile) {
+    char *path = joined(w->report.output, JOB_PROFILE);
+    if (qb_profile_load(w->context, path, &w->profile))
+      warn("rows may differ in their last bits from those done before: %s", qb_error_message());
+    free(path);
+  }
+  return check(w->profile ? qb_session_for_profile(w->model, w->profile, configuration, &w->session)
+                          : qb_session_new(w->model, configuration, &w->session));
+}
+
+/* Measures what is done around short rounds of arrays, for the prediction. */
+static int rehearse(work *w)
+{
+  job_plan *plan = &w->plan;
+  const job_params params = {.model = w->model,
+                             .instances = plan->configuration.instances,
+                             .batch = plan->batch,
+                             .samples = w->samples};
+  double round_ns = 0;
+  int result;
+  if (source_name(w->samples, 0) ||
+      !job_plan_is_of_short_rounds(w->profile, plan, w->report.samples))
+    return EXIT_DONE;
+  if (!(result = open_session(w)) &&
+      !(result = check(qb_session_prepare(w->session, plan->batch, NULL))))
+    result = job_rehearse(&params, w->session, w->report.output, w->columns, &round_ns);
+  if (!result && round_ns > 0)
+    job_plan_set_round(w->profile, w->report.samples, round_ns, plan);
+  return result;
+}
+
 /*
  * The profile is kept until the job is done, for rows to get the same bits after a kill. The part file
  * comes last: one that is there while the journal has no plan is not of this job.
@@ -120,7 +157,7 @@ static int begin(work *w)
 {
   w->is_new = true;
   int result = job_plan_make(w->context, w->model, &w->demand, &w->plan, &w->profile);
-  if (result)
+  if (result || (result = rehearse(w)))
     return result;
   char *path = joined(w->report.output, JOB_PROFILE), *text = job_plan_to_text(&w->plan);
   if (!(result = check(qb_profile_save(w->profile, path))))
@@ -150,19 +187,6 @@ static int open_output(work *w)
   free(job);
   free(path);
   return result;
-}
-
-static int open_session(work *w)
-{
-  const qb_configuration *configuration = &w->plan.configuration;
-  if (!w->profile) {
-    char *path = joined(w->report.output, JOB_PROFILE);
-    if (qb_profile_load(w->context, path, &w->profile))
-      warn("rows may differ in their last bits from those done before: %s", qb_error_message());
-    free(path);
-  }
-  return check(w->profile ? qb_session_for_profile(w->model, w->profile, configuration, &w->session)
-                          : qb_session_new(w->model, configuration, &w->session));
 }
 
 /* Makes the batch sizes that the job will use ready, before the clock of the prediction runs. */

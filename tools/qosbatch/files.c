@@ -5,10 +5,12 @@
 #include "load.h"
 #include "output.h"
 
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,6 +119,16 @@ void files_check(void)
           is_same(&written->is, &other->is))
         refuse(written, other);
     }
+}
+
+int files_open_scratch(const char *path)
+{
+  char *copy = joined(path, "");
+  int fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  free(copy);
+  if (fd < 0)
+    fd = memfd_create("qosbatch", MFD_CLOEXEC);
+  return fd;
 }
 
 int files_check_new_job(const char *output)

@@ -7,6 +7,7 @@
 #include "measure.h"
 #include "output.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 double job_plan_cost(const job_plan *plan, int64_t ns)
@@ -97,9 +98,9 @@ static int judge_price(const job_demand *demand, const job_plan *plan)
              : EXIT_DONE;
 }
 
-static double per_sample_ns(const qb_configuration *c, uint32_t batch, int64_t round_ns)
+static double per_sample_ns(const job_plan *plan, uint32_t batch, int64_t round_ns)
 {
-  return (double)round_ns / ((double)c->instances * batch);
+  return ((double)round_ns + plan->around_ns) / ((double)plan->configuration.instances * batch);
 }
 
 /* The measured batch sizes of the configuration, the planned one first. */
@@ -109,8 +110,8 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
   qb_latency_estimate planned = QB_LATENCY_ESTIMATE_INIT;
   if (qb_estimate(profile, &plan->configuration, plan->batch, &planned))
     return;
-  list->batches[list->count++] = (correction_batch){
-      plan->batch, per_sample_ns(&plan->configuration, plan->batch, planned.mean_ns), 0, 0};
+  list->batches[list->count++] =
+      (correction_batch){plan->batch, per_sample_ns(plan, plan->batch, planned.mean_ns), 0, 0};
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
     const qb_configuration *c = &point.configuration;
@@ -118,8 +119,82 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
         c->threads == plan->configuration.threads && point.batch != plan->batch &&
         list->count < CORRECTION_MOST_BATCHES)
       list->batches[list->count++] = (correction_batch){
-          point.batch, per_sample_ns(c, point.batch, point.mean_ns), 0, point.prepare_ns};
+          point.batch, per_sample_ns(plan, point.batch, point.mean_ns), 0, point.prepare_ns};
   }
+}
+
+static double mean_round_ns(const qb_profile *profile, const job_plan *plan, uint32_t batch)
+{
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  return qb_estimate(profile, &plan->configuration, batch, &e) ? 0 : (double)e.mean_ns;
+}
+
+bool job_plan_is_of_short_rounds(const qb_profile *profile, const job_plan *plan, uint64_t samples)
+{
+  const double short_ns = 3e6;
+  const uint64_t fewest = 32;
+  return mean_round_ns(profile, plan, plan->batch) < short_ns &&
+         samples / plan->batch / plan->configuration.instances >= fewest;
+}
+
+/* The batch size of the list that ends first with what is done around each round. */
+static uint32_t best_batch(const job_plan *plan, uint64_t samples)
+{
+  const correction_batch *best = &plan->batches.batches[0];
+  for (uint32_t i = 1; i < plan->batches.count; i++) {
+    const correction_batch *b = &plan->batches.batches[i];
+    if (b->planned_ns < best->planned_ns &&
+        (uint64_t)b->batch * plan->configuration.instances <= samples)
+      best = b;
+  }
+  return best->batch;
+}
+
+static void list_again(const qb_profile *profile, job_plan *plan)
+{
+  plan->batches.count = 0;
+  list_batches(profile, plan);
+}
+
+/* Of a job whose rounds take so long, but for the last. */
+static void set_total(const qb_profile *profile, uint64_t samples, double round_ns, job_plan *plan)
+{
+  const double unsure = 0.1, before_ns = (double)plan->total_ns;
+  const uint32_t instances = plan->configuration.instances;
+  const uint64_t each = (samples + instances - 1) / instances;
+  const uint32_t last = (uint32_t)(each % plan->batch);
+  double total_ns = (double)(each / plan->batch) * round_ns;
+  if (last)
+    total_ns += mean_round_ns(profile, plan, last) + plan->around_ns;
+  const double low = fmin((double)plan->low_ns / before_ns, 1 - unsure);
+  const double high = fmax((double)plan->high_ns / before_ns, 1 + unsure);
+  plan->total_ns = (int64_t)fmax(1, total_ns);
+  plan->low_ns = (int64_t)fmax(1, low * total_ns);
+  plan->high_ns = (int64_t)(high * total_ns) + 1;
+}
+
+/*
+ * What is done around short rounds speaks for larger ones. It is taken for what is common, so that a
+ * profile makes the same rounds, and the same bits, each time.
+ */
+static void choose_short_rounds(const qb_profile *profile, uint64_t samples, job_plan *plan)
+{
+  const double common_ns = 50e3;
+  plan->around_ns = common_ns;
+  list_again(profile, plan);
+  if (!plan->batches.count)
+    return;
+  plan->batch = best_batch(plan, samples);
+  list_again(profile, plan);
+  set_total(profile, samples, mean_round_ns(profile, plan, plan->batch) + common_ns, plan);
+}
+
+void job_plan_set_round(const qb_profile *profile, uint64_t samples, double round_ns,
+                        job_plan *plan)
+{
+  plan->around_ns = fmax(0, round_ns - mean_round_ns(profile, plan, plan->batch));
+  list_again(profile, plan);
+  set_total(profile, samples, round_ns, plan);
 }
 
 int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan,
@@ -145,6 +220,8 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
                      .price_per_hour =
                          demand->price_per_hour > 0 ? demand->price_per_hour : node.price_per_hour};
   list_batches(*profile, plan);
+  if (job_plan_is_of_short_rounds(*profile, plan, demand->samples))
+    choose_short_rounds(*profile, demand->samples, plan);
   const rest all = {demand->samples, 0, plan->low_ns, plan->high_ns, qos.deadline_ns};
   result = judge_price(demand, plan);
   return result ? result : judge(demand, plan, &all);

@@ -22,6 +22,7 @@ typedef struct job_plan {
   uint32_t batch;
   int64_t total_ns, low_ns, high_ns; /* of all samples of the job */
   double price_per_hour;             /* 0: not known */
+  double around_ns;                  /* of each round, what is done beside it; 0: not known */
   correction batches;                /* others that may turn out better; none of a kept plan */
 } job_plan;
 
@@ -38,6 +39,13 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
  */
 int job_plan_renew(qb_context *context, qb_model *model, const job_demand *demand, uint64_t done,
                    int64_t elapsed_ns, job_plan *plan);
+
+/* Are rounds so short that what is done around them counts, and so many that it can be measured? */
+bool job_plan_is_of_short_rounds(const qb_profile *profile, const job_plan *plan, uint64_t samples);
+
+/* Takes into a new plan that its rounds turned out to be so far apart. */
+void job_plan_set_round(const qb_profile *profile, uint64_t samples, double round_ns,
+                        job_plan *plan);
 
 /* One line of JSON, to be freed, and back; false if it is none. */
 char *job_plan_to_text(const job_plan *plan);

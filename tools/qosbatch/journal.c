@@ -2,6 +2,7 @@
 #include "journal.h"
 
 #include "diagnose.h"
+#include "files.h"
 #include "output.h"
 
 #include <errno.h>
@@ -136,6 +137,20 @@ int journal_open(const char *path, const char *job, journal **opened, const char
   else
     *opened = self;
   return result;
+}
+
+int journal_open_scratch(const char *path, journal **opened)
+{
+  journal *self = allocate(1, sizeof *self);
+  self->path = joined(path, JOB_JOURNAL);
+  self->fd = files_open_scratch(path);
+  if (self->fd < 0) {
+    const int result = fail_io("make a file beside", path);
+    journal_close(self);
+    return result;
+  }
+  *opened = self;
+  return EXIT_DONE;
 }
 
 int journal_begin(journal *self, const char *plan)

@@ -29,6 +29,9 @@ typedef struct journal_record {
  */
 int journal_open(const char *path, const char *job, journal **opened, const char **plan);
 
+/* One in a file without a name, which is gone with journal_close(). */
+int journal_open_scratch(const char *path, journal **opened);
+
 /* Keeps the plan of a new journal. */
 int journal_begin(journal *self, const char *plan);
 

@@ -96,10 +96,10 @@ static int make_room(results *self)
   return errno ? fail_io("write", self->part) : EXIT_DONE;
 }
 
-int results_open(const char *path, uint64_t rows, uint64_t columns, results **opened)
+static results *new_results(const char *path, uint64_t rows, uint64_t columns)
 {
   results *self = allocate(1, sizeof *self);
-  self->path = strdup(path);
+  self->path = joined(path, "");
   self->part = joined(path, JOB_PART);
   self->is_csv = ends_with(path, ".csv");
   self->rows = rows;
@@ -107,10 +107,27 @@ int results_open(const char *path, uint64_t rows, uint64_t columns, results **op
   self->ranks = columns < MOST_RANKS ? (uint32_t)columns : MOST_RANKS;
   self->row_bytes = self->is_csv ? self->ranks * sizeof(rank) : columns * sizeof(float);
   self->offset = self->is_csv ? 0 : NPY_HEADER_BYTES;
+  return self;
+}
+
+int results_open_scratch(const char *path, uint64_t rows, uint64_t columns, results **opened)
+{
+  results *self = new_results(path, rows, columns);
+  self->fd = files_open_scratch(path);
+  if (self->fd < 0) {
+    const int result = fail_io("make a file beside", path);
+    results_close(self);
+    return result;
+  }
+  *opened = self;
+  return EXIT_DONE;
+}
+
+int results_open(const char *path, uint64_t rows, uint64_t columns, results **opened)
+{
+  results *self = new_results(path, rows, columns);
   self->fd = open(self->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  int result = !self->path    ? fail("no memory")
-               : self->fd < 0 ? fail_io("open", self->part)
-                              : make_room(self);
+  int result = self->fd < 0 ? fail_io("open", self->part) : make_room(self);
   if (!result && !self->is_csv) {
     char header[NPY_HEADER_BYTES];
     npy_format_header(rows, columns, header);

@@ -19,6 +19,9 @@ bool results_in_place(const char *path);
 /* Opens the part file, with what an earlier run left in it. Returns the exit status. */
 int results_open(const char *path, uint64_t rows, uint64_t columns, results **opened);
 
+/* The same in a file without a name, which is gone with results_close(). */
+int results_open_scratch(const char *path, uint64_t rows, uint64_t columns, results **opened);
+
 /*
  * Writes `count` rows, NaN where they are unreadable; *checksum is that of the bytes written. Returns the exit
  * status, without a message but errno on failure. Thread-safe for different rows.
