@@ -6,8 +6,8 @@
  *
  * usage: scripted_service LATENCY_MS ROUND_US SAMPLE_US [MEMORY_MIB [TIMEOUT_S [SIDE [GRACE_S
  *        [PROFILE]]]]]
- * A round of n samples takes ROUND_US + n * SAMPLE_US; a sample is 3 x SIDE x SIDE. PROFILE
- * is written, for a client that is to predict the service.
+ * A round of n samples takes ROUND_US + n * SAMPLE_US, and 3 s more for each whose last element is
+ * 3000; a sample is 3 x SIDE x SIDE. PROFILE is written, for a client that is to predict the service.
  */
 #include "diagnose.h"
 #include "server.h"
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OUTPUTS = 4, MOST_BATCH = 16, MOST_INSTANCES = 4 };
+enum { OUTPUTS = 4, MOST_BATCH = 16, MOST_INSTANCES = 4, SLOW = 3000 };
 
 #define CHECK(good)                                                                                \
   ((good) ? (void)0 : (fprintf(stderr, "%s: %s\n", #good, qb_error_message()), exit(EXIT_FAILURE)))
@@ -33,7 +33,10 @@ static int run(void *user, uint32_t instance, uint32_t batch, const void *const 
 {
   (void)user;
   (void)instance;
-  const int64_t ns = round_ns + batch * sample_ns;
+  int64_t ns = round_ns + batch * sample_ns;
+  for (uint32_t i = 0; inputs && i < batch; i++)
+    if (((const float *)inputs[0])[(i + 1) * input.elements_per_sample - 1] == SLOW)
+      ns += SLOW * INT64_C(1000000);
   const struct timespec pause = {ns / 1000000000, ns % 1000000000};
   nanosleep(&pause, NULL);
   for (uint32_t i = 0; inputs && i < batch; i++)

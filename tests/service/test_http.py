@@ -251,6 +251,14 @@ def sigterm_answers_what_waits():
 
 
 @test
+def an_engine_that_was_slow_is_tried_again():
+    with service(SCRIPTED, 1000, 1000, 1000) as s:
+        slow = MODEL.plain(VALUES[:-1] + [3000])
+        until(lambda: s.call("POST", MODEL.path, slow).status == 429, "what is late is refused")
+        until(lambda: s.call("POST", MODEL.path, PLAIN).status == 200, "it has recovered")
+
+
+@test
 def a_new_profile_loses_nothing():
     with service(SCRIPTED, 60000, 1000, 1000) as s:
         statuses, ending = [], []

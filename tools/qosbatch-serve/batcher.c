@@ -8,8 +8,15 @@
 #include <string.h>
 #include <time.h>
 
-/* How fast admission learns from answers that came later than expected: of the target, an answer. */
-static const double LEARNING = 0.02;
+/* How fast admission learns from answers that came later than expected, and the most it learns: of the
+ * target. What is slower for long is the optimizer's matter. */
+static const double LEARNING = 0.02, MOST_MARGIN = 0.25;
+
+/* What is slower by less than this changes nothing. */
+static const double SLOWER = 0.05;
+
+/* When all would be late one runs all the same so often, or nobody would see that it is over. */
+static const int64_t PROBE_NS = 1000000000;
 
 /* Of this many queued samples the decision is told how long each has left. */
 enum { LOOKED_AT = 256 };
@@ -36,10 +43,10 @@ struct crew {
   batcher *of;
   batcher_rounds rounds;
   qb_optimizer *optimizer;
-  int64_t *round_ns; /* predicted, of 0..plan.batch samples */
-  uint32_t best;     /* the batch with the most samples per second that keeps the target */
-  uint32_t most;     /* samples that can be in time when nothing is before them */
-  double slowdown;   /* of rounds, as the optimizer observed it */
+  int64_t *round_ns, *p95_ns; /* predicted, of 0..plan.batch samples; nearly all are within p95 */
+  uint32_t best;              /* the batch with the most samples per second that keeps the target */
+  uint32_t most;              /* samples that can be in time when nothing is before them */
+  double slowdown;            /* of rounds, as the optimizer observed it */
   uint32_t workers;
   worker *worker;
   bool leaving;
@@ -55,6 +62,7 @@ struct batcher {
   upload *uploads;
   double margin_ns; /* answers come up to this much later than expected */
   uint64_t arrived;
+  int64_t last_round_ns; /* when it ended */
   bool stopping;
   batcher_counts counts;
   uint64_t *batches;
@@ -95,7 +103,7 @@ static void learn(batcher *self, bool later)
   const double late = 1 - self->params.qos.percentile / 100;
   const double target_ns = (double)self->params.qos.latency_ns;
   self->margin_ns += LEARNING * target_ns * (later ? 1 - late : -late);
-  self->margin_ns = fmin(fmax(self->margin_ns, 0), target_ns);
+  self->margin_ns = fmin(fmax(self->margin_ns, 0), MOST_MARGIN * target_ns);
 }
 
 void batcher_answered(batcher *self, const request *r)
@@ -110,6 +118,36 @@ void batcher_answered(batcher *self, const request *r)
   self->counts.latency_sum_s += r->samples * (double)latency_ns * 1e-9;
   learn(self, (double)(now_ns - r->taken_ns - r->expected_ns) > self->margin_ns);
   pthread_mutex_unlock(&self->lock);
+}
+
+/*
+ * When the last of `samples` more would be answered if all went as predicted: `free_ns` from now an
+ * instance is free, then come full rounds of the `ahead` that wait, then its own.
+ */
+static int64_t expected_ns(const crew *c, int64_t free_ns, uint32_t ahead, uint32_t samples)
+{
+  const uint32_t all = ahead + samples, rounds_ahead = (all - 1) / c->best;
+  /* A round that does not start at once may be joined by others until then. */
+  const uint32_t last = free_ns || rounds_ahead ? c->best : all;
+  const int64_t rounds_ns = rounds_ahead * c->p95_ns[c->best] / c->workers + c->p95_ns[last];
+  return free_ns + (int64_t)(c->slowdown * (double)rounds_ns);
+}
+
+/* The batch that a queue is best worked off with. Called with the lock. */
+static void adapt(crew *c, double slowdown)
+{
+  const batcher_params *p = &c->of->params;
+  double fastest = 0;
+  c->slowdown = slowdown;
+  c->best = 1;
+  for (uint32_t n = 1; n <= c->rounds.plan.batch; n++) {
+    const double took_ns = slowdown * (double)c->round_ns[n];
+    /* Half of the target is for the wait until the round starts. */
+    if (took_ns <= (double)(p->qos.latency_ns / 2) && n / took_ns > fastest) {
+      fastest = n / took_ns;
+      c->best = n;
+    }
+  }
 }
 
 /* Asks what to do. Called with the lock. */
@@ -128,8 +166,8 @@ static qb_decision decide(batcher *self, int64_t now_ns)
   qb_decision d = QB_DECISION_INIT;
   if (qb_optimize(optimizer, &state, &d))
     self->params.report(qb_error_message());
-  if (d.slowdown > 0)
-    self->crew->slowdown = fmax(d.slowdown, 1);
+  if (d.slowdown > 0 && fabs(fmax(d.slowdown, 1) / self->crew->slowdown - 1) > SLOWER)
+    adapt(self->crew, fmax(d.slowdown, 1));
   if (d.refresh_due && qb_optimizer_refresh(optimizer))
     self->params.report(qb_error_message());
   return d;
@@ -224,6 +262,7 @@ static void run_round(worker *w, const qb_decision *d)
 
   pthread_mutex_lock(&self->lock);
   w->until_ns = 0;
+  self->last_round_ns = end_ns;
   self->counts.failed += status ? n : 0;
   self->counts.rounds++;
   self->batches[n]++;
@@ -260,8 +299,11 @@ static void *work(void *user)
       continue;
     }
     const int64_t now_ns = batcher_now_ns();
-    const qb_decision d = decide(self, now_ns);
-    if (d.give_up)
+    qb_decision d = decide(self, now_ns);
+    if (d.give_up && now_ns - self->last_round_ns > PROBE_NS) {
+      d.batch = 1;
+      run_round(w, &d);
+    } else if (d.give_up)
       give_up(self, d.give_up); /* and ask again */
     else if (d.action == QB_ACTION_RUN || d.action == QB_ACTION_INFEASIBLE)
       run_round(w, &d);
@@ -270,19 +312,6 @@ static void *work(void *user)
   }
   pthread_mutex_unlock(&self->lock);
   return NULL;
-}
-
-/*
- * When the last of `samples` more would be answered if all went as predicted: `free_ns` from now an
- * instance is free, then come full rounds of the `ahead` that wait, then its own.
- */
-static int64_t expected_ns(const crew *c, int64_t free_ns, uint32_t ahead, uint32_t samples)
-{
-  const uint32_t all = ahead + samples, rounds_ahead = (all - 1) / c->best;
-  /* A round that does not start at once may be joined by others until then. */
-  const uint32_t last = free_ns || rounds_ahead ? c->best : all;
-  const int64_t rounds_ns = rounds_ahead * c->round_ns[c->best] / c->workers + c->round_ns[last];
-  return free_ns + (int64_t)(c->slowdown * (double)rounds_ns);
 }
 
 /* Until the first instance is free. Called with the lock. */
@@ -306,9 +335,11 @@ static bool admit(batcher *self, uint32_t ahead, uint32_t samples, int64_t left_
 {
   const crew *c = self->crew;
   const int64_t free_ns = busy_ns(c, now_ns);
+  const bool is_first = !ahead && !free_ns;
   *until_ns = expected_ns(c, free_ns, ahead, samples);
-  /* With nothing before it the prediction alone counts, or caution could never be unlearned. */
-  const double margin_ns = ahead || free_ns ? self->margin_ns : 0;
+  if (is_first) /* the profile alone counts, or caution could never be unlearned */
+    *until_ns = (int64_t)((double)*until_ns / c->slowdown);
+  const double margin_ns = is_first ? 0 : self->margin_ns;
   const bool taken = !self->stopping && samples <= c->most &&
                      samples <= self->params.queue_most - self->queued &&
                      (double)*until_ns + margin_ns <= (double)left_ns;
@@ -412,24 +443,18 @@ batcher_counts batcher_count(batcher *self)
   return counts;
 }
 
-/* What rounds take, the batch that a queue is best worked off with, and the largest request. */
 static bool predict_rounds(crew *c)
 {
-  const batcher_params *p = &c->of->params;
   const qb_service_plan *plan = &c->rounds.plan;
-  double fastest = 0;
-  c->best = 1;
   for (uint32_t n = 1; n <= plan->batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
     if (qb_estimate(c->rounds.profile, &plan->configuration, n, &e))
       return false;
-    c->round_ns[n] = e.p95_ns;
-    /* Half of the target is for the wait until the round starts. */
-    if (e.latency_ns <= p->qos.latency_ns / 2 && n / (double)e.latency_ns > fastest) {
-      fastest = n / (double)e.latency_ns;
-      c->best = n;
-    }
+    c->round_ns[n] = e.latency_ns;
+    c->p95_ns[n] = e.p95_ns;
   }
+  adapt(c, 1);
+  const batcher_params *p = &c->of->params;
   while (c->most < p->queue_most && expected_ns(c, 0, 0, c->most + 1) <= p->qos.latency_ns)
     c->most++;
   return true;
@@ -446,6 +471,7 @@ static void crew_free(crew *c)
   qb_optimizer_free(c->optimizer);
   free(c->worker);
   free(c->round_ns);
+  free(c->p95_ns);
   free(c);
 }
 
@@ -458,11 +484,11 @@ static crew *crew_new(batcher *self, const batcher_rounds *rounds)
     return NULL;
   c->of = self;
   c->rounds = *rounds;
-  c->slowdown = 1;
   c->workers = plan->configuration.instances;
   c->round_ns = calloc(most + 1, sizeof *c->round_ns);
+  c->p95_ns = calloc(most + 1, sizeof *c->p95_ns);
   c->worker = calloc(c->workers, sizeof *c->worker);
-  bool good = c->round_ns && c->worker;
+  bool good = c->round_ns && c->p95_ns && c->worker;
   for (uint32_t i = 0; good && i < c->workers; i++) {
     worker *w = &c->worker[i];
     w->of = c;
