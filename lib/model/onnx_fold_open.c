@@ -81,6 +81,8 @@ bool qb__onnx_open_modulo(int32_t type, qb__onnx_amount a, qb__onnx_amount b,
 {
   if (b.open && !a.open)
     return a.value >= 0 && a.value < factor(b) && closed(a.value, result);
+  if (b.value == 0)
+    return false;
   const int64_t left = factor(a) % (b.open ? factor(b) : b.value);
   if (left == 0)
     return closed(0, result);

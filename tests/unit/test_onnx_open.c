@@ -262,6 +262,8 @@ static void test_batch_as_a_number(void **state)
       {"Gather s zero > n | axis=0", "Equal n two > bad"},
       {"Gather s zero > n | axis=0", "Neg n > bad"},
       {"Gather s zero > n | axis=0", "Mod n two > bad"},
+      {"Gather s zero > n | axis=0", "Mod n zero > bad"},
+      {"Gather s zero > n | axis=0", "Div n zero > bad"},
       {"Gather s zero > n | axis=0", "Pow n two > bad"},
       {"Cast s > bad | to=5"},
       {"ReduceSum s > bad"},
