@@ -199,9 +199,12 @@ def a_profile_is_refined_in_place():
     """The one file that may be read and written: it is read before it is replaced."""
     path = FOLDER / "refined.json"
     arguments = ["profile", MODEL, "--batch", "1", "--threads", "1", "--time-budget", "1", "--quiet"]
-    expect(run(*arguments, "-o", path).code == 0, "cannot make a profile")
-    before = path.read_bytes()
-    result = run(*arguments, "-o", path, "--refine", path, "--goal", "0.001")
+    for _ in range(5):  # a neighbour that begins or ends in between makes it another node
+        expect(run(*arguments, "-o", path).code == 0, "cannot make a profile")
+        before = path.read_bytes()
+        result = run(*arguments, "-o", path, "--refine", path, "--goal", "0.001")
+        if "another node" not in result.stderr:
+            break
     expect(result.code == 0 and path.read_bytes() != before, "not refined", result)
 
 
