@@ -203,7 +203,7 @@ def a_profile_is_refined_in_place():
         expect(run(*arguments, "-o", path).code == 0, "cannot make a profile")
         before = path.read_bytes()
         result = run(*arguments, "-o", path, "--refine", path, "--goal", "0.001")
-        if "another node" not in result.stderr:
+        if "another node" not in result.err:
             break
     expect(result.code == 0 and path.read_bytes() != before, "not refined", result)
 
