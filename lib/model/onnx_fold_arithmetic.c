@@ -118,7 +118,13 @@ static void divide_by(qb__onnx_value *v, double count)
 void qb__onnx_fold_variadic(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *result)
 {
   const qb__onnx_binary *binary = qb__onnx_binary_of(node->proto->op_type);
+  const bool mean = !strcmp(node->proto->op_type, "Mean");
   qb__onnx_value sum = *result;
+  if (mean && !qb__onnx_is_real_type(qb__onnx_input(node, 0)->type)) {
+    qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+                     qb__onnx_type_name(qb__onnx_input(node, 0)->type));
+    return;
+  }
   qb__onnx_fold_identity(im, node, &sum);
   for (size_t i = 1; i < node->input_count && sum.owned; i++) {
     qb__onnx_value next = *result;
@@ -128,7 +134,7 @@ void qb__onnx_fold_variadic(qb__onnx *im, const qb__onnx_node *node, qb__onnx_va
       qb__onnx_release(im, &next);
     sum = next;
   }
-  if (sum.owned && !strcmp(binary->name, "Mean"))
+  if (sum.owned && mean)
     divide_by(&sum, (double)node->input_count);
   *result = sum;
 }
