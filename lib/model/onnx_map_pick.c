@@ -105,7 +105,11 @@ void qb__onnx_map_split(qb__onnx *im, const qb__onnx_node *node)
     ranges[axis].start += ranges[axis].count;
     if (!qb__onnx_split(im, node, x->dims[axis], i, &ranges[axis].count))
       return;
-    if (*node->proto->output[i] && ranges[axis].count > 0) {
+    if (ranges[axis].count < 1) {
+      qb__onnx_problem(im, node, "its output %zu has no elements", i + 1);
+      return;
+    }
+    if (*node->proto->output[i]) {
       const int32_t y = take_ranges(im, node, x, ranges, &shape);
       qb__onnx_result_at(im, node, i, y, &shape);
     }

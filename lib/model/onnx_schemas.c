@@ -149,7 +149,6 @@ const qb__onnx_schema qb__onnx_schemas[] = {
   {"Tanh", 0, ONE(1), NO_RULES},
   {"ThresholdedRelu", 0, ONE(10), RULES(FLOAT("alpha", 10, 0, 1))},
   {"Tile", 0, TWO(6), NO_RULES},
-  {"TopK", 0, FORMS({1, 1, 1, 2, 2}, {10, 2, 2, 2, 2}), RULES(INT("axis", 1, 0, -1), NEEDED("k", QB__ONNX_INT, 1, 9), INT("largest", 11, 0, 1), INT("sorted", 11, 0, 1))},
   {"Transpose", 0, ONE(1), RULES(LIST("perm", 1, 0))},
   {"Trilu", 0, FORMS({14, 1, 2, 1, 1}), RULES(INT("upper", 14, 0, 1))},
   {"Unsqueeze", 0, FORMS({1, 1, 1, 1, 1}, {13, 2, 2, 1, 1}), RULES(NEEDED("axes", QB__ONNX_INTS, 1, 12))},
