@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold for any ONNX file, tried on random networks: test_properties.py PROGRAM [SEED [COUNT]]
+"""What must hold for any ONNX file, tried on random networks: test_properties.py PROGRAM [SEED|any [COUNT]]
 
 Attributes of value 0 whose field was left out, as proto3 writers do, mean 0. The order of nodes means
 nothing. Attributes are accepted only where onnx.checker accepts them, and what it accepts is refused for
@@ -110,7 +110,8 @@ def attributes(importer, first, count):
 
 def main():
     program = sys.argv[1]
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
+    drawn = random.SystemRandom().randrange(10**6)
+    first = drawn if len(sys.argv) < 3 or sys.argv[2] == "any" else int(sys.argv[2])
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 300
     failed = False
     with tempfile.TemporaryDirectory(prefix="qosbatch-onnx-") as folder:
