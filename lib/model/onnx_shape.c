@@ -247,6 +247,24 @@ static bool is_whole(const int64_t *sizes, size_t count, int64_t whole)
   return sum == whole;
 }
 
+/* From opset 18 on either sizes are given or the number of parts, which is that of the outputs. */
+static bool check_parts(qb__onnx *im, const qb__onnx_node *node, bool sized)
+{
+  const bool counted = qb__onnx_attribute(node, "num_outputs") != NULL;
+  if (im->opset < 18 ||
+      (sized ? !counted
+             : counted && qb__onnx_int(node, "num_outputs") == (int64_t)node->proto->n_output))
+    return true;
+  if (counted && !sized)
+    qb__onnx_problem(im, node, "'num_outputs' is %lld and it has %zu outputs",
+                     (long long)qb__onnx_int(node, "num_outputs"), node->proto->n_output);
+  else
+    qb__onnx_problem(im, node, "%s; one of them is expected",
+                     counted ? "it has both sizes and 'num_outputs'"
+                             : "it has neither sizes nor 'num_outputs'");
+  return false;
+}
+
 bool qb__onnx_split(qb__onnx *im, const qb__onnx_node *node, int64_t size, size_t index,
                     int64_t *count)
 {
@@ -254,7 +272,7 @@ bool qb__onnx_split(qb__onnx *im, const qb__onnx_node *node, int64_t size, size_
   const bool uneven = im->opset >= 18; /* the last may be smaller */
   const int64_t *sizes;
   size_t listed;
-  if (!split_sizes(im, node, &sizes, &listed))
+  if (!split_sizes(im, node, &sizes, &listed) || !check_parts(im, node, sizes != NULL))
     return false;
   const bool fits = sizes    ? (int64_t)listed == parts && is_whole(sizes, listed, size)
                     : uneven ? part * (parts - 1) <= size

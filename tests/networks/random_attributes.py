@@ -85,7 +85,7 @@ def objection(model):
 # words, the order of dimensions, axes named twice, constants that do not fit, windows that fit nowhere.
 MAY_BE_REFUSED = ["support", "which is the batch", "one of these is expected", "is not an order of its", "I times groups",
                   "where its weights have", "fit each other", "names a dimension twice", "expected one value",
-                  "pads must be smaller than the window", "is empty or too large"]
+                  "dimensions for an image", "pads must be smaller than the window", "is empty or too large"]
 
 
 def may_be_refused(answer):
