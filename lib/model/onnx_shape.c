@@ -256,7 +256,7 @@ static bool check_parts(qb__onnx *im, const qb__onnx_node *node, bool sized)
              : counted && qb__onnx_int(node, "num_outputs") == (int64_t)node->proto->n_output))
     return true;
   if (counted && !sized)
-    qb__onnx_problem(im, node, "'num_outputs' is %lld and it has %zu outputs",
+    qb__onnx_problem(im, node, "'num_outputs' is %lld; it has %zu",
                      (long long)qb__onnx_int(node, "num_outputs"), node->proto->n_output);
   else
     qb__onnx_problem(im, node, "%s; one of them is expected",

@@ -87,7 +87,7 @@ static void attributes_that_do_not_fit_are_refused(void **state)
       {13, "Sum", "x - x", "", "its input 2 is left out"},
       {18, "Split", "x", "axis=1",
        "it has neither sizes nor 'num_outputs'; one of them is expected"},
-      {18, "Split", "x", "axis=1 num_outputs=2", "'num_outputs' is 2 and it has 1 outputs"},
+      {18, "Split", "x", "axis=1 num_outputs=2", "'num_outputs' is 2; it has 1"},
       {14, "BatchNormalization", "x c c c c", "training_mode=1", "it is in training form"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
