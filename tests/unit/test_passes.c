@@ -30,7 +30,7 @@ static int tear_down(void **state)
   return 0;
 }
 
-static void uint64_t_graphs_compute_the_same(void **state)
+static void random_graphs_compute_the_same(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -169,7 +169,7 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(uint64_t_graphs_compute_the_same, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(random_graphs_compute_the_same, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_residual_block_becomes_two_operators, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_dense_layer_takes_its_activation, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_tensor_read_twice_is_kept, set_up, tear_down),
