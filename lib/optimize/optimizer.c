@@ -7,9 +7,9 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "optimize/demand.h"
 #include "optimize/optimizer_impl.h"
 #include "optimize/round_search.h"
+#include "plan/demand.h"
 #include "profile/profile_impl.h"
 
 #include <math.h>

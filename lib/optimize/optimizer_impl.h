@@ -4,9 +4,9 @@
 #define QB_OPTIMIZE_OPTIMIZER_IMPL_H
 
 #include "estimate/drift.h"
-#include "optimize/latency_table.h"
 #include "optimize/rate_meter.h"
 #include "optimize/round_policy.h"
+#include "plan/latency_table.h"
 
 #include <qosbatch/optimize.h>
 

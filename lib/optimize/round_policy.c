@@ -2,7 +2,7 @@
 #include "optimize/round_policy.h"
 
 #include "core/alloc.h"
-#include "optimize/poisson.h"
+#include "queue/poisson.h"
 
 #include <math.h>
 #include <string.h>

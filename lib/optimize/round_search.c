@@ -3,8 +3,8 @@
 
 #include "core/alloc.h"
 #include "core/checked.h"
-#include "optimize/random_stream.h"
 #include "optimize/round_choice.h"
+#include "queue/random_stream.h"
 
 #include <math.h>
 #include <string.h>

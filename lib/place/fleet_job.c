@@ -9,11 +9,11 @@
 #include "core/structs.h"
 #include "estimate/estimate.h"
 #include "node/node_impl.h"
-#include "optimize/demand.h"
 #include "place/catalogue_impl.h"
 #include "place/cost.h"
 #include "place/frontier.h"
 #include "place/makespan.h"
+#include "plan/demand.h"
 #include "profile/profile_impl.h"
 
 #include <math.h>

@@ -7,9 +7,9 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "node/node_impl.h"
-#include "optimize/demand.h"
 #include "place/catalogue_impl.h"
 #include "place/cost.h"
+#include "plan/demand.h"
 #include "profile/profile_impl.h"
 
 #include <qosbatch/fleet.h>

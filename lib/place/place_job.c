@@ -10,8 +10,8 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "estimate/estimate.h"
-#include "optimize/latency_table.h"
 #include "place/place_nodes.h"
+#include "plan/latency_table.h"
 #include "profile/profile_impl.h"
 
 #include <math.h>

@@ -7,8 +7,8 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "optimize/demand.h"
 #include "place/place_nodes.h"
+#include "plan/demand.h"
 #include "profile/profile_impl.h"
 
 #include <qosbatch/plan.h>

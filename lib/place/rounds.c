@@ -7,7 +7,7 @@
 #include "estimate/density.h"
 #include "estimate/estimate.h"
 #include "node/node_impl.h"
-#include "optimize/demand.h"
+#include "plan/demand.h"
 #include "profile/profile_impl.h"
 
 #include <math.h>

@@ -4,8 +4,8 @@
 #include "core/structs.h"
 #include "estimate/estimate.h"
 #include "node/node_impl.h"
-#include "optimize/demand.h"
-#include "optimize/latency_table.h"
+#include "plan/demand.h"
+#include "plan/latency_table.h"
 #include "profile/profile_impl.h"
 #include "simulate/contest.h"
 

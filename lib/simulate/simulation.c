@@ -2,7 +2,7 @@
 #include "simulate/simulation.h"
 
 #include "core/alloc.h"
-#include "optimize/time_histogram.h"
+#include "queue/time_histogram.h"
 
 static const double WARM_UP = 1.0 / 20;
 enum { FIRST_ROOM = 1024 };

@@ -3,7 +3,7 @@
 #ifndef QB_SIMULATE_SIMULATION_H
 #define QB_SIMULATE_SIMULATION_H
 
-#include "optimize/arrivals.h"
+#include "queue/arrivals.h"
 #include "simulate/policy.h"
 
 #include <qosbatch/context.h>

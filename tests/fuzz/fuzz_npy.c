@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An array that is accepted lies within its file. */
 #include "fuzz/fuzz.h"
-#include "npy.h"
+#include "run/npy.h"
 
 #include <string.h>
 

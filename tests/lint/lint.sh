@@ -12,7 +12,7 @@ complain()
 }
 
 # Data flows one way: a folder of lib/ includes itself and those before it.
-layers="core node model engine profile estimate optimize place simulate"
+layers="core node model engine profile estimate queue plan optimize place simulate"
 before=
 for layer in $layers; do
 	before="$before $layer"
@@ -40,7 +40,7 @@ for file in $(grep -lE '#include <(oneapi/dnnl|dnnl)' -r lib tools examples test
 	*) complain "$file includes oneDNN; only lib/engine/onednn*.c may" ;;
 	esac
 done
-for file in $(grep -lE '#include "(core|node|model|engine|profile|estimate|optimize|place|simulate)/' -r tools examples --include=*.[ch]); do
+for file in $(grep -lE '#include "(core|node|model|engine|profile|estimate|queue|plan|optimize|place|simulate)/' -r tools examples --include=*.[ch]); do
 	complain "$file includes a private header"
 done
 

@@ -9,7 +9,7 @@
  * A round of n samples takes ROUND_US + n * SAMPLE_US, and 3 s more for each whose last element is
  * 3000; a sample is 3 x SIDE x SIDE. PROFILE is written, for a client that is to predict the service.
  */
-#include "diagnose.h"
+#include "common/diagnose.h"
 #include "server.h"
 
 #include <pthread.h>

@@ -3,7 +3,7 @@
 #ifndef QB_SUPPORT_QUEUE_CASES_H
 #define QB_SUPPORT_QUEUE_CASES_H
 
-#include "optimize/batch_queue.h"
+#include "queue/batch_queue.h"
 #include "simulate/rivals.h"
 #include "simulate/simulation.h"
 

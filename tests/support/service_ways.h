@@ -4,8 +4,8 @@
 #define QB_SUPPORT_SERVICE_WAYS_H
 
 #include "estimate/estimate.h"
-#include "optimize/batch_queue.h"
-#include "optimize/latency_table.h"
+#include "plan/latency_table.h"
+#include "queue/batch_queue.h"
 #include "support/expect.h"
 #include "support/random.h"
 

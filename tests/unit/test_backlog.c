@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How often arrivals find which backlog: the theory against long paths. */
-#include "optimize/backlog.h"
+#include "queue/backlog.h"
 #include "support/random.h"
 #include "support/unit.h"
 

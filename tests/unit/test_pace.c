@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the tool judges and corrects a job: pace.c and correction.c of tools/qosbatch. */
-#include "correction.h"
-#include "pace.h"
+#include "run/correction.h"
+#include "run/pace.h"
 
 #include "support/random.h"
 #include "support/unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What would make an infeasible demand feasible: it does, and a little less does not. */
-#include "optimize/time_histogram.h"
+#include "queue/time_histogram.h"
 #include "support/service_ways.h"
 
 /* So many at least, and until each term has helped once. */

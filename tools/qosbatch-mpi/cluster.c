@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster.h"
 
-#include "diagnose.h"
+#include "common/diagnose.h"
+#include "common/output.h"
 #include "link.h"
-#include "output.h"
 #include "profiles.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #define MPI_CREW_H
 
 #include "dispatch.h"
-#include "row_state.h"
+#include "run/row_state.h"
 
 typedef struct crew crew;
 

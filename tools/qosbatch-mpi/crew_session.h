@@ -4,7 +4,7 @@
 #define MPI_CREW_SESSION_H
 
 #include "crew.h"
-#include "source.h"
+#include "run/source.h"
 
 /*
  * Starts a thread for each instance. Batch sizes are made ready before: that of the share, its half,

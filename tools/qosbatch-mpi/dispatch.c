@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch.h"
 
-#include "output.h"
+#include "common/output.h"
 
 #include <qosbatch/estimate.h>
 

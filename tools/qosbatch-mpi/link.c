@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link.h"
 
-#include "output.h"
+#include "common/output.h"
 
 #include <mpi.h>
 #include <time.h>

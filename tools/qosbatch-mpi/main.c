@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qosbatch-mpi: a job on all nodes that mpirun starts it on. */
 #include "cluster.h"
+#include "common/diagnose.h"
+#include "common/files.h"
+#include "common/load.h"
+#include "common/measure.h"
+#include "common/options.h"
+#include "common/output.h"
+#include "common/progress.h"
 #include "crew_session.h"
-#include "diagnose.h"
-#include "files.h"
-#include "job_identity.h"
-#include "journal.h"
 #include "link.h"
-#include "load.h"
-#include "measure.h"
-#include "options.h"
-#include "output.h"
 #include "profiles.h"
-#include "progress.h"
-#include "results.h"
-#include "source.h"
+#include "run/job_identity.h"
+#include "run/journal.h"
+#include "run/results.h"
+#include "run/source.h"
 
 #include <errno.h>
 #include <mpi.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profiles.h"
 
-#include "diagnose.h"
-#include "output.h"
+#include "common/diagnose.h"
+#include "common/output.h"
 
 #include <errno.h>
 #include <stdio.h>

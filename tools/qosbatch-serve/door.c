@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "door.h"
 
-#include "clock.h"
+#include "common/clock.h"
 
 #include <netinet/in.h>
 #include <poll.h>

@@ -3,10 +3,10 @@
  * qosbatch-serve: HTTP, the Open Inference Protocol, rounds decided by qb_optimize(), 429 instead of
  * answers that come too late. docs/service.md explains it.
  */
-#include "diagnose.h"
-#include "load.h"
-#include "options.h"
-#include "output.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/options.h"
+#include "common/output.h"
 #include "server.h"
 #include "setup.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server.h"
 
-#include "diagnose.h"
+#include "common/diagnose.h"
 #include "exchange.h"
 #include "infer.h"
 #include "server_inside.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "setup.h"
 
-#include "diagnose.h"
-#include "load.h"
-#include "measure.h"
-#include "output.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/measure.h"
+#include "common/output.h"
 
 #include <stdio.h>
 

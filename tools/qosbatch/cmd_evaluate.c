@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/measure.h"
+#include "common/options.h"
+#include "common/output.h"
 #include "configurations.h"
-#include "diagnose.h"
-#include "load.h"
-#include "measure.h"
-#include "options.h"
-#include "output.h"
 
 #include <qosbatch/estimate.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "diagnose.h"
-#include "load.h"
-#include "measure.h"
-#include "options.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/measure.h"
+#include "common/options.h"
 #include "view.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "diagnose.h"
-#include "load.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/options.h"
 #include "optimize.h"
-#include "options.h"
 
 #include <math.h>
 #include <stdio.h>

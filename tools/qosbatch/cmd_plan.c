@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "diagnose.h"
-#include "load.h"
-#include "options.h"
-#include "output.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/options.h"
+#include "common/output.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "diagnose.h"
-#include "load.h"
-#include "options.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/options.h"
 #include "view.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/options.h"
+#include "common/output.h"
 #include "configurations.h"
-#include "diagnose.h"
-#include "load.h"
-#include "options.h"
-#include "output.h"
 #include "trace.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
 #ifndef TOOL_COMMAND_H
 #define TOOL_COMMAND_H
 
-#include "files.h"
+#include "common/files.h"
 
 typedef struct command {
   const char *name;

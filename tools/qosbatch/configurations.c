@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "configurations.h"
 
-#include "diagnose.h"
-#include "output.h"
+#include "common/diagnose.h"
+#include "common/output.h"
 
 #include <stdlib.h>
 

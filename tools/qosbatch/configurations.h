@@ -3,7 +3,7 @@
 #ifndef TOOL_CONFIGURATIONS_H
 #define TOOL_CONFIGURATIONS_H
 
-#include "options.h"
+#include "common/options.h"
 
 #include <qosbatch/profile.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
-#include "diagnose.h"
-#include "output.h"
-#include "suggest.h"
+#include "common/diagnose.h"
+#include "common/output.h"
+#include "common/suggest.h"
 
 #include <qosbatch/version.h>
 

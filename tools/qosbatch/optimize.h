@@ -3,7 +3,7 @@
 #ifndef TOOL_OPTIMIZE_H
 #define TOOL_OPTIMIZE_H
 
-#include "output.h"
+#include "common/output.h"
 
 #include <qosbatch/qosbatch.h>
 

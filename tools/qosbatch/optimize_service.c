@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "diagnose.h"
+#include "common/diagnose.h"
 #include "optimize.h"
 
 #include <math.h>

@@ -2,8 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "trace.h"
 
-#include "diagnose.h"
-#include "output.h"
+#include "common/diagnose.h"
+#include "common/output.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef TOOL_VIEW_H
 #define TOOL_VIEW_H
 
-#include "output.h"
+#include "common/output.h"
 
 #include <qosbatch/profile.h>
 

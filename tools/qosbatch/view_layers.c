@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the time of a round goes, operator by operator. */
-#include "diagnose.h"
-#include "measure.h"
+#include "common/diagnose.h"
+#include "common/measure.h"
 #include "view.h"
 
 #include <qosbatch/session.h>

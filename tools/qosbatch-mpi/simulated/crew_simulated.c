@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crew_simulated.h"
 
+#include "common/output.h"
 #include "link.h"
-#include "output.h"
 
 #include <qosbatch/estimate.h>
 

@@ -9,11 +9,11 @@
  * shuffled. From SLOW_FROM_S (0: never) on one node in 20, and rank 1, takes twice as long.
  */
 #include "cluster.h"
+#include "common/diagnose.h"
+#include "common/load.h"
+#include "common/output.h"
 #include "crew_simulated.h"
-#include "diagnose.h"
 #include "link.h"
-#include "load.h"
-#include "output.h"
 #include "profiles.h"
 
 #include <mpi.h>
