@@ -87,7 +87,7 @@ size_t qb__layout_bytes(const qb__layout *layout)
   return dnnl_memory_desc_get_size(layout->md);
 }
 
-/* Not before it is known why 3.7.2 computes a few random networks wrongly in them (docs/engine.md). */
+/* Not before it is known why 3.7.2 computes a few random networks wrongly in them (docs/onednn.md). */
 bool qb__other_layouts_are_sound(void)
 {
   return false;

@@ -8,7 +8,7 @@
 /*
  * c and m of one instance while all of a configuration run. Activations get an instance's share of m.
  * Weights are the same for all instances: what one reads the others find in the last-level cache, or
- * they read while it computes, so that each gets m as if it were alone (docs/concepts.md).
+ * they read while it computes, so that each gets m as if it were alone (docs/estimates.md).
  */
 typedef struct qb__power {
   double flops;
