@@ -2,7 +2,8 @@
 """Tables and figures of the experiment."""
 import json
 import math
-import subprocess
+
+import figures
 
 
 def load(path):
@@ -67,46 +68,26 @@ def summary(errors):
     return (f"{sum(errors) / len(errors):.1f} | {errors[-1]:.1f} | {100 * within:.0f}")
 
 
-def gnuplot(docs, name, title, x, y, series, extra=""):
-    data = "\n".join(f"$d{i} << E\n" + "\n".join(f"{a} {b}" for a, b in points) + "\nE"
-                     for i, (_, points, _) in enumerate(series))
-    plot = ", ".join(f"$d{i} with {style} title '{label}'"
-                     for i, (label, _, style) in enumerate(series))
-    script = (f"set terminal svg size 720,420 background 'white' font 'sans,12'\n"
-              f"set output '{docs / name}'\nset title '{title}'\nset xlabel '{x}'\n"
-              f"set ylabel '{y}'\nset grid\nset key outside right\n{extra}\n{data}\nplot {plot}\n")
-    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+def densities(profile):
+    """Configuration -> [(batch, p)]."""
+    return {(i, t): [(p["batch"], p["latency_ns"] * 1e-9 * of_cores(profile, i, t)
+                      / (p["batch"] * profile["flops_per_sample"])) for p in points]
+            for (i, t), points in curves(profile).items()}
 
 
-def density_figure(folder, docs, models):
-    series = []
-    for model in models:
-        profile = load(folder / f"{model}.json")
-        for (i, t), points in curves(profile).items():
-            c = of_cores(profile, i, t)
-            series.append((f"{model} {i} x {t}",
-                           [(p["batch"], p["latency_ns"] * 1e-9 * c
-                             / (p["batch"] * profile["flops_per_sample"])) for p in points],
-                           "linespoints"))
-    gnuplot(docs, "experiment-density.svg", "Density p, by instances x threads", "batch", "p",
-            series, "set logscale x 2\nset yrange [0:*]")
-
-
-def held_out_figure(runs, docs):
-    series = []
-    for model, evaluations in runs.items():
-        points = [(p["measured_ns"] * 1e-6, p["estimated_ns"] * 1e-6)
-                  for e in evaluations for p in e["points"]]
-        series.append((model, points, "points"))
-    longest = max(x for _, points, _ in series for x, _ in points)
-    series.append(("equal", [(1, 1), (longest, longest)], "lines"))
-    gnuplot(docs, "experiment-held-out.svg", "Estimated against measured, held-out batch sizes",
-            "measured [ms]", "estimated [ms]", series, "set logscale xy")
+def deviations(evaluations):
+    """Configuration -> [(batch, measured, low, high)], in percent of the estimate."""
+    by_configuration = {}
+    for p in (p for e in evaluations for p in e["points"]):
+        by_configuration.setdefault((p["instances"], p["threads"]), []).append(
+            (p["batch"], *(100 * (p[key] / p["estimated_ns"] - 1)
+                           for key in ("measured_ns", "low_ns", "high_ns"))))
+    return by_configuration
 
 
 def write(folder, docs, models, most_runs, transfers):
-    (docs / "figures").mkdir(exist_ok=True)
-    figures = docs / "figures"
+    pictures = docs / "figures"
+    pictures.mkdir(exist_ok=True)
     runs = {m: [load(p) for p in (folder / f"{m}-held-out-{r}.json"
                                   for r in range(1, most_runs + 1)) if p.exists()]
             for m in models}
@@ -125,7 +106,7 @@ def write(folder, docs, models, most_runs, transfers):
         text.append(f"| {m} | {len(p['points'])} | {p['measure_ns'] * 1e-9:.0f} | "
                     f"{p['prepare_ns'] * 1e-9:.0f} | "
                     f"{sum(x['disturbed'] for x in p['points'])} |")
-    density_figure(folder, figures, models)
+    figures.density(pictures / "experiment-density.svg", {m: densities(p) for m, p in profiles.items()})
     text += ["", "![density](figures/experiment-density.svg)", ""]
 
     if any(runs.values()):
@@ -137,8 +118,9 @@ def write(folder, docs, models, most_runs, transfers):
                 text.append(f"| {m} | {r} | {summary([p['error_pct'] for p in e['points']])} | "
                             f"{100 * e['coverage95']:.0f} | {e['disturbed_points']} of "
                             f"{len(e['points'])} |")
-        held_out_figure(runs, figures)
-        text += ["", "![estimated against measured](figures/experiment-held-out.svg)", "",
+        figures.errors(pictures / "experiment-held-out.svg", {m: deviations(runs[m]) for m in models})
+        text += ["", "![error of estimates by batch size](figures/experiment-held-out.svg)", "",
+                 "Dots are measurements of each run, bars the 95 % intervals of the estimates (0).", "",
                  "The same points by other estimators, which see the same profile (all runs):", "",
                  "| network | estimator | mean | worst | within 10 % [%] |", "|---|---|---|---|---|"]
         for m in models:
