@@ -24,7 +24,7 @@ def version_names_the_library_and_the_engine():
 @each([(command,) for command in COMMANDS])
 def help_of(command):
     out = done(command, "--help")
-    expect(out.startswith(f"usage: qosbatch {command}"), "expected the usage line", out)
+    expect(out.startswith(f"Usage: qosbatch {command}"), "expected the usage line", out)
     expect("--json" in out and "--help" in out, "expected --json and --help", out)
     expect(max(map(len, out.splitlines())) <= 100, "a line is wider than 100 columns", out)
     expect(done(command, "--json", "--help") == out, "--help must win wherever it stands")

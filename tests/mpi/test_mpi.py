@@ -201,7 +201,7 @@ def bad_usage_and_bad_input():
     done = subprocess.run([RUNNER, "alexnet"], capture_output=True, text=True)
     assert done.returncode == 2 and "--input" in done.stderr and not done.stdout, done
     done = subprocess.run([RUNNER, "--help"], capture_output=True, text=True)
-    assert done.stdout.startswith("usage: qosbatch-mpi MODEL") and not done.returncode, done
+    assert done.stdout.startswith("Usage: qosbatch-mpi MODEL") and not done.returncode, done
     missing = command(2, FOLDER / "y.npy")
     missing[missing.index(str(INPUT))] = str(FOLDER / "none.npy")
     done = subprocess.run(missing, capture_output=True, text=True, timeout=60)

@@ -93,7 +93,7 @@ def a_port_that_is_taken():
 def help_names_all():
     done = run("--help")
     expect(done.returncode == 0 and done.stderr == "", done.stderr)
-    for word in ["usage: qosbatch-serve MODEL", "--latency MS", "--percentile P", "--profile FILE", "--port N",
+    for word in ["Usage: qosbatch-serve MODEL", "--latency MS", "--percentile P", "--profile FILE", "--port N",
                  "SIGHUP", "SIGTERM"]:
         expect(word in done.stdout, word)
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "command.h"
 #include "common/diagnose.h"
+#include "common/options.h"
 #include "common/output.h"
 #include "common/suggest.h"
-
-#include <qosbatch/version.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -18,22 +17,16 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static int print_help(void)
 {
-  printf("usage: qosbatch COMMAND ...\n"
+  printf("Usage: qosbatch COMMAND ...\n"
          "\n"
          "Decides which batch of neural-network inference to run next, from measurements.\n"
          "\n"
-         "commands:\n");
+         "Commands:\n");
   for (size_t i = 0; i < COMMANDS; i++)
     printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
   printf("\n"
          "'qosbatch help COMMAND' explains a command, 'qosbatch --version' prints the version.\n"
          "Exit status: 0 done, 1 failed, 2 bad usage.\n");
-  return output_finish();
-}
-
-static int print_version(void)
-{
-  printf("qosbatch %s, engine %s\n", qb_version(), qb_engine_version());
   return output_finish();
 }
 
@@ -65,6 +58,6 @@ int main(int argc, char **argv)
   if (!strcmp(argv[1], help) || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
     return print_help();
   if (!strcmp(argv[1], "--version"))
-    return print_version();
+    return options_version();
   return run_command(argv[1], argc - 2, argv + 2);
 }

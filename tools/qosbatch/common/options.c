@@ -5,6 +5,8 @@
 #include "common/output.h"
 #include "common/suggest.h"
 
+#include <qosbatch/version.h>
+
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -110,12 +112,12 @@ static void set(const option *o, const char *text)
 static void print_help(const command *self, const option *options, size_t count)
 {
   enum { LEFT_WIDTH = 26 };
-  printf("usage: %s%s%s%s%s\n\n%s.\n", diagnose_speaker(), self->operand ? " " : "",
+  printf("Usage: %s%s%s%s%s\n\n%s.\n", diagnose_speaker(), self->operand ? " " : "",
          self->operand ? self->operand : "", *self->synopsis ? " " : "", self->synopsis,
          self->summary);
   if (self->details)
     printf("\n%s\n", self->details);
-  printf("\noptions:\n");
+  printf("\nOptions:\n");
   for (size_t i = 0; i < count; i++) {
     const option *o = &options[i];
     const char letter[] = {'-', o->letter, ',', ' ', 0};
@@ -125,6 +127,13 @@ static void print_help(const command *self, const option *options, size_t count)
     printf("  %-*s %s\n", LEFT_WIDTH, left, o->help);
   }
   printf("  %-*s %s\n", LEFT_WIDTH, "--help", "print this");
+  printf("  %-*s %s\n", LEFT_WIDTH, "--version", "print the version");
+}
+
+int options_version(void)
+{
+  printf("%s %s, engine %s\n", diagnose_speaker(), qb_version(), qb_engine_version());
+  return output_finish();
 }
 
 /* The option that `argument` names; *attached is the text behind "=" or a letter, or NULL. */
@@ -198,6 +207,8 @@ size_t options_parse_many(const command *self, const option *options, size_t cou
       print_help(self, options, count);
       exit(output_finish());
     }
+    if (!strcmp(argument, "--version"))
+      exit(options_version());
     const char *value;
     const option *o = find(options, count, argument, &value);
     if (o->kind == OPTION_KIND_FLAG) {

@@ -107,4 +107,7 @@ const char *options_parse(const command *self, const option *options, size_t cou
 size_t options_parse_many(const command *self, const option *options, size_t count, int argc,
                           char **argv, const char **operands, size_t most);
 
+/* Prints what --version does. Returns the exit status. */
+int options_version(void);
+
 #endif
