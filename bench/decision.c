@@ -133,7 +133,7 @@ static void print(const part *p, const char *name)
 /* Rounds of 8 + 2 n ms that all turn out 10 % slower: what a refresh has to solve anew. */
 static void time_refresh(qb_context *context, uint32_t instances, bool shed)
 {
-  const qb_configuration configuration = {sizeof configuration, instances, 1};
+  const qb_configuration configuration = {instances, 1};
   qb_profile *profile = scripted_profile(context, &configuration, MAX_BATCH, 8, 2, 1.03);
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   plan.configuration = configuration;

@@ -27,6 +27,7 @@ static void check(qb_status status)
 static qb_optimizer *start(qb_profile *profile)
 {
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  plan.configuration = (qb_configuration){1, 1};
   plan.batch = MAX_BATCH;
   qb_optimizer *optimizer;
   check(qb_optimizer_new(profile, &plan, NULL, &optimizer));
@@ -108,7 +109,7 @@ int main(int argc, char **argv)
   uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 5;
   qb_context *context;
   check(qb_context_new(NULL, &context));
-  const qb_configuration one = {sizeof one, 1, 1};
+  const qb_configuration one = {1, 1};
   qb_profile *profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
   puts("  slowdown     noise  recovered in  then mean error of  back again in  then mean error of");
   static const double slowdowns[] = {1.1, 1.2, 1.5, 2, 4, 0.7}, noises[] = {0.01, 0.05, 0.1};

@@ -68,17 +68,16 @@ static qb_profile *make_profile(const char *cpu)
     const double once = 20e6 * uniform(), each = 1e8 / threads * (0.9 + 0.2 * uniform());
     for (uint32_t b = 1; b <= BATCHES; b++) {
       const int64_t ns = (int64_t)(once + each * b);
-      points[count++] =
-          (qb_profile_point){.size = sizeof *points,
-                             .configuration = {sizeof(qb_configuration), instances, threads},
-                             .batch = b,
-                             .visits = 7,
-                             .latency_ns = ns,
-                             .low_ns = ns - ns / 100,
-                             .high_ns = ns + ns / 100,
-                             .p95_ns = ns + ns / 50,
-                             .mean_ns = ns + ns / 100,
-                             .memory_bytes = 1000000 * (uint64_t)instances * b};
+      points[count++] = (qb_profile_point){.size = sizeof *points,
+                                           .configuration = {instances, threads},
+                                           .batch = b,
+                                           .visits = 7,
+                                           .latency_ns = ns,
+                                           .low_ns = ns - ns / 100,
+                                           .high_ns = ns + ns / 100,
+                                           .p95_ns = ns + ns / 50,
+                                           .mean_ns = ns + ns / 100,
+                                           .memory_bytes = 1000000 * (uint64_t)instances * b};
     }
   }
   qb_node *node;

@@ -18,9 +18,7 @@
 #include <unistd.h>
 
 enum { CONFIGURATIONS = 3, BATCHES = 5, LARGEST = 32 };
-static const qb_configuration configurations[CONFIGURATIONS] = {{sizeof(qb_configuration), 1, 1},
-                                                                {sizeof(qb_configuration), 1, 2},
-                                                                {sizeof(qb_configuration), 2, 1}};
+static const qb_configuration configurations[CONFIGURATIONS] = {{1, 1}, {1, 2}, {2, 1}};
 static const uint32_t batches[BATCHES] = {1, 3, 8, 16, LARGEST};
 static const uint32_t profiled[] = {1, 4, LARGEST};
 

@@ -164,9 +164,7 @@ int main(int argc, char **argv)
   for (int i = 0; i < 4; i++) {
     subject *s = &subjects[count++];
     const double part = i < 3 ? once[i] : 0.8;
-    *s = (subject){.name = names[i],
-                   .configuration = {sizeof s->configuration, i < 3 ? 1 : 4, 1},
-                   .max_batch = MAX_BATCH};
+    *s = (subject){.name = names[i], .configuration = {i < 3 ? 1 : 4, 1}, .max_batch = MAX_BATCH};
     s->profile =
         scripted_profile(context, &s->configuration, MAX_BATCH, 10 * part, 10 * (1 - part), 1.03);
   }

@@ -108,7 +108,7 @@ int main(int argc, char **argv)
   CHECK(!qb_model_builtin(context, argc > 1 ? argv[1] : "alexnet", &model));
   CHECK(!qb_model_get_input(model, 0, &in) && !qb_model_get_output(model, 0, &out));
   CHECK(!qb_node_detect(context, NULL, &node) && !qb_node_get_info(node, &info));
-  const qb_configuration all = {sizeof all, 1, info.usable_threads};
+  const qb_configuration all = {1, info.usable_threads};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.max_batch = 8;
   params.configurations = &all;

@@ -92,7 +92,7 @@ int main(int argc, char **argv)
   require(qb_model_from_workload(context, &workload, &model), "make a model of the engine");
   require(qb_node_detect(context, NULL, &node), "detect the node");
 
-  const qb_configuration one_thread = QB_CONFIGURATION_INIT; /* what this engine can use */
+  const qb_configuration one_thread = {1, 1}; /* what this engine can use */
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.configurations = &one_thread;
   params.configuration_count = 1;

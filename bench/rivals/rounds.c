@@ -94,7 +94,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: rounds MODEL INSTANCES THREADS [PROFILE]\n");
     return 2;
   }
-  qb_configuration configuration = QB_CONFIGURATION_INIT;
+  qb_configuration configuration = {1, 1};
   configuration.instances = (uint32_t)atoi(argv[2]);
   configuration.threads = (uint32_t)atoi(argv[3]);
   qb_context *context;

@@ -24,21 +24,19 @@ typedef enum qb_billing_kind {
   QB_BILLING_CALLS = 2 /**< each round: a call of a function, and memory for the time it takes */
 } qb_billing_kind;
 
-/** Prices are in the currency of the catalogue. Fields of the other kind are 0. */
+/**
+ * Prices are in the currency of the catalogue. Fields of the other kind are 0. A value type: it has
+ * no size and never grows.
+ */
 typedef struct qb_billing {
-  size_t size; /**< sizeof(qb_billing) */
   qb_billing_kind kind;
   double price_per_hour;  /**< QB_BILLING_TIME: of a node */
   double price_per_gib_s; /**< QB_BILLING_CALLS: of a GiB of the node's memory for a second */
   double price_per_call;  /**< QB_BILLING_CALLS: of a call, whatever it takes */
   int64_t granularity_ns; /**< time is billed in multiples of this, > 0; a node's, or a call's */
   int64_t minimum_ns;     /**< time billed is at least this */
+  uint64_t reserved[4];   /**< 0 */
 } qb_billing;
-
-#define QB_BILLING_INIT                                                                            \
-  {                                                                                                \
-    sizeof(qb_billing), QB_BILLING_TIME, 0, 0, 0, 1000000000, 0                                    \
-  }
 
 /** A kind of node. Strings of a type that the library gives belong to the catalogue. */
 typedef struct qb_node_type {
@@ -66,7 +64,11 @@ typedef struct qb_node_type {
 
 #define QB_NODE_TYPE_INIT                                                                          \
   {                                                                                                \
-    sizeof(qb_node_type), "", "", 1, 1, 0, 0, 0, false, 0, 0, 1, QB_BILLING_INIT                   \
+    .size = sizeof(qb_node_type), .name = "", .cpu = "", .vcpus = 1, .threads_per_core = 1,        \
+    .most_nodes = 1, .billing = {                                                                  \
+      .kind = QB_BILLING_TIME,                                                                     \
+      .granularity_ns = 1000000000                                                                 \
+    }                                                                                              \
   }
 
 /** @return the cores of a node of this type: vcpus / threads_per_core, at least 1. */

@@ -58,8 +58,7 @@ typedef struct qb_latency_estimate {
 
 #define QB_LATENCY_ESTIMATE_INIT                                                                   \
   {                                                                                                \
-    sizeof(qb_latency_estimate), QB_CONFIGURATION_INIT, 0, QB_SOURCE_MEASURED, 0, 0, 0, 0, 0, 0,   \
-        0, 0, 0, QB_BOUND_UNKNOWN, 0, 0                                                            \
+    .size = sizeof(qb_latency_estimate)                                                            \
   }
 
 /**

@@ -50,7 +50,7 @@ typedef struct qb_job_fleet {
 
 #define QB_JOB_FLEET_INIT                                                                          \
   {                                                                                                \
-    sizeof(qb_job_fleet), 0, 0, QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, QB_SOURCE_MEASURED  \
+    .size = sizeof(qb_job_fleet)                                                                   \
   }
 
 /**

@@ -24,20 +24,27 @@ QB_BEGIN_DECLS
  */
 typedef struct qb_model qb_model;
 
+/** The arithmetic a network is computed in. Values are stable. */
+typedef enum qb_precision {
+  QB_PRECISION_F32 = 0,  /**< 32-bit floats */
+  QB_PRECISION_BF16 = 1, /**< bfloat16 products, accumulated in 32-bit floats; not supported yet */
+  QB_PRECISION_INT8 = 2  /**< 8-bit integer products; not supported yet */
+} qb_precision;
+
+/** @return "f32", "bf16" or "int8"; "unknown" for any other value. Thread-safety: safe. */
+QB_API const char *qb_precision_name(qb_precision precision);
+
 /**
- * How a network is run on a node: `instances` rounds at the same time, each on `threads` threads
- * with cores of its own.
+ * How a network runs on a node: `instances` rounds at the same time, each on `threads` threads with
+ * cores of its own. A value type: it has no size and never grows. `{2, 1}` is two instances of one
+ * thread.
  */
 typedef struct qb_configuration {
-  size_t size;        /**< sizeof(qb_configuration) */
-  uint32_t instances; /**< 1 or more */
-  uint32_t threads;   /**< threads per instance, 1 or more */
+  uint32_t instances;     /**< 1 or more */
+  uint32_t threads;       /**< threads per instance, 1 or more */
+  qb_precision precision; /**< other than QB_PRECISION_F32: refused with QB_ERROR_UNSUPPORTED */
+  uint32_t reserved[5];   /**< 0 */
 } qb_configuration;
-
-#define QB_CONFIGURATION_INIT                                                                      \
-  {                                                                                                \
-    sizeof(qb_configuration), 1, 1                                                                 \
-  }
 
 /**
  * Makes one of the built-in networks:

@@ -38,7 +38,7 @@ typedef struct qb_share {
 
 #define QB_SHARE_INIT                                                                              \
   {                                                                                                \
-    sizeof(qb_share), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0                                         \
+    .size = sizeof(qb_share)                                                                       \
   }
 
 typedef struct qb_placement {

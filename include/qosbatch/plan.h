@@ -13,7 +13,7 @@ QB_BEGIN_DECLS
 
 /**
  * The least change of each term that would make an infeasible demand feasible, the others kept; 0
- * where changing that term alone does not help.
+ * where changing that term alone does not help. A value type: it has no size and never grows.
  */
 typedef struct qb_nearest {
   int64_t latency_ns;     /**< the least latency target that can be met at this rate */
@@ -22,6 +22,7 @@ typedef struct qb_nearest {
   double budget_per_hour; /**< the least budget that suffices */
   uint64_t memory_bytes;  /**< the least memory limit that suffices */
   double percentile;      /**< the highest percentile that the latency target holds for */
+  uint64_t reserved[4];   /**< 0 */
 } qb_nearest;
 
 /** How to run a job of `samples` samples that are all there at the start. */
@@ -46,11 +47,7 @@ typedef struct qb_job_plan {
 
 #define QB_JOB_PLAN_INIT                                                                           \
   {                                                                                                \
-    sizeof(qb_job_plan), false, QB_REASON_NONE, 0, QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0,  \
-        0, 0,                                                                                      \
-    {                                                                                              \
-      0, 0, 0, 0, 0, 0                                                                             \
-    }                                                                                              \
+    .size = sizeof(qb_job_plan)                                                                    \
   }
 
 /**
@@ -95,8 +92,7 @@ typedef struct qb_service_plan {
 
 #define QB_SERVICE_PLAN_INIT                                                                       \
   {                                                                                                \
-    sizeof(qb_service_plan), false, QB_REASON_NONE, 0, QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, \
-        0, 0, 0, 0, {0, 0, 0, 0, 0, 0}, 0, 0                                                       \
+    .size = sizeof(qb_service_plan)                                                                \
   }
 
 /**

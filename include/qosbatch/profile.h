@@ -224,7 +224,7 @@ typedef struct qb_profile_point {
 
 #define QB_PROFILE_POINT_INIT                                                                      \
   {                                                                                                \
-    sizeof(qb_profile_point), QB_CONFIGURATION_INIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, 0        \
+    .size = sizeof(qb_profile_point)                                                               \
   }
 
 /**

@@ -5,6 +5,7 @@
 #include "core/context_impl.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "model/configuration.h"
 #include "model/model_impl.h"
 #include "node/usable_threads.h"
 
@@ -41,14 +42,14 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
 {
   if (!model || !session)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
-  qb_configuration use = QB_CONFIGURATION_INIT;
-  qb_status status =
-      configuration ? qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration")
-                    : default_configuration(model->context, &use);
-  if (status)
-    return status;
-  if (use.instances < 1 || use.instances > QB__MOST_CORES || use.threads < 1 ||
-      use.threads > QB__MOST_CORES)
+  qb_configuration use = {1, 1};
+  const qb_status checked = configuration ? qb__configuration_check(configuration)
+                                          : default_configuration(model->context, &use);
+  if (checked)
+    return checked;
+  if (configuration)
+    use = *configuration;
+  if (use.instances > QB__MOST_CORES || use.threads > QB__MOST_CORES)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..%d",
                     use.instances, use.threads, QB__MOST_CORES);
 
@@ -61,7 +62,7 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
   self->configuration = use;
   self->as_profiled = ways != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
-  status = qb__engine_new(model, &self->configuration, ways, &self->engine);
+  qb_status status = qb__engine_new(model, &self->configuration, ways, &self->engine);
   if (!status)
     status = qb__instances_start(self->context, &use, model->is_workload, &self->instances,
                                  &self->pinned_threads);

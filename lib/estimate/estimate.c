@@ -6,6 +6,7 @@
 #include "core/structs.h"
 #include "estimate/curve.h"
 #include "estimate/density.h"
+#include "model/configuration.h"
 
 #include <math.h>
 #include <string.h>
@@ -178,16 +179,12 @@ static qb_status check_arguments(const qb_profile *profile, const qb_configurati
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
   qb_status status = qb__struct_check_out(estimate, sizeof *estimate, "qb_latency_estimate");
   if (!status && configuration)
-    status = qb__struct_in(k, sizeof *k, sizeof *k, configuration, "qb_configuration");
-  else if (!status)
-    *k = best_configuration(profile);
+    status = qb__configuration_check(configuration);
   if (status)
     return status;
+  *k = configuration ? *configuration : best_configuration(profile);
   if (batch < 1 || batch > QB_MAX_BATCH)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batch %u is outside 1..%u", batch, QB_MAX_BATCH);
-  if (k->instances < 1 || k->instances > 65536 || k->threads < 1 || k->threads > 65536)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..65536",
-                    k->instances, k->threads);
   return QB_OK;
 }
 
@@ -195,7 +192,7 @@ qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa 
                          const qb_configuration *configuration, uint32_t batch,
                          qb_latency_estimate *estimate)
 {
-  qb_configuration k = QB_CONFIGURATION_INIT;
+  qb_configuration k = {1, 1};
   const qb_status status = check_arguments(profile, configuration, batch, estimate, &k);
   if (status)
     return status;

@@ -58,6 +58,9 @@ static const char *wrong_with(const qb_node_type *t)
     return "billing.granularity_ns must be 1..2^56";
   if (b->minimum_ns < 0 || b->minimum_ns > QB__MOST_TYPE_NS)
     return "billing.minimum_ns must be 0..2^56";
+  for (size_t i = 0; i < sizeof b->reserved / sizeof *b->reserved; i++)
+    if (b->reserved[i])
+      return "billing.reserved is set, which this version does not know; leave it 0";
   return NULL;
 }
 
@@ -95,7 +98,6 @@ static qb_status copy_type(qb_catalogue *self, const qb_node_type *theirs, uint3
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "types[%u] ('%.64s'): %s", index,
                     given.name ? given.name : "", wrong);
   *t = given;
-  t->billing.size = sizeof t->billing;
   t->name = qb__strdup(self->context, given.name);
   t->cpu = qb__strdup(self->context, given.cpu);
   return t->name && t->cpu ? QB_OK : QB_ERROR_NO_MEMORY;

@@ -65,7 +65,6 @@ static int64_t ms_from_json(qb__json *at, const char *key, int64_t least)
 
 static void billing_from_json(qb__json *at, qb_billing *b)
 {
-  b->size = sizeof *b;
   const char *kind = qb__json_string(at, "kind");
   b->kind = strcmp(kind, "calls") ? QB_BILLING_TIME : QB_BILLING_CALLS;
   if (b->kind == QB_BILLING_CALLS) {

@@ -174,7 +174,7 @@ static carried carry(const qb_profile *profile, const qb_configuration *from, do
 {
   const qb_node_info *node = &profile->node->info;
   const uint32_t cores = qb_node_type_cores(type), threads = from->threads;
-  carried c = {.configuration = {sizeof c.configuration, 1, threads < cores ? threads : cores}};
+  carried c = {.configuration = {1, threads < cores ? threads : cores}};
   qb_configuration *to = &c.configuration;
   const double used = fmin(1, (double)from->instances * threads / node->usable_threads);
   const uint32_t instances = (uint32_t)(used * cores / to->threads + 1e-9);

@@ -67,7 +67,6 @@ static qb_status take_points(qb_profile *self, const qb_profile_point *points, s
   for (size_t i = 0; i < count; i++) {
     qb_profile_point *p = &self->points[i], *before = i ? p - 1 : NULL;
     p->size = sizeof *p;
-    p->configuration.size = sizeof p->configuration;
     if (before && !by_place(before, p))
       return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                       "%u instances of %u threads at batch %u stand twice; keep one of them",

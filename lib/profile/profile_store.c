@@ -86,7 +86,6 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
 static void point_from_json(qb__json *at, qb_profile_point *p)
 {
   p->size = sizeof *p;
-  p->configuration.size = sizeof p->configuration;
   p->configuration.instances = (uint32_t)qb__json_int(at, "instances", 1, 65536);
   p->configuration.threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
   p->batch = (uint32_t)qb__json_int(at, "batch", 1, QB_MAX_BATCH);

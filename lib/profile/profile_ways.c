@@ -2,8 +2,8 @@
 /* The ways of layers that a profile keeps, and sessions that take them. */
 #include "core/alloc.h"
 #include "core/error.h"
-#include "core/structs.h"
 #include "engine/session_impl.h"
+#include "model/configuration.h"
 #include "model/model_impl.h"
 #include "node/yardstick.h"
 #include "profile/profile_impl.h"
@@ -102,11 +102,11 @@ qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
                     !model     ? "model"
                     : !profile ? "profile"
                                : "session");
-  qb_configuration use;
   qb_status status = qb_profile_check_model(profile, model);
   if (!status)
-    status = qb__struct_in(&use, sizeof use, sizeof use, configuration, "qb_configuration");
+    status = qb__configuration_check(configuration);
   if (status)
     return status;
-  return qb__session_new(model, &use, qb__profile_ways_for(profile, model, use.threads), session);
+  return qb__session_new(model, configuration,
+                         qb__profile_ways_for(profile, model, configuration->threads), session);
 }

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "engine/session_impl.h"
+#include "model/configuration.h"
 #include "model/model_impl.h"
 #include "profile/points.h"
 #include "profile/profile_impl.h"
@@ -104,7 +105,7 @@ static void add_configuration(sweep *s, uint32_t instances, uint32_t threads)
     if (s->curves[i].points.configuration.instances == instances &&
         s->curves[i].points.configuration.threads == threads)
       return;
-  const qb_configuration made = {sizeof made, instances, threads};
+  const qb_configuration made = {instances, threads};
   const uint64_t all = (uint64_t)instances * threads;
   double flops = 0;
   (void)qb_node_compute_flops(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
@@ -125,16 +126,11 @@ static qb_status choose_configurations(sweep *s, const qb_profile_params *params
   if (!s->curves)
     return QB_ERROR_NO_MEMORY;
   for (size_t i = 0; params->configurations && i < params->configuration_count; i++) {
-    qb_configuration each;
-    const qb_status status = qb__struct_in(&each, sizeof each, sizeof each,
-                                           &params->configurations[i], "qb_configuration");
+    const qb_configuration *each = &params->configurations[i];
+    const qb_status status = qb__configuration_check(each);
     if (status)
-      return status;
-    if (each.instances < 1 || each.threads < 1)
-      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                      "configurations[%zu]: %u instances of %u threads; both must be at least 1", i,
-                      each.instances, each.threads);
-    add_configuration(s, each.instances, each.threads);
+      return qb__fail_within(status, "configurations[%zu]", i);
+    add_configuration(s, each->instances, each->threads);
   }
   for (size_t i = 0; !params->configuration_count && known && i < s->known->point_count; i++)
     add_configuration(s, s->known->points[i].configuration.instances,

@@ -44,7 +44,7 @@ static double difference(qb_model *model, const Onnx__TensorProto *expected)
   float *input = calloc(inputs, sizeof *input), *output = calloc(outputs, sizeof *output);
   const void *const in[1] = {input};
   void *const out[1] = {output};
-  const qb_configuration one = {sizeof one, 1, 1};
+  const qb_configuration one = {1, 1};
   qb_session *session = NULL;
   double worst = 0, largest = 0;
   for (size_t i = 0; input && i < inputs; i++) /* as ONNX's runner makes them */

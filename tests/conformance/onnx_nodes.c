@@ -330,7 +330,7 @@ static bool check(qb_model *model, Onnx__TensorProto **inputs, size_t input_coun
   }
 #ifdef QB_HAVE_ONEDNN
   if (good) {
-    const qb_configuration one = {sizeof one, 1, 1};
+    const qb_configuration one = {1, 1};
     qb_session *session = NULL;
     void *out[1] = {by_engine};
     if (qb_session_new(model, &one, &session) ||

@@ -83,7 +83,7 @@ static inline void network_check_expect(const network_check *c, qb_session *sess
 static inline qb_session *network_check_session(const network_check *c, uint32_t instances,
                                                 uint32_t threads)
 {
-  const qb_configuration configuration = {sizeof configuration, instances, threads};
+  const qb_configuration configuration = {instances, threads};
   qb_session *session;
   assert_ok(qb_session_new(c->model, &configuration, &session));
   return session;

@@ -14,7 +14,7 @@
 static inline qb_billing random_billing(uint64_t *seed, bool whole_ms)
 {
   static const int64_t granularities[] = {1000000, 1000000000, 60000000000, 3600000000000};
-  qb_billing b = QB_BILLING_INIT;
+  qb_billing b = {.kind = QB_BILLING_TIME, .granularity_ns = 1000000000};
   if (random_int(seed, 0, 4) == 0) {
     b.kind = QB_BILLING_CALLS;
     b.price_per_gib_s = 1e-5 * (0.5 + random_unit(seed));

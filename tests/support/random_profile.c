@@ -47,7 +47,7 @@ static size_t add_curve(uint64_t *seed, uint32_t instances, uint32_t threads, ui
     const int64_t ns = (int64_t)(1e6 * round_ms(seed, b, once, each, cliff));
     const qb_profile_point point = {
         .size = sizeof point,
-        .configuration = {sizeof point.configuration, instances, threads},
+        .configuration = {instances, threads},
         .batch = b,
         .visits = 7,
         .latency_ns = ns,
@@ -63,11 +63,7 @@ static size_t add_curve(uint64_t *seed, uint32_t instances, uint32_t threads, ui
 
 qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_batch)
 {
-  static const qb_configuration kinds[] = {{sizeof *kinds, 1, 1},
-                                           {sizeof *kinds, 1, 4},
-                                           {sizeof *kinds, 2, 2},
-                                           {sizeof *kinds, 4, 1},
-                                           {sizeof *kinds, 3, 1}};
+  static const qb_configuration kinds[] = {{1, 1}, {1, 4}, {2, 2}, {4, 1}, {3, 1}};
   const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 4, 4e11}};
   qb_node_info node_info = QB_NODE_INFO_INIT;
   node_info.cpu = "random";

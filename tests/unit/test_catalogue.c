@@ -138,9 +138,14 @@ static void test_names_are_different(void **state)
   assert_status(qb_catalogue_new(context, "USD", "", types, 3, &catalogue),
                 QB_ERROR_INVALID_ARGUMENT);
   assert_message("a price of the other kind");
+  types[1].billing.price_per_call = 0;
+  types[1].billing.reserved[3] = 1;
+  assert_status(qb_catalogue_new(context, "USD", "", types, 3, &catalogue),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_message("billing.reserved");
+  types[1].billing.reserved[3] = 0;
   assert_null(catalogue);
   /* A file holds whole milliseconds. */
-  types[1].billing.price_per_call = 0;
   types[1].start_up_ns = 1;
   assert_ok(qb_catalogue_new(context, "USD", "", types, 3, &catalogue));
   const scratch_path path = scratch_folder_path(&folder, "never.json");

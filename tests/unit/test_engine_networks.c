@@ -381,7 +381,7 @@ static qb_status run_once(qb_context *context, void *user)
                    qb__graph_softmax(&g, "softmax", qb__graph_flatten(&g, "flatten", x), 0, false));
   qb_model *model = NULL;
   qb_session *session = NULL;
-  const qb_configuration configuration = {sizeof configuration, 2, 1};
+  const qb_configuration configuration = {2, 1};
   qb_status status = qb__model_from_graph(&g, "small", &model);
   if (!status)
     status = qb_session_new(model, &configuration, &session);

@@ -49,7 +49,7 @@ static void test_best_configuration(void **state)
   for (int i = 0; i < 200; i++) {
     qb_profile *profile = random_profile(context, &seed, 20);
     double most = 0;
-    qb_configuration best = QB_CONFIGURATION_INIT;
+    qb_configuration best = {1, 1};
     qb_profile_point p = QB_PROFILE_POINT_INIT;
     for (uint32_t j = 0; !qb_profile_get_point(profile, j, &p); j++) {
       const double per_s = (double)p.configuration.instances * p.batch / (double)p.latency_ns;
@@ -74,7 +74,7 @@ static void test_transfer(void **state)
   (void)state;
   uint64_t seed = 8;
   qb_profile *profile = random_profile(context, &seed, 20);
-  qb_configuration k = QB_CONFIGURATION_INIT, measured;
+  qb_configuration k = {1, 1}, measured;
   uint32_t max_batch;
   qb__configuration_at(profile, 0, &measured, &max_batch);
   k.instances = 1;
@@ -169,7 +169,7 @@ static void test_instances_share(void **state)
   qb_node *node;
   const qb_node_info info = qb_profile_node(profile)->info;
   assert_int_equal(qb__node_new(context, &info, compute, 2, memory, 2, &node), QB_OK);
-  const qb_configuration four = {sizeof four, 4, 1}, team = {sizeof team, 1, 4};
+  const qb_configuration four = {4, 1}, team = {1, 4};
   const qb__power each = qb__instance_power(node, QB_ISA_AVX2, &four);
   const qb__power one = qb__instance_power(node, QB_ISA_AVX2, &team);
   assert_true(each.flops == 100 && each.bytes_per_s == 15 && each.weight_bytes_per_s == 40);
@@ -218,7 +218,7 @@ static void test_arguments(void **state)
   qb_profile *profile = random_profile(context, &seed, 20);
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
   e.batch = 77;
-  qb_configuration k = QB_CONFIGURATION_INIT;
+  qb_configuration k = {1, 1};
   assert_int_equal(qb_estimate(profile, NULL, 0, &e), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(qb_estimate(profile, NULL, QB_MAX_BATCH + 1, &e), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(qb_estimate(NULL, NULL, 1, &e), QB_ERROR_INVALID_ARGUMENT);

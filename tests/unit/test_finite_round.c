@@ -470,7 +470,7 @@ static qb_status run_poisoned(qb_context *context, void *user)
   qb__graph_output(&graph, add_relu(&graph, qb__graph_input(&graph, "x", 3, row_of_5)));
   qb_model *model = NULL;
   qb_session *session = NULL;
-  const qb_configuration configuration = QB_CONFIGURATION_INIT;
+  const qb_configuration configuration = {1, 1};
   qb_status status = qb__model_from_graph(&graph, "poisoned", &model);
   if (!status)
     status = qb_session_new(model, &configuration, &session);

@@ -28,7 +28,7 @@ static fixture make(double error, double noise)
 
 static void bind(fixture *f)
 {
-  f->rounds = (qb__rounds){.configuration = QB_CONFIGURATION_INIT,
+  f->rounds = (qb__rounds){.configuration = {1, 1},
                            .max_batch = BATCH,
                            .time_ns = f->values[0],
                            .error_ns = f->values[1],
@@ -117,7 +117,7 @@ static void test_interruptions(void **state)
 static void test_bills(void **state)
 {
   (void)state;
-  qb_billing b = QB_BILLING_INIT;
+  qb_billing b = {.kind = QB_BILLING_TIME, .granularity_ns = 1000000000};
   b.price_per_hour = 3600;
   b.minimum_ns = 60000000000;
   assert_true(qb__cost_of_time(&b, 2, 1) == 120);
@@ -131,7 +131,10 @@ static void test_bills(void **state)
   bind(&f);
   qb_node_type type = QB_NODE_TYPE_INIT;
   type.memory_bytes = UINT64_C(1) << 31;
-  type.billing = (qb_billing){sizeof type.billing, QB_BILLING_CALLS, 0, 1, 0.25, 10000000, 0};
+  type.billing = (qb_billing){.kind = QB_BILLING_CALLS,
+                              .price_per_gib_s = 1,
+                              .price_per_call = 0.25,
+                              .granularity_ns = 10000000};
   /* Every call is billed as 10 ms of 2 GiB: 11 samples on 2 workers are 4 + 2 and 4 + 1. */
   assert_true(fabs(qb__cost_of_calls(&type, &f.rounds, 11, 2, 4, 1) - 4 * (0.25 + 0.02)) < 1e-12);
   type.billing.granularity_ns = 1000000;

@@ -13,7 +13,7 @@ static qb_profile_point point(uint32_t instances, uint32_t threads, uint32_t bat
 {
   const int64_t ns = (int64_t)(1e6 * ms);
   const qb_profile_point p = {.size = sizeof p,
-                              .configuration = {sizeof p.configuration, instances, threads},
+                              .configuration = {instances, threads},
                               .batch = batch,
                               .latency_ns = ns,
                               .low_ns = ns,
@@ -73,7 +73,7 @@ static const qb_mitigation *find(const qb_profile *profile, const qb_configurati
   return found;
 }
 
-static const qb_configuration ONE = {sizeof ONE, 1, 1}, WIDE = {sizeof WIDE, 1, 2};
+static const qb_configuration ONE = {1, 1}, WIDE = {1, 2};
 
 /* 10 ms once and 1 ms a sample, and a cliff behind batch 16. */
 static void test_batches(void **state)

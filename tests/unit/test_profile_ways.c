@@ -17,8 +17,7 @@
 enum { MOST_BATCH = 5, MOST_OPERATORS = 64 };
 
 static const qb__builtin_size small_alexnet = {67, 8, 16}, narrower = {67, 8, 8};
-static const qb_configuration one = {sizeof one, 1, 1}, two = {sizeof two, 2, 1},
-                              wide = {sizeof wide, 1, 2};
+static const qb_configuration one = {1, 1}, two = {2, 1}, wide = {1, 2};
 
 static scratch_folder folder;
 static qb_context *context;
@@ -62,7 +61,7 @@ static qb_node *new_node(qb_isa isa)
 static qb_profile *measured(const char *path, const qb_profile *like)
 {
   static const uint32_t batches[] = {1, 2};
-  static const qb_configuration configurations[] = {{sizeof one, 1, 1}, {sizeof one, 2, 1}};
+  static const qb_configuration configurations[] = {{1, 1}, {2, 1}};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.batches = batches;
   params.batch_count = 2;
@@ -266,7 +265,7 @@ static void test_wrong_arguments(void **state)
   (void)state;
   qb_profile *profile = stored_as(qb__best_isa(), qb_engine_version(), check.model);
   qb_session *session = NULL;
-  const qb_configuration none = {sizeof none, 0, 1};
+  const qb_configuration none = {0, 1};
   assert_status(qb_session_for_profile(NULL, profile, &one, &session), QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_session_for_profile(check.model, NULL, &one, &session),
                 QB_ERROR_INVALID_ARGUMENT);

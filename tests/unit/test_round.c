@@ -182,9 +182,10 @@ static void test_random(void **state)
 /* An optimizer on rounds of 8 + 2 n ms, up to 8, with a target of 40 ms. */
 static qb_optimizer *scripted_optimizer(qb_profile **profile, bool shed)
 {
-  const qb_configuration one = {sizeof one, 1, 1};
+  const qb_configuration one = {1, 1};
   *profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  plan.configuration = one;
   plan.batch = 8;
   plan.rate_per_s = 100;
   qb_qos qos = QB_QOS_INIT;
@@ -325,9 +326,10 @@ static void test_drift(void **state)
   int refreshes = 0;
   for (int run = 0; run < 20; run++) {
     qb_profile *profile;
-    const qb_configuration one = {sizeof one, 1, 1};
+    const qb_configuration one = {1, 1};
     profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
     qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+    plan.configuration = one;
     plan.batch = 8;
     qb_optimizer *optimizer;
     assert_int_equal(qb_optimizer_new(profile, &plan, NULL, &optimizer), QB_OK);

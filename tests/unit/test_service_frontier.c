@@ -134,7 +134,7 @@ static void test_out_of_memory(void **state)
   (void)state;
   failing_allocator allocator = {0};
   qb_context *its = failing_allocator_context(&allocator);
-  const qb_configuration one = {sizeof one, 1, 1};
+  const qb_configuration one = {1, 1};
   qb_profile *profile = scripted_profile(its, &one, 2, 5, 1, 1.05);
   const qb_profile *const profiles[] = {profile};
   const long live = allocator.live;

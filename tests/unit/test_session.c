@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <qosbatch/session.h>
 
+#include "support/expect.h"
 #include "support/failing_allocator.h"
 #include "support/unit.h"
 
@@ -77,7 +78,7 @@ static qb_session *new_session(script *s, uint32_t instances)
   qb_context *context;
   assert_int_equal(qb_context_new(NULL, &context), QB_OK);
   qb_model *model = new_model(context, s);
-  const qb_configuration configuration = {sizeof configuration, instances, 1};
+  const qb_configuration configuration = {instances, 1};
   qb_session *session;
   assert_int_equal(qb_session_new(model, &configuration, &session), QB_OK);
   qb_model_unref(model); /* the session keeps both */
@@ -220,8 +221,7 @@ static int run_nothing(void *user, uint32_t instance, uint32_t batch, const void
 static void test_cores_of_the_hosts_engine(void **state)
 {
   (void)state;
-  static const qb_configuration configurations[] = {{sizeof(qb_configuration), 1, 2},
-                                                    {sizeof(qb_configuration), 2, 1}};
+  static const qb_configuration configurations[] = {{1, 2}, {2, 1}};
   for (int i = 0; i < 2; i++) {
     const qb_configuration *c = &configurations[i];
     placement p = {.shared = 0};
@@ -257,7 +257,7 @@ static void test_wrong_arguments(void **state)
   script s = {0};
   qb_model *model = new_model(context, &s);
   qb_session *session = NULL;
-  qb_configuration c = QB_CONFIGURATION_INIT;
+  qb_configuration c = {1, 1};
   assert_int_equal(qb_session_new(NULL, &c, &session), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(qb_session_new(model, &c, NULL), QB_ERROR_INVALID_ARGUMENT);
   static const uint32_t wrong[][2] = {{0, 1}, {1, 0}, {100000, 1}, {1, 100000}};
@@ -266,10 +266,14 @@ static void test_wrong_arguments(void **state)
     c.threads = wrong[i][1];
     assert_int_equal(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
   }
-  c.size = 1;
-  assert_int_equal(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  c = (qb_configuration){1, 1, .reserved = {[4] = 1}};
+  assert_status(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_message("reserved[4]");
+  c = (qb_configuration){1, 1, .precision = QB_PRECISION_INT8};
+  assert_status(qb_session_new(model, &c, &session), QB_ERROR_UNSUPPORTED);
+  assert_message("int8");
   assert_null(session);
-  c = (qb_configuration)QB_CONFIGURATION_INIT;
+  c = (qb_configuration){1, 1};
   assert_int_equal(qb_session_new(model, &c, &session), QB_OK);
   assert_int_equal(qb_session_run(session, 0, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(qb_session_run(session, QB_MAX_BATCH + 1, NULL, NULL),
@@ -313,7 +317,7 @@ static qb_status live_once(qb_context *context, void *user)
   (void)user;
   qb_model *model = NULL;
   qb_session *session = NULL;
-  const qb_configuration configuration = {sizeof configuration, 2, 1};
+  const qb_configuration configuration = {2, 1};
   qb_status status = qb_model_from_workload(context, &workload, &model);
   if (!status)
     status = qb_session_new(model, &configuration, &session);

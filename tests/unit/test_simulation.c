@@ -10,7 +10,7 @@
 
 static qb_context *context;
 static qb_profile *profile; /* rounds of 8 + 2 n ms, 1 instance, up to 16 */
-static const qb_configuration one = {sizeof one, 1, 1};
+static const qb_configuration one = {1, 1};
 
 static qb_simulation_report simulate(const qb_traffic *traffic, int64_t target_ns, bool shed,
                                      const qb_simulation *simulation)
@@ -148,7 +148,7 @@ static void test_own_policy_without_shedding(void **state)
     int64_t target_ns;
   } cells[] = {{1, 340, 100000000}, {1, 300, 45000000}, {4, 1020, 30000000}, {4, 600, 20000000}};
   for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
-    const qb_configuration configuration = {sizeof configuration, cells[i].instances, 1};
+    const qb_configuration configuration = {cells[i].instances, 1};
     qb_profile *p = scripted_profile(context, &configuration, 16, 8, 2, 1.05);
     const qb_traffic traffic = poisson(cells[i].rate_per_s);
     qb_qos qos = QB_QOS_INIT;

@@ -163,9 +163,7 @@ static void test_profile_has_the_latencies_of_the_rounds(void **state)
 {
   const fixture *f = *state;
   static const uint32_t given[] = {9, 1, 4, 1}, batches[] = {1, 4, 9};
-  static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
-                                                    {sizeof *configurations, 1, 2},
-                                                    {sizeof *configurations, 2, 1}};
+  static const qb_configuration configurations[] = {{1, 1}, {1, 2}, {2, 1}};
   const qb_configuration unordered[] = {configurations[2], configurations[0], configurations[1],
                                         configurations[2]};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
@@ -192,9 +190,7 @@ static void test_profile_has_the_latencies_of_the_rounds(void **state)
 static void test_defaults(void **state)
 {
   const fixture *f = *state;
-  static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
-                                                    {sizeof *configurations, 1, 2},
-                                                    {sizeof *configurations, 2, 1}};
+  static const qb_configuration configurations[] = {{1, 1}, {1, 2}, {2, 1}};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.max_batch = 40;
   qb_profile *profile;
@@ -223,7 +219,7 @@ static void test_defaults(void **state)
 static void test_known_profile(void **state)
 {
   fixture *f = *state;
-  static const qb_configuration one = {sizeof one, 1, 1};
+  static const qb_configuration one = {1, 1};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.max_batch = 8;
   params.configurations = &one;
@@ -288,8 +284,7 @@ static void test_known_profile(void **state)
 static qb_profile_params two_batches(void)
 {
   static const uint32_t batches[] = {1, 5};
-  static const qb_configuration configurations[] = {{sizeof *configurations, 1, 1},
-                                                    {sizeof *configurations, 2, 1}};
+  static const qb_configuration configurations[] = {{1, 1}, {2, 1}};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.batches = batches;
   params.batch_count = 2;
@@ -449,7 +444,7 @@ static void test_wrong_parameters(void **state)
 {
   const fixture *f = *state;
   static const uint32_t zero[] = {1, 0}, large[] = {QB_MAX_BATCH + 1};
-  static const qb_configuration none = {sizeof none, 0, 1}, no_size = {0, 1, 1};
+  static const qb_configuration none = {0, 1}, reserved = {1, 1, .reserved = {1}};
   qb_profile_params wrong[9];
   for (int i = 0; i < 9; i++)
     wrong[i] = two_batches();
@@ -459,7 +454,7 @@ static void test_wrong_parameters(void **state)
   wrong[2].batch_count = 1;
   wrong[3].configurations = &none;
   wrong[3].configuration_count = 1;
-  wrong[4].configurations = &no_size;
+  wrong[4].configurations = &reserved;
   wrong[4].configuration_count = 1;
   wrong[5].goal = NAN;
   wrong[6].goal = 1;
@@ -469,6 +464,13 @@ static void test_wrong_parameters(void **state)
   for (int i = 0; i < 9; i++)
     assert_status(qb_profile_run(f->model, f->node, &wrong[i], NULL, NULL, &profile),
                   QB_ERROR_INVALID_ARGUMENT);
+  static const qb_configuration bf16[] = {{1, 1}, {1, 1, QB_PRECISION_BF16}};
+  qb_profile_params unsupported = two_batches();
+  unsupported.configurations = bf16;
+  unsupported.configuration_count = 2;
+  assert_status(qb_profile_run(f->model, f->node, &unsupported, NULL, NULL, &profile),
+                QB_ERROR_UNSUPPORTED);
+  assert_message("configurations[1]");
   assert_status(qb_profile_run(NULL, f->node, NULL, NULL, NULL, &profile),
                 QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_profile_run(f->model, NULL, NULL, NULL, NULL, &profile),

@@ -68,7 +68,7 @@ static int measure(rank *self)
   qb_node *node = NULL;
   qb_node_info info = QB_NODE_INFO_INIT;
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  qb_configuration configuration = QB_CONFIGURATION_INIT;
+  qb_configuration configuration = {1, 1};
   params.max_batch = (uint32_t)r->max_batch;
   int result =
       measure_node(self->context, r->price_per_hour, r->profile_s, &node, &params.time_budget_ns);

@@ -9,7 +9,7 @@
 static void append(configuration_list *list, uint32_t instances, uint32_t threads)
 {
   qb_configuration *added = &list->items[list->count++];
-  *added = (qb_configuration)QB_CONFIGURATION_INIT;
+  *added = (qb_configuration){1, 1};
   added->instances = instances;
   added->threads = threads;
 }
@@ -91,7 +91,7 @@ int configurations_of_profile(const qb_profile *profile, uint32_t instances, uin
 int configuration_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
                              qb_configuration *configuration)
 {
-  *configuration = (qb_configuration)QB_CONFIGURATION_INIT;
+  *configuration = (qb_configuration){1, 1};
   configuration->instances = instances;
   configuration->threads = threads;
   if (instances && threads)

@@ -138,7 +138,7 @@ int layers_print(qb_context *context, qb_model *model, uint32_t batch, uint32_t 
   qb_model_info info = QB_MODEL_INFO_INIT;
   qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
   qb_node_info machine = QB_NODE_INFO_INIT;
-  qb_configuration configuration = QB_CONFIGURATION_INIT;
+  qb_configuration configuration = {1, 1};
   qb_node *node = NULL;
   qb_session *session = NULL;
   float *input = NULL, *output = NULL;

@@ -281,12 +281,11 @@ bool job_plan_from_text(const char *text, job_plan *plan)
       batch <= QB_MAX_BATCH && low >= 1 && low <= total && total <= high && price >= 0;
   json_decref(root);
   if (good)
-    *plan = (job_plan){
-        .configuration = {sizeof plan->configuration, (uint32_t)instances, (uint32_t)threads},
-        .batch = (uint32_t)batch,
-        .total_ns = total,
-        .low_ns = low,
-        .high_ns = high,
-        .price_per_hour = price};
+    *plan = (job_plan){.configuration = {(uint32_t)instances, (uint32_t)threads},
+                       .batch = (uint32_t)batch,
+                       .total_ns = total,
+                       .low_ns = low,
+                       .high_ns = high,
+                       .price_per_hour = price};
   return good;
 }

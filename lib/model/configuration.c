@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/configuration.h"
+
+#include "core/error.h"
+
+const char *qb_precision_name(qb_precision precision)
+{
+  static const char *const names[] = {"f32", "bf16", "int8"};
+  const size_t i = (size_t)precision;
+  return i < sizeof names / sizeof *names ? names[i] : "unknown";
+}
+
+qb_status qb__configuration_check(const qb_configuration *configuration)
+{
+  const qb_configuration *k = configuration;
+  if (!k)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "configuration is NULL");
+  if (k->instances < 1 || k->instances > QB__MAX_INSTANCES || k->threads < 1 ||
+      k->threads > QB__MAX_THREADS)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "%u instances of %u threads: instances must be 1..%d and threads 1..%d",
+                    k->instances, k->threads, QB__MAX_INSTANCES, QB__MAX_THREADS);
+  for (size_t i = 0; i < sizeof k->reserved / sizeof *k->reserved; i++)
+    if (k->reserved[i])
+      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                      "configuration.reserved[%zu] is %u, which libqosbatch %s does not know; "
+                      "update the library or leave it 0",
+                      i, k->reserved[i], QB_LIBRARY_VERSION);
+  if (k->precision != QB_PRECISION_F32)
+    return qb__fail(
+        QB_ERROR_UNSUPPORTED,
+        "configuration.precision is %d (%s), which libqosbatch %s does not compute; use "
+        "QB_PRECISION_F32",
+        (int)k->precision, qb_precision_name(k->precision), QB_LIBRARY_VERSION);
+  return QB_OK;
+}
