@@ -20,3 +20,18 @@ sed -n '/^```c$/,/^```$/p' "$source/README.md" | sed '/^```/d' >"$stage/readme.c
 ${CC:-cc} -std=c11 -Wall -Wextra -Werror "$stage/readme.c" -o "$stage/readme" $(pkg-config --cflags --libs qosbatch)
 library=$(find "$stage" -name 'libqosbatch.so')
 LD_LIBRARY_PATH="${library%/*}" "$stage/readme" "$source/tests/fixtures/alexnet.json"
+
+# The same through CMake's package, where there is CMake.
+if command -v cmake >/dev/null; then
+	mkdir "$stage/cmake"
+	cat >"$stage/cmake/CMakeLists.txt" <<-TEXT
+		cmake_minimum_required(VERSION 3.18)
+		project(readme C)
+		find_package(qosbatch 0.1 REQUIRED)
+		add_executable(readme ../readme.c)
+		target_link_libraries(readme qosbatch::qosbatch)
+	TEXT
+	cmake -S "$stage/cmake" -B "$stage/cmake/build" -DCMAKE_PREFIX_PATH="${library%%/lib/*}" >/dev/null
+	cmake --build "$stage/cmake/build" >/dev/null
+	"$stage/cmake/build/readme" "$source/tests/fixtures/alexnet.json"
+fi
