@@ -20,9 +20,9 @@ const char *qb_engine_version(void)
 }
 
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_way *ways, qb__engine **engine)
+                          const qb__layer_algorithm *algorithms, qb__engine **engine)
 {
-  (void)configuration, (void)ways, (void)engine;
+  (void)configuration, (void)algorithms, (void)engine;
   return qb__fail(
       QB_ERROR_UNSUPPORTED,
       "model '%s' cannot be run: this libqosbatch was built without oneDNN; use a build "
@@ -32,8 +32,8 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
 #endif
 
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         const qb__layer_way *ways, qb__engine **engine)
+                         const qb__layer_algorithm *algorithms, qb__engine **engine)
 {
   return model->is_workload ? qb__workload_new(model, configuration, engine)
-                            : qb__network_new(model, configuration, ways, engine);
+                            : qb__network_new(model, configuration, algorithms, engine);
 }

@@ -3,7 +3,7 @@
 #ifndef QB_ENGINE_ENGINE_H
 #define QB_ENGINE_ENGINE_H
 
-#include "engine/layer_way.h"
+#include "engine/layer_algorithm.h"
 
 #include <qosbatch/session.h>
 
@@ -32,10 +32,10 @@ typedef struct qb__engine_type {
   /* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
   qb__engine_memory (*memory)(const qb__engine *engine, uint32_t batch);
   /*
-   * Fills in the way of each operator of the graph; false if they are not chosen yet, which the first
-   * batch size that is made ready does. NULL: an engine without ways.
+   * Fills in the algorithm of each operator of the graph; false if they are not chosen yet, which
+   * the first batch size that is made ready does. NULL: an engine without algorithms.
    */
-  bool (*get_ways)(const qb__engine *engine, qb__layer_way *ways);
+  bool (*get_algorithms)(const qb__engine *engine, qb__layer_algorithm *algorithms);
   /* Called when the instances' threads have ended. */
   void (*free)(qb__engine *engine);
 } qb__engine_type;
@@ -46,16 +46,16 @@ struct qb__engine {
 };
 
 /*
- * The engine for a model; the model and `configuration` outlive it. `ways` has the way of each operator
- * of a network, or is NULL: the engine finds the fastest.
+ * The engine for a model; the model and `configuration` outlive it. `algorithms` has the algorithm
+ * of each operator of a network, or is NULL: the engine finds the fastest.
  */
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         const qb__layer_way *ways, qb__engine **engine);
+                         const qb__layer_algorithm *algorithms, qb__engine **engine);
 
 /* The kinds there are. */
 qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
                            qb__engine **engine);
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_way *ways, qb__engine **engine);
+                          const qb__layer_algorithm *algorithms, qb__engine **engine);
 
 #endif

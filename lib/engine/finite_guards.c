@@ -9,8 +9,8 @@
 #include <string.h>
 
 /*
- * The largest of them that serves is taken. A network's own values are far below the first: where one
- * is above, the round goes on with a look at every operator, which costs time and nothing else.
+ * The largest of them that serves is taken. A network's own values are far below the first: where
+ * one is above, the round goes on with a look at every operator, which costs time and nothing else.
  */
 static const double limits[] = {0x1p40, 0x1p30, 0x1p20, 0x1p10};
 
@@ -47,9 +47,9 @@ static bool is_bounded(qb__magnitude m)
 }
 
 /*
- * An operator that no bound of its inputs keeps from an overflow: its result is looked at, and where
- * that may hide what went wrong, every round at every operator. Activations hide nothing of finite
- * values.
+ * An operator that no bound of its inputs keeps from an overflow: its result is looked at, and
+ * where that may hide what went wrong, every round at every operator. Activations hide nothing of
+ * finite values.
  */
 static void guard_unbounded(const qb__operator *op, qb__finite_guards *g)
 {

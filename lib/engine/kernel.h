@@ -47,8 +47,8 @@ qb_status qb__kernel_norm(const qb_context *context, const qb__operator *op, con
                           qb__kernel **kernel);
 
 /*
- * A pick from one or two arrays, source and addend, to an array of dimensions `to`: row-major ones, or
- * with the channels last in all. The operator has to outlive the kernel.
+ * A pick from one or two arrays, source and addend, to an array of dimensions `to`: row-major ones,
+ * or with the channels last in all. The operator has to outlive the kernel.
  */
 qb_status qb__kernel_pick(const qb_context *context, const qb__operator *op,
                           const qb__dims *const *from, const qb__dims *to, bool channels_last,

@@ -8,8 +8,8 @@
 /*
  * Before a function of loops: compiled once for each of the instruction sets, of which the dynamic
  * linker takes the best one that the processor has (named by level: names of processors match these
- * alone). Not before functions with OpenMP's pragmas, whose bodies the compiler puts into functions of
- * their own beforehand; and not under sanitizers, which the linker's choice runs ahead of.
+ * alone). Not before functions with OpenMP's pragmas, whose bodies the compiler puts into functions
+ * of their own beforehand; and not under sanitizers, which the linker's choice runs ahead of.
  */
 #if defined __x86_64__ && defined __GLIBC__ && !defined __SANITIZE_ADDRESS__ &&                    \
     !defined __SANITIZE_THREAD__ && !defined __clang__ && __GNUC__ >= 12

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions of single numbers without branches, for loops that the compiler vectorises. To about one
- * unit in the last place; infinities and NaN as in C's library. Coefficients of exp and log are those of
- * Moshier's Cephes.
+ * Functions of single numbers without branches, for loops that the compiler vectorises. To about
+ * one unit in the last place; infinities and NaN as in C's library. Coefficients of exp and log are
+ * those of Moshier's Cephes.
  */
 #ifndef QB_ENGINE_KERNEL_MATH_H
 #define QB_ENGINE_KERNEL_MATH_H

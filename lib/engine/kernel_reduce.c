@@ -62,7 +62,9 @@ static float combine(qb__reduction reduction, float a, float b)
   }                                                                                                \
   break
 
-/* The reduction of elements next to each other, which for that of exponentials are less `largest`. */
+/*
+ * The reduction of elements next to each other, which for that of exponentials are less `largest`.
+ */
 QB__VECTORISED static float fold_run(qb__reduction reduction, const float *x, int64_t count,
                                      float largest)
 {

@@ -73,19 +73,19 @@ static qb_status add_change(trial *t, candidate *c, const qb__layout *from, cons
   return status ? status : add_row(t, s, QB__ARG_SCRATCHPAD, (scratchpad_bytes + 3) / 4);
 }
 
-static qb_status add_layer(trial *t, candidate *c, const qb__made *made)
+static qb_status add_layer(trial *t, candidate *c, const qb__primitive *primitive)
 {
   const qb__tensor *tensors = t->planner->graph->tensors;
   step *s = &c->steps[c->step_count++];
-  s->primitive = made->primitive;
-  qb_status status = add_memory(t, s, QB__ARG_SOURCE, made->source);
+  s->primitive = primitive->handle;
+  qb_status status = add_memory(t, s, QB__ARG_SOURCE, primitive->source);
   if (!status)
-    status = add_memory(t, s, QB__ARG_WEIGHTS, made->weights);
+    status = add_memory(t, s, QB__ARG_WEIGHTS, primitive->weights);
   if (!status)
-    status = add_memory(t, s, QB__ARG_DESTINATION, made->destination);
+    status = add_memory(t, s, QB__ARG_DESTINATION, primitive->destination);
   if (!status && t->op->bias != QB__NONE)
     status = add_row(t, s, QB__ARG_BIAS, tensors[t->op->bias].elements);
-  return status ? status : add_row(t, s, QB__ARG_SCRATCHPAD, (made->scratchpad_bytes + 3) / 4);
+  return status ? status : add_row(t, s, QB__ARG_SCRATCHPAD, (primitive->scratchpad_bytes + 3) / 4);
 }
 
 /* The model's own weights serve where they are large enough: there may be much of them. */
@@ -165,18 +165,19 @@ static qb_status time_all(const qb__planner *p, const candidate *candidates, siz
 }
 
 qb_status qb__layer_trial(const qb__planner *p, const qb__operator *op, const qb__layout *have,
-                          const qb__layout *addend, const qb__made *made, size_t count, int64_t *ns)
+                          const qb__layout *addend, const qb__primitive *primitives, size_t count,
+                          int64_t *ns)
 {
   trial t = {.planner = p, .op = op, .count = count};
   t.candidates = qb__calloc(p->context, count, sizeof *t.candidates);
   qb_status status = t.candidates ? QB_OK : QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < count && !status; i++) {
     candidate *c = &t.candidates[i];
-    status = add_change(&t, c, have, made[i].source);
+    status = add_change(&t, c, have, primitives[i].source);
     if (!status && addend)
-      status = add_change(&t, c, addend, made[i].destination);
+      status = add_change(&t, c, addend, primitives[i].destination);
     if (!status)
-      status = add_layer(&t, c, &made[i]);
+      status = add_layer(&t, c, &primitives[i]);
   }
   if (!status)
     status = take_memory(&t);

@@ -11,8 +11,9 @@
 #include <string.h>
 
 /*
- * What oneDNN keeps of a primitive: code, tables, descriptions. It does not tell; this is the growth of
- * processes over the steps of both built-in networks (bench/memory.c), which is 30 to 36 KiB.
+ * What oneDNN keeps of a primitive: code, tables, descriptions. It does not tell; this is the
+ * growth of processes over the steps of both built-in networks (bench/memory.c), which is 30 to 36
+ * KiB.
  */
 enum { PRIMITIVE_BYTES = 32768 };
 
@@ -35,8 +36,8 @@ typedef struct network_engine {
   const qb_model *model;
   const qb_context *context;
   struct dnnl_engine *engine;
-  qb__layer_way *ways; /* by operator, as given; NULL: to be found */
-  qb__choice *choices; /* by operator; NULL before the first batch size is ready */
+  qb__layer_algorithm *algorithms; /* by operator, as given; NULL: to be found */
+  qb__choice *choices;             /* by operator; NULL before the first batch size is ready */
   qb__packed packed;
   qb__finite_guards guards;
   qb__network_plan **plans;
@@ -97,8 +98,8 @@ static qb_status make_binding(const network_engine *self, const qb__network_plan
 }
 
 /*
- * A larger arena; what was bound to the old one moves. It is touched by the thread that will use it,
- * when the old one is gone: until then it is addresses only.
+ * A larger arena; what was bound to the old one moves. It is touched by the thread that will use
+ * it, when the old one is gone: until then it is addresses only.
  */
 static qb_status grow_arena(const network_engine *self, instance_state *instance, size_t bytes)
 {
@@ -120,8 +121,9 @@ static qb_status grow_arena(const network_engine *self, instance_state *instance
 }
 
 /*
- * The first plan is one of the batch size that layers are tried at, also where their ways are given:
- * weights are packed for it, whichever batch sizes come next, so that rounds do not depend on that.
+ * The first plan is one of the batch size that layers are tried at, also where their algorithms are
+ * given: weights are packed for it, whichever batch sizes come next, so that rounds do not depend
+ * on that.
  */
 static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
 {
@@ -129,8 +131,8 @@ static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
   qb__choice *choices = qb__calloc(self->context, graph->operator_count, sizeof *choices);
   if (!choices)
     return QB_ERROR_NO_MEMORY;
-  for (uint32_t i = 0; self->ways && i < graph->operator_count; i++)
-    choices[i].way = self->ways[i];
+  for (uint32_t i = 0; self->algorithms && i < graph->operator_count; i++)
+    choices[i].algorithm = self->algorithms[i];
   qb__network_plan *plan = NULL;
   const qb_status status = qb__network_plan_new(graph, QB__TRIAL_BATCH, false, choices,
                                                 &self->packed, self->engine, stream, &plan);
@@ -275,21 +277,21 @@ static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
   return result;
 }
 
-static bool get_ways(const qb__engine *engine, qb__layer_way *ways)
+static bool get_algorithms(const qb__engine *engine, qb__layer_algorithm *algorithms)
 {
   const network_engine *self = (const network_engine *)engine;
   for (uint32_t i = 0; self->choices && i < self->model->graph.operator_count; i++)
-    ways[i] = self->choices[i].way;
+    algorithms[i] = self->choices[i].algorithm;
   return self->choices != NULL;
 }
 
-static qb_status keep_ways(network_engine *self, const qb__layer_way *ways)
+static qb_status keep_algorithms(network_engine *self, const qb__layer_algorithm *algorithms)
 {
   const size_t count = self->model->graph.operator_count;
-  self->ways = qb__calloc(self->context, count, sizeof *ways);
-  if (!self->ways)
+  self->algorithms = qb__calloc(self->context, count, sizeof *algorithms);
+  if (!self->algorithms)
     return QB_ERROR_NO_MEMORY;
-  memcpy(self->ways, ways, count * sizeof *ways);
+  memcpy(self->algorithms, algorithms, count * sizeof *algorithms);
   return QB_OK;
 }
 
@@ -309,7 +311,7 @@ static void free_engine(qb__engine *engine)
     qb__network_plan_free(self->context, self->plans[i]);
   qb__free(self->context, self->plans);
   qb__free(self->context, self->choices);
-  qb__free(self->context, self->ways);
+  qb__free(self->context, self->algorithms);
   qb__packed_clear(&self->packed);
   qb__finite_guards_clear(self->context, &self->guards);
   qb__onednn_stop(self->engine);
@@ -317,9 +319,9 @@ static void free_engine(qb__engine *engine)
 }
 
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_way *ways, qb__engine **engine)
+                          const qb__layer_algorithm *algorithms, qb__engine **engine)
 {
-  static const qb__engine_type type = {prepare, run, memory, get_ways, free_engine};
+  static const qb__engine_type type = {prepare, run, memory, get_algorithms, free_engine};
   network_engine *self = qb__calloc(model->context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
@@ -333,8 +335,8 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
     self->instances = qb__calloc(self->context, self->instance_count, sizeof *self->instances);
     status = self->instances ? QB_OK : QB_ERROR_NO_MEMORY;
   }
-  if (!status && ways)
-    status = keep_ways(self, ways);
+  if (!status && algorithms)
+    status = keep_algorithms(self, algorithms);
   if (!status)
     status = qb__finite_guards_new(&model->graph, &self->guards);
   if (status)

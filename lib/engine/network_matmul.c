@@ -54,33 +54,34 @@ static qb_status make_plain(qb__planner *p, uint32_t index, int32_t destination,
 }
 
 static qb_status describe(qb__planner *p, const qb__operator *op, int32_t source, int32_t second,
-                          int32_t destination, qb__made *made)
+                          int32_t destination, qb__primitive *primitive)
 {
-  const qb__request request = {.op = op,
-                               .source = p->plan->slots[source].layout,
-                               .weights = p->plan->slots[second].layout,
-                               .destination = p->plan->slots[destination].layout};
-  return qb__primitive_describe(p->context, p->engine, &request, made);
+  const qb__primitive_spec spec = {.op = op,
+                                   .source = p->plan->slots[source].layout,
+                                   .weights = p->plan->slots[second].layout,
+                                   .destination = p->plan->slots[destination].layout};
+  return qb__primitive_describe(p->context, p->engine, &spec, primitive);
 }
 
 /*
- * As the matrices lie, if oneDNN has more than plain loops for that. Where one second matrix serves all
- * first ones these are stacked: a single large product, and oneDNN 3.7.2 on several threads does not
- * finish that of Nx1xMxK and 1x1xKxN.
+ * As the matrices lie, if oneDNN has more than plain loops for that. Where one second matrix serves
+ * all first ones these are stacked: a single large product, and oneDNN 3.7.2 on several threads
+ * does not finish that of Nx1xMxK and 1x1xKxN.
  */
 qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
   int32_t source, second, destination;
-  qb__made made;
-  memset(&made, 0, sizeof made);
+  qb__primitive primitive;
+  memset(&primitive, 0, sizeof primitive);
   qb_status status = add_matrices(p, op, &source, &second, &destination);
   if (status)
     return status;
   bool found = !is_one_matrix(&p->plan->slots[second].dims) &&
-               !describe(p, op, source, second, destination, &made) && !qb__is_slow(&made);
+               !describe(p, op, source, second, destination, &primitive) &&
+               !qb__is_slow(&primitive);
   if (!found) {
-    qb__made_clear(p->context, &made);
+    qb__primitive_clear(p->context, &primitive);
     status = make_plain(p, index, destination, &source, &second);
     if (!status && is_one_matrix(&p->plan->slots[second].dims)) {
       status = stack(p, &source);
@@ -90,7 +91,7 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
         status = stack(p, &destination);
     }
     if (!status)
-      status = describe(p, op, source, second, destination, &made);
+      status = describe(p, op, source, second, destination, &primitive);
   }
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, qb__no_slots, sizeof slots);
@@ -98,8 +99,8 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
   slots[QB__ARG_WEIGHTS] = second;
   slots[QB__ARG_DESTINATION] = destination;
   if (!status)
-    status = qb__plan_layer(p, index, &made, slots);
-  qb__made_clear(p->context, &made);
+    status = qb__plan_layer(p, index, &primitive, slots);
+  qb__primitive_clear(p->context, &primitive);
   return status;
 }
 
@@ -131,8 +132,8 @@ qb_status qb__plan_linear(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
   int32_t source = p->slot_of[op->input], destination = QB__NONE;
-  qb__made made;
-  memset(&made, 0, sizeof made);
+  qb__primitive primitive;
+  memset(&primitive, 0, sizeof primitive);
   qb_status status = qb__plan_plain(p, index, &source);
   if (!status)
     status = place_rows(p, index, source, &destination);
@@ -142,14 +143,14 @@ qb_status qb__plan_linear(qb__planner *p, uint32_t index)
     status = stack(p, &destination);
   if (!status)
     status = qb__layer_choose(p, index, source, op->addend == QB__NONE ? QB__NONE : destination,
-                              destination, &made);
+                              destination, &primitive);
   if (!status) {
     int32_t slots[QB__ARG_COUNT];
     memcpy(slots, qb__no_slots, sizeof slots);
     slots[QB__ARG_SOURCE] = source;
     slots[QB__ARG_DESTINATION] = destination;
-    status = qb__plan_layer(p, index, &made, slots);
+    status = qb__plan_layer(p, index, &primitive, slots);
   }
-  qb__made_clear(p->context, &made);
+  qb__primitive_clear(p->context, &primitive);
   return status;
 }

@@ -6,16 +6,6 @@
 
 #include <string.h>
 
-bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor, int32_t slot,
-                            int32_t other, const qb__layout *layout)
-{
-  const qb__slot *there = &p->plan->slots[slot];
-  return there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
-         p->slot_of[tensor] == slot && p->last_use[tensor] == index &&
-         (other == QB__NONE || !qb__plan_overlap(p, other, slot)) &&
-         qb__layout_equal(there->layout, layout);
-}
-
 static bool same_shape(const qb__planner *p, int32_t a, int32_t b)
 {
   const qb__dims *x = &p->plan->slots[a].dims, *y = &p->plan->slots[b].dims;
@@ -23,12 +13,12 @@ static bool same_shape(const qb__planner *p, int32_t a, int32_t b)
 }
 
 /*
- * The slot a result goes to. A layer's addend is summed in place, of which a copy is made where it has
- * to stay; arithmetic overwrites its first input where that may go, and where the second one is not
- * repeated: 2.6.3 computes wrongly in place where it repeats one channel in blocks.
+ * The slot a result goes to. A layer's addend is summed in place, of which a copy is made where it
+ * has to stay; arithmetic overwrites its first input where that may go, and where the second one is
+ * not repeated: 2.6.3 computes wrongly in place where it repeats one channel in blocks.
  */
-static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *made, int32_t source,
-                              int32_t addend, int32_t *slot)
+static qb_status place_result(qb__planner *p, uint32_t index, const qb__primitive *primitive,
+                              int32_t source, int32_t addend, int32_t *slot)
 {
   const qb__operator *op = &p->graph->operators[index];
   const bool sums = addend != QB__NONE && !qb__is_binary(op->kind);
@@ -36,15 +26,15 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__made *ma
   const int32_t other = sums ? source : addend;
   const bool repeats = !sums && addend != QB__NONE && !same_shape(p, source, addend);
   if ((sums || (qb__is_binary(op->kind) && !repeats)) &&
-      qb__plan_may_overwrite(p, index, tensor, there, other, made->destination)) {
+      qb__plan_may_overwrite(p, index, tensor, there, other, primitive->destination)) {
     p->plan->slots[there].plain = QB__NONE; /* of what it had */
     *slot = there;
     return QB_OK;
   }
   if (sums)
-    return qb__plan_reorder(p, index, QB__SLOT_ARENA, made->destination, addend, slot);
+    return qb__plan_reorder(p, index, QB__SLOT_ARENA, primitive->destination, addend, slot);
   qb__layout *layout = NULL;
-  qb_status status = qb__layout_copy(p->context, made->destination, &layout);
+  qb_status status = qb__layout_copy(p->context, primitive->destination, &layout);
   if (!status)
     status = qb__plan_result(p, op, layout);
   *slot = p->slot_of[op->output];
@@ -63,11 +53,11 @@ static bool same_shape_elsewhere(const qb__planner *p, int32_t a, int32_t b)
  * loops for that, or nothing.
  */
 static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, int32_t *addend,
-                              qb__made *made)
+                              qb__primitive *primitive)
 {
   const qb__operator *op = &p->graph->operators[index];
-  qb__request request = {.op = op, .source_dims = p->plan->slots[*source].dims};
-  request.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  qb__primitive_spec spec = {.op = op, .source_dims = p->plan->slots[*source].dims};
+  spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
   bool usual = qb__plan_is_usual(p, *source);
   if (usual && *addend != QB__NONE && same_shape_elsewhere(p, *source, *addend))
@@ -82,45 +72,19 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
       status = qb__plan_plain(p, index, source);
       if (!status && *addend != QB__NONE)
         status = qb__plan_plain(p, index, addend);
-      if (status || (made->description && before[0] == *source && before[1] == *addend))
+      if (status || (primitive->description && before[0] == *source && before[1] == *addend))
         return status;
     }
-    request.source = p->plan->slots[*source].layout;
-    request.addend = *addend == QB__NONE ? NULL : p->plan->slots[*addend].layout;
-    qb__made_clear(p->context, made);
-    status = qb__primitive_describe(p->context, p->engine, &request, made);
-    if (!status && !qb__is_slow(made))
+    spec.source = p->plan->slots[*source].layout;
+    spec.addend = *addend == QB__NONE ? NULL : p->plan->slots[*addend].layout;
+    qb__primitive_clear(p->context, primitive);
+    status = qb__primitive_describe(p->context, p->engine, &spec, primitive);
+    if (!status && !qb__is_slow(primitive))
       return QB_OK;
     if (status && status != QB_ERROR_UNSUPPORTED)
       return status;
   }
   return status;
-}
-
-qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__made *made,
-                         int32_t slots[QB__ARG_COUNT])
-{
-  const qb__operator *op = &p->graph->operators[index];
-  qb_status status = QB_OK;
-  if (op->weights != QB__NONE) {
-    const qb__dims dims = qb__weights_dims(p->graph, op);
-    status = qb__plan_constant(p, op->weights, &dims, made->weights, &slots[QB__ARG_WEIGHTS]);
-  }
-  if (op->bias != QB__NONE && !status) {
-    const qb__dims dims = {1, {(int64_t)p->graph->tensors[op->bias].elements}};
-    qb__layout *layout = NULL;
-    status = qb__layout_plain(p->context, &dims, &layout);
-    if (!status)
-      status = qb__plan_constant(p, op->bias, &dims, layout, &slots[QB__ARG_BIAS]);
-    qb__layout_free(p->context, layout);
-  }
-  if (!status && p->to_run)
-    status = qb__primitive_compile(made);
-  if (status)
-    return status;
-  struct dnnl_primitive *primitive = made->primitive;
-  made->primitive = NULL;
-  return qb__plan_step(p, index, primitive, made->implementation, made->scratchpad_bytes, slots);
 }
 
 /* An operator on one of oneDNN's primitives. */
@@ -131,31 +95,31 @@ static qb_status add_operator(qb__planner *p, uint32_t index)
   int32_t source = p->slot_of[op->input], addend = QB__NONE;
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, qb__no_slots, sizeof slots);
-  qb__made made;
-  memset(&made, 0, sizeof made);
+  qb__primitive primitive;
+  memset(&primitive, 0, sizeof primitive);
   qb_status status = op->addend == QB__NONE ? QB_OK : qb__plan_operand(p, op->addend, &addend);
   if (!status && weighted) {
-    status = qb__layer_choose(p, index, source, addend, QB__NONE, &made);
-    if (!status && !qb__layout_equal(made.source, p->plan->slots[source].layout))
-      status = qb__plan_reorder(p, index, QB__SLOT_ARENA, made.source, source, &source);
+    status = qb__layer_choose(p, index, source, addend, QB__NONE, &primitive);
+    if (!status && !qb__layout_equal(primitive.source, p->plan->slots[source].layout))
+      status = qb__plan_reorder(p, index, QB__SLOT_ARENA, primitive.source, source, &source);
   } else if (!status) {
-    status = choose_plain(p, index, &source, &addend, &made);
-    const bool slow = status == QB_ERROR_UNSUPPORTED || (!status && qb__is_slow(&made));
+    status = choose_plain(p, index, &source, &addend, &primitive);
+    const bool slow = status == QB_ERROR_UNSUPPORTED || (!status && qb__is_slow(&primitive));
     if (slow && qb__is_binary(op->kind)) {
-      qb__made_clear(p->context, &made);
+      qb__primitive_clear(p->context, &primitive);
       return qb__plan_own(p, index);
     }
   }
   if (!status) {
     slots[QB__ARG_SOURCE] = source;
     slots[QB__ARG_ADDEND] = weighted ? QB__NONE : addend;
-    status = place_result(p, index, &made, source, addend, &slots[QB__ARG_DESTINATION]);
+    status = place_result(p, index, &primitive, source, addend, &slots[QB__ARG_DESTINATION]);
   }
   if (!status) {
     p->slot_of[op->output] = slots[QB__ARG_DESTINATION];
-    status = qb__plan_layer(p, index, &made, slots);
+    status = qb__plan_layer(p, index, &primitive, slots);
   }
-  qb__made_clear(p->context, &made);
+  qb__primitive_clear(p->context, &primitive);
   return status;
 }
 

@@ -60,8 +60,8 @@ typedef struct qb__network_plan {
 
 /*
  * Packs weights not packed yet. A plan that is not `to_run` serves its choices and packed weights
- * alone: its operators are not compiled. `choices` has one element for each operator: those that are unknown
- * are made, for which the batch should be QB__TRIAL_BATCH. Failures name the operator.
+ * alone: its operators are not compiled. `choices` has one element for each operator: those that
+ * are unknown are made, for which the batch should be QB__TRIAL_BATCH. Failures name the operator.
  */
 qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_run,
                                qb__choice *choices, qb__packed *packed, struct dnnl_engine *engine,

@@ -21,6 +21,9 @@ typedef struct qb__planner {
 /* Dimensions of a tensor with the batch before them. */
 qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch);
 
+/* Weights as oneDNN counts their dimensions: groups first. */
+qb__dims qb__plan_weights_dims(const qb__graph *graph, const qb__operator *op);
+
 /* Takes the layout over on success. */
 qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims,
                         qb__layout *layout, int32_t *slot);
@@ -55,15 +58,15 @@ qb_status qb__plan_kernel(qb__planner *p, uint32_t op, qb__kernel *kernel, const
                           const int32_t slots[QB__ARG_COUNT]);
 
 /* Adds the constants of a layer to its arguments, and its step. */
-qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__made *made,
+qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitive,
                          int32_t slots[QB__ARG_COUNT]);
 
 /* Whether two slots have the same bytes. */
 bool qb__plan_overlap(const qb__planner *p, int32_t a, int32_t b);
 
 /*
- * Whether operator `index` may write a result of `layout` over its input `tensor`, which has to lie in
- * `slot` in that layout, and to be needed no more, not by the operator's other input either.
+ * Whether operator `index` may write a result of `layout` over its input `tensor`, which has to lie
+ * in `slot` in that layout, and to be needed no more, not by the operator's other input either.
  */
 bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor, int32_t slot,
                             int32_t other, const qb__layout *layout);

@@ -140,7 +140,9 @@ static qb_status pad(qb__planner *p, uint32_t index)
     status = qb__plan_fill(p, index, p->slot_of[op->output], op->value);
   if (!status)
     status = add_part(p, source, &kept, from_offsets, &source);
-  /* oneDNN 3.7.2 copies between parts with the same gaps, those of a shift, as if there were none. */
+  /*
+   * oneDNN 3.7.2 copies between parts with the same gaps, those of a shift, as if there were none.
+   */
   if (!status && cut && !whole)
     status = qb__plan_plain(p, index, &source);
   if (!status)

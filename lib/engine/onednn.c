@@ -14,40 +14,6 @@ const char *qb__onednn_version(void)
   return text;
 }
 
-qb_status qb__onednn_error(dnnl_status_t status, const char *doing)
-{
-  switch (status) {
-  case dnnl_success: return QB_OK;
-  case dnnl_out_of_memory:
-    return qb__fail(QB_ERROR_NO_MEMORY, "oneDNN has no memory for %s; use a smaller batch", doing);
-  case dnnl_unimplemented:
-    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for %s", doing);
-  default:
-    return qb__fail(QB_ERROR_ENGINE, "oneDNN failed with status %d when %s", (int)status, doing);
-  }
-}
-
-dnnl_format_tag_t qb__plain_tag(int count)
-{
-  static const dnnl_format_tag_t tags[QB_MAX_DIMS + 2] = {
-      dnnl_format_tag_undef, dnnl_a,       dnnl_ab,      dnnl_abc, dnnl_abcd, dnnl_abcde,
-      dnnl_abcdef,           dnnl_abcdefg, dnnl_abcdefgh};
-  return count <= QB_MAX_DIMS + 1 ? tags[count] : dnnl_format_tag_undef;
-}
-
-void qb__onednn_window_of(const qb__window *window, qb__onednn_window *result)
-{
-  memset(result, 0, sizeof *result);
-  for (int i = 0; i < QB__MOST_SPATIAL; i++) {
-    result->kernel[i] = window->kernel[i];
-    result->strides[i] = window->strides[i];
-    /* 3.7.2 may crash where a dilation is told of what has but one element. */
-    result->dilations[i] = window->kernel[i] > 1 ? window->dilations[i] - 1 : 0;
-    result->pad_before[i] = window->pad_before[i];
-    result->pad_after[i] = window->pad_after[i];
-  }
-}
-
 qb_status qb__onednn_start(struct dnnl_engine **engine)
 {
   return qb__onednn_error(dnnl_engine_create(engine, dnnl_cpu, 0), "starting its CPU engine");
@@ -81,22 +47,11 @@ qb_status qb__layout_copy(const qb_context *context, const qb__layout *layout, q
   return qb__layout_of(context, QB__MD(layout), copy);
 }
 
-/* By the number of dimensions, from 3. */
-static const dnnl_format_tag_t channel_orders[3][4] = {
-    {dnnl_nCw16c, dnnl_nCw8c, dnnl_nCw4c, dnnl_nwc},
-    {dnnl_nChw16c, dnnl_nChw8c, dnnl_nChw4c, dnnl_nhwc},
-    {dnnl_nCdhw16c, dnnl_nCdhw8c, dnnl_nCdhw4c, dnnl_ndhwc}};
-
-dnnl_format_tag_t qb__channel_blocks_tag(int count, int64_t block)
-{
-  return count < 3 || count > 5 ? dnnl_format_tag_undef
-                                : channel_orders[count - 3][block == 16 ? 0 : 1];
-}
-
 qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *dims, int64_t block,
                                     qb__layout **layout)
 {
-  const dnnl_format_tag_t tag = qb__channel_blocks_tag(dims->count, block);
+  const dnnl_format_tag_t tag = qb__channel_order_tag(
+      dims->count, block == 16 ? QB__CHANNEL_BLOCKS_16 : QB__CHANNEL_BLOCKS_8);
   return tag == dnnl_format_tag_undef ? QB_ERROR_UNSUPPORTED
                                       : qb__layout_new(context, dims, tag, layout);
 }
@@ -104,24 +59,26 @@ qb_status qb__layout_channel_blocks(const qb_context *context, const qb__dims *d
 qb_status qb__layout_channels_last(const qb_context *context, const qb__dims *dims,
                                    qb__layout **layout)
 {
-  return dims->count < 3 || dims->count > 5
-             ? QB_ERROR_UNSUPPORTED
-             : qb__layout_new(context, dims, channel_orders[dims->count - 3][3], layout);
+  const dnnl_format_tag_t tag = qb__channel_order_tag(dims->count, QB__CHANNELS_LAST);
+  return tag == dnnl_format_tag_undef ? QB_ERROR_UNSUPPORTED
+                                      : qb__layout_new(context, dims, tag, layout);
 }
 
 qb_status qb__layout_like(const qb_context *context, const qb__layout *model,
                           const qb__dims *model_dims, const qb__dims *dims, qb__layout **layout)
 {
-  const int row = dims->count - 3;
-  for (int i = 0; row >= 0 && row < 3 && i < 4; i++) {
+  for (qb__channel_order order = 0; order < QB__CHANNEL_ORDER_COUNT; order++) {
+    const dnnl_format_tag_t tag = qb__channel_order_tag(dims->count, order);
+    if (tag == dnnl_format_tag_undef)
+      break;
     qb__layout *probe = NULL;
-    const qb_status status = qb__layout_new(context, model_dims, channel_orders[row][i], &probe);
+    const qb_status status = qb__layout_new(context, model_dims, tag, &probe);
     if (status)
       return status;
     const bool same = qb__layout_equal(probe, model);
     qb__layout_free(context, probe);
     if (same)
-      return qb__layout_new(context, dims, channel_orders[row][i], layout);
+      return qb__layout_new(context, dims, tag, layout);
   }
   return qb__layout_plain(context, dims, layout);
 }
@@ -169,43 +126,6 @@ size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
   return (size_t)offset;
 }
 
-qb__eltwise qb__eltwise_of(const qb__operator *op)
-{
-  switch (op->activation) {
-  case QB__ACTIVATION_RELU: return (qb__eltwise){dnnl_eltwise_relu, op->alpha, 0};
-  case QB__ACTIVATION_CLIP: return (qb__eltwise){dnnl_eltwise_clip, op->alpha, op->beta};
-  case QB__ACTIVATION_SIGMOID: return (qb__eltwise){dnnl_eltwise_logistic, 0, 0};
-  case QB__ACTIVATION_TANH: return (qb__eltwise){dnnl_eltwise_tanh, 0, 0};
-  /* 3.x asks for the slope and the offset, 2.x ignores them. */
-  case QB__ACTIVATION_HARD_SWISH: return (qb__eltwise){dnnl_eltwise_hardswish, 1.0f / 6, 0.5f};
-  case QB__ACTIVATION_POWER: return (qb__eltwise){dnnl_eltwise_pow, op->alpha, op->beta};
-  case QB__ACTIVATION_LINEAR: return (qb__eltwise){dnnl_eltwise_linear, op->alpha, op->beta};
-  case QB__ACTIVATION_ELU: return (qb__eltwise){dnnl_eltwise_elu, op->alpha, 0};
-  case QB__ACTIVATION_GELU_ERF: return (qb__eltwise){dnnl_eltwise_gelu_erf, 0, 0};
-  case QB__ACTIVATION_GELU_TANH: return (qb__eltwise){dnnl_eltwise_gelu_tanh, 0, 0};
-  case QB__ACTIVATION_SWISH: return (qb__eltwise){dnnl_eltwise_swish, op->alpha, 0};
-  /* 3.x asks for a slope, 2.x ignores it. */
-  case QB__ACTIVATION_SOFTPLUS: return (qb__eltwise){dnnl_eltwise_soft_relu, 1, 0};
-  case QB__ACTIVATION_MISH: return (qb__eltwise){dnnl_eltwise_mish, 0, 0};
-  default: return (qb__eltwise){dnnl_alg_kind_undef, 0, 0};
-  }
-}
-
-dnnl_alg_kind_t qb__binary_of(qb__op_kind kind)
-{
-  return kind == QB__OP_ADD        ? dnnl_binary_add
-         : kind == QB__OP_SUBTRACT ? dnnl_binary_sub
-         : kind == QB__OP_MULTIPLY ? dnnl_binary_mul
-                                   : dnnl_binary_div;
-}
-
-dnnl_alg_kind_t qb__pool_of(const qb__operator *op)
-{
-  return op->kind == QB__OP_MAX_POOL ? dnnl_pooling_max
-         : op->include_padding       ? dnnl_pooling_avg_include_padding
-                                     : dnnl_pooling_avg_exclude_padding;
-}
-
 static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)
 {
   dnnl_post_ops_t post_ops = NULL;
@@ -248,51 +168,50 @@ static size_t scratchpad_bytes(const_dnnl_primitive_desc_t pd)
 
 /* Takes the description over on success. */
 static qb_status finish(const qb_context *context, dnnl_primitive_desc_t pd,
-                        const qb__request *request, qb__made *made)
+                        const qb__primitive_spec *spec, qb__primitive *primitive)
 {
-  qb_status status = query_layout(context, pd, dnnl_query_src_md, &made->source);
+  qb_status status = query_layout(context, pd, dnnl_query_src_md, &primitive->source);
   if (!status)
-    status = query_layout(context, pd, dnnl_query_dst_md, &made->destination);
-  if (!status && request->op->weights != QB__NONE)
-    status = query_layout(context, pd, dnnl_query_weights_md, &made->weights);
+    status = query_layout(context, pd, dnnl_query_dst_md, &primitive->destination);
+  if (!status && spec->op->weights != QB__NONE)
+    status = query_layout(context, pd, dnnl_query_weights_md, &primitive->weights);
   if (status)
     return status;
-  made->scratchpad_bytes = scratchpad_bytes(pd);
+  primitive->scratchpad_bytes = scratchpad_bytes(pd);
   const char *name = "";
   dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-  strncat(made->implementation, name, sizeof made->implementation - 1);
-  made->description = pd;
+  strncat(primitive->implementation, name, sizeof primitive->implementation - 1);
+  primitive->description = pd;
   return QB_OK;
 }
 
 qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *engine,
-                                 const qb__request *request, qb__made *made)
+                                 const qb__primitive_spec *spec, qb__primitive *primitive)
 {
-  const qb__operator *op = request->op;
-  qb__layouts use = {request->source, request->addend, request->weights, NULL,
-                     request->destination};
+  const qb__operator *op = spec->op;
+  qb__layouts use = {spec->source, spec->addend, spec->weights, NULL, spec->destination};
   qb__layout *source = NULL, *weights = NULL, *bias = NULL, *destination = NULL;
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_primitive_desc_t pd = NULL;
-  qb__made result;
+  qb__primitive result;
   memset(&result, 0, sizeof result);
   qb_status status = QB_OK;
   if (op->activation && qb__eltwise_of(op).kind == dnnl_alg_kind_undef)
     return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has no such activation");
   if (!use.source) {
-    status = qb__layout_new(context, &request->source_dims, dnnl_format_tag_any, &source);
+    status = qb__layout_new(context, &spec->source_dims, dnnl_format_tag_any, &source);
     use.source = source;
   }
   if (!status && !use.destination) {
-    status = qb__layout_new(context, &request->destination_dims, dnnl_format_tag_any, &destination);
+    status = qb__layout_new(context, &spec->destination_dims, dnnl_format_tag_any, &destination);
     use.destination = destination;
   }
   if (!status && op->weights != QB__NONE && !use.weights) {
-    status = qb__layout_new(context, &request->weights_dims, dnnl_format_tag_any, &weights);
+    status = qb__layout_new(context, &spec->weights_dims, dnnl_format_tag_any, &weights);
     use.weights = weights;
   }
   if (!status && op->bias != QB__NONE) {
-    const qb__dims dims = {1, {request->destination_dims.at[1]}};
+    const qb__dims dims = {1, {spec->destination_dims.at[1]}};
     status = qb__layout_new(context, &dims, dnnl_a, &bias);
     use.bias = bias;
   }
@@ -300,17 +219,17 @@ qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *
     goto done;
   dnnl_status_t code = new_attributes(op, &attributes);
   if (!code)
-    code = qb__describe(engine, request, &use, attributes, &pd);
+    code = qb__describe(engine, spec, &use, attributes, &pd);
   if (code) {
     status = qb__onednn_error(code, "an operator with these shapes and layouts");
     goto done;
   }
-  status = finish(context, pd, request, &result);
+  status = finish(context, pd, spec, &result);
   if (status) {
-    qb__made_clear(context, &result);
+    qb__primitive_clear(context, &result);
     dnnl_primitive_desc_destroy(pd);
   } else {
-    *made = result;
+    *primitive = result;
   }
 done:
   if (attributes)
@@ -322,9 +241,9 @@ done:
   return status;
 }
 
-qb_status qb__primitive_compile(qb__made *made)
+qb_status qb__primitive_compile(qb__primitive *primitive)
 {
-  return qb__onednn_error(dnnl_primitive_create(&made->primitive, made->description),
+  return qb__onednn_error(dnnl_primitive_create(&primitive->handle, primitive->description),
                           "making a primitive");
 }
 
@@ -354,15 +273,15 @@ void qb__primitive_free(struct dnnl_primitive *primitive)
     dnnl_primitive_destroy(primitive);
 }
 
-void qb__made_clear(const qb_context *context, qb__made *made)
+void qb__primitive_clear(const qb_context *context, qb__primitive *primitive)
 {
-  qb__primitive_free(made->primitive);
-  if (made->description)
-    dnnl_primitive_desc_destroy(made->description);
-  qb__layout_free(context, made->source);
-  qb__layout_free(context, made->weights);
-  qb__layout_free(context, made->destination);
-  memset(made, 0, sizeof *made);
+  qb__primitive_free(primitive->handle);
+  if (primitive->description)
+    dnnl_primitive_desc_destroy(primitive->description);
+  qb__layout_free(context, primitive->source);
+  qb__layout_free(context, primitive->weights);
+  qb__layout_free(context, primitive->destination);
+  memset(primitive, 0, sizeof *primitive);
 }
 
 qb_status qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,

@@ -98,34 +98,34 @@ typedef enum qb__argument {
  * What to make a primitive for. A layout that is NULL is left to oneDNN's choice. `op` tells the
  * kind, the window, and what is fused behind it.
  */
-typedef struct qb__request {
+typedef struct qb__primitive_spec {
   const qb__operator *op;
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;
   bool winograd; /* a convolution by Winograd's minimal filtering */
-} qb__request;
+} qb__primitive_spec;
 
 /* A primitive and what it works on. Belongs to whoever asked for it. */
-typedef struct qb__made {
+typedef struct qb__primitive {
   struct dnnl_primitive_desc *description;    /* NULL: there is no such primitive */
-  struct dnnl_primitive *primitive;           /* NULL before qb__primitive_compile() */
+  struct dnnl_primitive *handle;              /* NULL before qb__primitive_compile() */
   qb__layout *source, *weights, *destination; /* weights NULL where there are none */
   size_t scratchpad_bytes;
   char implementation[64]; /* oneDNN's name for it: "jit:avx2" */
-} qb__made;
+} qb__primitive;
 
 /*
- * What oneDNN would make; fails with QB_ERROR_UNSUPPORTED when it has nothing for these layouts. The
- * primitive keeps the number of threads the calling thread's team has.
+ * What oneDNN would make; fails with QB_ERROR_UNSUPPORTED when it has nothing for these layouts.
+ * The primitive keeps the number of threads the calling thread's team has.
  */
 qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *engine,
-                                 const qb__request *request, qb__made *made);
+                                 const qb__primitive_spec *spec, qb__primitive *primitive);
 /* Makes a primitive that was described: its code is compiled, and stays in oneDNN's cache. */
-qb_status qb__primitive_compile(qb__made *made);
+qb_status qb__primitive_compile(qb__primitive *primitive);
 qb_status qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from, const qb__layout *to,
                           struct dnnl_primitive **primitive, size_t *scratchpad_bytes);
 void qb__primitive_free(struct dnnl_primitive *primitive);
-void qb__made_clear(const qb_context *context, qb__made *made);
+void qb__primitive_clear(const qb_context *context, qb__primitive *primitive);
 
 /*
  * Runs a primitive to its end on the calling thread's team. Arguments that are NULL are not passed.

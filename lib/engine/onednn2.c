@@ -102,12 +102,13 @@ dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *el
   return dnnl_post_ops_append_eltwise(post_ops, 1.0f, eltwise->kind, eltwise->alpha, eltwise->beta);
 }
 
-dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, const qb__layouts *l,
-                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
+                           const qb__layouts *l, const_dnnl_primitive_attr_t attributes,
+                           dnnl_primitive_desc_t *result)
 {
-  const qb__operator *op = request->op;
+  const qb__operator *op = spec->op;
   const dnnl_alg_kind_t convolution =
-      request->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
+      spec->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   qb__onednn_window w;
   qb__onednn_window_of(&op->window, &w);
   const dnnl_memory_desc_t *bias = l->bias ? &l->bias->md : NULL;

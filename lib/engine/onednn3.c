@@ -87,7 +87,9 @@ size_t qb__layout_bytes(const qb__layout *layout)
   return dnnl_memory_desc_get_size(layout->md);
 }
 
-/* Not before it is known why 3.7.2 computes a few random networks wrongly in them (docs/onednn.md). */
+/*
+ * Not before it is known why 3.7.2 computes a few random networks wrongly in them (docs/onednn.md).
+ */
 bool qb__other_layouts_are_sound(void)
 {
   return false;
@@ -129,13 +131,13 @@ dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *el
   return dnnl_post_ops_append_eltwise(post_ops, eltwise->kind, eltwise->alpha, eltwise->beta);
 }
 
-static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
+static dnnl_status_t describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
                               const qb__layouts *l, const_dnnl_primitive_attr_t attributes,
                               dnnl_primitive_desc_t *result)
 {
-  const qb__operator *op = request->op;
+  const qb__operator *op = spec->op;
   const dnnl_alg_kind_t convolution =
-      request->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
+      spec->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   qb__onednn_window w;
   qb__onednn_window_of(&op->window, &w);
   const_dnnl_memory_desc_t bias = l->bias ? l->bias->md : NULL;
@@ -194,19 +196,19 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__request *request,
 }
 
 /*
- * Whether oneDNN, 3.7.2 at least, divides by zero (SIGFPE) when asked for this convolution: where it
- * looks for the best blocks of a 1x1 window on channels last, it has a rule of its own for these
+ * Whether oneDNN, 3.7.2 at least, divides by zero (SIGFPE) when asked for this convolution: where
+ * it looks for the best blocks of a 1x1 window on channels last, it has a rule of its own for these
  * numbers of channels, which is sound only on matrix tiles. A deconvolution is one backwards.
  */
-static bool divides_by_zero(const qb__request *request)
+static bool divides_by_zero(const qb__primitive_spec *spec)
 {
   static const int64_t channels[][2] = {
       {256, 1024}, {512, 1024}, {512, 2048}, {1024, 512}, {1024, 2048}};
-  const qb__dims *weights = &request->weights_dims;
-  const bool backwards = request->op->kind == QB__OP_DECONVOLUTION;
-  if (request->op->kind != QB__OP_CONVOLUTION && !backwards)
+  const qb__dims *weights = &spec->weights_dims;
+  const bool backwards = spec->op->kind == QB__OP_DECONVOLUTION;
+  if (spec->op->kind != QB__OP_CONVOLUTION && !backwards)
     return false;
-  const int first = weights->count - request->source_dims.count; /* 1 behind groups */
+  const int first = weights->count - spec->source_dims.count; /* 1 behind groups */
   for (int i = first + 2; i < weights->count; i++)
     if (weights->at[i] != 1)
       return false;
@@ -218,16 +220,15 @@ static bool divides_by_zero(const qb__request *request)
 }
 
 /*
- * Whether 3.7.2's brgemm convolution gives wrong rows behind a thread's first one: of one channel, where
- * a row of the output is one element and the window moves by more than one.
+ * Whether 3.7.2's brgemm convolution gives wrong rows behind a thread's first one: of one channel,
+ * where a row of the output is one element and the window moves by more than one.
  */
-static bool is_wrong(const qb__request *request)
+static bool is_wrong(const qb__primitive_spec *spec)
 {
-  const qb__dims *from = &request->source_dims, *to = &request->destination_dims;
+  const qb__dims *from = &spec->source_dims, *to = &spec->destination_dims;
   const int last = from->count - 1;
-  return request->op->kind == QB__OP_CONVOLUTION && last >= 3 &&
-         from->at[1] == request->op->groups && to->at[last] == 1 &&
-         request->op->window.strides[last - 2] > 1;
+  return spec->op->kind == QB__OP_CONVOLUTION && last >= 3 && from->at[1] == spec->op->groups &&
+         to->at[last] == 1 && spec->op->window.strides[last - 2] > 1;
 }
 
 /* Goes on to the next implementation; *description is destroyed where there is none. */
@@ -244,27 +245,28 @@ static dnnl_status_t pass_over_brgemm(dnnl_primitive_desc_t *description)
   return code;
 }
 
-dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request, const qb__layouts *l,
-                           const_dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t *result)
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
+                           const qb__layouts *l, const_dnnl_primitive_attr_t attributes,
+                           dnnl_primitive_desc_t *result)
 {
-  if (!divides_by_zero(request)) {
-    const dnnl_status_t code = describe(engine, request, l, attributes, result);
-    return code || !is_wrong(request) ? code : pass_over_brgemm(result);
+  if (!divides_by_zero(spec)) {
+    const dnnl_status_t code = describe(engine, spec, l, attributes, result);
+    return code || !is_wrong(spec) ? code : pass_over_brgemm(result);
   }
-  const qb__dims *dims = &request->source_dims;
+  const qb__dims *dims = &spec->source_dims;
   const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
   const bool wide = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
   qb__layout blocked;
-  dnnl_status_t code =
-      dnnl_memory_desc_create_with_tag(&blocked.md, dims->count, dims->at, dnnl_f32,
-                                       qb__channel_blocks_tag(dims->count, wide ? 16 : 8));
+  dnnl_status_t code = dnnl_memory_desc_create_with_tag(
+      &blocked.md, dims->count, dims->at, dnnl_f32,
+      qb__channel_order_tag(dims->count, wide ? QB__CHANNEL_BLOCKS_16 : QB__CHANNEL_BLOCKS_8));
   if (code)
     return code;
   qb__layouts in_blocks = *l;
   in_blocks.source = &blocked;
-  code = request->source && !qb__layout_equal(request->source, &blocked)
+  code = spec->source && !qb__layout_equal(spec->source, &blocked)
              ? dnnl_unimplemented
-             : describe(engine, request, &in_blocks, attributes, result);
+             : describe(engine, spec, &in_blocks, attributes, result);
   dnnl_memory_desc_destroy(blocked.md);
   return code;
 }

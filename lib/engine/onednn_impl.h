@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between onednn.c and the file of the major in use. */
+/* Between onednn.c, onednn_terms.c and the file of the major in use. */
 #ifndef QB_ENGINE_ONEDNN_IMPL_H
 #define QB_ENGINE_ONEDNN_IMPL_H
 
@@ -29,8 +29,17 @@ _Static_assert(QB__ONEDNN_DIMS == DNNL_MAX_NDIMS, "qb__dims is passed as dnnl_di
 /* Row-major order of `count` dimensions. */
 dnnl_format_tag_t qb__plain_tag(int count);
 
-/* Channels in blocks of 16 or 8; undefined below 3 and beyond 5 dimensions. */
-dnnl_format_tag_t qb__channel_blocks_tag(int count, int64_t block);
+/* Where an image has its channels other than before its pixels. */
+typedef enum qb__channel_order {
+  QB__CHANNEL_BLOCKS_16,
+  QB__CHANNEL_BLOCKS_8,
+  QB__CHANNEL_BLOCKS_4,
+  QB__CHANNELS_LAST,
+  QB__CHANNEL_ORDER_COUNT
+} qb__channel_order;
+
+/* Undefined below 3 and beyond 5 dimensions. */
+dnnl_format_tag_t qb__channel_order_tag(int count, qb__channel_order order);
 
 /* A window in oneDNN's arrays; its dilations begin at 0. */
 typedef struct qb__onednn_window {
@@ -46,13 +55,13 @@ qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_f
 /* A copy of a descriptor that oneDNN owns. */
 qb_status qb__layout_of(const qb_context *context, qb__const_md md, qb__layout **layout);
 
-/* Layouts of a request with none left NULL that the operator needs. */
+/* The layouts of a spec, all that the operator needs among them. */
 typedef struct qb__layouts {
   const qb__layout *source, *addend, *weights, *bias, *destination;
 } qb__layouts;
 
 /* Makes the descriptor of the primitive on these layouts; attributes hold what is fused. */
-dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__request *request,
+dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
                            const qb__layouts *layouts, const_dnnl_primitive_attr_t attributes,
                            dnnl_primitive_desc_t *result);
 

@@ -80,8 +80,8 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const f
 }
 
 /*
- * By plain loops: oneDNN 3.7.2 reorders wrongly into blocks of two dimensions of which the inner one
- * is padded (24 input channels in blocks of 16).
+ * By plain loops: oneDNN 3.7.2 reorders wrongly into blocks of two dimensions of which the inner
+ * one is padded (24 input channels in blocks of 16).
  */
 static void pack_padded(const float *values, const qb__dims *dims, const qb__blocking *blocking,
                         size_t bytes, float *packed)

@@ -14,6 +14,19 @@ qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch)
   return dims;
 }
 
+qb__dims qb__plan_weights_dims(const qb__graph *graph, const qb__operator *op)
+{
+  qb__dims dims = {0, {0}};
+  const qb__tensor *w = &graph->tensors[op->weights];
+  const int64_t groups = w->rank == 2 ? 1 : op->groups;
+  if (groups > 1)
+    dims.at[dims.count++] = groups;
+  dims.at[dims.count++] = w->dims[0] / groups;
+  for (uint32_t i = 1; i < w->rank; i++)
+    dims.at[dims.count++] = w->dims[i];
+  return dims;
+}
+
 qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims,
                         qb__layout *layout, int32_t *slot)
 {
@@ -207,4 +220,41 @@ bool qb__plan_overlap(const qb__planner *p, int32_t a, int32_t b)
   while (p->plan->slots[b].view_of != QB__NONE)
     b = p->plan->slots[b].view_of;
   return a == b;
+}
+
+bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor, int32_t slot,
+                            int32_t other, const qb__layout *layout)
+{
+  const qb__slot *there = &p->plan->slots[slot];
+  return there->kind == QB__SLOT_ARENA && there->view_of == QB__NONE &&
+         p->slot_of[tensor] == slot && p->last_use[tensor] == index &&
+         (other == QB__NONE || !qb__plan_overlap(p, other, slot)) &&
+         qb__layout_equal(there->layout, layout);
+}
+
+qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitive,
+                         int32_t slots[QB__ARG_COUNT])
+{
+  const qb__operator *op = &p->graph->operators[index];
+  qb_status status = QB_OK;
+  if (op->weights != QB__NONE) {
+    const qb__dims dims = qb__plan_weights_dims(p->graph, op);
+    status = qb__plan_constant(p, op->weights, &dims, primitive->weights, &slots[QB__ARG_WEIGHTS]);
+  }
+  if (op->bias != QB__NONE && !status) {
+    const qb__dims dims = {1, {(int64_t)p->graph->tensors[op->bias].elements}};
+    qb__layout *layout = NULL;
+    status = qb__layout_plain(p->context, &dims, &layout);
+    if (!status)
+      status = qb__plan_constant(p, op->bias, &dims, layout, &slots[QB__ARG_BIAS]);
+    qb__layout_free(p->context, layout);
+  }
+  if (!status && p->to_run)
+    status = qb__primitive_compile(primitive);
+  if (status)
+    return status;
+  struct dnnl_primitive *compiled = primitive->handle;
+  primitive->handle = NULL;
+  return qb__plan_step(p, index, compiled, primitive->implementation, primitive->scratchpad_bytes,
+                       slots);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every operator in plain loops, as the standard says, for NaN and infinities too: what the engine's
- * results are compared with, and what it computes with where oneDNN would lose a NaN.
+ * Every operator in plain loops, as the standard says, for NaN and infinities too: what the
+ * engine's results are compared with, and what it computes with where oneDNN would lose a NaN.
  */
 #ifndef QB_ENGINE_REFERENCE_H
 #define QB_ENGINE_REFERENCE_H

@@ -38,7 +38,7 @@ static void free_session(qb_session *session)
 }
 
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_way *ways, qb_session **session)
+                          const qb__layer_algorithm *algorithms, qb_session **session)
 {
   if (!model || !session)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
@@ -60,9 +60,9 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
   self->context = qb_context_ref(model->context);
   self->model = qb_model_ref(model);
   self->configuration = use;
-  self->as_profiled = ways != NULL;
+  self->as_profiled = algorithms != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
-  qb_status status = qb__engine_new(model, &self->configuration, ways, &self->engine);
+  qb_status status = qb__engine_new(model, &self->configuration, algorithms, &self->engine);
   if (!status)
     status = qb__instances_start(self->context, &use, model->is_workload, &self->instances,
                                  &self->pinned_threads);
@@ -79,10 +79,10 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
   return qb__session_new(model, configuration, NULL, session);
 }
 
-bool qb__session_get_ways(const qb_session *session, qb__layer_way *ways)
+bool qb__session_get_algorithms(const qb_session *session, qb__layer_algorithm *algorithms)
 {
   const qb__engine *engine = session->engine;
-  return engine->type->get_ways && engine->type->get_ways(engine, ways);
+  return engine->type->get_algorithms && engine->type->get_algorithms(engine, algorithms);
 }
 
 typedef struct round_task {

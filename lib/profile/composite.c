@@ -62,10 +62,11 @@ static double median(const timing *sorted, const uint32_t *drawn, size_t count)
 }
 
 /*
- * By how much wider than the bootstrap's an interval from so many visits has to be: resamples vary less
- * than samples do, by sqrt((n - 1) / n), and how much these vary is itself uncertain, as Student's t
- * says (Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4),
- * 2015). Of two visits t would say that nothing is known, which is too little: it is taken as of three.
+ * By how much wider than the bootstrap's an interval from so many visits has to be: resamples vary
+ * less than samples do, by sqrt((n - 1) / n), and how much these vary is itself uncertain, as
+ * Student's t says (Hesterberg, "What Teachers Should Know About the Bootstrap", The American
+ * Statistician 69(4), 2015). Of two visits t would say that nothing is known, which is too little:
+ * it is taken as of three.
  */
 static double expansion(size_t visits)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The batch sizes of one configuration while they are measured: which there are, and more to add. */
+/*
+ * The batch sizes of one configuration while they are measured: which there are, and more to add.
+ */
 #ifndef QB_PROFILE_POINTS_H
 #define QB_PROFILE_POINTS_H
 
@@ -22,7 +24,9 @@ qb_status qb__points_add(const qb_context *context, qb__points *points, uint32_t
 qb_status qb__points_add_known(const qb_context *context, qb__points *points,
                                const qb_profile_point *known, double goal);
 
-/* Adds a batch size on either side of each point where the curve bends by more than noise explains. */
+/*
+ * Adds a batch size on either side of each point where the curve bends by more than noise explains.
+ */
 qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *points);
 
 /*
@@ -37,9 +41,9 @@ uint32_t qb__points_largest_open(const qb__points *points);
 
 /*
  * Which to visit next: those that have not been, by rising batch; then so that visits are in
- * proportion to 1 / sqrt(what one takes), which makes the sum of the variances of equally spread points
- * least (Neyman, Journal of the Royal Statistical Society 97(4), 1934). Those that are sure are
- * visited only with `sure_too`, and only beside others that are not. NULL: none.
+ * proportion to 1 / sqrt(what one takes), which makes the sum of the variances of equally spread
+ * points least (Neyman, Journal of the Royal Statistical Society 97(4), 1934). Those that are sure
+ * are visited only with `sure_too`, and only beside others that are not. NULL: none.
  */
 qb__record *qb__points_next(const qb__points *points, bool sure_too);
 

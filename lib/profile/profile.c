@@ -250,9 +250,9 @@ void qb_profile_unref(qb_profile *profile)
   qb__free(context, profile->info.engine);
   qb__free(context, profile->info.library);
   qb__free(context, profile->operators);
-  for (size_t i = 0; i < profile->ways_count; i++)
-    qb__free(context, profile->ways[i].ways);
-  qb__free(context, profile->ways);
+  for (size_t i = 0; i < profile->algorithms_count; i++)
+    qb__free(context, profile->algorithms[i].algorithms);
+  qb__free(context, profile->algorithms);
   qb__free(context, profile->points);
   qb__free(context, profile);
   qb_context_unref(context);

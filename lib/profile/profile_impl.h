@@ -4,7 +4,7 @@
 #define QB_PROFILE_PROFILE_IMPL_H
 
 #include "core/refcount.h"
-#include "engine/layer_way.h"
+#include "engine/layer_algorithm.h"
 
 #include <qosbatch/profile.h>
 
@@ -16,10 +16,10 @@ typedef struct qb__operator_work {
 } qb__operator_work;
 
 /* How layers are computed by so many threads. */
-typedef struct qb__profile_ways {
+typedef struct qb__profile_algorithms {
   uint32_t threads;
-  qb__layer_way *ways; /* by operator */
-} qb__profile_ways;
+  qb__layer_algorithm *algorithms; /* by operator */
+} qb__profile_algorithms;
 
 struct qb_profile {
   qb__refcount references;
@@ -29,8 +29,8 @@ struct qb_profile {
   double bytes_per_sample; /* activations read and written, for the roofline */
   size_t operator_count;   /* 0: not known */
   qb__operator_work *operators;
-  size_t ways_count, ways_capacity;
-  qb__profile_ways *ways; /* no two of as many threads */
+  size_t algorithms_count, algorithms_capacity;
+  qb__profile_algorithms *algorithms; /* no two of as many threads */
   size_t point_count;
   qb_profile_point *points; /* ordered by instances, threads, batch; no two alike */
 };
@@ -58,15 +58,16 @@ qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work
 /* Those of a model, and which network it is; a workload has none. */
 qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model);
 
-/* Before anybody else sees the profile, and after its operators are set; `ways` is copied. */
-qb_status qb__profile_add_ways(qb_profile *profile, uint32_t threads, const qb__layer_way *ways);
+/* Before anybody else sees the profile, and after its operators are set; `algorithms` is copied. */
+qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
+                                     const qb__layer_algorithm *algorithms);
 
 /* By operator; NULL if those for so many threads are not known. */
-const qb__layer_way *qb__profile_ways_of(const qb_profile *profile, uint32_t threads);
+const qb__layer_algorithm *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads);
 
 /* Those that are known to be as fast here, for this model; NULL if none are. */
-const qb__layer_way *qb__profile_ways_for(const qb_profile *profile, const qb_model *model,
-                                          uint32_t threads);
+const qb__layer_algorithm *qb__profile_algorithms_for(const qb_profile *profile,
+                                                      const qb_model *model, uint32_t threads);
 
 /* The points of one configuration, by rising batch: *count of them from the one returned. */
 const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,

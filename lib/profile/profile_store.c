@@ -14,7 +14,7 @@
 static const char FORMAT[] = "qosbatch-profile";
 enum { HEX_BYTES = 17 };
 enum { VERSION = 1, LARGEST_FILE = 64 << 20 };
-enum { MOST_POINTS = 100000, MOST_OPERATORS = 100000, MOST_WAYS = 1000 };
+enum { MOST_POINTS = 100000, MOST_OPERATORS = 100000, MOST_ALGORITHMS = 1000 };
 
 static const int64_t MOST_NS = INT64_C(1) << 56; /* two years */
 static const int64_t MOST_BYTES = INT64_C(1) << 52;
@@ -48,12 +48,12 @@ static void append(json_t **array, json_t *value)
   }
 }
 
-static json_t *ways_to_json(const qb__profile_ways *w, size_t count)
+static json_t *algorithms_to_json(const qb__profile_algorithms *w, size_t count)
 {
-  json_t *ways = json_array();
+  json_t *algorithms = json_array();
   for (size_t i = 0; i < count; i++)
-    append(&ways, json_string(qb__layer_way_name(w->ways[i])));
-  return json_pack("{s:I, s:o}", "threads", (json_int_t)w->threads, "ways", ways);
+    append(&algorithms, json_string(qb__layer_algorithm_name(w->algorithms[i])));
+  return json_pack("{s:I, s:o}", "threads", (json_int_t)w->threads, "ways", algorithms);
 }
 
 qb_status qb_profile_save(const qb_profile *profile, const char *path)
@@ -69,9 +69,9 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
   json_t *operators = json_array();
   for (size_t o = 0; o < profile->operator_count; o++)
     append(&operators, operator_to_json(&profile->operators[o]));
-  json_t *ways = json_array();
-  for (size_t w = 0; w < profile->ways_count; w++)
-    append(&ways, ways_to_json(&profile->ways[w], profile->operator_count));
+  json_t *algorithms = json_array();
+  for (size_t w = 0; w < profile->algorithms_count; w++)
+    append(&algorithms, algorithms_to_json(&profile->algorithms[w], profile->operator_count));
   json_t *root = json_pack(
       "{s:s, s:i, s:s, s:s, s:s, s:s*, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "format",
       FORMAT, "version", VERSION, "library", i->library, "engine", i->engine, "model", i->model,
@@ -79,7 +79,7 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
       "flops_per_sample", i->flops_per_sample, "bytes_per_sample", profile->bytes_per_sample,
       "weight_bytes", (json_int_t)i->weight_bytes, "measure_ns", (json_int_t)i->measure_ns,
       "prepare_ns", (json_int_t)i->prepare_ns, "node", qb__node_to_json(profile->node), "operators",
-      operators, "layer_ways", ways, "points", points);
+      operators, "layer_ways", algorithms, "points", points);
   return qb__json_save(profile->context, path, root);
 }
 
@@ -111,27 +111,29 @@ static void operator_from_json(qb__json *at, qb__operator_work *o)
   qb__json_end(at);
 }
 
-/* The ways that so many threads take; the profile has its operators. */
-static qb_status ways_from_json(qb__json *at, qb_profile *profile)
+/* The algorithms that so many threads take; the profile has its operators. */
+static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
 {
   const size_t count = profile->operator_count;
   qb__json array;
   const uint32_t threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
   qb__json_array(at, "ways", count, count, &array);
   qb__json_end(at);
-  if (!at->file->status && qb__profile_ways_of(profile, threads))
+  if (!at->file->status && qb__profile_algorithms_of(profile, threads))
     qb__json_fail(at, "threads", "%u stand twice; keep one of them", threads);
-  qb__layer_way *ways = qb__calloc(profile->context, count, sizeof *ways);
-  if (!ways)
+  qb__layer_algorithm *algorithms = qb__calloc(profile->context, count, sizeof *algorithms);
+  if (!algorithms)
     return QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < count && !at->file->status; i++) {
     const char *name = qb__json_element_string(&array, i);
-    if (!at->file->status && !qb__layer_way_of(name, &ways[i]))
-      qb__json_fail(&array, NULL, "'%.32s' is no way to compute a layer; profile again", name);
+    if (!at->file->status && !qb__layer_algorithm_of(name, &algorithms[i]))
+      qb__json_fail(&array, NULL, "'%.32s' is no algorithm to compute a layer; profile again",
+                    name);
   }
-  const qb_status status =
-      at->file->status ? at->file->status : qb__profile_add_ways(profile, threads, ways);
-  qb__free(profile->context, ways);
+  const qb_status status = at->file->status
+                               ? at->file->status
+                               : qb__profile_add_algorithms(profile, threads, algorithms);
+  qb__free(profile->context, algorithms);
   return status;
 }
 
@@ -169,7 +171,7 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   info.measure_ns = qb__json_int(root, "measure_ns", 0, MOST_NS);
   info.prepare_ns = qb__json_int(root, "prepare_ns", 0, MOST_NS);
 
-  qb__json at, array, operator_array, ways_array;
+  qb__json at, array, operator_array, algorithms_array;
   qb_node *node = NULL;
   qb_profile_point *points = NULL;
   qb__operator_work *operators = NULL;
@@ -179,7 +181,8 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
       root->file->status ? root->file->status : qb__node_from_json(context, &at, &node);
   const size_t operator_count =
       qb__json_array(root, "operators", 0, MOST_OPERATORS, &operator_array);
-  const size_t ways_count = qb__json_array(root, "layer_ways", 0, MOST_WAYS, &ways_array);
+  const size_t algorithms_count =
+      qb__json_array(root, "layer_ways", 0, MOST_ALGORITHMS, &algorithms_array);
   const size_t count = qb__json_array(root, "points", 1, MOST_POINTS, &array);
   qb__json_end(root);
   status = root->file->status;
@@ -207,9 +210,9 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   }
   if (!status)
     status = qb__profile_set_operators(made, operators, operator_count);
-  for (size_t i = 0; i < ways_count && !status; i++) {
-    qb__json_element(&ways_array, i, &at);
-    status = ways_from_json(&at, made);
+  for (size_t i = 0; i < algorithms_count && !status; i++) {
+    qb__json_element(&algorithms_array, i, &at);
+    status = algorithms_from_json(&at, made);
   }
   if (!status)
     *profile = qb_profile_ref(made);

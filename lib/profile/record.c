@@ -71,8 +71,8 @@ static bool disturbed(const qb__visit_note *visits, size_t count, double full_fl
 }
 
 /*
- * Of all visits that were hardly slower than the `kept` fastest. What neighbours do is left out, but a
- * quota comes again, however long the rounds go on.
+ * Of all visits that were hardly slower than the `kept` fastest. What neighbours do is left out,
+ * but a quota comes again, however long the rounds go on.
  */
 static qb_status single_rounds(const qb_context *context, const qb__record *record, size_t kept,
                                int64_t *p95_ns, int64_t *mean_ns)
@@ -96,7 +96,9 @@ static qb_status single_rounds(const qb_context *context, const qb__record *reco
   return QB_OK;
 }
 
-/* How much longer a round takes than an undisturbed one, of which `share` is the old measurement's. */
+/*
+ * How much longer a round takes than an undisturbed one, of which `share` is the old measurement's.
+ */
 static double joint_ratio(int64_t old_ns, int64_t old_latency_ns, int64_t new_ns,
                           int64_t new_latency_ns, double share)
 {
@@ -105,9 +107,9 @@ static double joint_ratio(int64_t old_ns, int64_t old_latency_ns, int64_t new_ns
 }
 
 /*
- * Two measurements of a point as one: the mean of their logarithms, each with the weight of the square
- * of its precision. When their intervals do not meet the machine is not what it was, and the new one
- * stands alone.
+ * Two measurements of a point as one: the mean of their logarithms, each with the weight of the
+ * square of its precision. When their intervals do not meet the machine is not what it was, and the
+ * new one stands alone.
  */
 static void join(qb_profile_point *point, const qb_profile_point *known)
 {

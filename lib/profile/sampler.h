@@ -27,8 +27,8 @@ void qb__sampler_free(qb__sampler *sampler);
 /*
  * Runs `rounds` rounds of a batch size that is ready on every instance at the same time. When the
  * visit before was of another batch size, a round of `warm_up_batch` that is not timed comes first,
- * which must be ready too: after a large batch weights and code are in no cache any more. No instance
- * is idle before all have been timed.
+ * which must be ready too: after a large batch weights and code are in no cache any more. No
+ * instance is idle before all have been timed.
  */
 qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t rounds,
                             uint32_t warm_up_batch, qb__visit *visit);

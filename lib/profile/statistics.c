@@ -69,8 +69,8 @@ void qb__spread_add(qb__spread *spread, const int64_t *values, size_t count)
 }
 
 /*
- * The 97.5th percentile of Student's t, by Cornish and Fisher's expansion: within 0.3 % from 4 degrees of
- * freedom on (Abramowitz and Stegun, 26.7.5).
+ * The 97.5th percentile of Student's t, by Cornish and Fisher's expansion: within 0.3 % from 4
+ * degrees of freedom on (Abramowitz and Stegun, 26.7.5).
  */
 static double student(double freedom)
 {

@@ -18,8 +18,8 @@ int64_t qb__mean_ns(const int64_t *values, size_t count);
 /*
  * Distribution-free 95 % confidence interval of the median of ascending values: the order
  * statistics at ranks given by the binomial distribution (Conover, Practical Nonparametric
- * Statistics, 3rd ed., section 3.2). With fewer than QB__FEWEST_RANKED values no such ranks exist and
- * the extremes are given.
+ * Statistics, 3rd ed., section 3.2). With fewer than QB__FEWEST_RANKED values no such ranks exist
+ * and the extremes are given.
  */
 void qb__median_interval_ns(const int64_t *sorted, size_t count, int64_t *low, int64_t *high);
 
@@ -32,9 +32,9 @@ typedef struct qb__spread {
 void qb__spread_add(qb__spread *spread, const int64_t *values, size_t count);
 
 /*
- * 95 % confidence interval of the median of few ascending values, as far as the values of all points
- * tell: Student's, of logarithms with the pooled spread. What is known before counts as much as 5 values
- * of a point that vary by 10 %, so that one value alone has an interval too.
+ * 95 % confidence interval of the median of few ascending values, as far as the values of all
+ * points tell: Student's, of logarithms with the pooled spread. What is known before counts as much
+ * as 5 values of a point that vary by 10 %, so that one value alone has an interval too.
  */
 void qb__few_interval_ns(const qb__spread *spread, const int64_t *sorted, size_t count,
                          int64_t *low, int64_t *high);

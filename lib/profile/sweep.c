@@ -31,7 +31,8 @@ enum { FEWEST_SURE_VISITS = 6 };
 
 typedef struct curve {
   qb__points points;
-  qb__layer_way *ways; /* by operator, as the first session found; NULL: not yet, or none */
+  qb__layer_algorithm
+      *algorithms; /* by operator, as the first session found; NULL: not yet, or none */
 } curve;
 
 typedef struct sweep {
@@ -39,7 +40,7 @@ typedef struct sweep {
   qb_model *model;
   qb_node *node;
   const qb_profile *known; /* to go on from; NULL: from nothing */
-  const qb_profile *like;  /* NULL: ways are found */
+  const qb_profile *like;  /* NULL: algorithms are found */
   qb_progress_callback progress;
   void *user;
   size_t curve_count;
@@ -259,8 +260,8 @@ static qb_status visit(sweep *s, qb__sampler *sampler, const qb__points *c, qb__
 
 /*
  * Visits the batch sizes of a session, interleaved, until most of another visit would be beyond its
- * share of the time, or all points are sure. Every point is visited at least once, whatever that takes,
- * unless it is settled.
+ * share of the time, or all points are sure. Every point is visited at least once, whatever that
+ * takes, unless it is settled.
  */
 static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool first_session,
                          int64_t budget_ns)
@@ -284,23 +285,24 @@ static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool fir
 }
 
 /* Those found on as many threads serve, so that all sessions run the same primitives. */
-static const qb__layer_way *ways_for(const sweep *s, const curve *c)
+static const qb__layer_algorithm *algorithms_for(const sweep *s, const curve *c)
 {
   const uint32_t threads = c->points.configuration.threads;
   for (size_t k = 0; k < s->curve_count; k++)
-    if (s->curves[k].ways && s->curves[k].points.configuration.threads == threads)
-      return s->curves[k].ways;
-  return s->like ? qb__profile_ways_for(s->like, s->model, threads) : NULL;
+    if (s->curves[k].algorithms && s->curves[k].points.configuration.threads == threads)
+      return s->curves[k].algorithms;
+  return s->like ? qb__profile_algorithms_for(s->like, s->model, threads) : NULL;
 }
 
-static qb_status keep_ways(const sweep *s, const qb_session *session, curve *c)
+static qb_status keep_algorithms(const sweep *s, const qb_session *session, curve *c)
 {
-  if (s->model->is_workload || c->ways)
+  if (s->model->is_workload || c->algorithms)
     return QB_OK;
-  c->ways = qb__calloc(s->context, s->model->graph.operator_count, sizeof *c->ways);
-  if (!c->ways)
+  c->algorithms = qb__calloc(s->context, s->model->graph.operator_count, sizeof *c->algorithms);
+  if (!c->algorithms)
     return QB_ERROR_NO_MEMORY;
-  (void)qb__session_get_ways(session, c->ways); /* of a network, and batch sizes are ready */
+  (void)qb__session_get_algorithms(session,
+                                   c->algorithms); /* of a network, and batch sizes are ready */
   return QB_OK;
 }
 
@@ -316,11 +318,12 @@ static qb_status run_session(sweep *s, curve *c, bool first)
   qb_session *session = NULL;
   qb__sampler *sampler = NULL;
   const int64_t start_ns = qb__now_ns(s->context), share_ns = s->budget_ns / SESSIONS;
-  qb_status status = qb__session_new(s->model, &c->points.configuration, ways_for(s, c), &session);
+  qb_status status =
+      qb__session_new(s->model, &c->points.configuration, algorithms_for(s, c), &session);
   if (!status)
     status = prepare_all(s, session, &c->points);
   if (!status)
-    status = keep_ways(s, session, c);
+    status = keep_algorithms(s, session, c);
   if (!status)
     status = qb__sampler_new(session, qb__points_largest_open(&c->points), &sampler);
   if (!status)
@@ -385,9 +388,9 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
   for (size_t k = 0; k < s->curve_count && !status; k++) {
     const curve *c = &s->curves[k];
     const uint32_t threads = c->points.configuration.threads;
-    const qb__layer_way *ways = ways_for(s, c);
-    if (ways && !qb__profile_ways_of(result, threads))
-      status = qb__profile_add_ways(result, threads, ways);
+    const qb__layer_algorithm *algorithms = algorithms_for(s, c);
+    if (algorithms && !qb__profile_algorithms_of(result, threads))
+      status = qb__profile_add_algorithms(result, threads, algorithms);
   }
   if (status)
     qb_profile_unref(result);
@@ -424,7 +427,7 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
     status = make_profile(&s, profile);
   for (size_t k = 0; k < s.curve_count; k++) {
     qb__points_clear(s.context, &s.curves[k].points);
-    qb__free(s.context, s.curves[k].ways);
+    qb__free(s.context, s.curves[k].algorithms);
   }
   qb__free(s.context, s.curves);
   return status;

@@ -91,10 +91,12 @@ qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_bat
       qb__profile_new(context, node, &info, 1e6, points, count, &profile))
     abort();
   const qb__operator_work work[3] = {{1e9, 1e6, 4e6}, {0, 2e6, 0}, {1e8, 1e3, 1e6}};
-  const qb__layer_way last = random_int(seed, 0, 1) ? QB__WAY_ROWS : QB__WAY_COLUMNS;
-  const qb__layer_way ways[3] = {QB__WAY_WINOGRAD, QB__WAY_UNKNOWN, last};
-  if (qb__profile_set_operators(profile, work, 3) || qb__profile_add_ways(profile, 1, ways) ||
-      qb__profile_add_ways(profile, 4, ways))
+  const qb__layer_algorithm last =
+      random_int(seed, 0, 1) ? QB__ALGORITHM_ROWS : QB__ALGORITHM_COLUMNS;
+  const qb__layer_algorithm algorithms[3] = {QB__ALGORITHM_WINOGRAD, QB__ALGORITHM_UNKNOWN, last};
+  if (qb__profile_set_operators(profile, work, 3) ||
+      qb__profile_add_algorithms(profile, 1, algorithms) ||
+      qb__profile_add_algorithms(profile, 4, algorithms))
     abort();
   qb_node_unref(node);
   free(points);

@@ -44,9 +44,10 @@ static void test_round_trip(void **state)
       assert_int_equal(x.memory_bytes, y.memory_bytes);
     }
     for (uint32_t threads = 1; threads <= 4; threads += 3)
-      assert_memory_equal(qb__profile_ways_of(loaded, threads), qb__profile_ways_of(saved, threads),
-                          3 * sizeof(qb__layer_way));
-    assert_null(qb__profile_ways_of(loaded, 2));
+      assert_memory_equal(qb__profile_algorithms_of(loaded, threads),
+                          qb__profile_algorithms_of(saved, threads),
+                          3 * sizeof(qb__layer_algorithm));
+    assert_null(qb__profile_algorithms_of(loaded, 2));
     assert_int_equal(qb_profile_check_node(loaded, qb_profile_node(saved)), QB_OK);
     qb_profile_unref(saved);
     qb_profile_unref(loaded);

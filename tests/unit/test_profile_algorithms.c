@@ -24,7 +24,7 @@ static qb_context *context;
 static network_check check;
 static qb_node *node;
 
-/* A clock by which the fastest way is another one each time. */
+/* A clock by which the fastest algorithm is another one each time. */
 static int64_t any_time(void *user)
 {
   static atomic_llong at_ns = 1;
@@ -104,7 +104,7 @@ static void test_sessions_of_a_profile_are_alike(void **state)
   assert_true(first && other);
   for (int profiles = 0; profiles < 2; profiles++) {
     qb_profile *profile = measured(scratch_folder_path(&folder, "profile.json").text, NULL);
-    const qb__layer_way *kept = qb__profile_ways_of(profile, 1);
+    const qb__layer_algorithm *kept = qb__profile_algorithms_of(profile, 1);
     assert_non_null(kept);
     for (int sessions = 0; sessions < 3; sessions++) {
       qb_session *session = session_for(profile, sessions ? &two : &one, true);
@@ -117,10 +117,10 @@ static void test_sessions_of_a_profile_are_alike(void **state)
         else
           network_check_expect(&check, session, 0, batch);
       }
-      qb__layer_way ways[MOST_OPERATORS];
+      qb__layer_algorithm algorithms[MOST_OPERATORS];
       assert_true(check.model->graph.operator_count <= MOST_OPERATORS);
-      assert_true(qb__session_get_ways(session, ways));
-      assert_memory_equal(ways, kept, check.model->graph.operator_count * sizeof *ways);
+      assert_true(qb__session_get_algorithms(session, algorithms));
+      assert_memory_equal(algorithms, kept, check.model->graph.operator_count * sizeof *algorithms);
       qb_session_unref(session);
     }
     qb_profile_unref(profile);
@@ -134,8 +134,8 @@ static void test_a_profile_is_measured_like_another(void **state)
   (void)state;
   qb_profile *first = measured(scratch_folder_path(&folder, "first.json").text, NULL);
   qb_profile *second = measured(scratch_folder_path(&folder, "second.json").text, first);
-  assert_memory_equal(qb__profile_ways_of(second, 1), qb__profile_ways_of(first, 1),
-                      check.model->graph.operator_count * sizeof(qb__layer_way));
+  assert_memory_equal(qb__profile_algorithms_of(second, 1), qb__profile_algorithms_of(first, 1),
+                      check.model->graph.operator_count * sizeof(qb__layer_algorithm));
   qb_profile_unref(first);
   qb_profile_unref(second);
 }
@@ -144,12 +144,14 @@ static void test_a_profile_is_measured_like_another(void **state)
 static void test_any_ways_compute_the_same(void **state)
 {
   (void)state;
-  for (qb__layer_way way = QB__WAY_PREFERRED; way < QB__WAY_COUNT; way++) {
-    qb__layer_way ways[MOST_OPERATORS];
+  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
+       algorithm++) {
+    qb__layer_algorithm algorithms[MOST_OPERATORS];
     for (uint32_t i = 0; i < check.model->graph.operator_count; i++)
-      ways[i] = check.model->graph.operators[i].weights == QB__NONE ? QB__WAY_UNKNOWN : way;
+      algorithms[i] =
+          check.model->graph.operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN : algorithm;
     qb_session *session;
-    assert_ok(qb__session_new(check.model, &one, ways, &session));
+    assert_ok(qb__session_new(check.model, &one, algorithms, &session));
     network_check_expect(&check, session, 0, 1);
     network_check_expect(&check, session, 0, MOST_BATCH);
     qb_session_unref(session);
@@ -172,9 +174,10 @@ static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, con
   info.model = "then";
   info.engine = engine;
   info.library = "test";
-  qb__layer_way ways[MOST_OPERATORS] = {QB__WAY_UNKNOWN};
+  qb__layer_algorithm algorithms[MOST_OPERATORS] = {QB__ALGORITHM_UNKNOWN};
   for (uint32_t i = 0; model && i < model->graph.operator_count; i++)
-    ways[i] = model->graph.operators[i].weights == QB__NONE ? QB__WAY_UNKNOWN : QB__WAY_PREFERRED;
+    algorithms[i] = model->graph.operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN
+                                                                  : QB__ALGORITHM_PREFERRED;
   qb_node *made = NULL;
   qb_profile *stored = NULL;
   qb_status status = make_node(owner, isa, &made);
@@ -183,7 +186,7 @@ static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, con
   if (!status && model)
     status = qb__profile_take_operators(stored, model);
   if (!status)
-    status = qb__profile_add_ways(stored, 1, ways);
+    status = qb__profile_add_algorithms(stored, 1, algorithms);
   qb_node_unref(made);
   if (status)
     qb_profile_unref(stored);
@@ -199,7 +202,7 @@ static qb_profile *stored_as(qb_isa isa, const char *engine, const qb_model *mod
   return profile;
 }
 
-/* Takes the profile over: its ways do not hold, and others are found. */
+/* Takes the profile over: its algorithms do not hold, so that others are found. */
 static void expect_found_anew(qb_profile *profile, const qb_configuration *configuration)
 {
   qb_session *session = session_for(profile, configuration, false);
@@ -310,7 +313,7 @@ static qb_status live_once(qb_context *owner, void *user)
   return status;
 }
 
-/* A way that cannot be tried for want of memory is not a failure: another one does. */
+/* A algorithm that cannot be tried for want of memory is not a failure: another one does. */
 static void test_allocation_failures(void **state)
 {
   (void)state;

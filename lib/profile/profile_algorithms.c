@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ways of layers that a profile keeps, and sessions that take them. */
+/* The algorithms of layers that a profile keeps, and sessions that take them. */
 #include "core/alloc.h"
 #include "core/error.h"
 #include "engine/session_impl.h"
@@ -13,26 +13,27 @@
 #include <math.h>
 #include <string.h>
 
-qb_status qb__profile_add_ways(qb_profile *profile, uint32_t threads, const qb__layer_way *ways)
+qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
+                                     const qb__layer_algorithm *algorithms)
 {
   const size_t count = profile->operator_count;
-  if (!qb__grow(profile->context, &profile->ways, profile->ways_count, &profile->ways_capacity,
-                sizeof *profile->ways))
+  if (!qb__grow(profile->context, &profile->algorithms, profile->algorithms_count,
+                &profile->algorithms_capacity, sizeof *profile->algorithms))
     return QB_ERROR_NO_MEMORY;
-  qb__layer_way *copy = qb__calloc(profile->context, count, sizeof *copy);
+  qb__layer_algorithm *copy = qb__calloc(profile->context, count, sizeof *copy);
   if (!copy)
     return QB_ERROR_NO_MEMORY;
   if (count)
-    memcpy(copy, ways, count * sizeof *copy);
-  profile->ways[profile->ways_count++] = (qb__profile_ways){threads, copy};
+    memcpy(copy, algorithms, count * sizeof *copy);
+  profile->algorithms[profile->algorithms_count++] = (qb__profile_algorithms){threads, copy};
   return QB_OK;
 }
 
-const qb__layer_way *qb__profile_ways_of(const qb_profile *profile, uint32_t threads)
+const qb__layer_algorithm *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads)
 {
-  for (size_t i = 0; i < profile->ways_count; i++)
-    if (profile->ways[i].threads == threads)
-      return profile->ways[i].ways;
+  for (size_t i = 0; i < profile->algorithms_count; i++)
+    if (profile->algorithms[i].threads == threads)
+      return profile->algorithms[i].algorithms;
   return NULL;
 }
 
@@ -81,17 +82,17 @@ qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *mode
 }
 
 /* What was the fastest then is known to be here only on the same engine and instructions. */
-static bool ways_hold(const qb_profile *profile, const qb_model *model)
+static bool algorithms_hold(const qb_profile *profile, const qb_model *model)
 {
   qb_node_info node = QB_NODE_INFO_INIT;
   return is_same_network(profile, model) && !strcmp(profile->info.engine, qb_engine_version()) &&
          !qb_node_get_info(profile->node, &node) && node.isa == qb__best_isa();
 }
 
-const qb__layer_way *qb__profile_ways_for(const qb_profile *profile, const qb_model *model,
-                                          uint32_t threads)
+const qb__layer_algorithm *qb__profile_algorithms_for(const qb_profile *profile,
+                                                      const qb_model *model, uint32_t threads)
 {
-  return ways_hold(profile, model) ? qb__profile_ways_of(profile, threads) : NULL;
+  return algorithms_hold(profile, model) ? qb__profile_algorithms_of(profile, threads) : NULL;
 }
 
 qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
@@ -108,5 +109,6 @@ qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
   if (status)
     return status;
   return qb__session_new(model, configuration,
-                         qb__profile_ways_for(profile, model, configuration->threads), session);
+                         qb__profile_algorithms_for(profile, model, configuration->threads),
+                         session);
 }
