@@ -8,24 +8,20 @@
 
 #include <string.h>
 
-/* A cache line: what vector code likes, and enough for any type. */
-enum { DEFAULT_ALIGNMENT = 64 };
-
 void *qb__alloc_aligned(const qb_context *context, size_t bytes, size_t alignment)
 {
   if (context->limit && !qb__memory_limit_allows(context->limit, bytes))
     return NULL;
-  void *memory =
-      context->params.allocate(context->params.allocator_user, bytes ? bytes : 1, alignment);
-  if (!memory) {
-    (void)qb__fail(QB_ERROR_NO_MEMORY,
-                   "the allocator has no %zu bytes; free memory, or ask for "
-                   "smaller batches or fewer instances",
-                   bytes);
-  } else if (context->limit && !qb__memory_limit_add(context->limit, memory, bytes)) {
-    context->params.release(context->params.allocator_user, memory);
-    return NULL;
+  void *memory = qb__host_allocate(context, bytes ? bytes : 1, alignment);
+  if (memory && context->limit && !qb__memory_limit_add(context->limit, memory, bytes)) {
+    qb__host_release(context, memory);
+    memory = NULL;
   }
+  if (!memory)
+    (void)qb__fail(QB_ERROR_NO_MEMORY,
+                   "out of memory allocating %zu bytes; free memory, or use smaller batches or "
+                   "fewer instances",
+                   bytes);
   return memory;
 }
 
@@ -37,7 +33,7 @@ void *qb__calloc(const qb_context *context, size_t count, size_t element_bytes)
                    count, element_bytes);
     return NULL;
   }
-  void *memory = qb__alloc_aligned(context, bytes, DEFAULT_ALIGNMENT);
+  void *memory = qb__alloc_aligned(context, bytes, QB__DEFAULT_ALIGNMENT);
   if (memory)
     memset(memory, 0, bytes ? bytes : 1);
   return memory;
@@ -48,7 +44,7 @@ void qb__free(const qb_context *context, const void *memory)
   if (memory && context->limit)
     qb__memory_limit_remove(context->limit, memory);
   if (memory)
-    context->params.release(context->params.allocator_user, (void *)(uintptr_t)memory);
+    qb__host_release(context, memory);
 }
 
 char *qb__strdup(const qb_context *context, const char *text)

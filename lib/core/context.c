@@ -2,6 +2,7 @@
 #include "core/alloc.h"
 #include "core/context_impl.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "core/structs.h"
 
 #include <qosbatch/version.h>
@@ -95,6 +96,11 @@ void qb_context_unref(qb_context *context)
     return;
   const struct qb_context last = {.params = context->params};
   qb__free(&last, context);
+}
+
+int64_t qb__now_ns(const qb_context *context)
+{
+  return context->params.now_ns(context->params.clock_user);
 }
 
 void qb__message(const qb_context *context, qb_severity severity, const char *format, ...)

@@ -13,13 +13,18 @@ struct qb_context {
   struct qb__memory_limit *limit; /* counts what is allocated; NULL: nothing does */
 };
 
-/* Sends one line to the host's hook; formatted only when there is one. */
-__attribute__((format(printf, 3, 4))) void
-qb__message(const qb_context *context, qb_severity severity, const char *format, ...);
+/* A cache line: what vector code likes, and enough for any type. */
+enum { QB__DEFAULT_ALIGNMENT = 64 };
 
-static inline int64_t qb__now_ns(const qb_context *context)
+/* The host's allocator, beside the limit and without a message. */
+static inline void *qb__host_allocate(const qb_context *context, size_t bytes, size_t alignment)
 {
-  return context->params.now_ns(context->params.clock_user);
+  return context->params.allocate(context->params.allocator_user, bytes, alignment);
+}
+
+static inline void qb__host_release(const qb_context *context, const void *memory)
+{
+  context->params.release(context->params.allocator_user, (void *)(uintptr_t)memory);
 }
 
 #endif

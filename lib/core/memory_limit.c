@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/memory_limit.h"
 
-#include "core/alloc.h"
 #include "core/error.h"
 
 #include <string.h>
@@ -18,7 +17,8 @@ void qb__memory_limit_begin(qb__memory_limit *limit, const qb_context *host, con
 
 void qb__memory_limit_end(qb__memory_limit *limit)
 {
-  qb__free(limit->host, limit->slots);
+  if (limit->slots)
+    qb__host_release(limit->host, limit->slots);
 }
 
 bool qb__memory_limit_allows(const qb__memory_limit *limit, size_t bytes)
@@ -46,17 +46,20 @@ static size_t slot_of(const qb__memory_limit *limit, const void *memory)
 
 static bool grow(qb__memory_limit *limit)
 {
-  const size_t old_count = limit->slot_count;
+  const size_t old_count = limit->slot_count, count = old_count ? 2 * old_count : 1024;
   qb__held_block *old = limit->slots;
-  qb__held_block *slots = qb__calloc(limit->host, old_count ? 2 * old_count : 1024, sizeof *slots);
+  qb__held_block *slots =
+      qb__host_allocate(limit->host, count * sizeof *slots, QB__DEFAULT_ALIGNMENT);
   if (!slots)
     return false;
+  memset(slots, 0, count * sizeof *slots);
   limit->slots = slots;
-  limit->slot_count = old_count ? 2 * old_count : 1024;
+  limit->slot_count = count;
   for (size_t i = 0; i < old_count; i++)
     if (old[i].memory)
       limit->slots[slot_of(limit, old[i].memory)] = old[i];
-  qb__free(limit->host, old);
+  if (old)
+    qb__host_release(limit->host, old);
   return true;
 }
 

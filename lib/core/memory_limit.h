@@ -31,8 +31,9 @@ void qb__memory_limit_begin(qb__memory_limit *limit, const qb_context *host, con
 /* Frees the books, not the blocks. */
 void qb__memory_limit_end(qb__memory_limit *limit);
 
-/* For alloc.c. Both fail with QB_ERROR_NO_MEMORY's message set. */
+/* For alloc.c. A block that is not allowed sets QB_ERROR_NO_MEMORY's message. */
 bool qb__memory_limit_allows(const qb__memory_limit *limit, size_t bytes);
+/* False where the books themselves find no memory. */
 bool qb__memory_limit_add(qb__memory_limit *limit, const void *memory, size_t bytes);
 void qb__memory_limit_remove(qb__memory_limit *limit, const void *memory);
 

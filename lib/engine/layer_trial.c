@@ -2,7 +2,7 @@
 #include "engine/layer_trial.h"
 
 #include "core/alloc.h"
-#include "core/context_impl.h"
+#include "core/hooks.h"
 
 #include <string.h>
 

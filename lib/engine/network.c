@@ -3,8 +3,8 @@
 #include "engine/engine.h"
 
 #include "core/alloc.h"
-#include "core/context_impl.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "engine/finite_round.h"
 #include "model/model_impl.h"
 

@@ -2,8 +2,8 @@
 #include "engine/session_impl.h"
 
 #include "core/alloc.h"
-#include "core/context_impl.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "core/structs.h"
 #include "model/configuration.h"
 #include "model/model_impl.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A parsed model as a graph: inputs, constants, nodes in their order, outputs. */
 #include "core/alloc.h"
-#include "core/context_impl.h"
 #include "core/error.h"
 #include "model/onnx_constant.h"
 #include "model/onnx_map.h"

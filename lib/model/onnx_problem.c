@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is said of a node that cannot be imported. */
-#include "core/context_impl.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "model/onnx_impl.h"
 
 #include <stdarg.h>

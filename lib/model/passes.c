@@ -2,60 +2,11 @@
 /* Rewrites that leave what a graph computes as it is, and leave less to do. */
 #include "core/alloc.h"
 #include "core/error.h"
-#include "model/passes_impl.h"
+#include "model/graph_edit.h"
+#include "model/patterns.h"
 
 #include <math.h>
 #include <string.h>
-
-uint32_t qb__readers(const qb__graph *graph, int32_t tensor)
-{
-  uint32_t count = 0;
-  int32_t input;
-  for (size_t i = 0; i < graph->output_count; i++)
-    count += graph->outputs[i] == tensor;
-  for (size_t i = 0; i < graph->operator_count; i++)
-    for (size_t j = 0; (input = qb__operator_input(&graph->operators[i], j)) != QB__NONE; j++)
-      count += input == tensor;
-  return count;
-}
-
-int32_t qb__producer(const qb__graph *graph, int32_t tensor)
-{
-  for (size_t i = 0; i < graph->operator_count; i++)
-    if (graph->operators[i].output == tensor)
-      return (int32_t)i;
-  return QB__NONE;
-}
-
-const qb__operator *qb__maker(const qb__graph *graph, int32_t tensor)
-{
-  const int32_t index = qb__producer(graph, tensor);
-  return index == QB__NONE ? NULL : &graph->operators[index];
-}
-
-/* How many operators have a tensor among their constants. */
-static uint32_t users(const qb__graph *graph, int32_t constant)
-{
-  uint32_t count = 0;
-  for (size_t i = 0; i < graph->operator_count; i++) {
-    const qb__operator *op = &graph->operators[i];
-    int32_t input;
-    bool uses = op->weights == constant || op->bias == constant || op->mean == constant ||
-                op->variance == constant;
-    for (size_t j = 0; !uses && (input = qb__operator_input(op, j)) != QB__NONE; j++)
-      uses = input == constant;
-    count += uses;
-  }
-  return count;
-}
-
-void qb__remove_operator(qb__graph *graph, size_t index)
-{
-  qb__operator_clear(graph->context, &graph->operators[index]);
-  graph->operator_count--;
-  memmove(graph->operators + index, graph->operators + index + 1,
-          (graph->operator_count - index) * sizeof *graph->operators);
-}
 
 /*
  * The index of a convolution or dense layer that writes `tensor`, for one reader, nothing fused
@@ -69,8 +20,8 @@ static int32_t scalable(qb__graph *graph, int32_t tensor)
   const qb__operator *op = &graph->operators[index];
   if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DECONVOLUTION &&
        op->kind != QB__OP_DENSE && op->kind != QB__OP_LINEAR) ||
-      op->activation || op->addend != QB__NONE || users(graph, op->weights) != 1 ||
-      (op->bias != QB__NONE && users(graph, op->bias) != 1))
+      op->activation || op->addend != QB__NONE || qb__users(graph, op->weights) != 1 ||
+      (op->bias != QB__NONE && qb__users(graph, op->bias) != 1))
     return QB__NONE;
   if (op->bias == QB__NONE) {
     const int64_t channels = graph->tensors[op->weights].dims[0];
@@ -314,25 +265,11 @@ static bool fuse_activation(qb__graph *graph, size_t index)
   return true;
 }
 
-void qb__apply(qb__graph *graph, qb__op_kind kind, bool (*pass)(qb__graph *, size_t))
-{
-  for (size_t i = 0; i < graph->operator_count && !graph->status;)
-    if (graph->operators[i].kind != kind || !pass(graph, i))
-      i++;
-}
-
-void qb__drop_unread(qb__graph *graph)
-{
-  for (size_t i = graph->operator_count; i-- > 0;)
-    if (!qb__readers(graph, graph->operators[i].output))
-      qb__remove_operator(graph, i);
-}
-
 /* Frees the values of constants that no operator uses any more. */
 static void drop_constants(qb__graph *graph)
 {
   for (size_t t = 0; t < graph->tensor_count; t++) {
-    if (!users(graph, (int32_t)t)) {
+    if (!qb__users(graph, (int32_t)t)) {
       qb__free(graph->context, graph->tensors[t].constant);
       graph->tensors[t].constant = NULL;
     }

@@ -3,8 +3,9 @@
  * Operators written as several. An expression is matched from its end, by what it computes: numbers by
  * their value, factors in any order. Only its last operator is rewritten.
  */
+#include "model/patterns.h"
 #include "core/error.h"
-#include "model/passes_impl.h"
+#include "model/graph_edit.h"
 
 #include <math.h>
 #include <string.h>

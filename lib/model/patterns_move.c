@@ -2,7 +2,8 @@
 /* Operators that move elements, where one does what several did. */
 #include "core/alloc.h"
 #include "core/error.h"
-#include "model/passes_impl.h"
+#include "model/graph_edit.h"
+#include "model/patterns.h"
 
 #include <string.h>
 

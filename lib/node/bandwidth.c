@@ -2,7 +2,7 @@
 #include "node/bandwidth.h"
 
 #include "core/alloc.h"
-#include "core/context_impl.h"
+#include "core/hooks.h"
 #include "node/measuring.h"
 
 enum { FEWEST_PASSES = 2, MOST_PASSES = 15 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/compute_power.h"
 
-#include "core/context_impl.h"
+#include "core/hooks.h"
 #include "node/measuring.h"
 #include "node/yardstick.h"
 

@@ -2,8 +2,8 @@
 #include "profile/sampler.h"
 
 #include "core/alloc.h"
-#include "core/context_impl.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "engine/session_impl.h"
 #include "model/builtin.h"
 #include "model/model_impl.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qb_profile_run(): which points are visited when, until the time is spent or all are sure. */
 #include "core/alloc.h"
-#include "core/context_impl.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "core/structs.h"
 #include "engine/session_impl.h"
 #include "model/configuration.h"

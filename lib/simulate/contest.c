@@ -2,7 +2,6 @@
 #include "simulate/contest.h"
 
 #include "core/checked.h"
-#include "core/context_impl.h"
 #include "profile/profile_impl.h"
 #include "simulate/own.h"
 #include "simulate/rivals.h"

@@ -33,6 +33,9 @@ for folder in lib/*/; do
 	esac
 done
 
+# No circles among files either; those of a folder depend on one another in one direction.
+circles=$(python3 tests/lint/circles.py) || complain "$circles"
+
 # One door to oneDNN, and none from the tool and the examples to the inside.
 for file in $(grep -lE '#include <(oneapi/dnnl|dnnl)' -r lib tools examples tests bench --include=*.[ch]); do
 	case $file in

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/context_impl.h"
+#include "core/hooks.h"
 
 #include "support/expect.h"
 #include "support/failing_allocator.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/diagnose.h"
+#include "common/files.h"
 #include "common/load.h"
 #include "common/measure.h"
 #include "common/options.h"

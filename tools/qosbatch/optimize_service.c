@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/diagnose.h"
-#include "optimize.h"
+#include "optimize_demand.h"
+#include "view_choice.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
 #include "common/files.h"
 
 #include "common/diagnose.h"
-#include "common/load.h"
 #include "common/output.h"
 
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +31,12 @@ typedef struct entry {
 
 static entry *entries;
 static size_t entry_count;
+
+bool is_onnx(const char *name)
+{
+  const size_t length = strlen(name);
+  return length > 5 && !strcasecmp(name + length - 5, ".onnx");
+}
 
 /* Where a link points that leads to nothing yet; the path itself if it is none. To be freed. */
 static char *follow_links(const char *path)

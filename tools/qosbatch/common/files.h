@@ -23,6 +23,9 @@ typedef enum file_role {
 #define JOB_PROFILE   ".profile"
 #define JOB_TEMPORARY ".tmp"
 
+/* Whether a model's name is that of a file. */
+bool is_onnx(const char *name);
+
 /* Adds a file under the name that messages call it by. Both texts are kept. */
 void files_add(const char *called, const char *path, file_role role);
 

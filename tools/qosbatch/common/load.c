@@ -9,7 +9,6 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,12 +24,6 @@ int load_context(qb_context **context)
   qb_context_params params = QB_CONTEXT_PARAMS_INIT;
   params.message = print_warning;
   return check(qb_context_new(&params, context));
-}
-
-bool is_onnx(const char *name)
-{
-  const size_t length = strlen(name);
-  return length > 5 && !strcasecmp(name + length - 5, ".onnx");
 }
 
 /* External data is read, too. */

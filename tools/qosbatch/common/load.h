@@ -10,9 +10,6 @@
 /* Warnings of the library go to stderr. */
 int load_context(qb_context **context);
 
-/* Whether a model's name is that of a file. */
-bool is_onnx(const char *name);
-
 /*
  * A built-in network or an ONNX file. Ends the process with EXIT_USAGE when there is no model of
  * that name.
