@@ -56,9 +56,8 @@ qb_status qb_context_new(const qb_context_params *params, qb_context **context)
   struct qb_context made;
   memset(&made, 0, sizeof made);
   const qb_context_params defaults = QB_CONTEXT_PARAMS_INIT;
-  const qb_status status = qb__struct_in(&made.params, sizeof made.params,
-                                         offsetof(qb_context_params, memory_limit_bytes),
-                                         params ? params : &defaults, "qb_context_params");
+  const qb_status status =
+      QB__STRUCT_IN(qb_context_params, &made.params, params ? params : &defaults);
   if (status)
     return status;
   if (!made.params.allocate != !made.params.release)

@@ -27,6 +27,28 @@ qb_status qb__struct_check_out(const void *theirs, size_t oldest, const char *na
   return QB_OK;
 }
 
+qb_status qb__structs_check(const void *theirs, size_t count, size_t oldest, const char *name)
+{
+  if (!count)
+    return QB_OK;
+  const qb_status status = qb__struct_check_out(theirs, oldest, name);
+  if (status)
+    return status;
+  const size_t size = size_of(theirs);
+  if (size % sizeof size)
+    return qb__fail(
+        QB_ERROR_INVALID_ARGUMENT,
+        "%s.size is %zu, which is no multiple of %zu; initialise it with its _INIT macro", name,
+        size, sizeof size);
+  for (size_t i = 1; i < count; i++)
+    if (size_of(qb__struct_at(theirs, i)) != size)
+      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                      "%s.size of element %zu is %zu, of the first %zu; initialise all elements "
+                      "with the _INIT macro",
+                      name, i, size_of(qb__struct_at(theirs, i)), size);
+  return QB_OK;
+}
+
 qb_status qb__struct_in(void *ours, size_t ours_bytes, size_t oldest, const void *theirs,
                         const char *name)
 {
@@ -53,4 +75,14 @@ void qb__struct_out(void *theirs, const void *ours, size_t ours_bytes)
   memcpy((char *)theirs + sizeof size, (const char *)ours + sizeof size, common - sizeof size);
   if (size > ours_bytes)
     memset((char *)theirs + ours_bytes, 0, size - ours_bytes);
+}
+
+const void *qb__struct_at(const void *theirs, size_t i)
+{
+  return (const char *)theirs + i * size_of(theirs);
+}
+
+void qb__struct_out_at(void *theirs, size_t i, const void *ours, size_t ours_bytes)
+{
+  qb__struct_out((char *)theirs + i * size_of(theirs), ours, ours_bytes);
 }

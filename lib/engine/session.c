@@ -231,15 +231,11 @@ qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *
   qb_operator_time *measured = qb__calloc(session->context, count, sizeof *measured);
   if (!measured)
     return QB_ERROR_NO_MEMORY;
-  qb_status status = QB_OK;
-  for (size_t i = 0; i < count && !status; i++) {
-    measured[i].size = sizeof *measured;
-    status = qb__struct_check_out(&times[i], sizeof *times, "qb_operator_time");
-  }
+  qb_status status = QB__STRUCTS_CHECK(qb_operator_time, times, count);
   if (!status)
     status = run_round(session, batch, inputs, outputs, NULL, measured);
   for (size_t i = 0; i < count && !status; i++)
-    qb__struct_out(&times[i], &measured[i], sizeof *measured);
+    qb__struct_out_at(times, i, &measured[i], sizeof *measured);
   qb__free(session->context, measured);
   return status;
 }
@@ -271,7 +267,7 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
 {
   if (!session)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "session is NULL");
-  qb_status status = qb__struct_check_out(info, sizeof *info, "qb_session_info");
+  qb_status status = QB__STRUCT_CHECK_OUT(qb_session_info, info);
   if (status)
     return status;
   qb__engine_memory memory;

@@ -177,7 +177,7 @@ static qb_status check_arguments(const qb_profile *profile, const qb_configurati
 {
   if (!profile)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
-  qb_status status = qb__struct_check_out(estimate, sizeof *estimate, "qb_latency_estimate");
+  qb_status status = QB__STRUCT_CHECK_OUT(qb_latency_estimate, estimate);
   if (!status && configuration)
     status = qb__configuration_check(configuration);
   if (status)

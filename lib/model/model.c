@@ -132,7 +132,7 @@ qb_status qb_model_from_workload(qb_context *context, const qb_workload *workloa
   if (!context || !model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", !context ? "context" : "model");
   qb_workload copy;
-  qb_status status = qb__struct_in(&copy, sizeof copy, sizeof copy, workload, "qb_workload");
+  qb_status status = QB__STRUCT_IN(qb_workload, &copy, workload);
   if (status)
     return status;
   if (!copy.name || !*copy.name || !copy.run)
@@ -162,7 +162,7 @@ qb_status qb_model_get_info(const qb_model *model, qb_model_info *info)
 {
   if (!model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
-  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_model_info");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_model_info, info);
   if (!status)
     qb__struct_out(info, &model->info, sizeof model->info);
   return status;
@@ -188,7 +188,7 @@ static bool is_channels_last(const qb__graph *graph, int32_t tensor)
 static qb_status get_tensor(const qb_model *model, const char *what, uint32_t index, uint32_t count,
                             const int32_t *tensors, qb_tensor_info *info)
 {
-  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_tensor_info");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_tensor_info, info);
   if (status)
     return status;
   if (index >= count)
@@ -223,7 +223,7 @@ qb_status qb_model_get_operator(const qb_model *model, uint32_t index, qb_operat
 {
   if (!model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
-  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_operator_info");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_operator_info, info);
   if (status)
     return status;
   const qb__graph *g = &model->graph;

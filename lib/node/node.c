@@ -137,7 +137,7 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
   qb_node_params use = QB_NODE_PARAMS_INIT;
   qb_status status = QB_OK;
   if (params)
-    status = qb__struct_in(&use, sizeof use, sizeof use, params, "qb_node_params");
+    status = QB__STRUCT_IN(qb_node_params, &use, params);
   if (status)
     return status;
   if (!(use.price_per_hour >= 0 && use.price_per_hour <= QB__MOST_PRICE))
@@ -181,7 +181,7 @@ qb_status qb_node_get_info(const qb_node *node, qb_node_info *info)
 {
   if (!node)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "node is NULL");
-  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_node_info");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_node_info, info);
   if (!status)
     qb__struct_out(info, &node->info, sizeof node->info);
   return status;

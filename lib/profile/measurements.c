@@ -364,7 +364,7 @@ qb_status qb_profile_from_measurements(qb_context *context, const char *path,
   qb_measurements_params use = QB_MEASUREMENTS_PARAMS_INIT;
   qb_status status = QB_OK;
   if (params)
-    status = qb__struct_in(&use, sizeof use, sizeof use, params, "qb_measurements_params");
+    status = QB__STRUCT_IN(qb_measurements_params, &use, params);
   char *text = NULL;
   size_t bytes = 0;
   if (!status)

@@ -208,7 +208,7 @@ qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info)
 {
   if (!profile)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
-  const qb_status status = qb__struct_check_out(info, sizeof *info, "qb_profile_info");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_profile_info, info);
   if (!status)
     qb__struct_out(info, &profile->info, sizeof profile->info);
   return status;
@@ -223,7 +223,7 @@ qb_status qb_profile_get_point(const qb_profile *profile, uint32_t index, qb_pro
 {
   if (!profile)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
-  const qb_status status = qb__struct_check_out(point, sizeof *point, "qb_profile_point");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_profile_point, point);
   if (status)
     return status;
   if (index >= profile->point_count)

@@ -411,7 +411,7 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
   qb_profile_params use = QB_PROFILE_PARAMS_INIT;
   qb_status status = QB_OK;
   if (params)
-    status = qb__struct_in(&use, sizeof use, sizeof use, params, "qb_profile_params");
+    status = QB__STRUCT_IN(qb_profile_params, &use, params);
   if (status)
     return status;
   sweep s = {.context = model->context,

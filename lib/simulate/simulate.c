@@ -100,7 +100,7 @@ static qb_status read_simulation(const qb_simulation *theirs, qb_simulation *our
 {
   *ours = (qb_simulation)QB_SIMULATION_INIT;
   if (theirs) {
-    const qb_status status = qb__struct_in(ours, sizeof *ours, sizeof *ours, theirs, "simulation");
+    const qb_status status = QB__STRUCT_IN(qb_simulation, ours, theirs);
     if (status)
       return status;
   }
@@ -174,9 +174,9 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
   qb_traffic asked;
   qb_simulation how;
   uint32_t max_batch;
-  qb_status status = qb__struct_check_out(report, sizeof *report, "report");
+  qb_status status = QB__STRUCT_CHECK_OUT(qb_simulation_report, report);
   if (!status)
-    status = qb__struct_in(&asked, sizeof asked, sizeof asked, traffic, "traffic");
+    status = QB__STRUCT_IN(qb_traffic, &asked, traffic);
   if (!status)
     status = law_of(&asked, &c.service.arrivals);
   if (!status)

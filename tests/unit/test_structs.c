@@ -112,6 +112,48 @@ static void filling_stays_within_the_callers_struct(void **state)
   assert_int_equal(newer.third, 0);
 }
 
+static void elements_of_an_array_are_as_far_apart_as_the_host_made_them(void **state)
+{
+  (void)state;
+  new_params newer[3] = {
+      {sizeof *newer, 1, 2, 0}, {sizeof *newer, 3, 4, 0}, {sizeof *newer, 5, 6, 0}};
+  old_params older[3] = {{sizeof *older, 1}, {sizeof *older, 3}, {sizeof *older, 5}};
+  assert_ok(qb__structs_check(newer, 3, sizeof(old_params), "params"));
+  assert_ok(qb__structs_check(older, 3, sizeof(old_params), "params"));
+  for (size_t i = 0; i < 3; i++) {
+    our_params ours;
+    assert_ok(take(&ours, qb__struct_at(newer, i)));
+    assert_int_equal(ours.first, newer[i].first);
+    assert_int_equal(ours.second, newer[i].second);
+    assert_ok(take(&ours, qb__struct_at(older, i)));
+    assert_int_equal(ours.first, older[i].first);
+    assert_int_equal(ours.second, 0);
+    ours.first = 10 + (int64_t)i;
+    qb__struct_out_at(newer, i, &ours, sizeof ours);
+    qb__struct_out_at(older, i, &ours, sizeof ours);
+  }
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(newer[i].first, 10 + i);
+    assert_int_equal(older[i].first, 10 + i);
+  }
+}
+
+static void array_whose_elements_differ_in_size_is_refused(void **state)
+{
+  (void)state;
+  our_params params[3] = {{sizeof *params, 1, 2}, {sizeof *params, 1, 2}, {sizeof *params, 1, 2}};
+  assert_ok(qb__structs_check(NULL, 0, sizeof(old_params), "params"));
+  assert_status(qb__structs_check(NULL, 3, sizeof(old_params), "params"),
+                QB_ERROR_INVALID_ARGUMENT);
+  params[2].size = sizeof(old_params);
+  assert_status(qb__structs_check(params, 3, sizeof(old_params), "params"),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_message("element 2");
+  params[0].size = sizeof *params + 1;
+  assert_status(qb__structs_check(params, 1, sizeof(old_params), "params"),
+                QB_ERROR_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -121,6 +163,8 @@ int main(void)
       cmocka_unit_test(newer_struct_that_sets_an_unknown_field_is_refused),
       cmocka_unit_test(wrong_sizes_and_null_are_refused),
       cmocka_unit_test(filling_stays_within_the_callers_struct),
+      cmocka_unit_test(elements_of_an_array_are_as_far_apart_as_the_host_made_them),
+      cmocka_unit_test(array_whose_elements_differ_in_size_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last member of each public struct at its first release, written once with the struct and never
+ * changed: a struct that grew still takes what hosts of the first release pass. docs/abi.md.
+ */
+#ifndef QB_CORE_OLDEST_MEMBERS_H
+#define QB_CORE_OLDEST_MEMBERS_H
+
+#define QB__OLDEST_SIZE(type)                                                                      \
+  (offsetof(type, QB__OLDEST_##type) + sizeof(((type *)0)->QB__OLDEST_##type))
+
+/* 0.1 */
+#define QB__OLDEST_qb_context_params      memory_limit_bytes
+#define QB__OLDEST_qb_decision            slowdown
+#define QB__OLDEST_qb_job                 budget
+#define QB__OLDEST_qb_job_choice          nearest_budget
+#define QB__OLDEST_qb_job_fleet           source
+#define QB__OLDEST_qb_job_plan            nearest
+#define QB__OLDEST_qb_latency_estimate    thread_flops
+#define QB__OLDEST_qb_load                burst_ns
+#define QB__OLDEST_qb_measurements_params price_per_hour
+#define QB__OLDEST_qb_mitigation          text
+#define QB__OLDEST_qb_model_info          activation_bytes_per_sample
+#define QB__OLDEST_qb_node_info           price_per_hour
+#define QB__OLDEST_qb_node_params         measure_budget_ns
+#define QB__OLDEST_qb_node_type           billing
+#define QB__OLDEST_qb_operator_info       weight_bytes
+#define QB__OLDEST_qb_operator_time       implementation
+#define QB__OLDEST_qb_place_node          ready_ns
+#define QB__OLDEST_qb_placement           max_rate_per_s
+#define QB__OLDEST_qb_profile_info        network
+#define QB__OLDEST_qb_profile_params      like
+#define QB__OLDEST_qb_profile_point       thread_flops
+#define QB__OLDEST_qb_progress            batch
+#define QB__OLDEST_qb_qos                 objective
+#define QB__OLDEST_qb_round_result        latency_ns
+#define QB__OLDEST_qb_round_state         arrived
+#define QB__OLDEST_qb_service_fleet       source
+#define QB__OLDEST_qb_service_plan        network
+#define QB__OLDEST_qb_session_info        code_bytes
+#define QB__OLDEST_qb_share               max_wait_ns
+#define QB__OLDEST_qb_simulation          steady
+#define QB__OLDEST_qb_simulation_report   max_wait_ns
+#define QB__OLDEST_qb_tensor_info         channels_last
+#define QB__OLDEST_qb_traffic             time_count
+#define QB__OLDEST_qb_verification        bound_ns
+#define QB__OLDEST_qb_workload            instance_sample_bytes
+
+#endif
