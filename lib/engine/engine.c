@@ -2,7 +2,7 @@
 #include "engine/engine.h"
 
 #include "core/error.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 
 #include <qosbatch/version.h>
 
@@ -27,13 +27,13 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
       QB_ERROR_UNSUPPORTED,
       "model '%s' cannot be run: this libqosbatch was built without oneDNN; use a build "
       "with -Donednn=enabled, or a workload of your own",
-      model->info.name);
+      qb__model_info(model)->name);
 }
 #endif
 
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
                          const qb__layer_algorithm *algorithms, qb__engine **engine)
 {
-  return model->is_workload ? qb__workload_new(model, configuration, engine)
-                            : qb__network_new(model, configuration, algorithms, engine);
+  return qb__model_is_workload(model) ? qb__workload_new(model, configuration, engine)
+                                      : qb__network_new(model, configuration, algorithms, engine);
 }

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/hooks.h"
 #include "engine/finite_round.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 
 #include <string.h>
 
@@ -127,7 +127,7 @@ static qb_status grow_arena(const network_engine *self, instance_state *instance
  */
 static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
 {
-  const qb__graph *graph = &self->model->graph;
+  const qb__graph *graph = qb__model_graph(self->model);
   qb__choice *choices = qb__calloc(self->context, graph->operator_count, sizeof *choices);
   if (!choices)
     return QB_ERROR_NO_MEMORY;
@@ -149,7 +149,7 @@ static qb_status make_plan(network_engine *self, uint32_t batch, struct dnnl_str
 {
   const qb_status status = self->choices ? QB_OK : make_choices(self, stream);
   return status ? status
-                : qb__network_plan_new(&self->model->graph, batch, true, self->choices,
+                : qb__network_plan_new(qb__model_graph(self->model), batch, true, self->choices,
                                        &self->packed, self->engine, stream, plan);
 }
 
@@ -231,7 +231,7 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
   const qb__network_plan *plan = self->plans[index];
   int64_t before_ns = times ? qb__now_ns(self->context) : 0;
   qb__finite_round values;
-  qb__finite_begin(&values, &self->model->graph, &self->guards, plan,
+  qb__finite_begin(&values, qb__model_graph(self->model), &self->guards, plan,
                    state->bindings[index].memories);
   qb_status status = QB_OK;
   for (size_t i = 0; i < plan->step_count && !status; i++) {
@@ -241,7 +241,7 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
       status = run_step(step, state->stream, arguments[i]);
     if (status)
       status = qb__fail_within(status, "operator '%s' at batch %u",
-                               self->model->graph.operators[step->op].name, batch);
+                               qb__model_graph(self->model)->operators[step->op].name, batch);
     if (times) {
       const int64_t now_ns = qb__now_ns(self->context);
       times[step->op].time_ns += now_ns - before_ns;
@@ -280,14 +280,14 @@ static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 static bool get_algorithms(const qb__engine *engine, qb__layer_algorithm *algorithms)
 {
   const network_engine *self = (const network_engine *)engine;
-  for (uint32_t i = 0; self->choices && i < self->model->graph.operator_count; i++)
+  for (uint32_t i = 0; self->choices && i < qb__model_graph(self->model)->operator_count; i++)
     algorithms[i] = self->choices[i].algorithm;
   return self->choices != NULL;
 }
 
 static qb_status keep_algorithms(network_engine *self, const qb__layer_algorithm *algorithms)
 {
-  const size_t count = self->model->graph.operator_count;
+  const size_t count = qb__model_graph(self->model)->operator_count;
   self->algorithms = qb__calloc(self->context, count, sizeof *algorithms);
   if (!self->algorithms)
     return QB_ERROR_NO_MEMORY;
@@ -322,12 +322,12 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
                           const qb__layer_algorithm *algorithms, qb__engine **engine)
 {
   static const qb__engine_type type = {prepare, run, memory, get_algorithms, free_engine};
-  network_engine *self = qb__calloc(model->context, 1, sizeof *self);
+  network_engine *self = qb__calloc(qb__model_context(model), 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   self->base.type = &type;
   self->model = model;
-  self->context = model->context;
+  self->context = qb__model_context(model);
   self->instance_count = configuration->instances;
   qb_status status = qb__onednn_start(&self->engine);
   qb__packed_init(&self->packed, self->context, self->engine);
@@ -338,7 +338,7 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
   if (!status && algorithms)
     status = keep_algorithms(self, algorithms);
   if (!status)
-    status = qb__finite_guards_new(&model->graph, &self->guards);
+    status = qb__finite_guards_new(qb__model_graph(model), &self->guards);
   if (status)
     free_engine(&self->base);
   else

@@ -1,13 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/session_impl.h"
-
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/hooks.h"
+#include "core/refcount.h"
 #include "core/structs.h"
+#include "engine/session_profiling.h"
 #include "model/configuration.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 #include "node/usable_threads.h"
+
+#include <pthread.h>
+
+struct qb_session {
+  qb__refcount references;
+  qb_context *context;
+  qb_model *model;
+  qb_configuration configuration;
+  uint32_t pinned_threads;
+  bool as_profiled;
+  qb__instances *instances;
+  qb__engine *engine;
+  pthread_mutex_t ready_lock;
+  uint32_t *ready; /* batch sizes that are ready on every instance */
+  size_t ready_count, ready_capacity;
+};
 
 static qb_status default_configuration(const qb_context *context, qb_configuration *configuration)
 {
@@ -44,7 +60,7 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
   qb_configuration use = {1, 1};
   const qb_status checked = configuration ? qb__configuration_check(configuration)
-                                          : default_configuration(model->context, &use);
+                                          : default_configuration(qb__model_context(model), &use);
   if (checked)
     return checked;
   if (configuration)
@@ -53,19 +69,19 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..%d",
                     use.instances, use.threads, QB__MOST_CORES);
 
-  qb_session *self = qb__calloc(model->context, 1, sizeof *self);
+  qb_session *self = qb__calloc(qb__model_context(model), 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   qb__refcount_init(&self->references);
-  self->context = qb_context_ref(model->context);
+  self->context = qb_context_ref(qb__model_context(model));
   self->model = qb_model_ref(model);
   self->configuration = use;
   self->as_profiled = algorithms != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
   qb_status status = qb__engine_new(model, &self->configuration, algorithms, &self->engine);
   if (!status)
-    status = qb__instances_start(self->context, &use, model->is_workload, &self->instances,
-                                 &self->pinned_threads);
+    status = qb__instances_start(self->context, &use, qb__model_is_workload(model),
+                                 &self->instances, &self->pinned_threads);
   if (status)
     free_session(self);
   else
@@ -77,6 +93,33 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
                          qb_session **session)
 {
   return qb__session_new(model, configuration, NULL, session);
+}
+
+qb_context *qb__session_context(const qb_session *session)
+{
+  return session->context;
+}
+
+const qb_model *qb__session_model(const qb_session *session)
+{
+  return session->model;
+}
+
+const qb_configuration *qb__session_configuration(const qb_session *session)
+{
+  return &session->configuration;
+}
+
+qb_status qb__session_run_task(qb_session *session, qb__task task, void *argument)
+{
+  return qb__instances_run_all(session->instances, true, task, argument);
+}
+
+qb_status qb__session_run_round(const qb_session *session, uint32_t instance, uint32_t batch,
+                                const void *const *inputs, void *const *outputs,
+                                qb_operator_time *times)
+{
+  return session->engine->type->run(session->engine, instance, batch, inputs, outputs, NULL, times);
 }
 
 bool qb__session_get_algorithms(const qb_session *session, qb__layer_algorithm *algorithms)
@@ -166,8 +209,8 @@ qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepa
 static qb_status check_tensors(const qb_session *session, const void *const *inputs,
                                void *const *outputs)
 {
-  const qb_model_info *info = &session->model->info;
-  bool complete = session->model->is_workload || (inputs && outputs);
+  const qb_model_info *info = qb__model_info(session->model);
+  bool complete = qb__model_is_workload(session->model) || (inputs && outputs);
   for (uint32_t i = 0; complete && i < info->inputs; i++)
     complete = inputs[i] != NULL;
   for (uint32_t i = 0; complete && i < info->outputs; i++)
@@ -205,10 +248,10 @@ qb_status qb_session_run_flagged(qb_session *session, uint32_t batch, const void
 {
   if (!session || !flags)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", session ? "flags" : "session");
-  if (session->model->is_workload)
+  if (qb__model_is_workload(session->model))
     return qb__fail(QB_ERROR_UNSUPPORTED,
                     "'%s' is a workload, whose values nobody sees; let its callback look at them",
-                    session->model->info.name);
+                    qb__model_info(session->model)->name);
   return run_round(session, batch, inputs, outputs, flags, NULL);
 }
 
@@ -217,17 +260,17 @@ qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *
 {
   if (!session || !times)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", session ? "times" : "session");
-  const uint32_t operators = session->model->info.operators;
-  if (session->model->is_workload)
+  const uint32_t operators = qb__model_info(session->model)->operators;
+  if (qb__model_is_workload(session->model))
     return qb__fail(QB_ERROR_UNSUPPORTED,
                     "'%s' is a workload, whose operators nobody sees; time "
                     "a network",
-                    session->model->info.name);
+                    qb__model_info(session->model)->name);
   if (count != operators)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "room for the times of %zu operators, but '%s' has "
                     "%u; pass one element for each",
-                    count, session->model->info.name, operators);
+                    count, qb__model_info(session->model)->name, operators);
   qb_operator_time *measured = qb__calloc(session->context, count, sizeof *measured);
   if (!measured)
     return QB_ERROR_NO_MEMORY;

@@ -3,7 +3,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "engine/engine.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 
 typedef struct workload_engine {
   qb__engine base;
@@ -15,7 +15,7 @@ typedef struct workload_engine {
 static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 {
   workload_engine *self = (workload_engine *)engine;
-  const qb_workload *w = &self->model->workload;
+  const qb_workload *w = qb__model_workload(self->model);
   const int code = w->prepare ? w->prepare(w->user, self->configuration, instance, batch) : 0;
   if (code)
     return qb__fail(QB_ERROR_ENGINE,
@@ -33,7 +33,7 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
   (void)flags; /* nobody sees inside */
   (void)times;
   const workload_engine *self = (workload_engine *)engine;
-  const qb_workload *w = &self->model->workload;
+  const qb_workload *w = qb__model_workload(self->model);
   const int code = w->run(w->user, instance, batch, inputs, outputs);
   return code ? qb__fail(QB_ERROR_ENGINE,
                          "workload '%s': run returned %d for batch %u on instance %u", w->name,
@@ -44,7 +44,7 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
 static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 {
   const workload_engine *self = (const workload_engine *)engine;
-  const qb_workload *w = &self->model->workload;
+  const qb_workload *w = qb__model_workload(self->model);
   const qb__engine_memory result = {
       w->weight_bytes,
       self->configuration->instances *
@@ -55,14 +55,14 @@ static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 
 static void free_engine(qb__engine *engine)
 {
-  qb__free(((workload_engine *)engine)->model->context, engine);
+  qb__free(qb__model_context(((workload_engine *)engine)->model), engine);
 }
 
 qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
                            qb__engine **engine)
 {
   static const qb__engine_type type = {prepare, run, memory, NULL, free_engine};
-  workload_engine *self = qb__calloc(model->context, 1, sizeof *self);
+  workload_engine *self = qb__calloc(qb__model_context(model), 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   self->base.type = &type;

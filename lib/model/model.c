@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/model_data.h"
 #include "model/model_impl.h"
 
 #include "core/alloc.h"
@@ -268,4 +269,39 @@ void qb_model_unref(qb_model *model)
   qb__free(context, model->info.name);
   qb__free(context, model);
   qb_context_unref(context);
+}
+
+qb_context *qb__model_context(const qb_model *model)
+{
+  return model->context;
+}
+
+const qb_model_info *qb__model_info(const qb_model *model)
+{
+  return &model->info;
+}
+
+bool qb__model_is_workload(const qb_model *model)
+{
+  return model->is_workload;
+}
+
+const qb_workload *qb__model_workload(const qb_model *model)
+{
+  return &model->workload;
+}
+
+const qb__graph *qb__model_graph(const qb_model *model)
+{
+  return &model->graph;
+}
+
+uint64_t qb__model_network(const qb_model *model)
+{
+  return model->network;
+}
+
+double qb__model_bytes_per_sample(const qb_model *model)
+{
+  return model->bytes_per_sample;
 }

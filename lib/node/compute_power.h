@@ -3,7 +3,7 @@
 #ifndef QB_NODE_COMPUTE_POWER_H
 #define QB_NODE_COMPUTE_POWER_H
 
-#include "node/node_impl.h"
+#include "node/node_data.h"
 #include "node/topology.h"
 
 /* The most entries a table of c has. */

@@ -87,6 +87,17 @@ qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__
   return QB_OK;
 }
 
+qb_status qb__node_like(const qb_node *other, const qb_node_info *info, qb_node **node)
+{
+  return qb__node_new(other->context, info, other->compute, other->compute_count, other->bandwidth,
+                      other->bandwidth_count, node);
+}
+
+const qb_node_info *qb__node_info(const qb_node *node)
+{
+  return &node->info;
+}
+
 /* The processor's name as Linux gives it, in `name`; "unknown" where it gives none. */
 static qb_status read_cpu_name(const qb_context *context, char name[128])
 {

@@ -4,18 +4,7 @@
 #define QB_NODE_NODE_IMPL_H
 
 #include "core/refcount.h"
-
-#include <qosbatch/node.h>
-
-/* What `threads` threads running together sustain: FLOP/s with one instruction set, or B/s. */
-typedef struct qb__sustained {
-  qb_isa isa; /* QB_ISA_BEST where it makes no difference */
-  uint32_t threads;
-  double per_s;
-} qb__sustained;
-
-/* No price is higher: a node's file is to be readable again. */
-#define QB__MOST_PRICE 1e12
+#include "node/node_data.h"
 
 struct qb_node {
   qb__refcount references;
@@ -26,13 +15,5 @@ struct qb_node {
   size_t bandwidth_count;
   qb__sustained *bandwidth; /* ordered by threads */
 };
-
-/*
- * Makes a node of copies of all that is given; tables may be empty. info.compute_flops and
- * info.memory_bytes_per_s are worked out from them.
- */
-qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__sustained *compute,
-                       size_t compute_count, const qb__sustained *bandwidth, size_t bandwidth_count,
-                       qb_node **node);
 
 #endif

@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/structs.h"
-#include "model/model_impl.h"
-#include "node/node_impl.h"
+#include "model/model_data.h"
+#include "node/node_data.h"
 #include "profile/csv.h"
 #include "profile/profile_impl.h"
 #include "profile/statistics.h"
@@ -310,21 +310,21 @@ static qb_status make_profile(qb_context *context, const reader *r,
     name_of_file(r->path, name);
     struct stat file;
     qb_profile_info info = QB_PROFILE_INFO_INIT;
-    info.model = params->model ? params->model->info.name : name;
+    info.model = params->model ? qb__model_info(params->model)->name : name;
     info.engine = "measurements";
     info.library = qb_version();
     info.created_unix_s = stat(r->path, &file) || file.st_mtime < 0 ? 0 : (int64_t)file.st_mtime;
     if (params->model) {
-      info.flops_per_sample = params->model->info.flops_per_sample;
-      info.weight_bytes = params->model->info.weight_bytes;
+      info.flops_per_sample = qb__model_info(params->model)->flops_per_sample;
+      info.weight_bytes = qb__model_info(params->model)->weight_bytes;
     }
     for (size_t i = 0; i < r->row_count; i++)
       if (__builtin_add_overflow(info.measure_ns, r->rows[i].latency_ns, &info.measure_ns) ||
           info.measure_ns > (int64_t)MOST_NS)
         info.measure_ns = (int64_t)MOST_NS;
-    status =
-        qb__profile_new(context, node, &info, params->model ? params->model->bytes_per_sample : 0,
-                        points, count, &result);
+    status = qb__profile_new(context, node, &info,
+                             params->model ? qb__model_bytes_per_sample(params->model) : 0, points,
+                             count, &result);
     if (!status && params->model)
       status = qb__profile_take_operators(result, params->model);
   }

@@ -4,7 +4,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -126,7 +126,7 @@ qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model)
   qb_status status = qb_model_get_info(model, &info);
   if (status)
     return status;
-  profile->info.network = model->network;
+  profile->info.network = qb__model_network(model);
   qb__operator_work *work = qb__calloc(profile->context, info.operators, sizeof *work);
   if (!work)
     return QB_ERROR_NO_MEMORY;
@@ -256,4 +256,44 @@ void qb_profile_unref(qb_profile *profile)
   qb__free(context, profile->points);
   qb__free(context, profile);
   qb_context_unref(context);
+}
+
+qb_context *qb__profile_context(const qb_profile *profile)
+{
+  return profile->context;
+}
+
+const qb_node *qb__profile_node(const qb_profile *profile)
+{
+  return profile->node;
+}
+
+const qb_profile_info *qb__profile_info(const qb_profile *profile)
+{
+  return &profile->info;
+}
+
+const qb_profile_point *qb__profile_points(const qb_profile *profile)
+{
+  return profile->points;
+}
+
+size_t qb__profile_point_count(const qb_profile *profile)
+{
+  return profile->point_count;
+}
+
+const qb__operator_work *qb__profile_operators(const qb_profile *profile)
+{
+  return profile->operators;
+}
+
+size_t qb__profile_operator_count(const qb_profile *profile)
+{
+  return profile->operator_count;
+}
+
+double qb__profile_bytes_per_sample(const qb_profile *profile)
+{
+  return profile->bytes_per_sample;
 }

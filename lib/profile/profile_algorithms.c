@@ -2,9 +2,9 @@
 /* The algorithms of layers that a profile keeps, and sessions that take them. */
 #include "core/alloc.h"
 #include "core/error.h"
-#include "engine/session_impl.h"
+#include "engine/session_profiling.h"
 #include "model/configuration.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 #include "node/yardstick.h"
 #include "profile/profile_impl.h"
 
@@ -40,7 +40,8 @@ const qb__layer_algorithm *qb__profile_algorithms_of(const qb_profile *profile, 
 /* By the work of its operators. */
 static bool is_same_network(const qb_profile *profile, const qb_model *model)
 {
-  bool same = !model->is_workload && profile->operator_count == model->graph.operator_count;
+  bool same = !qb__model_is_workload(model) &&
+              profile->operator_count == qb__model_graph(model)->operator_count;
   for (uint32_t i = 0; same && i < profile->operator_count; i++) {
     const qb__operator_work *then = &profile->operators[i];
     qb_operator_info now = QB_OPERATOR_INFO_INIT;
@@ -55,21 +56,21 @@ static bool is_same_network(const qb_profile *profile, const qb_model *model)
 /* By the best that is known of both. */
 static bool speaks_of(const qb_profile *profile, const qb_model *model)
 {
-  if (profile->info.network && model->network)
-    return profile->info.network == model->network;
-  if (profile->operator_count && !model->is_workload && is_same_network(profile, model))
+  if (profile->info.network && qb__model_network(model))
+    return profile->info.network == qb__model_network(model);
+  if (profile->operator_count && !qb__model_is_workload(model) && is_same_network(profile, model))
     return true;
   /* Operators are fused otherwise from version to version, which moves the work by very little. */
-  const double then = profile->info.flops_per_sample, now = model->info.flops_per_sample;
+  const double then = profile->info.flops_per_sample, now = qb__model_info(model)->flops_per_sample;
   const bool same_work = !(then > 0) || !(now > 0) || fabs(then / now - 1) < 0.01;
-  return same_work && !strcmp(profile->info.model, model->info.name);
+  return same_work && !strcmp(profile->info.model, qb__model_info(model)->name);
 }
 
 qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *model)
 {
   if (!profile || !model)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "model" : "profile");
-  const char *theirs = profile->info.model, *own = model->info.name;
+  const char *theirs = profile->info.model, *own = qb__model_info(model)->name;
   if (speaks_of(profile, model))
     return QB_OK;
   if (!strcmp(theirs, own))

@@ -5,15 +5,7 @@
 
 #include "core/refcount.h"
 #include "engine/layer_algorithm.h"
-
-#include <qosbatch/profile.h>
-
-/* What an operator of the network does, for the roofline of each. */
-typedef struct qb__operator_work {
-  double flops_per_sample;
-  double bytes_per_sample; /* activations read and written */
-  double weight_bytes;     /* read once a round */
-} qb__operator_work;
+#include "profile/profile_data.h"
 
 /* How layers are computed by so many threads. */
 typedef struct qb__profile_algorithms {
@@ -35,22 +27,6 @@ struct qb_profile {
   qb_profile_point *points; /* ordered by instances, threads, batch; no two alike */
 };
 
-/*
- * Makes a profile of copies of the strings and points given, puts the points in order and counts
- * info.points, .configurations and .max_batch. Fails with QB_ERROR_INVALID_ARGUMENT, naming the
- * point, when there is none or one is impossible or stands twice.
- */
-qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_info *info,
-                          double bytes_per_sample, const qb_profile_point *points,
-                          size_t point_count, qb_profile **profile);
-
-/* As qb_profile_load(), of JSON that is in memory already; `path` stands in messages only. */
-qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
-                            qb_profile **profile);
-
-/* Whether two profiles are of one network; by name where that is all that is known. */
-bool qb__profiles_same_network(const qb_profile_info *a, const qb_profile_info *b);
-
 /* Before anybody else sees the profile; `operators` is copied. */
 qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work *operators,
                                     size_t count);
@@ -68,9 +44,5 @@ const qb__layer_algorithm *qb__profile_algorithms_of(const qb_profile *profile, 
 /* Those that are known to be as fast here, for this model; NULL if none are. */
 const qb__layer_algorithm *qb__profile_algorithms_for(const qb_profile *profile,
                                                       const qb_model *model, uint32_t threads);
-
-/* The points of one configuration, by rising batch: *count of them from the one returned. */
-const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
-                                          uint32_t threads, size_t *count);
 
 #endif

@@ -4,11 +4,12 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/hooks.h"
-#include "engine/session_impl.h"
+#include "engine/session_profiling.h"
 #include "model/builtin.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* Long against the clock and an interrupt, short against a round. */
@@ -16,6 +17,7 @@ enum { YARDSTICK_US = 150 };
 
 struct qb__sampler {
   qb_session *session;
+  const qb_context *context; /* the session's */
   uint32_t instances;
   uint32_t input_count, output_count;
   float **inputs;  /* read by all instances */
@@ -39,29 +41,26 @@ typedef struct visit_task {
 /* The slowest thread's FLOP/s; 0 when the context's clock is not the machine's and stands still. */
 static double yardstick(const qb__sampler *sampler)
 {
-  const qb_context *context = sampler->session->context;
-  const int64_t before_ns = qb__now_ns(context);
-  const double flops =
-      qb__instance_yardstick(sampler->session->configuration.threads, YARDSTICK_US);
-  return qb__now_ns(context) > before_ns ? flops : 0;
+  const int64_t before_ns = qb__now_ns(sampler->context);
+  const uint32_t threads = qb__session_configuration(sampler->session)->threads;
+  const double flops = qb__instance_yardstick(threads, YARDSTICK_US);
+  return qb__now_ns(sampler->context) > before_ns ? flops : 0;
 }
 
 static qb_status run_round(const visit_task *task, uint32_t instance, uint32_t batch,
                            qb_operator_time *times)
 {
-  qb__engine *engine = task->sampler->session->engine;
   const qb__sampler *s = task->sampler;
-  return engine->type->run(
-      engine, instance, batch, (const void *const *)s->inputs,
-      s->outputs ? (void *const *)(s->outputs + (size_t)instance * s->output_count) : NULL, NULL,
-      times);
+  float **outputs = s->outputs ? s->outputs + (size_t)instance * s->output_count : NULL;
+  return qb__session_run_round(s->session, instance, batch, (const void *const *)s->inputs,
+                               (void *const *)outputs, times);
 }
 
 /* What the operators do not account for, or all of the round if there are none, is the first's. */
 static qb_status time_round(const visit_task *task, uint32_t instance, uint32_t round)
 {
   const qb__sampler *sampler = task->sampler;
-  const qb_context *context = sampler->session->context;
+  const qb_context *context = sampler->context;
   const size_t index = (size_t)instance * task->rounds + round;
   qb_operator_time *times =
       sampler->times ? sampler->times + (size_t)instance * sampler->parts : NULL;
@@ -115,8 +114,7 @@ qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t round
   atomic_init(&task.failed, false);
   if (pthread_barrier_init(&task.start, NULL, sampler->instances))
     return qb__fail(QB_ERROR_SYSTEM, "cannot make a barrier for %u threads", sampler->instances);
-  const qb_status status =
-      qb__instances_run_all(sampler->session->instances, true, visit_instance, &task);
+  const qb_status status = qb__session_run_task(sampler->session, visit_instance, &task);
   pthread_barrier_destroy(&task.start);
   if (status)
     return status;
@@ -134,8 +132,9 @@ qb_status qb__sampler_visit(qb__sampler *sampler, uint32_t batch, uint32_t round
 
 static qb_status take_tensors(qb__sampler *sampler, uint32_t largest_batch)
 {
-  const qb_context *context = sampler->session->context;
-  const qb_model_info *model = &sampler->session->model->info;
+  const qb_context *context = sampler->context;
+  const qb_model *network = qb__session_model(sampler->session);
+  const qb_model_info *model = qb__model_info(network);
   qb_tensor_info tensor = QB_TENSOR_INFO_INIT;
   qb_status status = QB_OK;
   sampler->input_count = model->inputs;
@@ -146,7 +145,7 @@ static qb_status take_tensors(qb__sampler *sampler, uint32_t largest_batch)
   if (!sampler->inputs || !sampler->outputs)
     return QB_ERROR_NO_MEMORY;
   for (uint32_t i = 0; i < model->inputs && !status; i++) {
-    status = qb_model_get_input(sampler->session->model, i, &tensor);
+    status = qb_model_get_input(network, i, &tensor);
     const size_t count = status ? 0 : tensor.elements_per_sample * largest_batch;
     sampler->inputs[i] = status ? NULL : qb__calloc(context, count, sizeof(float));
     if (!sampler->inputs[i])
@@ -154,7 +153,7 @@ static qb_status take_tensors(qb__sampler *sampler, uint32_t largest_batch)
     qb__fill_values(sampler->inputs[i], count, 1 + i, 0, 1);
   }
   for (size_t i = 0; i < outputs && !status; i++) {
-    status = qb_model_get_output(sampler->session->model, (uint32_t)(i % model->outputs), &tensor);
+    status = qb_model_get_output(network, (uint32_t)(i % model->outputs), &tensor);
     sampler->outputs[i] =
         status ? NULL
                : qb__calloc(context, tensor.elements_per_sample * largest_batch, sizeof(float));
@@ -166,24 +165,26 @@ static qb_status take_tensors(qb__sampler *sampler, uint32_t largest_batch)
 
 qb_status qb__sampler_new(qb_session *session, uint32_t largest_batch, qb__sampler **sampler)
 {
-  const qb_context *context = session->context;
+  const qb_context *context = qb__session_context(session);
+  const qb_model *model = qb__session_model(session);
+  const bool is_network = !qb__model_is_workload(model);
   qb__sampler *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   self->session = qb_session_ref(session);
-  self->instances = session->configuration.instances;
+  self->context = context;
+  self->instances = qb__session_configuration(session)->instances;
   self->flops = qb__calloc(context, 2 * (size_t)self->instances, sizeof *self->flops);
-  self->parts = session->model->is_workload ? 1 : session->model->graph.operator_count;
+  self->parts = is_network ? qb__model_graph(model)->operator_count : 1;
   const size_t rounds = (size_t)self->instances * QB__MOST_ROUNDS;
   self->round_ns = qb__calloc(context, rounds, sizeof *self->round_ns);
   self->part_ns = qb__calloc(context, rounds, self->parts * sizeof *self->part_ns);
-  if (!session->model->is_workload)
+  if (is_network)
     self->times = qb__calloc(context, self->instances, self->parts * sizeof *self->times);
-  qb_status status =
-      self->flops && self->round_ns && self->part_ns && (self->times || session->model->is_workload)
-          ? QB_OK
-          : QB_ERROR_NO_MEMORY;
-  if (!status && !session->model->is_workload)
+  qb_status status = self->flops && self->round_ns && self->part_ns && (self->times || !is_network)
+                         ? QB_OK
+                         : QB_ERROR_NO_MEMORY;
+  if (!status && is_network)
     status = take_tensors(self, largest_batch);
   if (status)
     qb__sampler_free(self);
@@ -197,7 +198,7 @@ void qb__sampler_free(qb__sampler *sampler)
   if (!sampler)
     return;
   qb_session *session = sampler->session;
-  const qb_context *context = session->context;
+  const qb_context *context = sampler->context;
   for (size_t i = 0; sampler->outputs && i < (size_t)sampler->instances * sampler->output_count;
        i++)
     qb__free(context, sampler->outputs[i]);

@@ -4,9 +4,9 @@
 #include "core/error.h"
 #include "core/hooks.h"
 #include "core/structs.h"
-#include "engine/session_impl.h"
+#include "engine/session_profiling.h"
 #include "model/configuration.h"
-#include "model/model_impl.h"
+#include "model/model_data.h"
 #include "profile/points.h"
 #include "profile/profile_impl.h"
 
@@ -152,7 +152,7 @@ static qb_status choose_configurations(sweep *s, const qb_profile_params *params
 static qb_status check_known(const sweep *s)
 {
   const qb_profile_info *known = &s->known->info;
-  const char *engine = s->model->is_workload ? "workload" : qb_engine_version();
+  const char *engine = qb__model_is_workload(s->model) ? "workload" : qb_engine_version();
   const qb_status status = qb_profile_check_model(s->known, s->model);
   if (status)
     return status;
@@ -296,9 +296,10 @@ static const qb__layer_algorithm *algorithms_for(const sweep *s, const curve *c)
 
 static qb_status keep_algorithms(const sweep *s, const qb_session *session, curve *c)
 {
-  if (s->model->is_workload || c->algorithms)
+  if (qb__model_is_workload(s->model) || c->algorithms)
     return QB_OK;
-  c->algorithms = qb__calloc(s->context, s->model->graph.operator_count, sizeof *c->algorithms);
+  c->algorithms =
+      qb__calloc(s->context, qb__model_graph(s->model)->operator_count, sizeof *c->algorithms);
   if (!c->algorithms)
     return QB_ERROR_NO_MEMORY;
   (void)qb__session_get_algorithms(session,
@@ -372,17 +373,17 @@ static qb_status make_profile(sweep *s, qb_profile **profile)
   }
   qb_profile *result = NULL;
   qb_profile_info info = QB_PROFILE_INFO_INIT;
-  info.model = s->model->info.name;
-  info.engine = s->model->is_workload ? "workload" : qb_engine_version();
+  info.model = qb__model_info(s->model)->name;
+  info.engine = qb__model_is_workload(s->model) ? "workload" : qb_engine_version();
   info.library = qb_version();
   info.created_unix_s = (int64_t)time(NULL);
-  info.flops_per_sample = s->model->info.flops_per_sample;
+  info.flops_per_sample = qb__model_info(s->model)->flops_per_sample;
   info.measure_ns = s->measure_ns + (s->known ? s->known->info.measure_ns : 0);
   info.prepare_ns = s->prepare_ns + (s->known ? s->known->info.prepare_ns : 0);
   info.weight_bytes = s->weight_bytes || !s->known ? s->weight_bytes : s->known->info.weight_bytes;
   if (!status)
-    status = qb__profile_new(s->context, s->node, &info, s->model->bytes_per_sample, points, count,
-                             &result);
+    status = qb__profile_new(s->context, s->node, &info, qb__model_bytes_per_sample(s->model),
+                             points, count, &result);
   if (!status)
     status = qb__profile_take_operators(result, s->model);
   for (size_t k = 0; k < s->curve_count && !status; k++) {
@@ -414,12 +415,12 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
     status = QB__STRUCT_IN(qb_profile_params, &use, params);
   if (status)
     return status;
-  sweep s = {.context = model->context,
+  sweep s = {.context = qb__model_context(model),
              .model = model,
              .node = node,
              .progress = progress,
              .user = user,
-             .start_ns = qb__now_ns(model->context)};
+             .start_ns = qb__now_ns(qb__model_context(model))};
   status = set_up(&s, &use);
   if (!status)
     status = run_sessions(&s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers run as the profile says, whatever the clock would have made of them. */
-#include "engine/session_impl.h"
+#include "engine/session_profiling.h"
 #include "model/builtin.h"
 #include "node/node_impl.h"
 #include "node/yardstick.h"

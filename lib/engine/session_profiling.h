@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the profiler asks of a session: it runs rounds on all instances at the same time. */
+#ifndef QB_ENGINE_SESSION_PROFILING_H
+#define QB_ENGINE_SESSION_PROFILING_H
+
+#include "engine/engine.h"
+#include "engine/instances.h"
+
+qb_context *qb__session_context(const qb_session *session);
+const qb_model *qb__session_model(const qb_session *session);
+const qb_configuration *qb__session_configuration(const qb_session *session);
+
+/* Runs a task on every instance (qb__instances_run_all(), together). */
+qb_status qb__session_run_task(qb_session *session, qb__task task, void *argument);
+
+/*
+ * Inside such a task: a round of a batch size that is ready, on the task's instance. `times` is as
+ * for qb__engine_type.run.
+ */
+qb_status qb__session_run_round(const qb_session *session, uint32_t instance, uint32_t batch,
+                                const void *const *inputs, void *const *outputs,
+                                qb_operator_time *times);
+
+/* qb_session_new() with the algorithm of each operator, or NULL (qb__engine_new()). */
+qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
+                          const qb__layer_algorithm *algorithms, qb_session **session);
+
+/* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
+qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_memory *memory);
+
+/*
+ * Fills in the algorithm of each operator; false if there are none, as of a workload or before the
+ * first batch size is ready. While nothing else uses the session.
+ */
+bool qb__session_get_algorithms(const qb_session *session, qb__layer_algorithm *algorithms);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes made of figures, and what other rooms read of a node. */
+#ifndef QB_NODE_NODE_DATA_H
+#define QB_NODE_NODE_DATA_H
+
+#include <qosbatch/node.h>
+
+/* What `threads` threads running together sustain: FLOP/s with one instruction set, or B/s. */
+typedef struct qb__sustained {
+  qb_isa isa; /* QB_ISA_BEST where it makes no difference */
+  uint32_t threads;
+  double per_s;
+} qb__sustained;
+
+/* No price is higher: a node's file is to be readable again. */
+#define QB__MOST_PRICE 1e12
+
+/*
+ * Makes a node of copies of all that is given; tables may be empty. info.compute_flops and
+ * info.memory_bytes_per_s are worked out from them.
+ */
+qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__sustained *compute,
+                       size_t compute_count, const qb__sustained *bandwidth, size_t bandwidth_count,
+                       qb_node **node);
+
+/* A node with the tables of c and m of another one, and a description of its own. */
+qb_status qb__node_like(const qb_node *other, const qb_node_info *info, qb_node **node);
+
+/* As long-lived as the node. */
+const qb_node_info *qb__node_info(const qb_node *node);
+
+#endif
