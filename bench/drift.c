@@ -26,11 +26,11 @@ static void check(qb_status status)
 
 static qb_optimizer *start(qb_profile *profile)
 {
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  plan.configuration = (qb_configuration){1, 1};
-  plan.batch = MAX_BATCH;
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+  params.configuration = (qb_configuration){1, 1};
+  params.max_batch = MAX_BATCH;
   qb_optimizer *optimizer;
-  check(qb_optimizer_new(profile, &plan, NULL, &optimizer));
+  check(qb_optimizer_new(profile, &params, NULL, &optimizer));
   return optimizer;
 }
 

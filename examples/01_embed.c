@@ -77,7 +77,9 @@ static void decide_rounds(qb_optimizer *optimizer, double rate_per_s)
     const uint64_t arrived = (uint64_t)(now_ns / gap_ns) + 1;
     qb_round_state state = QB_ROUND_STATE_INIT;
     state.queued = (uint32_t)(arrived - answered);
-    state.oldest_age_ns = state.queued ? (int64_t)(now_ns - (double)answered * gap_ns) : 0;
+    state.now_ns = (int64_t)now_ns;
+    state.oldest_arrival_ns = (int64_t)((double)answered * gap_ns);
+    state.arrived = arrived;
     qb_decision decision = QB_DECISION_INIT;
     require(qb_optimize(optimizer, &state, &decision), "decide a round");
     char why[256];
@@ -128,7 +130,9 @@ int main(int argc, char **argv)
   show_plan(&plan);
 
   qb_optimizer *optimizer;
-  require(qb_optimizer_new(profile, &plan, &qos, &optimizer), "make an optimizer");
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+  require(qb_optimizer_params_of_plan(&plan, &params), "take the plan");
+  require(qb_optimizer_new(profile, &params, &qos, &optimizer), "make an optimizer");
   decide_rounds(optimizer, load.rate_per_s);
 
   qb_optimizer_free(optimizer);

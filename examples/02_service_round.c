@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A service: requests go into a bounded queue; a batcher thread asks qb_optimize() when to run a
- * round and of how many of them. One instance on all cores; several take a batcher thread each.
+ * A service: requests go into a bounded queue, and each instance has a thread that asks qb_optimize()
+ * when to run a round and of how many of them. A thread of its own refreshes the tables when the node
+ * has become slower or faster, so that no round waits for that.
  * usage: 02_service_round [MODEL] [REQUESTS] [RATE_PER_S] [LATENCY_MS] [PROFILE_SECONDS]
  */
 #define _POSIX_C_SOURCE 200809L
@@ -14,14 +15,19 @@
 #include <time.h>
 
 enum { QUEUE_MOST = 1024 };
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the queue */
-static pthread_cond_t changed;
-static int64_t *times_ns; /* of requests in order of arrival: that, and once answered the latency */
-static size_t first, end; /* requests [first, end) wait */
-static bool is_open = true;
-static qb_optimizer *optimizer; /* these are the batcher's */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all that changes below */
+static pthread_cond_t arrival, refresh_due;
+static int64_t deadline_ns[QUEUE_MOST]; /* a ring: when the queued requests have to be answered */
+static size_t first, queued, answered;
+static uint64_t arrived;
+static bool is_open = true, is_refresh_due;
+static int64_t *latencies_ns; /* of the answers */
+
+static qb_optimizer *optimizer;
 static qb_session *session;
-static float *images, *answers; /* of one round */
+static qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
+static qb_qos qos = QB_QOS_INIT;
+static qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
 
 /* A service would pass the failure on; the message says what was wrong and what to do. */
 #define CHECK(good)                                                                                \
@@ -34,36 +40,85 @@ static int64_t now_ns(void)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void *serve(void *unused)
+static qb_decision decide(int64_t now)
+{
+  qb_round_state state = QB_ROUND_STATE_INIT;
+  qb_decision decision = QB_DECISION_INIT;
+  state.queued = state.deadline_count = (uint32_t)queued;
+  state.now_ns = now;
+  state.deadline_ns = deadline_ns;
+  state.deadline_first = (uint32_t)first;
+  state.deadline_room = QUEUE_MOST;
+  state.arrived = arrived;
+  CHECK(!qb_optimize(optimizer, &state, &decision));
+  if (decision.refresh_due) {
+    is_refresh_due = true;
+    pthread_cond_signal(&refresh_due);
+  }
+  return decision;
+}
+
+/* Takes the round's requests from the queue, and gives up the lock while they run. */
+static void run_round(uint32_t batch, float *images, float *answers)
 {
   const void *const inputs[] = {images}; /* a real service copies the requests' images there */
   void *const outputs[] = {answers};
+  int64_t *due_ns = calloc(batch, sizeof *due_ns);
+  CHECK(due_ns);
+  for (uint32_t i = 0; i < batch; i++, first = (first + 1) % QUEUE_MOST, queued--)
+    due_ns[i] = deadline_ns[first];
+  pthread_mutex_unlock(&lock);
+  const int64_t start_ns = now_ns();
+  CHECK(!qb_session_run(session, batch, inputs, outputs));
+  const int64_t end_ns = now_ns();
   pthread_mutex_lock(&lock);
-  while (is_open || first < end) {
+  qb_round_result result = QB_ROUND_RESULT_INIT;
+  result.batch = batch;
+  result.latency_ns = end_ns - start_ns;
+  CHECK(!qb_observe(optimizer, &result)); /* predictions follow what rounds really take */
+  for (uint32_t i = 0; i < batch; i++)
+    latencies_ns[answered++] = end_ns - (due_ns[i] - qos.latency_ns);
+  free(due_ns);
+}
+
+/* The thread of an instance. */
+static void *serve(void *unused)
+{
+  float *images = calloc(in.elements_per_sample * params.max_batch, sizeof *images);
+  float *answers = calloc(out.elements_per_sample * params.max_batch, sizeof *answers);
+  CHECK(images && answers);
+  pthread_mutex_lock(&lock);
+  while (is_open || queued) {
     const int64_t now = now_ns();
-    qb_round_state state = QB_ROUND_STATE_INIT;
-    state.queued = (uint32_t)(end - first);
-    state.oldest_age_ns = state.queued ? now - times_ns[first] : 0;
-    qb_decision decision = QB_DECISION_INIT;
-    CHECK(!qb_optimize(optimizer, &state, &decision));
+    const qb_decision decision = decide(now);
     const int64_t until_ns = now + decision.max_wait_ns;
     const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
-    if (decision.action == QB_ACTION_WAIT && decision.max_wait_ns) {
-      pthread_cond_timedwait(&changed, &lock, &until);
-    } else if (decision.action == QB_ACTION_WAIT) {
-      pthread_cond_wait(&changed, &lock);
-    } else { /* to run, or infeasible: an answer that comes late is better than none */
-      pthread_mutex_unlock(&lock);
-      CHECK(!qb_session_run(session, decision.batch, inputs, outputs));
-      const int64_t end_ns = now_ns();
-      const qb_round_result result = {sizeof result, decision.batch, end_ns - now};
-      CHECK(!qb_observe(optimizer, &result)); /* estimates follow what rounds really take */
-      if (decision.refresh_due)
-        CHECK(!qb_optimizer_refresh(optimizer));
-      pthread_mutex_lock(&lock);
-      for (uint32_t i = 0; i < decision.batch; i++, first++)
-        times_ns[first] = end_ns - times_ns[first];
+    if (decision.action != QB_ACTION_WAIT) /* infeasible: a late answer is better than none here */
+      run_round(decision.batch, images, answers);
+    else if (decision.max_wait_ns)
+      pthread_cond_timedwait(&arrival, &lock, &until);
+    else
+      pthread_cond_wait(&arrival, &lock);
+  }
+  pthread_mutex_unlock(&lock);
+  free(answers);
+  free(images);
+  return unused;
+}
+
+/* A refresh takes tens of milliseconds: decisions go on beside it. */
+static void *refresh(void *unused)
+{
+  pthread_mutex_lock(&lock);
+  while (is_open) {
+    if (!is_refresh_due) {
+      pthread_cond_wait(&refresh_due, &lock);
+      continue;
     }
+    is_refresh_due = false;
+    pthread_mutex_unlock(&lock);
+    CHECK(!qb_optimizer_refresh(optimizer));
+    pthread_mutex_lock(&lock);
   }
   pthread_mutex_unlock(&lock);
   return unused;
@@ -79,11 +134,14 @@ static void produce(size_t count, double rate_per_s)
     CHECK(!clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL));
     pthread_mutex_lock(&lock);
     is_open = i < count;
-    if (is_open && end - first < QUEUE_MOST) /* else refused: better now than answered too late */
-      times_ns[end++] = due_ns;
-    pthread_cond_signal(&changed);
+    arrived += is_open; /* all of them, or an overload would look like a load that fits */
+    if (is_open && queued < QUEUE_MOST) /* else refused: better now than answered too late */
+      deadline_ns[(first + queued++) % QUEUE_MOST] = due_ns + qos.latency_ns;
+    pthread_cond_signal(&arrival);
     pthread_mutex_unlock(&lock);
   }
+  pthread_cond_broadcast(&arrival);
+  pthread_cond_signal(&refresh_due);
 }
 
 static int ascending(const void *a, const void *b)
@@ -92,58 +150,72 @@ static int ascending(const void *a, const void *b)
   return x < y ? -1 : x > y;
 }
 
+static qb_profile *measure(qb_context *context, qb_model *model, double seconds)
+{
+  qb_node *node;
+  qb_profile *profile;
+  qb_profile_params how = QB_PROFILE_PARAMS_INIT;
+  how.max_batch = 8;
+  how.time_budget_ns = (int64_t)(seconds * 1e9);
+  CHECK(!qb_node_detect(context, NULL, &node));
+  CHECK(!qb_profile_run(model, node, &how, NULL, NULL, &profile));
+  /* For a profile that was stored: predictions of another machine's would be wrong. */
+  CHECK(!qb_profile_check_node(profile, node));
+  qb_node_unref(node);
+  return profile;
+}
+
+/* Runs the threads until all requests are answered. */
+static void serve_all(size_t count, double rate_per_s)
+{
+  const uint32_t instances = params.configuration.instances;
+  pthread_t refresher, *threads = calloc(instances, sizeof *threads);
+  pthread_condattr_t timing; /* timed waits by the clock of the deadlines */
+  CHECK(threads && !pthread_condattr_init(&timing));
+  CHECK(!pthread_condattr_setclock(&timing, CLOCK_MONOTONIC));
+  CHECK(!pthread_cond_init(&arrival, &timing) && !pthread_cond_init(&refresh_due, NULL));
+  CHECK(!pthread_create(&refresher, NULL, refresh, NULL));
+  for (uint32_t i = 0; i < instances; i++)
+    CHECK(!pthread_create(&threads[i], NULL, serve, NULL));
+  produce(count, rate_per_s);
+  for (uint32_t i = 0; i < instances; i++)
+    CHECK(!pthread_join(threads[i], NULL));
+  CHECK(!pthread_join(refresher, NULL));
+  free(threads);
+}
+
 int main(int argc, char **argv)
 {
   const size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
-  const qb_load load = {sizeof load, argc > 3 ? strtod(argv[3], NULL) : 30, 0};
-  const qb_qos qos = {.size = sizeof qos, /* for 99 of 100 requests */
-                      .latency_ns = (argc > 4 ? strtol(argv[4], NULL, 10) : 250) * 1000000};
+  qb_load load = QB_LOAD_INIT;
+  load.rate_per_s = argc > 3 ? strtod(argv[3], NULL) : 30;
+  qos.latency_ns = (argc > 4 ? strtol(argv[4], NULL, 10) : 250) * 1000000; /* for 99 of 100 */
   qb_context *context;
   qb_model *model;
-  qb_node *node;
-  qb_profile *profile;
-  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
-  qb_node_info info = QB_NODE_INFO_INIT;
   CHECK(!qb_context_new(NULL, &context));
   CHECK(!qb_model_builtin(context, argc > 1 ? argv[1] : "alexnet", &model));
   CHECK(!qb_model_get_input(model, 0, &in) && !qb_model_get_output(model, 0, &out));
-  CHECK(!qb_node_detect(context, NULL, &node) && !qb_node_get_info(node, &info));
-  const qb_configuration all = {1, info.usable_threads};
-  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  params.max_batch = 8;
-  params.configurations = &all;
-  params.configuration_count = 1;
-  params.time_budget_ns = (int64_t)((argc > 5 ? strtod(argv[5], NULL) : 10) * 1e9);
-  CHECK(!qb_profile_run(model, node, &params, NULL, NULL, &profile));
+  qb_profile *profile = measure(context, model, argc > 5 ? strtod(argv[5], NULL) : 10);
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
-  CHECK(!qb_optimizer_new(profile, &plan, &qos, &optimizer));
-  CHECK(!qb_session_for_profile(model, profile, &plan.configuration, &session));
-  for (uint32_t n = 1; n <= plan.batch; n++) /* or the first round of a size is late */
+  CHECK(!qb_optimizer_params_of_plan(&plan, &params));
+  CHECK(!qb_optimizer_new(profile, &params, &qos, &optimizer));
+  CHECK(!qb_session_for_profile(model, profile, &params.configuration, &session));
+  for (uint32_t n = 1; n <= params.max_batch; n++) /* or the first round of a size is late */
     CHECK(!qb_session_prepare(session, n, NULL));
-  images = calloc(in.elements_per_sample * plan.batch, sizeof *images);
-  answers = calloc(out.elements_per_sample * plan.batch, sizeof *answers);
-  times_ns = calloc(count + 1, sizeof *times_ns);
-  CHECK(images && answers && times_ns);
-  pthread_t batcher;
-  pthread_condattr_t timing; /* timed waits by the clock that ages are measured with */
-  CHECK(!pthread_condattr_init(&timing) && !pthread_condattr_setclock(&timing, CLOCK_MONOTONIC));
-  CHECK(!pthread_cond_init(&changed, &timing));
-  CHECK(!pthread_create(&batcher, NULL, serve, NULL));
-  produce(count, load.rate_per_s);
-  CHECK(!pthread_join(batcher, NULL));
-  qsort(times_ns, end, sizeof *times_ns, ascending);
-  printf("%zu of %zu answered; p50 %.1f ms, p99 %.1f ms (predicted %.1f, promised %.1f)\n", end,
-         count, (double)times_ns[end / 2] / 1e6, (double)times_ns[end * 99 / 100] / 1e6,
-         (double)plan.p99_ns / 1e6, (double)qos.latency_ns / 1e6);
+  latencies_ns = calloc(count + 1, sizeof *latencies_ns);
+  CHECK(latencies_ns);
+  serve_all(count, load.rate_per_s);
+  qsort(latencies_ns, answered, sizeof *latencies_ns, ascending);
+  printf("%zu of %zu answered; p50 %.1f ms, p99 %.1f ms (predicted %.1f, promised %.1f)\n",
+         answered, count, (double)latencies_ns[answered / 2] / 1e6,
+         (double)latencies_ns[answered * 99 / 100] / 1e6, (double)plan.p99_ns / 1e6,
+         (double)qos.latency_ns / 1e6);
 
-  free(times_ns);
-  free(answers);
-  free(images);
+  free(latencies_ns);
   qb_session_unref(session);
   qb_optimizer_free(optimizer);
   qb_profile_unref(profile);
-  qb_node_unref(node);
   qb_model_unref(model);
   qb_context_unref(context);
 }

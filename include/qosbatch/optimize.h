@@ -11,114 +11,139 @@
 QB_BEGIN_DECLS
 
 /**
- * What a service needs to decide its rounds. Thread-safety: not safe; one thread at a time (a
- * batcher holds its queue's lock anyway). Different optimizers may share a profile and be used by
- * different threads.
+ * Decides the rounds of a service. Two threads may use an optimizer at once: one in qb_optimize() or
+ * qb_observe(), and one in qb_optimizer_refresh(). A service whose instances have a thread each
+ * calls the first two under the lock of its queue and the last one without it. Several optimizers
+ * may share a profile.
  */
 typedef struct qb_optimizer qb_optimizer;
 
+/** What an optimizer decides for. */
+typedef struct qb_optimizer_params {
+  size_t size; /**< sizeof(qb_optimizer_params) */
+  qb_configuration configuration;
+  uint32_t max_batch;  /**< the most samples in a round, 1..QB_MAX_BATCH */
+  int64_t max_wait_ns; /**< how long the oldest sample waits for a batch to fill; ignored with a
+                            latency target, whose rule has waits of its own */
+  double rate_per_s;   /**< samples expected per second, until they have been counted; 0: few */
+  uint64_t network;    /**< of the plan; another network's profile is refused. 0: not checked */
+} qb_optimizer_params;
+
+#define QB_OPTIMIZER_PARAMS_INIT                                                                   \
+  {                                                                                                \
+    .size = sizeof(qb_optimizer_params)                                                            \
+  }
+
 /**
- * Makes an optimizer for a plan.
- * @param profile the one the plan was made of (profiles[plan->profile])
- * @param plan from qb_plan_service()
- * @param qos the one the plan was made for; NULL: nothing asked for
+ * Fills the parameters with those of a plan.
+ * @param[out] params its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ */
+QB_API qb_status qb_optimizer_params_of_plan(const qb_service_plan *plan,
+                                             qb_optimizer_params *params);
+
+/**
+ * Makes an optimizer.
+ * @param profile of the node that the rounds run on; the optimizer keeps a reference
+ * @param qos latency_ns and shed are used; NULL: no target
  * @param[out] optimizer to be freed with qb_optimizer_free()
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH (the plan is of another network);
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH (the plan was for another network);
  * QB_ERROR_NO_MEMORY
  */
-QB_API qb_status qb_optimizer_new(qb_profile *profile, const qb_service_plan *plan,
+QB_API qb_status qb_optimizer_new(qb_profile *profile, const qb_optimizer_params *params,
                                   const qb_qos *qos, qb_optimizer **optimizer);
 
-/** Frees an optimizer; NULL is allowed. */
+/** Frees an optimizer that no thread uses any more; NULL is allowed. */
 QB_API void qb_optimizer_free(qb_optimizer *optimizer);
 
-/** What the host sees just before a round. */
+/**
+ * The queue just before a round. All times are by one monotonic clock of the host.
+ *
+ * With the deadline of each sample a decision knows which samples a round would be too late for, and
+ * requests may have targets of their own. An array of deadlines is handed over as it is, from
+ * element `deadline_first` on; for a ring, `deadline_room` says after how many elements it wraps
+ * around.
+ */
 typedef struct qb_round_state {
-  size_t size;             /**< sizeof(qb_round_state) */
-  uint32_t queued;         /**< samples that wait */
-  uint32_t free_instances; /**< instances that could start now */
-  int64_t oldest_age_ns;   /**< how long the oldest of them has waited */
-  double rate_per_s;       /**< samples that arrive per second as far as known; 0: the one that
-                                the optimizer counts, or the plan's */
-  /**
-   * How long there is until each of the first `left_count` samples has to be answered, in the order
-   * they will run, the most urgent first: with this, classes of requests may have targets of their
-   * own. NULL: the target of the qos for all, the others' ages spread evenly below the oldest's.
-   */
-  const int64_t *left_ns;
-  uint32_t left_count;
-  int64_t now_ns;   /**< the host's monotonic clock, for counting the rate; 0: do not count */
-  uint64_t arrived; /**< samples that arrived up to now, since any origin */
+  size_t size;                /**< sizeof(qb_round_state) */
+  uint32_t queued;            /**< samples in the queue */
+  uint32_t free_instances;    /**< instances that could start a round now */
+  int64_t now_ns;             /**< the time now */
+  int64_t oldest_arrival_ns;  /**< when the oldest sample arrived. Not needed with deadlines and a
+                                  latency target. Without deadlines, the other samples' ages are
+                                  taken to be spread evenly below the oldest's */
+  const int64_t *deadline_ns; /**< when samples have to be answered, the most urgent first */
+  uint32_t deadline_count;    /**< samples with a deadline: all that are queued, or the first ones,
+                                   and the others are no more urgent; 0: none */
+  uint32_t deadline_first;    /**< index of the first one's deadline */
+  uint32_t deadline_room;     /**< elements of the ring; 0: an array that does not wrap around */
+  uint64_t arrived; /**< samples that have arrived since any origin, for counting the rate; 0: not
+                         counted */
 } qb_round_state;
 
 #define QB_ROUND_STATE_INIT                                                                        \
   {                                                                                                \
-    sizeof(qb_round_state), 0, 1, 0, 0.0, NULL, 0, 0, 0                                            \
+    .size = sizeof(qb_round_state), .free_instances = 1                                            \
   }
 
 /** What to do. */
 typedef enum qb_action {
   QB_ACTION_RUN = 1,       /**< run a round of `batch` samples now */
   QB_ACTION_WAIT = 2,      /**< ask again when a sample arrives, or after max_wait_ns */
-  QB_ACTION_INFEASIBLE = 3 /**< the oldest sample misses its target whatever is done; `batch` says
-                                 what to run all the same. With qos.shed: refuse the first
-                                 `give_up` samples and ask again */
+  QB_ACTION_INFEASIBLE = 3 /**< the most urgent sample misses its target whatever is done. With
+                                 qos.shed: refuse the first `give_up` samples and ask again.
+                                 Otherwise run `batch` samples all the same */
 } qb_action;
 
-/** @return "run" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+/** @return "run" and so on; "unknown" for any other value. Thread-safety: safe. */
 QB_API const char *qb_action_name(qb_action action);
 
+/** The decision on a round. */
 typedef struct qb_decision {
   size_t size; /**< sizeof(qb_decision) */
   qb_action action;
   qb_reason reason;
-  uint32_t batch;      /**< samples to run; when waiting: to wait for; 0: none */
+  uint32_t batch;      /**< samples to run; when waiting, to wait for; 0: none */
   bool refresh_due;    /**< qb_optimizer_refresh() would change decisions */
-  int64_t max_wait_ns; /**< when waiting: at the longest; 0 with nothing queued: no limit */
+  int64_t max_wait_ns; /**< when waiting: at most this long; 0 with an empty queue: no limit */
   int64_t latency_ns;  /**< predicted duration of the round */
-  int64_t low_ns;      /**< 95 % interval of that */
+  int64_t low_ns;      /**< 95 % interval of it */
   int64_t high_ns;
   int64_t oldest_latency_ns; /**< predicted time from arrival to answer of the oldest sample */
-  uint32_t give_up; /**< with qos.shed: refuse so many of the first samples before all else. They
-                         would be late, or make more of the others late */
-  double slowdown;  /**< what rounds now take over what was profiled, by those observed: 1 on a node
-                         as it was, 1.5 on one whose c fell by a third; 0: no decision */
+  uint32_t
+      give_up;     /**< with qos.shed: number of samples to refuse from the front of the queue: they
+                         would miss their target or make others miss theirs */
+  double slowdown; /**< time of observed rounds over profiled time: 1 on a node as profiled, 1.5 on
+                         one that lost a third of its compute power; 0: no decision */
 } qb_decision;
 
 #define QB_DECISION_INIT                                                                           \
   {                                                                                                \
-    sizeof(qb_decision), QB_ACTION_WAIT, QB_REASON_NONE, 0, false, 0, 0, 0, 0, 0, 0, 0             \
+    .size = sizeof(qb_decision), .action = QB_ACTION_WAIT                                          \
   }
-
-/**
- * Says which batch sizes are ready to run, when making another one ready would stall a round: until
- * the next call rounds have one of these sizes. With qb_session_prepare() done for all, not needed.
- * @param batches rising, each 1..the plan's batch; NULL: all are ready
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
- */
-QB_API qb_status qb_optimizer_set_ready(qb_optimizer *optimizer, const uint32_t *batches,
-                                        size_t batch_count);
 
 /**
  * Decides the next round. The hot path: no allocation, no lock, no system call, no I/O.
  *
- * With a latency target this looks up the rule that keeps most answers in time in the long run
- * (docs/decision.md); without, it fills batches up to the plan's longest wait.
+ * With a latency target the decision follows the rule that keeps most answers in time in the long
+ * run (docs/decision.md); without one, batches fill up to the longest wait.
  *
  * - Waiting breaks no promise: after `max_wait_ns` the most urgent sample can still be answered in
- *   time, in a round of one more than wait now, even if that round is a slow one.
- * - Samples run in the order given. With qos.shed those that run are in time by what is predicted,
- *   and the others are given up. Without it all are answered, and a round may be longer than the
- *   most urgent sample has left (reason QB_REASON_LATE) where sparing that one would make more of
- *   the others late: the size is what keeps most in time, not what saves the oldest.
+ *   time, in a round of one sample more than are queued now, even if that round is a slow one.
+ * - Samples run in the order given. With qos.shed all samples that run are predicted to be in time,
+ *   and the others are given up. Without it all are answered, and a round may be longer than the most
+ *   urgent sample has left (reason QB_REASON_LATE) where sparing that sample would make more of the
+ *   others late.
  *
  * @param[out] decision its size is set by the caller
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (negative age or rate, NaN, or a bad size)
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (an arrival after now_ns, deadlines that do not fit into
+ * their ring, or a bad size)
  */
 QB_API qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state,
                              qb_decision *decision);
 
-/** What a round took. */
+/** How long a round took. */
 typedef struct qb_round_result {
   size_t size;        /**< sizeof(qb_round_result) */
   uint32_t batch;     /**< samples in the round */
@@ -127,31 +152,34 @@ typedef struct qb_round_result {
 
 #define QB_ROUND_RESULT_INIT                                                                       \
   {                                                                                                \
-    sizeof(qb_round_result), 0, 0                                                                  \
+    .size = sizeof(qb_round_result)                                                                \
   }
 
 /**
- * Tells the optimizer what a round took. Constant time and memory, no allocation.
+ * Reports the duration of a round. Constant time and memory, no allocation, no lock.
  *
- * A change-point test of measured over profiled tells noise from another regime (frequency, quota, a
- * neighbour). In the round that brings certainty, the fourth or so of one that takes half as long
- * again, `slowdown` becomes that of the rounds since the regime began and decisions say
- * `refresh_due`; the same when it is over.
+ * A change-point test of measured over profiled time tells noise from a change of the node: its
+ * frequency, its quota, a neighbour. When the test fires (after about four rounds for a 1.5 x
+ * slowdown), `slowdown` becomes the ratio since the change, and decisions have `refresh_due` set. The
+ * end of a slowdown is found in the same way.
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
  */
 QB_API qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result);
 
 /**
- * Recomputes the tables for the slowdown observed: c changed, p and its dependence on the batch
- * stay. Slow next to qb_optimize(); call it where tens of milliseconds do not hurt.
- * @return QB_OK; QB_ERROR_NO_MEMORY
+ * Recomputes the tables for the observed slowdown: c has changed, p and its dependence on the batch
+ * have not. Takes tens of milliseconds, so call it from a thread that may be late: qb_optimize() and
+ * qb_observe() go on beside it, and the first decision after it has returned uses the new tables.
+ * Returns at once when nothing was observed since the last refresh. Allocates, and two calls for one
+ * optimizer run one after the other.
+ * @return QB_OK; QB_ERROR_NO_MEMORY (the tables stay as they were)
  */
 QB_API qb_status qb_optimizer_refresh(qb_optimizer *optimizer);
 
 /**
  * Writes the reason for a decision as a sentence, in English, with its figures.
  * @param text of `text_bytes` bytes, always terminated; NULL if text_bytes is 0
- * @return bytes needed, the terminating 0 included; more than text_bytes: it was cut
+ * @return bytes needed, including the terminating 0; if more than text_bytes, the text was cut
  * Thread-safety: safe.
  */
 QB_API size_t qb_explain(const qb_decision *decision, char *text, size_t text_bytes);

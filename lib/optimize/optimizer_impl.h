@@ -5,31 +5,43 @@
 
 #include "estimate/drift.h"
 #include "optimize/rate_meter.h"
-#include "optimize/round_policy.h"
-#include "plan/latency_table.h"
+#include "optimize/round_tables.h"
 
 #include <qosbatch/optimize.h>
 
-struct qb_optimizer {
-  qb_profile *profile;
-  qb_qos qos;
-  uint32_t batch; /* B */
-  int64_t max_wait_ns;
-  double rate_per_s; /* the last one the host told, or the plan's; 0: none */
-  qb__rate_meter meter;
-  qb__latency_table table; /* T, low, H and S over 0..B, for the node as it is; none ever falls */
-  uint32_t *first;         /* first round of the best split of 0..B samples */
-  uint32_t *ready;         /* largest size that is ready and at most 0..B; 0: none is */
-  bool all_ready;
-  qb__round_model model; /* with a latency target: what the policy is solved for */
-  qb__round_policy policy;
-  qb__drift drift; /* of rounds against the profile, not against the tables */
-  double slowdown; /* its factor: measured over profiled in the present regime */
-  double applied;  /* the slowdown that the tables are for */
-  uint32_t regime; /* that it is of */
-};
+#include <pthread.h>
+#include <stdatomic.h>
 
-/* Whether qb_optimizer_refresh() would change decisions. */
-bool qb__optimizer_refresh_due(const qb_optimizer *optimizer);
+/*
+ * Two threads may be inside at once: one that decides and observes, and one that refreshes. There
+ * are two sets of tables. One is decided by; the other is filled by a refresh, which then sets
+ * `fresh`; the next decision takes it and clears `fresh`, which hands the set used so far to the
+ * next refresh. A refresh that finds `fresh` still set takes its own set back. So each set belongs
+ * to one side at any time, no side waits, and a decision pays for one load.
+ */
+struct qb_optimizer {
+  /* Set when it is made. */
+  qb_profile *profile;
+  qb_context *context;
+  qb_qos qos;
+  uint32_t batch;             /* the largest round */
+  double rate_per_s;          /* until it is counted; 0: none */
+  qb__latency_table profiled; /* none of its times ever falls */
+  uint32_t *first;            /* first round of the best split of 0..batch samples */
+
+  /* Of the thread that decides and observes. */
+  qb__rate_meter meter;
+  qb__drift drift; /* of rounds against the profile, not against the tables */
+  uint32_t live;   /* tables that are decided by */
+
+  /* Of the thread that refreshes. */
+  pthread_mutex_t refreshing;
+  uint32_t latest; /* tables that were filled last */
+
+  qb__round_tables tables[2];
+  atomic_bool fresh;       /* tables[1 - live] are to be decided by next */
+  _Atomic double slowdown; /* measured over profiled in the present regime, by `drift` */
+  atomic_uint regime;      /* written after the slowdown, read before it */
+};
 
 #endif

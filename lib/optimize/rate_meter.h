@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rate of arrivals just now, counted from what the host tells before each round. */
+/* The present rate of arrivals, counted from what the host says before each round. */
 #ifndef QB_OPTIMIZE_RATE_METER_H
 #define QB_OPTIMIZE_RATE_METER_H
 
@@ -8,16 +8,16 @@
 
 enum { QB__METER_SAMPLES = 24, QB__METER_MOST = 1024, QB__METER_LONGEST_NS = 2000000000 };
 
-/* A start of counting; from_ns 0: none. */
+/* A start of counting; arrived 0: none. */
 typedef struct qb__meter_start {
   int64_t from_ns;
   uint64_t arrived;
 } qb__meter_start;
 
 /*
- * Two short windows one behind the other, so that the older one has 24 arrivals at least and 48 at
- * most, unless they take very long; and a long window that the rate is taken of as long as the
- * short one looks like a part of it. A zeroed one has seen nothing.
+ * Two consecutive short windows, so that the older one has 24 arrivals at least and 48 at most,
+ * unless they take very long; and a long window, whose rate counts as long as the short one looks
+ * like a part of it. A zeroed one has seen nothing.
  */
 typedef struct qb__rate_meter {
   double rate_per_s; /* 0: not known yet */
@@ -29,14 +29,15 @@ static inline double qb__meter_seconds(qb__meter_start start, int64_t now_ns)
   return 1e-9 * (double)(now_ns - start.from_ns);
 }
 
+/* `arrived` (> 0) samples up to now. */
 static inline void qb__rate_meter_see(qb__rate_meter *meter, int64_t now_ns, uint64_t arrived)
 {
   const qb__meter_start now = {now_ns, arrived};
-  if (!meter->young.from_ns || now_ns < meter->young.from_ns || arrived < meter->young.arrived) {
+  if (!meter->young.arrived || now_ns < meter->young.from_ns || arrived < meter->young.arrived) {
     *meter = (qb__rate_meter){meter->rate_per_s, {0, 0}, now, now};
     return;
   }
-  const qb__meter_start from = meter->old.from_ns ? meter->old : meter->young;
+  const qb__meter_start from = meter->old.arrived ? meter->old : meter->young;
   const double count = (double)(arrived - from.arrived), time_s = qb__meter_seconds(from, now_ns);
   if (count >= QB__METER_SAMPLES / 2 && time_s > 0) {
     const double whole_s = qb__meter_seconds(meter->whole, now_ns);

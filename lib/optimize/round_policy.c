@@ -2,7 +2,9 @@
 #include "optimize/round_policy.h"
 
 #include "core/alloc.h"
+#include "optimize/round_reward.h"
 #include "queue/poisson.h"
+#include "queue/size_ladder.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,9 +12,9 @@
 /* Where late samples run, too, ages are told apart up to this, in targets. */
 static const double OLDEST = 1.5;
 /* Rates that are solved for, as shares of the most that can be answered in time. */
-static const double shares[QB__POLICY_LEVELS] = {0.1, 0.35, 0.65, 1, 1.5};
+static const double shares[QB__POLICY_RATES] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Where all is answered, only as long as there is a long run. */
-static const double kept_shares[QB__POLICY_LEVELS] = {0.1, 0.4, 0.7, 0.87, 0.95};
+static const double kept_shares[QB__POLICY_RATES] = {0.1, 0.4, 0.7, 0.87, 0.95};
 /*
  * Iteration ends when values move less than this, in answers, or after so many sweeps. A
  * refresh begins near the solution and has to be quick: it ends after so many choices, but not before so
@@ -27,62 +29,66 @@ typedef struct size_of_round {
   float *earned; /* [length][age]: by the round itself; -INFINITY: impossible */
   float *behind_age;
   uint16_t *behind; /* samples that are left */
-  float *after; /* [samples left][their oldest's age when the round starts]: what that is worth */
+  float *after;     /* value of [samples left][their oldest's age when the round starts] */
 } size_of_round;
 
 typedef struct solver {
-  const qb__round_model *model;
+  const qb__round_problem *problem;
   uint32_t batch, lengths;
   size_t states;
   double rate_per_s, capacity_per_s, most_per_s, target_s, step_s;
   uint32_t size_count;
   size_of_round sizes[QB__POLICY_SIZES];
-  float *all_earned;   /* [length][age]: by a round of all that can be in time */
-  uint16_t *all_size;  /* how many those are */
-  float *slot_s;       /* [size]: until an instance is free again */
-  float *all_after;    /* [size]: worth of having left none behind */
-  float *value, *next; /* [length][age] */
-  float *later;     /* [length][age]: worth when some time ends with so many, begun at this age */
-  float *waited;    /* [length][age]: worth of waiting for an age step */
-  qb__poisson wait; /* arrivals in an age step */
+  float *all_earned;       /* [length][age]: by a round of all that can be in time */
+  uint16_t *all_size;      /* how many those are */
+  float *slot_s;           /* [size]: until an instance is free again */
+  float *value_after_all;  /* [size]: of having left none behind */
+  float *value, *improved; /* [length][age] */
+  float *next_value; /* [length][age]: when some time ends with that length, begun at this age */
+  float *waited;     /* [length][age]: of waiting for an age step */
+  qb__poisson wait;  /* arrivals in an age step */
   qb__poisson scratch;
   size_t reference; /* the state whose value stays 0 */
   float gain;
-  float beyond; /* what each sample beyond the longest queue costs */
+  float tail_cost; /* what each sample beyond the longest queue costs */
 } solver;
-
-static uint32_t next_size(uint32_t size, uint32_t most)
-{
-  uint32_t step = 1;
-  for (uint32_t octave = QB__POLICY_EVERY_SIZE; octave <= size; octave *= 2)
-    step = octave / QB__POLICY_PER_OCTAVE;
-  return size < most && size + step > most ? most : size + step;
-}
 
 qb_status qb__round_policy_init(const qb_context *context, uint32_t batch, qb__round_policy *policy)
 {
   *policy = (qb__round_policy){.batch = batch};
   size_t sizes = 0;
-  for (uint32_t size = 1; size <= batch; size = next_size(size, batch))
+  for (uint32_t size = 1; size; size = qb__next_size(size, batch, QB__POLICY_PER_OCTAVE))
     sizes++;
-  const size_t behind = sizes * QB__POLICY_STATES, count = behind + batch + 1;
-  policy->level = qb__calloc(context, QB__POLICY_LEVELS, sizeof *policy->level);
-  policy->worth = qb__calloc(context, QB__POLICY_LEVELS * count, sizeof *policy->worth);
-  if (!policy->level || !policy->worth) {
+  const size_t left = sizes * QB__POLICY_STATES, count = left + batch + 1;
+  policy->table = qb__calloc(context, QB__POLICY_RATES, sizeof *policy->table);
+  policy->values = qb__calloc(context, QB__POLICY_RATES * count, sizeof *policy->values);
+  if (!policy->table || !policy->values) {
     qb__round_policy_free(context, policy);
     return QB_ERROR_NO_MEMORY;
   }
-  for (int i = 0; i < QB__POLICY_LEVELS; i++) {
-    policy->level[i].behind = policy->worth + (size_t)i * count;
-    policy->level[i].none = policy->level[i].behind + behind;
+  for (int i = 0; i < QB__POLICY_RATES; i++) {
+    policy->table[i].value_left = policy->values + (size_t)i * count;
+    policy->table[i].value_empty = policy->table[i].value_left + left;
   }
   return QB_OK;
 }
 
+void qb__round_policy_begin_at(const qb__round_policy *solved, qb__round_policy *policy)
+{
+  policy->lengths = solved->lengths;
+  for (int i = 0; i < QB__POLICY_RATES; i++) {
+    const qb__rate_table *from = &solved->table[i];
+    qb__rate_table *to = &policy->table[i];
+    to->rate_per_s = from->rate_per_s;
+    to->gain_per_s = from->gain_per_s;
+    memcpy(to->value, from->value, sizeof to->value);
+  }
+}
+
 void qb__round_policy_free(const qb_context *context, qb__round_policy *policy)
 {
-  qb__free(context, policy->worth);
-  qb__free(context, policy->level);
+  qb__free(context, policy->values);
+  qb__free(context, policy->table);
   *policy = (qb__round_policy){0};
 }
 
@@ -92,50 +98,48 @@ static double seconds(int64_t ns)
 }
 
 /* Only rounds that keep the target when they start with a fresh sample are worth looking at. */
-static uint32_t largest_in_time(const qb__round_model *model, uint32_t batch)
+static uint32_t largest_in_time(const qb__round_problem *problem, uint32_t batch)
 {
-  while (batch > 0 && model->latency_ns[batch] > model->target_ns)
+  while (batch > 0 && problem->latency_ns[batch] > problem->target_ns)
     batch--;
   return batch;
 }
 
 /* Samples per second of rounds of n. */
-static double throughput_per_s(const qb__round_model *model, uint32_t n)
+static double throughput_per_s(const qb__round_problem *problem, uint32_t n)
 {
-  return model->instances * n / seconds(model->latency_ns[n]);
+  return problem->instances * n / seconds(problem->latency_ns[n]);
 }
 
 /* Of rounds of 1..most the one that answers most samples per second. */
-static uint32_t fastest(const qb__round_model *model, uint32_t most)
+static uint32_t fastest(const qb__round_problem *problem, uint32_t most)
 {
   uint32_t best = 1;
   for (uint32_t n = 2; n <= most; n++)
-    if (throughput_per_s(model, n) > throughput_per_s(model, best))
+    if (throughput_per_s(problem, n) > throughput_per_s(problem, best))
       best = n;
   return best;
 }
 
-/* So many of n samples, the oldest of this age and the others' ages evenly below it, are too late
- * for a round of `size`. */
+/* How many of n samples, their ages spread evenly, are too late for a round of `size`. */
 static double too_late(const solver *s, double n, double age_s, uint32_t size)
 {
-  const double most_s = s->target_s - seconds(s->model->latency_ns[size]);
-  return age_s > most_s ? fmin(n, ceil(n * (1 - fmax(most_s, 0) / age_s) - 1e-6)) : 0;
+  return qb__even_late(n, age_s, s->target_s - seconds(s->problem->latency_ns[size]));
 }
 
-/* Of n samples so many are given up before a round of `size`. */
+/* How many of n samples are given up before a round of `size`. */
 static double given_up(const solver *s, double n, double age_s, uint32_t size)
 {
-  return s->model->shed ? too_late(s, n, age_s, size) : 0;
+  return s->problem->shed ? too_late(s, n, age_s, size) : 0;
 }
 
 /* What a round that starts `lost` behind the oldest earns by itself. */
 static float earned(const solver *s, double n, double age_s, double lost, uint32_t size)
 {
   const double mean_age_s = age_s * (1 - (lost + 0.5 * (size - 1)) / n);
-  const double latency_s = mean_age_s + seconds(s->model->latency_ns[size]);
+  const double latency_s = mean_age_s + seconds(s->problem->latency_ns[size]);
   const double late = fmin(too_late(s, n, age_s, size) - lost, size);
-  return (float)(size * (1 - QB__LATENCY_WEIGHT * latency_s / s->target_s) - late);
+  return (float)qb__reward(size, late, size * latency_s / s->target_s);
 }
 
 static void fill_size(const solver *s, size_of_round *r)
@@ -161,7 +165,7 @@ static void fill_all(const solver *s)
       while (size > 1 && n - lost < size) /* a smaller round is in time for more */
         lost = given_up(s, n, age_s, --size);
       /* Beyond the batch, some would be left: that is another choice. */
-      const bool last = s->model->shed && n == s->lengths;
+      const bool last = s->problem->shed && n == s->lengths;
       const bool possible = n - lost >= 1 && (n - lost <= size || last);
       s->all_earned[n * AGES + j] = possible ? earned(s, n, age_s, lost, size) : -INFINITY;
       s->all_size[n * AGES + j] = (uint16_t)size;
@@ -175,13 +179,13 @@ static void fill_all(const solver *s)
 static float value_at(const solver *s, float n, float age)
 {
   if (age > AGES - 1) {
-    if (s->model->shed)
+    if (s->problem->shed)
       n *= (AGES - 1) / age;
     age = AGES - 1;
   }
   float beyond = 0;
   if (n > (float)s->lengths) {
-    beyond = s->beyond * (n - (float)s->lengths);
+    beyond = s->tail_cost * (n - (float)s->lengths);
     n = (float)s->lengths;
   }
   const uint32_t n0 = (uint32_t)n, n1 = n0 < s->lengths ? n0 + 1 : n0;
@@ -192,16 +196,16 @@ static float value_at(const solver *s, float n, float age)
          beyond;
 }
 
-/* What `later` is worth to a queue that grows by so many arrivals meanwhile. */
-static void expect_arrivals(const solver *s, const qb__poisson *arrivals, float *worth)
+/* The expected next_value of a queue that grows by these arrivals meanwhile. */
+static void expect_arrivals(const solver *s, const qb__poisson *arrivals, float *value)
 {
-  const float *last = s->later + s->lengths * AGES;
+  const float *last = s->next_value + s->lengths * AGES;
   for (uint32_t m = 1; m <= s->lengths; m++) {
     float sum[AGES] = {0};
     const uint32_t first = m + arrivals->first;
     const uint32_t room = first <= s->lengths ? s->lengths - first + 1 : 0;
     const uint32_t within = room < arrivals->count ? room : arrivals->count;
-    const float *from = s->later + (size_t)first * AGES;
+    const float *from = s->next_value + (size_t)first * AGES;
     for (uint32_t k = 0; k < within; k++, from += AGES) {
       const float probability = arrivals->probability[k];
       for (uint32_t j = 0; j < AGES; j++)
@@ -212,13 +216,13 @@ static void expect_arrivals(const solver *s, const qb__poisson *arrivals, float 
       left += arrivals->probability[k];
       beyond += arrivals->probability[k] * (float)(first + k - s->lengths);
     }
-    float *to = worth + m * AGES;
+    float *to = value + m * AGES;
     for (uint32_t j = 0; j < AGES; j++)
-      to[j] = sum[j] + left * last[j] - s->beyond * beyond;
+      to[j] = sum[j] + left * last[j] - s->tail_cost * beyond;
   }
 }
 
-/* Worth of leaving m samples behind when a round starts. */
+/* The value of leaving m samples behind when a round starts. */
 static void fill_after(solver *s, size_of_round *r)
 {
   const float slot = s->slot_s[r->size] / (float)s->step_s;
@@ -227,7 +231,7 @@ static void fill_after(solver *s, size_of_round *r)
                  within = whole < AGES - 1 ? AGES - 1 - whole : 0;
   const float part = slot - (float)whole;
   for (uint32_t n = 0; n <= s->lengths; n++) {
-    float *restrict to = s->later + n * AGES;
+    float *restrict to = s->next_value + n * AGES;
     const float *restrict from = s->value + n * AGES + whole;
     for (uint32_t j = 0; j < within; j++)
       to[j] = from[j] + part * (from[j + 1] - from[j]);
@@ -241,7 +245,7 @@ static void fill_after(solver *s, size_of_round *r)
 }
 
 /* With nothing left behind the oldest is the first of those that arrive in the slot. */
-static void fill_all_after(solver *s)
+static void fill_value_after_all(solver *s)
 {
   for (uint32_t size = 1; size <= s->batch; size++) {
     const float slot = s->slot_s[size] / (float)s->step_s;
@@ -251,33 +255,33 @@ static void fill_all_after(solver *s)
       const float n = (float)(s->scratch.first + k);
       sum += s->scratch.probability[k] * value_at(s, n, slot * n / (n + 1));
     }
-    s->all_after[size] = sum - s->gain * s->slot_s[size];
+    s->value_after_all[size] = sum - s->gain * s->slot_s[size];
   }
 }
 
 static void fill_waiting(solver *s)
 {
   for (uint32_t n = 0; n <= s->lengths; n++)
-    memcpy(s->later + n * AGES, s->value + n * AGES + 1, (AGES - 1) * sizeof *s->later);
+    memcpy(s->next_value + n * AGES, s->value + n * AGES + 1, (AGES - 1) * sizeof *s->next_value);
   expect_arrivals(s, &s->wait, s->waited);
 }
 
-static void fill_worth(solver *s)
+static void fill_values(solver *s)
 {
   for (uint32_t i = 0; i < s->size_count; i++)
     fill_after(s, &s->sizes[i]);
-  fill_all_after(s);
+  fill_value_after_all(s);
   fill_waiting(s);
 }
 
 /* The best choice in a state. */
-static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *worth)
+static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *value)
 {
   const uint32_t at = n * AGES + age;
   uint32_t best = QB__POLICY_ALL, first = 0;
-  *worth = s->all_earned[at] + s->all_after[s->all_size[at]];
-  /* The model sees no further than this: a queue that may be longer has to become shorter. */
-  if (!s->model->shed && (n == s->lengths || age == AGES - 1))
+  *value = s->all_earned[at] + s->value_after_all[s->all_size[at]];
+  /* The problem sees no further than this: a queue that may be longer has to become shorter. */
+  if (!s->problem->shed && (n == s->lengths || age == AGES - 1))
     first = s->size_count - 1;
   for (uint32_t i = first; i < s->size_count && s->sizes[i].size < n; i++) {
     const size_of_round *r = &s->sizes[i];
@@ -285,16 +289,16 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *wo
     const float *after = r->after + r->behind[at] * AGES + a;
     const float fa = r->behind_age[at] - (float)a;
     const float candidate = r->earned[at] + after[0] + fa * (after[1] - after[0]);
-    if (candidate > *worth) {
-      *worth = candidate;
+    if (candidate > *value) {
+      *value = candidate;
       best = r->size;
     }
   }
   if (first || age + 1 == AGES)
     return best;
   const float waiting = s->waited[at] - s->gain * (float)s->step_s;
-  if (waiting > *worth) {
-    *worth = waiting;
+  if (waiting > *value) {
+    *value = waiting;
     best = 0;
   }
   return best;
@@ -307,17 +311,17 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *wo
  */
 static float sweep(solver *s)
 {
-  fill_worth(s);
+  fill_values(s);
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++)
-      (void)best_choice(s, n, j, &s->next[n * AGES + j]);
-  const float reference = s->next[s->reference], off = reference - s->value[s->reference];
+      (void)best_choice(s, n, j, &s->improved[n * AGES + j]);
+  const float reference = s->improved[s->reference], off = reference - s->value[s->reference];
   float least = INFINITY, most = -INFINITY;
   for (size_t i = AGES; i < s->states; i++) {
-    const float moved = s->next[i] - s->value[i];
+    const float moved = s->improved[i] - s->value[i];
     least = moved < least ? moved : least;
     most = moved > most ? moved : most;
-    s->value[i] = s->next[i] - reference;
+    s->value[i] = s->improved[i] - reference;
   }
   s->gain += off / (s->slot_s[s->batch] + 1 / (float)s->rate_per_s);
   /* Nothing waits: the next sample comes after 1 / rate. */
@@ -342,21 +346,21 @@ static size_t usual_state(const solver *s)
   return (size_t)length * AGES + (size_t)age;
 }
 
-static void solve_level(solver *s, uint32_t known, qb__round_level *level)
+static void solve_table(solver *s, uint32_t known, qb__rate_table *table)
 {
   const size_t bytes = s->states * sizeof *s->value;
   /* A solution for other times, of queues up to `known`, is near already: rates and gains scale with
    * the capacity. */
   int most_sweeps = MOST_SWEEPS;
-  if (level->gain_per_s > 0) {
+  if (table->gain_per_s > 0) {
     const double sweeps = WARM_CHOICES / ((double)s->states * (s->size_count + 2));
     most_sweeps = (int)fmin(fmax(sweeps, WARM_SWEEPS), MOST_SWEEPS);
     for (uint32_t n = 0; n <= s->lengths; n++)
-      memcpy(s->value + n * AGES, level->value + (n < known ? n : known) * AGES,
+      memcpy(s->value + n * AGES, table->value + (n < known ? n : known) * AGES,
              AGES * sizeof *s->value);
-    s->gain = (float)(level->gain_per_s * s->rate_per_s / level->rate_per_s);
-  } else { /* values are what the level before ended with */
-    const double latency = 2 * seconds(s->model->latency_ns[1]) / s->target_s;
+    s->gain = (float)(table->gain_per_s * s->rate_per_s / table->rate_per_s);
+  } else { /* values are what the table before ended with */
+    const double latency = 2 * seconds(s->problem->latency_ns[1]) / s->target_s;
     const bool light = s->gain == 0 || s->rate_per_s < 0.7 * s->capacity_per_s;
     s->gain = light ? (float)(s->rate_per_s * (1 - QB__LATENCY_WEIGHT * latency)) : 1.2f * s->gain;
   }
@@ -365,23 +369,24 @@ static void solve_level(solver *s, uint32_t known, qb__round_level *level)
   for (int i = 0; i < most_sweeps; i++) {
     /* The longest queues only become shorter, and that takes each sample's part of the difference.
      */
-    s->beyond = s->model->shed ? 0 : s->gain / (float)(s->most_per_s - s->rate_per_s);
+    s->tail_cost = s->problem->shed ? 0 : s->gain / (float)(s->most_per_s - s->rate_per_s);
     if (sweep(s) < PRECISION)
       break;
   }
-  level->rate_per_s = s->rate_per_s;
-  level->gain_per_s = s->gain;
-  memcpy(level->value, s->value, bytes);
-  fill_worth(s);
+  table->rate_per_s = s->rate_per_s;
+  table->gain_per_s = s->gain;
+  memcpy(table->value, s->value, bytes);
+  fill_values(s);
   for (uint32_t n = 1; n <= s->lengths; n++)
     for (uint32_t j = 0; j < AGES; j++) {
       float ignored;
-      level->run[n * AGES + j] = (uint16_t)best_choice(s, n, j, &ignored);
+      table->run[n * AGES + j] = (uint16_t)best_choice(s, n, j, &ignored);
     }
   for (uint32_t i = 0; i < s->size_count; i++)
-    memcpy(level->behind + i * s->states, s->sizes[i].after, bytes);
-  memcpy(level->none, s->all_after, ((size_t)s->batch + 1) * sizeof *level->none);
-  level->by_age = true;
+    memcpy(table->value_left + i * s->states, s->sizes[i].after, bytes);
+  memcpy(table->value_empty, s->value_after_all,
+         ((size_t)s->batch + 1) * sizeof *table->value_empty);
+  table->exact_ages = true;
 }
 
 /* Points everything into one block of floats and one of counts; both NULL: only counts them. */
@@ -390,7 +395,7 @@ static void place(solver *s, float *floats, uint16_t *counts, size_t *float_coun
 {
   size_t f = 0, c = 0;
   s->size_count = 0;
-  for (uint32_t size = 1; size <= s->batch; size = next_size(size, s->batch)) {
+  for (uint32_t size = 1; size; size = qb__next_size(size, s->batch, QB__POLICY_PER_OCTAVE)) {
     size_of_round *r = &s->sizes[s->size_count++];
     r->size = size;
     if (floats) {
@@ -404,12 +409,12 @@ static void place(solver *s, float *floats, uint16_t *counts, size_t *float_coun
   }
   if (floats) {
     s->all_earned = floats + f;
-    s->later = s->all_earned + s->states;
-    s->waited = s->later + s->states;
+    s->next_value = s->all_earned + s->states;
+    s->waited = s->next_value + s->states;
     s->value = s->waited + s->states;
-    s->next = s->value + s->states;
-    s->slot_s = s->next + s->states;
-    s->all_after = s->slot_s + s->batch + 1;
+    s->improved = s->value + s->states;
+    s->slot_s = s->improved + s->states;
+    s->value_after_all = s->slot_s + s->batch + 1;
     s->all_size = counts + c;
   }
   *float_count = f + 5 * s->states + 2 * ((size_t)s->batch + 1);
@@ -419,16 +424,16 @@ static void place(solver *s, float *floats, uint16_t *counts, size_t *float_coun
 static void fill_tables(solver *s)
 {
   for (uint32_t n = 1; n <= s->batch; n++)
-    s->slot_s[n] = (float)(seconds(s->model->latency_ns[n]) / s->model->instances);
+    s->slot_s[n] = (float)(seconds(s->problem->latency_ns[n]) / s->problem->instances);
   for (uint32_t i = 0; i < s->size_count; i++)
     fill_size(s, &s->sizes[i]);
   fill_all(s);
 }
 
-qb_status qb__round_policy_solve(const qb_context *context, const qb__round_model *model,
+qb_status qb__round_policy_solve(const qb_context *context, const qb__round_problem *problem,
                                  qb__round_policy *policy)
 {
-  const uint32_t most = largest_in_time(model, policy->batch);
+  const uint32_t most = largest_in_time(problem, policy->batch);
   if (!most) { /* no answer can be in time: there is nothing to decide */
     policy->age_step_ns = 0;
     return QB_OK;
@@ -436,17 +441,17 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
   solver *s = qb__calloc(context, 1, sizeof *s);
   if (!s)
     return QB_ERROR_NO_MEMORY;
-  const double capacity = throughput_per_s(model, fastest(model, most));
-  const double longest = fmax(2.0 * most, 1.5 * capacity * seconds(model->target_ns)) + 2;
-  s->model = model;
+  const double capacity = throughput_per_s(problem, fastest(problem, most));
+  const double longest = fmax(2.0 * most, 1.5 * capacity * seconds(problem->target_ns)) + 2;
+  s->problem = problem;
   s->capacity_per_s = capacity;
-  s->batch = model->shed ? most : fastest(model, policy->batch);
-  s->most_per_s = throughput_per_s(model, s->batch);
+  s->batch = problem->shed ? most : fastest(problem, policy->batch);
+  s->most_per_s = throughput_per_s(problem, s->batch);
   s->lengths = longest < QB__POLICY_LONGEST ? (uint32_t)longest : QB__POLICY_LONGEST;
   s->states = (size_t)(s->lengths + 1) * AGES;
-  s->target_s = seconds(model->target_ns);
+  s->target_s = seconds(problem->target_ns);
   const double oldest_s =
-      model->shed ? s->target_s - seconds(model->latency_ns[1]) : OLDEST * s->target_s;
+      problem->shed ? s->target_s - seconds(problem->latency_ns[1]) : OLDEST * s->target_s;
   s->step_s = fmax(oldest_s, 1e-9) / (AGES - 1);
   size_t float_count, count_count;
   place(s, NULL, NULL, &float_count, &count_count);
@@ -463,9 +468,9 @@ qb_status qb__round_policy_solve(const qb_context *context, const qb__round_mode
     policy->size_count = s->size_count;
     for (uint32_t i = 0; i < s->size_count; i++)
       policy->sizes[i] = s->sizes[i].size;
-    for (int i = 0; i < QB__POLICY_LEVELS; i++) {
-      s->rate_per_s = (model->shed ? shares : kept_shares)[i] * capacity;
-      solve_level(s, known, &policy->level[i]);
+    for (int i = 0; i < QB__POLICY_RATES; i++) {
+      s->rate_per_s = (problem->shed ? shares : kept_shares)[i] * capacity;
+      solve_table(s, known, &policy->table[i]);
     }
   }
   qb__free(context, counts);

@@ -3,143 +3,103 @@
 
 #include "core/alloc.h"
 #include "core/checked.h"
-#include "optimize/round_choice.h"
+#include "optimize/round_decide.h"
+#include "optimize/round_reward.h"
 #include "queue/random_stream.h"
 
-#include <math.h>
 #include <string.h>
 
-/* A first look at all rules goes so far along the path, and a closer one at some further. */
+/* Samples of the path in a first look at all rules, and in a closer one at some. */
 enum { AGES = QB__POLICY_AGES, FIRST_LOOK = 1536, SAMPLES = 6144, SEED = 1, MOST_MOVES = 5 };
 
-/* A wait that is tried is longer than the one before by this many age steps, and at most so long. */
+/* Waits that are tried, in age steps: each longer by this, up to the longest. */
 enum { WAIT_STEP = 3, LONGEST_WAIT = 12 };
 
 /* Another rule has to be better by this to replace the one that was solved for. */
 static const double BETTER = 1.003;
 
-/* Run `batch` when so many wait, or what there is when the oldest has waited for `wait` age steps. */
+/* Run when `batch` samples are queued, or when the oldest has waited for `wait` age steps. */
 typedef struct plain_rule {
   uint32_t batch, wait;
 } plain_rule;
 
 typedef struct search {
-  const qb__round_model *model;
-  const qb__round_policy *policy;
-  int64_t *arrived_ns; /* [SAMPLES + 1], the last one never */
-  double *sum_ns;      /* [SAMPLES + 1] of the arrivals before */
-  int64_t *free_ns;    /* [instance] */
-  uint16_t *run;       /* the rule that is tried */
-  int64_t left_ns[QB__POLICY_LONGEST];
+  const qb__round_tables *tables;
+  int64_t *arrived_ns;       /* [SAMPLES + 1], the last one never */
+  int64_t *free_ns;          /* [instance] */
+  int64_t *left_ns;          /* [largest round] */
+  qb__rate_table *candidate; /* that is tried */
 } search;
 
 static uint32_t first_free(const search *s)
 {
   uint32_t first = 0;
-  for (uint32_t i = 1; i < s->model->instances; i++)
+  for (uint32_t i = 1; i < s->tables->problem.instances; i++)
     if (s->free_ns[i] < s->free_ns[first])
       first = i;
   return first;
 }
 
-/* So many of the first samples of a queue are too late for a round of `size`, or of all others. */
-static uint32_t late_for(const search *s, const int64_t *arrived_ns, uint32_t n, int64_t now_ns,
-                         uint32_t size)
-{
-  uint32_t late = 0;
-  while (late < n && now_ns - arrived_ns[late] + s->model->latency_ns[qb__min_u32(size, n - late)] >
-                         s->model->target_ns)
-    late++;
-  return late;
-}
-
 /* What a round of the samples from `first` on earns. */
-static double earned(const search *s, uint32_t first, uint32_t size, int64_t now_ns)
+static double earned(search *s, uint32_t first, uint32_t size, int64_t now_ns)
 {
-  const qb__round_model *m = s->model;
-  const uint32_t end = first + size;
-  while (first < end && now_ns - s->arrived_ns[first] + m->slow_ns[size] > m->target_ns)
-    first++;
-  const double in_time = end - first, done_ns = (double)(now_ns + m->latency_ns[size]);
-  const double latency_ns = in_time * done_ns - (s->sum_ns[end] - s->sum_ns[first]);
-  return in_time - QB__LATENCY_WEIGHT * latency_ns / (double)m->target_ns;
+  double sum_ns = 0;
+  for (uint32_t i = 0; i < size; i++) {
+    s->left_ns[i] = s->arrived_ns[first + i] + s->tables->problem.target_ns - now_ns;
+    sum_ns += (double)s->left_ns[i];
+  }
+  return qb__round_earned(&s->tables->problem, s->left_ns, size, sum_ns);
 }
 
-/* How long a rule waits from now on; 0: it does not. */
-static int64_t wait_ns(const search *s, const uint16_t *run, uint32_t n, int64_t age_ns)
+static qb_decision decide(const search *s, const qb__rate_table *table, uint32_t first,
+                          uint32_t end, int64_t now_ns)
 {
-  const qb__round_policy *policy = s->policy;
-  const uint32_t length = qb__min_u32(n, policy->lengths);
-  uint32_t age = qb__round_policy_age(policy, age_ns);
-  while (age < AGES - 1 && !run[length * AGES + age])
-    age++;
-  const int64_t until_ns = (int64_t)((age - 0.5) * policy->age_step_ns) + 1;
-  const int64_t slo_ns =
-      s->model->target_ns - age_ns - s->model->slow_ns[qb__min_u32(n + 1, policy->most)];
-  const int64_t rule_ns = until_ns > age_ns ? until_ns - age_ns : 1;
-  return slo_ns <= 0 ? 0 : slo_ns < rule_ns ? slo_ns : rule_ns;
+  const int64_t target_ns = s->tables->problem.target_ns;
+  /* By a clock that is late by the target, arrivals are deadlines. */
+  const qb__round_queue queue = {.count = end - first,
+                                 .known = end - first,
+                                 .deadline_ns = s->arrived_ns,
+                                 .first = first,
+                                 .room = SIZE_MAX,
+                                 .now_ns = now_ns - target_ns,
+                                 .target_ns = target_ns,
+                                 .age_ns = now_ns - s->arrived_ns[first]};
+  qb_decision d = QB_DECISION_INIT;
+  qb__round_decide_by(s->tables, table, &queue, &d);
+  return d;
 }
 
-/* The size by the true ages, as in a decision; that of the rule where they are not looked at. */
-static uint32_t choose(search *s, const qb__round_level *level, uint32_t *first, uint32_t end,
-                       int64_t now_ns, uint32_t size)
+static int64_t later(int64_t a, int64_t b)
 {
-  const qb__round_model *m = s->model;
-  const uint32_t n = end - *first;
-  if (n > s->policy->lengths)
-    return size;
-  for (uint32_t i = 0; i < n; i++)
-    s->left_ns[i] = m->target_ns - (now_ns - s->arrived_ns[*first + i]);
-  if (!qb__round_can_choose(s->policy, level, m, s->left_ns, n))
-    return size;
-  const qb__round_choice choice = qb__round_choose(s->policy, level, m, s->left_ns, n);
-  *first += choice.give_up;
-  return choice.size;
+  return a > b ? a : b;
 }
 
-/* What a rule earns along the first `samples` of the path; with a level, by true ages. */
-static double follow(search *s, const uint16_t *run, const qb__round_level *level, uint32_t samples)
+/* What decisions by a table earn along the first `samples` of the path. */
+static double follow(search *s, const qb__rate_table *table, uint32_t samples)
 {
-  const qb__round_model *m = s->model;
-  memset(s->free_ns, 0, m->instances * sizeof *s->free_ns);
+  memset(s->free_ns, 0, s->tables->problem.instances * sizeof *s->free_ns);
   double sum = 0;
   int64_t now_ns = 0;
   uint32_t first = 0, end = 0;
-  for (;;) {
+  while (first < samples) {
     const uint32_t instance = first_free(s);
-    if (s->free_ns[instance] > now_ns)
-      now_ns = s->free_ns[instance];
-    if (first == end && s->arrived_ns[end] > now_ns)
-      now_ns = s->arrived_ns[end];
+    now_ns = later(now_ns, s->free_ns[instance]);
+    if (first == end)
+      now_ns = later(now_ns, s->arrived_ns[end]);
     while (end < samples && s->arrived_ns[end] <= now_ns)
       end++;
-    if (m->shed)
-      first += late_for(s, s->arrived_ns + first, end - first, now_ns, 1);
-    if (first == samples)
-      return sum;
-    if (first == end)
-      continue;
-    const int64_t age_ns = now_ns - s->arrived_ns[first];
-    const uint32_t age = qb__round_policy_age(s->policy, age_ns);
-    uint32_t size = run[qb__min_u32(end - first, s->policy->lengths) * AGES + age];
-    if (!size) {
-      const int64_t until_ns = now_ns + wait_ns(s, run, end - first, age_ns);
-      if (until_ns > now_ns) {
-        now_ns = end < samples && s->arrived_ns[end] < until_ns ? s->arrived_ns[end] : until_ns;
-        continue;
-      }
-      size = QB__POLICY_ALL;
+    const qb_decision d = decide(s, table, first, end, now_ns);
+    first += d.give_up;
+    if (d.action == QB_ACTION_WAIT) {
+      const int64_t until_ns = now_ns + d.max_wait_ns;
+      now_ns = end < samples && s->arrived_ns[end] < until_ns ? s->arrived_ns[end] : until_ns;
+    } else if (d.action == QB_ACTION_RUN || !d.give_up) {
+      sum += earned(s, first, d.batch, now_ns);
+      s->free_ns[instance] = now_ns + s->tables->latency_ns[d.batch];
+      first += d.batch;
     }
-    if (level)
-      size = choose(s, level, &first, end, now_ns, size);
-    size = qb__min_u32(size, s->policy->most);
-    if (m->shed)
-      first += late_for(s, s->arrived_ns + first, end - first, now_ns, size);
-    size = qb__min_u32(size, end - first);
-    sum += earned(s, first, size, now_ns);
-    s->free_ns[instance] = now_ns + m->latency_ns[size];
-    first += size;
   }
+  return sum;
 }
 
 static void fill_path(const search *s, double rate_per_s)
@@ -150,7 +110,6 @@ static void fill_path(const search *s, double rate_per_s)
   for (uint32_t i = 0; i < SAMPLES; i++) {
     time_ns += 1e9 * qb__random_exponential(&random) / rate_per_s;
     s->arrived_ns[i] = (int64_t)time_ns;
-    s->sum_ns[i + 1] = s->sum_ns[i] + (double)s->arrived_ns[i];
   }
   s->arrived_ns[SAMPLES] = INT64_MAX;
 }
@@ -158,27 +117,27 @@ static void fill_path(const search *s, double rate_per_s)
 /* What a plain rule earns; where it is too late for the oldest, what was solved for is done. */
 static double try_rule(search *s, const uint16_t *solved, plain_rule rule, uint32_t samples)
 {
-  const qb__round_policy *policy = s->policy;
+  const qb__round_policy *policy = &s->tables->policy;
   for (uint32_t n = 1; n <= policy->lengths; n++) {
     const uint32_t size = qb__min_u32(n, rule.batch);
-    const double most_ns = (double)(s->model->target_ns - s->model->slow_ns[size]);
+    const double most_ns = (double)(s->tables->problem.target_ns - s->tables->slow_ns[size]);
     for (uint32_t age = 0; age < AGES; age++) {
       const uint32_t at = n * AGES + age;
       if (age * policy->age_step_ns > most_ns)
-        s->run[at] = solved[at];
+        s->candidate->run[at] = solved[at];
       else
-        s->run[at] = n >= rule.batch || age >= rule.wait ? (uint16_t)size : 0;
+        s->candidate->run[at] = n >= rule.batch || age >= rule.wait ? (uint16_t)size : 0;
     }
   }
-  return follow(s, s->run, NULL, samples);
+  return follow(s, s->candidate, samples);
 }
 
 /* The best of the plain rules at a first look. */
-static plain_rule look_at_all(search *s, const uint16_t *solved)
+static plain_rule probe_all(search *s, const uint16_t *solved)
 {
   plain_rule best = {1, 0};
   double most = -INFINITY;
-  for (uint32_t batch = 1; batch <= s->policy->most; batch += 1 + batch / 3)
+  for (uint32_t batch = 1; batch <= s->tables->policy.most; batch += 1 + batch / 3)
     for (uint32_t wait = 0; wait <= (batch > 1 ? LONGEST_WAIT : 0); wait += WAIT_STEP) {
       const plain_rule rule = {batch, wait};
       const double sum = try_rule(s, solved, rule, FIRST_LOOK);
@@ -198,7 +157,7 @@ static double climb(search *s, const uint16_t *solved, plain_rule *rule)
   for (int i = 0; i < MOST_MOVES; i++) {
     const plain_rule from = *rule;
     const plain_rule near[] = {
-        {qb__min_u32(from.batch + batch_step, s->policy->most), from.wait},
+        {qb__min_u32(from.batch + batch_step, s->tables->policy.most), from.wait},
         {from.batch > batch_step ? from.batch - batch_step : 1, from.wait},
         {from.batch, from.wait + wait_step},
         {from.batch, from.wait > wait_step ? from.wait - wait_step : 0},
@@ -220,34 +179,35 @@ static double climb(search *s, const uint16_t *solved, plain_rule *rule)
   return most;
 }
 
-static void search_level(search *s, qb__round_level *level)
+static void search_table(search *s, qb__rate_table *table)
 {
-  fill_path(s, level->rate_per_s);
-  plain_rule rule = look_at_all(s, level->run);
-  const double plain = climb(s, level->run, &rule);
-  const double table = follow(s, level->run, NULL, SAMPLES);
-  const double chosen = follow(s, level->run, level, SAMPLES);
-  level->by_age = chosen >= table && plain < BETTER * chosen;
-  if (level->by_age || plain < BETTER * table)
+  fill_path(s, table->rate_per_s);
+  plain_rule rule = probe_all(s, table->run);
+  const double plain = climb(s, table->run, &rule);
+  const double chosen = follow(s, table, SAMPLES);
+  table->exact_ages = false;
+  const double tabulated = follow(s, table, SAMPLES);
+  table->exact_ages = chosen >= tabulated && plain < BETTER * chosen;
+  if (table->exact_ages || plain < BETTER * tabulated)
     return;
-  (void)try_rule(s, level->run, rule, 0);
-  memcpy(level->run, s->run, sizeof level->run);
+  (void)try_rule(s, table->run, rule, 0);
+  memcpy(table->run, s->candidate->run, sizeof table->run);
 }
 
-qb_status qb__round_search(const qb_context *context, const qb__round_model *model,
-                           qb__round_policy *policy)
+qb_status qb__round_search(const qb_context *context, qb__round_tables *tables)
 {
-  search s = {.model = model, .policy = policy};
+  const qb__round_problem *problem = &tables->problem;
+  search s = {.tables = tables};
   s.arrived_ns = qb__calloc(context, SAMPLES + 1, sizeof *s.arrived_ns);
-  s.sum_ns = qb__calloc(context, SAMPLES + 1, sizeof *s.sum_ns);
-  s.free_ns = qb__calloc(context, model->instances, sizeof *s.free_ns);
-  s.run = qb__calloc(context, QB__POLICY_STATES, sizeof *s.run);
-  const bool made = s.arrived_ns && s.sum_ns && s.free_ns && s.run;
-  for (int i = 0; made && i < QB__POLICY_LEVELS - (model->shed ? 1 : 0); i++)
-    search_level(&s, &policy->level[i]);
-  qb__free(context, s.run);
+  s.free_ns = qb__calloc(context, problem->instances, sizeof *s.free_ns);
+  s.left_ns = qb__calloc(context, tables->batch, sizeof *s.left_ns);
+  s.candidate = qb__calloc(context, 1, sizeof *s.candidate);
+  const bool made = s.arrived_ns && s.free_ns && s.left_ns && s.candidate;
+  for (int i = 0; made && i < QB__POLICY_RATES - (problem->shed ? 1 : 0); i++)
+    search_table(&s, &tables->policy.table[i]);
+  qb__free(context, s.candidate);
+  qb__free(context, s.left_ns);
   qb__free(context, s.free_ns);
-  qb__free(context, s.sum_ns);
   qb__free(context, s.arrived_ns);
   return made ? QB_OK : QB_ERROR_NO_MEMORY;
 }

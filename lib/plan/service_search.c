@@ -12,6 +12,7 @@
 #include "estimate/estimate.h"
 #include "node/node_impl.h"
 #include "profile/profile_impl.h"
+#include "queue/size_ladder.h"
 
 #include <math.h>
 
@@ -22,21 +23,11 @@
 static const double waits[] = {0, 0.125, 0.25, 0.5, 1};
 enum { WAITS = sizeof waits / sizeof *waits };
 
-/* Up to here every batch size is tried, beyond it this many to an octave. */
-enum { EVERY_BATCH = 8, PER_OCTAVE = 4 };
+/* Batch sizes to an octave. */
+enum { PER_OCTAVE = 4 };
 
 /* A rate that leaves no queue, as a part of the highest capacity. */
 static const double IDLE = 1e-3;
-
-static uint32_t next_batch(uint32_t batch, uint32_t max_batch)
-{
-  if (batch == max_batch)
-    return 0;
-  uint32_t step = 1;
-  for (uint32_t octave = EVERY_BATCH; octave <= batch; octave *= 2)
-    step = octave / PER_OCTAVE;
-  return batch + step < max_batch ? batch + step : max_batch;
-}
 
 /* A batch of one is full at once. */
 static size_t wait_count(uint32_t batch)
@@ -82,7 +73,7 @@ static void add_ways(qb__service_search *s, const qb__service_entry *entry)
 {
   const qb__latency_table *table = &entry->table;
   const uint32_t instances = table->configuration.instances;
-  for (uint32_t b = 1; b; b = next_batch(b, table->max_batch)) {
+  for (uint32_t b = 1; b; b = qb__next_size(b, table->max_batch, PER_OCTAVE)) {
     const double round_ns = (double)table->mean_ns[b];
     const uint64_t each = (uint64_t)instances * b;
     const uint64_t rounds = (s->load.queued + each - 1) / each;
@@ -148,7 +139,7 @@ static qb_status make_ways(qb__service_search *s)
 {
   size_t count = 0;
   for (size_t i = 0; i < s->entry_count; i++)
-    for (uint32_t b = 1; b; b = next_batch(b, s->entries[i].table.max_batch))
+    for (uint32_t b = 1; b; b = qb__next_size(b, s->entries[i].table.max_batch, PER_OCTAVE))
       count += wait_count(b);
   s->ways = qb__calloc(s->context, count, sizeof *s->ways);
   if (!s->ways)

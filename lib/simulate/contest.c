@@ -3,7 +3,7 @@
 
 #include "core/checked.h"
 #include "profile/profile_impl.h"
-#include "simulate/own.h"
+#include "simulate/optimizer_policy.h"
 #include "simulate/rivals.h"
 
 /* Defaults of the other servers, as documented. */
@@ -164,16 +164,16 @@ static qb_status search_settings(const qb__contest *c, qb_policy policy,
 
 static qb_status run_own(const qb__contest *c, qb__outcome *outcome)
 {
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  plan.configuration = c->configuration;
-  plan.batch = c->service.batch;
-  plan.rate_per_s = qb__arrival_mean_rate(&c->service.arrivals);
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+  params.configuration = c->configuration;
+  params.max_batch = c->service.batch;
+  params.rate_per_s = qb__arrival_mean_rate(&c->service.arrivals);
   qb_optimizer *optimizer;
-  qb_status status = qb_optimizer_new(c->profile, &plan, &c->qos, &optimizer);
+  qb_status status = qb_optimizer_new(c->profile, &params, &c->qos, &optimizer);
   if (status)
     return status;
-  qb__own own;
-  qb__own_init(&own, optimizer, c->qos.latency_ns);
+  qb__optimizer_policy own;
+  qb__optimizer_policy_init(&own, optimizer, c->qos.latency_ns);
   status = qb__simulation_run(c->profile->context, &c->service, &own.policy, outcome);
   qb_optimizer_free(optimizer);
   return status ? status : own.status;

@@ -68,13 +68,14 @@ static qb_profile *make_profile(qb_context *context, qb_model *model, uint32_t i
 static batcher_rounds make_rounds(qb_context *context, qb_model *model, const qb_qos *qos,
                                   uint32_t instances)
 {
-  batcher_rounds r = {.plan = QB_SERVICE_PLAN_INIT};
+  batcher_rounds r = {.plan = QB_SERVICE_PLAN_INIT, .params = QB_OPTIMIZER_PARAMS_INIT};
   r.profile = make_profile(context, model, instances);
   qb_load load = QB_LOAD_INIT;
   load.rate_per_s = 1;
   const qb_profile *profile = r.profile;
   CHECK(!qb_plan_service(&profile, 1, &load, qos, &r.plan) && r.plan.feasible);
-  r.plan.batch = MOST_BATCH;
+  CHECK(!qb_optimizer_params_of_plan(&r.plan, &r.params));
+  r.params.max_batch = MOST_BATCH;
   CHECK(!qb_session_new(model, &r.plan.configuration, &r.session));
   return r;
 }

@@ -2,6 +2,7 @@
 /* The decision before a round against what docs/decision.md says of it, evaluated from scratch. */
 #include "profile/profile_impl.h"
 
+#include "support/expect.h"
 #include "support/random.h"
 #include "support/scripted_profile.h"
 #include "support/unit.h"
@@ -40,12 +41,12 @@ typedef struct times {
   uint32_t batch;
 } times;
 
-static times read_times(const qb_profile *profile, const qb_service_plan *plan)
+static times read_times(const qb_profile *profile, const qb_optimizer_params *params)
 {
-  times t = {.batch = plan->batch};
-  for (uint32_t n = 1; n <= plan->batch; n++) {
+  times t = {.batch = params->max_batch};
+  for (uint32_t n = 1; n <= params->max_batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, &plan->configuration, n, &e), QB_OK);
+    assert_int_equal(qb_estimate(profile, &params->configuration, n, &e), QB_OK);
     t.latency_ns[n] = (double)e.latency_ns;
     /* Counted with: the slower of the interval's end and a slow single round. */
     t.high_ns[n] = e.high_ns > e.p95_ns ? e.high_ns : e.p95_ns;
@@ -75,18 +76,25 @@ static double least_sum(const times *t, uint32_t n, double elapsed_ns, uint32_t 
   return least;
 }
 
-static qb_service_plan random_plan(const qb_profile *profile, uint64_t *seed, int64_t target_ns)
+static qb_optimizer_params random_params(const qb_profile *profile, uint64_t *seed,
+                                         int64_t target_ns)
 {
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   assert_int_equal(qb_profile_get_info(profile, &info), QB_OK);
   qb_profile_point p = QB_PROFILE_POINT_INIT;
   assert_int_equal(
       qb_profile_get_point(profile, (uint32_t)random_int(seed, 0, info.points - 1), &p), QB_OK);
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  plan.configuration = p.configuration;
-  plan.batch = p.batch;
-  plan.max_wait_ns = random_int(seed, 0, 1) ? 0 : (int64_t)(random_unit(seed) * (double)target_ns);
-  return plan;
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+  params.configuration = p.configuration;
+  params.max_batch = p.batch;
+  params.max_wait_ns =
+      random_int(seed, 0, 1) ? 0 : (int64_t)(random_unit(seed) * (double)target_ns);
+  return params;
+}
+
+static int64_t age_of(const qb_round_state *state)
+{
+  return state->now_ns - state->oldest_arrival_ns;
 }
 
 /* With a target the rule is looked up; whatever it says, no promise is broken by waiting. */
@@ -102,15 +110,15 @@ static void check_promise(const times *t, int64_t left, const qb_round_state *st
   assert_int_equal(d->action, t->high_ns[1] > left ? QB_ACTION_INFEASIBLE : QB_ACTION_RUN);
   assert_int_equal(d->reason, t->high_ns[d->batch] > left ? QB_REASON_LATE : QB_REASON_THROUGHPUT);
   assert_true(d->batch >= 1 && d->batch <= at_hand);
-  assert_int_equal(d->oldest_latency_ns, state->oldest_age_ns + d->latency_ns);
+  assert_int_equal(d->oldest_latency_ns, age_of(state) + d->latency_ns);
 }
 
 /* Without a target: the best split, after the plan's wait. */
-static void check_split(const times *t, const qb_service_plan *plan, const qb_round_state *state,
-                        const qb_decision *d, uint32_t best)
+static void check_split(const times *t, const qb_optimizer_params *params,
+                        const qb_round_state *state, const qb_decision *d, uint32_t best)
 {
-  const int64_t age = state->oldest_age_ns;
-  const int64_t wait = state->queued < t->batch ? plan->max_wait_ns - age : 0;
+  const int64_t age = age_of(state);
+  const int64_t wait = state->queued < t->batch ? params->max_wait_ns - age : 0;
   if (wait > 0) {
     assert_int_equal(d->action, QB_ACTION_WAIT);
     assert_int_equal(d->max_wait_ns, wait);
@@ -122,10 +130,10 @@ static void check_split(const times *t, const qb_service_plan *plan, const qb_ro
   assert_int_equal(d->oldest_latency_ns, age + d->latency_ns);
 }
 
-static void check(const times *t, const qb_service_plan *plan, int64_t target_ns,
+static void check(const times *t, const qb_optimizer_params *params, int64_t target_ns,
                   const qb_round_state *state, const qb_decision *d, uint32_t best)
 {
-  const int64_t left = target_ns ? target_ns - state->oldest_age_ns : INT64_MAX;
+  const int64_t left = target_ns ? target_ns - age_of(state) : INT64_MAX;
   assert_int_equal(d->give_up, 0); /* nobody asked for that */
   if (!state->queued || !state->free_instances) {
     assert_int_equal(d->action, QB_ACTION_WAIT);
@@ -137,7 +145,7 @@ static void check(const times *t, const qb_service_plan *plan, int64_t target_ns
   } else if (target_ns) {
     check_promise(t, left, state, d);
   } else {
-    check_split(t, plan, state, d, best);
+    check_split(t, params, state, d, best);
   }
 }
 
@@ -151,25 +159,27 @@ static void test_random(void **state)
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     qb_qos qos = QB_QOS_INIT;
     qos.latency_ns = random_int(&seed, 0, 3) ? (int64_t)random_int(&seed, 1000000, 200000000) : 0;
-    const qb_service_plan plan = random_plan(profile, &seed, qos.latency_ns);
-    const times t = read_times(profile, &plan);
+    const qb_optimizer_params params = random_params(profile, &seed, qos.latency_ns);
+    const times t = read_times(profile, &params);
     uint32_t best[MAX_BATCH + 1] = {0};
     for (uint32_t n = 1; n <= (t.batch < 8 ? t.batch : 8); n++)
       (void)least_sum(&t, n, 0, &best[n]);
     qb_optimizer *optimizer;
-    assert_int_equal(qb_optimizer_new(profile, &plan, &qos, &optimizer), QB_OK);
+    assert_int_equal(qb_optimizer_new(profile, &params, &qos, &optimizer), QB_OK);
     for (int s = 0; s < STATES; s++) {
       qb_round_state now = QB_ROUND_STATE_INIT;
       now.queued = (uint32_t)random_int(&seed, 0, 8);
       now.free_instances = (uint32_t)random_int(&seed, 0, 4) > 0;
-      now.oldest_age_ns = (int64_t)random_int(&seed, 0, 250000000);
+      now.now_ns = (int64_t)random_int(&seed, 0, INT64_MAX / 2);
+      now.oldest_arrival_ns = now.now_ns - (int64_t)random_int(&seed, 0, 250000000);
       if (now.queued >= t.batch && t.batch > 8)
         continue;
       qb_decision d = QB_DECISION_INIT;
       const size_t before = allocations;
       assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
       during += allocations - before;
-      check(&t, &plan, qos.latency_ns, &now, &d, best[now.queued < t.batch ? now.queued : t.batch]);
+      check(&t, &params, qos.latency_ns, &now, &d,
+            best[now.queued < t.batch ? now.queued : t.batch]);
     }
     qb_optimizer_free(optimizer);
     qb_profile_unref(profile);
@@ -184,15 +194,15 @@ static qb_optimizer *scripted_optimizer(qb_profile **profile, bool shed)
 {
   const qb_configuration one = {1, 1};
   *profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  plan.configuration = one;
-  plan.batch = 8;
-  plan.rate_per_s = 100;
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+  params.configuration = one;
+  params.max_batch = 8;
+  params.rate_per_s = 100;
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = 40000000;
   qos.shed = shed;
   qb_optimizer *optimizer;
-  assert_int_equal(qb_optimizer_new(*profile, &plan, &qos, &optimizer), QB_OK);
+  assert_int_equal(qb_optimizer_new(*profile, &params, &qos, &optimizer), QB_OK);
   return optimizer;
 }
 
@@ -205,17 +215,15 @@ static void test_shedding(void **state)
   const int64_t lost[] = {-1, 5000000, 9999999};
   qb_round_state now = QB_ROUND_STATE_INIT;
   qb_decision d = QB_DECISION_INIT;
-  now.queued = now.left_count = 3;
-  now.left_ns = lost;
-  now.oldest_age_ns = 40000001;
+  now.queued = now.deadline_count = 3;
+  now.deadline_ns = lost;
   assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
   assert_int_equal(d.action, QB_ACTION_INFEASIBLE);
   assert_int_equal(d.give_up, 3);
   /* The first of seven has 11 ms left: alone it would be in time, and the others wait for it. */
   const int64_t left[] = {11000000, 23000000, 23000000, 23000000, 23000000, 23000000, 23000000};
-  now.queued = now.left_count = 7;
-  now.left_ns = left;
-  now.oldest_age_ns = 29000000;
+  now.queued = now.deadline_count = 7;
+  now.deadline_ns = left;
   assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
   assert_int_equal(d.action, QB_ACTION_RUN);
   assert_int_equal(d.give_up, 1);
@@ -243,41 +251,14 @@ static void test_own_targets(void **state)
     const int64_t left[] = {urgent, 200000000};
     qb_round_state now = QB_ROUND_STATE_INIT;
     qb_decision d = QB_DECISION_INIT;
-    now.queued = now.left_count = 2;
-    now.left_ns = left;
+    now.queued = now.deadline_count = 2;
+    now.deadline_ns = left;
     assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
     if (d.action == QB_ACTION_WAIT)
       assert_true(d.max_wait_ns + 14000000 <= urgent);
     else
       assert_int_equal(d.action, urgent < 10500000 ? QB_ACTION_INFEASIBLE : QB_ACTION_RUN);
   }
-  qb_optimizer_free(optimizer);
-  qb_profile_unref(profile);
-}
-
-static void test_ready_sizes(void **state)
-{
-  (void)state;
-  qb_profile *profile;
-  qb_optimizer *optimizer = scripted_optimizer(&profile, false);
-  const uint32_t ready[] = {1, 4}, falling[] = {4, 1}, large[] = {9};
-  assert_int_equal(qb_optimizer_set_ready(optimizer, ready, 2), QB_OK);
-  assert_int_equal(qb_optimizer_set_ready(optimizer, falling, 2), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_optimizer_set_ready(optimizer, large, 1), QB_ERROR_INVALID_ARGUMENT);
-  qb_decision d = QB_DECISION_INIT;
-  for (uint32_t n = 1; n <= 8; n++) {
-    qb_round_state now = QB_ROUND_STATE_INIT;
-    now.queued = n;
-    now.oldest_age_ns = 12000000;
-    assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
-    if (d.action == QB_ACTION_RUN)
-      assert_int_equal(d.batch, n < 4 ? 1 : 4);
-  }
-  assert_int_equal(qb_optimizer_set_ready(optimizer, NULL, 0), QB_OK);
-  qb_round_state now = QB_ROUND_STATE_INIT;
-  now.queued = 8;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
-  assert_int_equal(d.batch, 8);
   qb_optimizer_free(optimizer);
   qb_profile_unref(profile);
 }
@@ -328,11 +309,11 @@ static void test_drift(void **state)
     qb_profile *profile;
     const qb_configuration one = {1, 1};
     profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
-    qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-    plan.configuration = one;
-    plan.batch = 8;
+    qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+    params.configuration = one;
+    params.max_batch = 8;
     qb_optimizer *optimizer;
-    assert_int_equal(qb_optimizer_new(profile, &plan, NULL, &optimizer), QB_OK);
+    assert_int_equal(qb_optimizer_new(profile, &params, NULL, &optimizer), QB_OK);
     refreshes = 0;
     (void)serve(optimizer, 10000, 1, &seed, &refreshes, &told);
     assert_int_equal(refreshes, 0);
@@ -375,33 +356,24 @@ static void test_arguments(void **state)
   (void)state;
   uint64_t seed = 11;
   qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
-  qb_service_plan plan = random_plan(profile, &seed, 0);
+  const qb_optimizer_params params = random_params(profile, &seed, 0);
   qb_optimizer *optimizer = NULL;
-  assert_int_equal(qb_optimizer_new(NULL, &plan, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
-  qb_service_plan wrong = plan;
-  wrong.batch = 0;
+  assert_int_equal(qb_optimizer_new(NULL, &params, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  qb_optimizer_params wrong = params;
+  wrong.max_batch = 0;
   assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
-  wrong = plan;
+  wrong = params;
   wrong.max_wait_ns = -1;
   assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
-  wrong = plan;
+  wrong = params;
+  wrong.rate_per_s = NAN;
+  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  wrong = params;
   wrong.network = 2;
   profile->info.network = 1;
   assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_MISMATCH);
   assert_null(optimizer);
-  assert_int_equal(qb_optimizer_new(profile, &plan, NULL, &optimizer), QB_OK);
-  qb_round_state now = QB_ROUND_STATE_INIT;
-  qb_decision d = QB_DECISION_INIT;
-  d.batch = 77;
-  now.oldest_age_ns = -1;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_ERROR_INVALID_ARGUMENT);
-  now.oldest_age_ns = 0;
-  now.rate_per_s = NAN;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_ERROR_INVALID_ARGUMENT);
-  now.rate_per_s = 0;
-  d.size = 1;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(d.batch, 77);
+  assert_int_equal(qb_optimizer_new(profile, &params, NULL, &optimizer), QB_OK);
   qb_round_result result = QB_ROUND_RESULT_INIT;
   assert_int_equal(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
   result.batch = 1;
@@ -410,13 +382,90 @@ static void test_arguments(void **state)
   qb_profile_unref(profile);
 }
 
+static void refuse_state(qb_optimizer *optimizer, const qb_round_state *now)
+{
+  qb_decision d = QB_DECISION_INIT;
+  d.batch = 77;
+  assert_int_equal(qb_optimize(optimizer, now, &d), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(d.batch, 77);
+}
+
+static void a_state_that_cannot_be_is_refused(void **state)
+{
+  (void)state;
+  qb_profile *profile;
+  qb_optimizer *optimizer = scripted_optimizer(&profile, false);
+  const int64_t deadlines[4] = {0};
+  qb_round_state good = QB_ROUND_STATE_INIT;
+  qb_decision d = QB_DECISION_INIT;
+  good.queued = good.deadline_count = good.deadline_room = 4;
+  good.deadline_ns = deadlines;
+  good.deadline_first = 3;
+  assert_ok(qb_optimize(optimizer, &good, &d));
+  qb_round_state bad = good;
+  bad.deadline_count = 5;
+  refuse_state(optimizer, &bad);
+  bad = good;
+  bad.deadline_ns = NULL;
+  refuse_state(optimizer, &bad);
+  bad = good;
+  bad.deadline_first = 4;
+  refuse_state(optimizer, &bad);
+  bad = good;
+  bad.deadline_room = 3;
+  refuse_state(optimizer, &bad);
+  bad = good;
+  bad.deadline_count = 0;
+  bad.oldest_arrival_ns = 1;
+  refuse_state(optimizer, &bad);
+  d.size = 1;
+  assert_int_equal(qb_optimize(optimizer, &good, &d), QB_ERROR_INVALID_ARGUMENT);
+  qb_optimizer_free(optimizer);
+  qb_profile_unref(profile);
+}
+
+/* Deadlines around the end of a ring, at any time of the clock, are those of an array. */
+static void a_ring_of_deadlines_is_read_like_an_array(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  enum { ROOM = 16 };
+  for (int i = 0; i < 400; i++) {
+    qb_profile *profile;
+    qb_optimizer *optimizer = scripted_optimizer(&profile, i % 2);
+    int64_t array[ROOM], ring[ROOM] = {0};
+    qb_round_state now = QB_ROUND_STATE_INIT;
+    now.queued = now.deadline_count = (uint32_t)random_int(&seed, 1, ROOM);
+    array[0] = (int64_t)random_int(&seed, 0, 40000000);
+    for (uint32_t k = 1; k < now.queued; k++)
+      array[k] = array[k - 1] + (int64_t)random_int(&seed, 0, 6000000);
+    now.deadline_ns = array;
+    qb_decision flat = QB_DECISION_INIT, wrapped = QB_DECISION_INIT;
+    assert_ok(qb_optimize(optimizer, &now, &flat));
+    now.deadline_ns = ring;
+    now.deadline_room = ROOM;
+    now.deadline_first = (uint32_t)random_int(&seed, 0, ROOM - 1);
+    now.now_ns = (int64_t)random_int(&seed, 0, INT64_MAX / 2) - INT64_MAX / 4;
+    for (uint32_t k = 0; k < now.queued; k++)
+      ring[(now.deadline_first + k) % ROOM] = now.now_ns + array[k];
+    assert_ok(qb_optimize(optimizer, &now, &wrapped));
+    assert_memory_equal(&flat, &wrapped, sizeof flat);
+    qb_optimizer_free(optimizer);
+    qb_profile_unref(profile);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random),      cmocka_unit_test(test_shedding),
-      cmocka_unit_test(test_own_targets), cmocka_unit_test(test_ready_sizes),
-      cmocka_unit_test(test_drift),       cmocka_unit_test(test_interrupted_round),
+      cmocka_unit_test(test_random),
+      cmocka_unit_test(test_shedding),
+      cmocka_unit_test(test_own_targets),
+      cmocka_unit_test(test_drift),
+      cmocka_unit_test(test_interrupted_round),
       cmocka_unit_test(test_arguments),
+      cmocka_unit_test(a_state_that_cannot_be_is_refused),
+      cmocka_unit_test(a_ring_of_deadlines_is_read_like_an_array),
   };
   qb_context_params params = QB_CONTEXT_PARAMS_INIT;
   params.allocate = counting_allocate;

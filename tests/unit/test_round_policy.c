@@ -33,7 +33,7 @@ typedef struct action {
 } action;
 
 typedef struct plain {
-  const qb__round_model *model;
+  const qb__round_problem *problem;
   double rate_per_s, step_s, target_s;
   uint32_t batch, lengths, ages;
   action (*actions)[ACTIONS]; /* [length * ages + age] */
@@ -54,7 +54,7 @@ static void lead_between(const plain *p, action *a, double n, double age, double
 {
   const double last = p->ages - 1;
   if (age > last) {
-    if (p->model->shed)
+    if (p->problem->shed)
       n *= last / age;
     age = last;
   }
@@ -82,7 +82,7 @@ static double seconds(int64_t ns)
 static uint32_t late_for(const plain *p, uint32_t n, double age_s, uint32_t size)
 {
   uint32_t late = 0;
-  while (late < n && age_s * (1 - (double)late / n) + seconds(p->model->latency_ns[size]) >
+  while (late < n && age_s * (1 - (double)late / n) + seconds(p->problem->latency_ns[size]) >
                          p->target_s * (1 + 1e-9))
     late++;
   return late;
@@ -90,12 +90,12 @@ static uint32_t late_for(const plain *p, uint32_t n, double age_s, uint32_t size
 
 static void fill_run(const plain *p, uint32_t n, uint32_t age, uint32_t size, action *a)
 {
-  const double age_s = age * p->step_s, round_s = seconds(p->model->latency_ns[size]);
-  const uint32_t late = late_for(p, n, age_s, size), lost = p->model->shed ? late : 0;
+  const double age_s = age * p->step_s, round_s = seconds(p->problem->latency_ns[size]);
+  const uint32_t late = late_for(p, n, age_s, size), lost = p->problem->shed ? late : 0;
   a->possible = size + lost <= n;
   if (!a->possible)
     return;
-  a->time_s = round_s / p->model->instances;
+  a->time_s = round_s / p->problem->instances;
   for (uint32_t i = lost; i < lost + size; i++) /* in the middle between it and the next one */
     a->reward += (i >= late) - 0.1 * (age_s * (1 - (double)i / n) + round_s) / p->target_s;
   const uint32_t left = n - lost - size;
@@ -141,16 +141,16 @@ static void fill_action(const plain *p, uint32_t n, uint32_t age, uint32_t size)
     a->probability[i] = probability[i] / sum;
 }
 
-static plain make_plain(const qb__round_model *model, const qb__round_policy *policy,
+static plain make_plain(const qb__round_problem *problem, const qb__round_policy *policy,
                         double rate_per_s)
 {
-  plain p = {.model = model,
+  plain p = {.problem = problem,
              .rate_per_s = rate_per_s,
              .step_s = policy->age_step_ns * 1e-9,
-             .target_s = seconds(model->target_ns),
+             .target_s = seconds(problem->target_ns),
              .batch = policy->most,
              .lengths = 2 * policy->lengths,
-             .ages = model->shed ? QB__POLICY_AGES : 2 * QB__POLICY_AGES};
+             .ages = problem->shed ? QB__POLICY_AGES : 2 * QB__POLICY_AGES};
   const size_t states = (size_t)(p.lengths + 1) * p.ages;
   p.actions = calloc(states, sizeof *p.actions);
   p.value = calloc(states, sizeof *p.value);
@@ -177,12 +177,12 @@ static void free_plain(plain *p)
 
 /* The action of a solved table; for states beyond it that of its last ones. */
 static uint32_t solved_action(const plain *p, const qb__round_policy *policy,
-                              const qb__round_level *level, uint32_t n, uint32_t age)
+                              const qb__rate_table *table, uint32_t n, uint32_t age)
 {
   if (!n)
     return 0;
   const uint32_t known = age < QB__POLICY_AGES ? age : QB__POLICY_AGES - 1;
-  uint32_t size = qb__round_policy_at(policy, level, n, known);
+  uint32_t size = qb__round_policy_at(policy, table, n, known);
   if (size == QB__POLICY_ALL || size > p->batch)
     size = p->batch;
   while (size > 1 && !p->actions[n * p->ages + age][size].possible)
@@ -191,10 +191,11 @@ static uint32_t solved_action(const plain *p, const qb__round_policy *policy,
 }
 
 /* What the best rule earns per second in the long run, or a solved table's. */
-static double gain_per_s(plain *p, const qb__round_policy *policy, const qb__round_level *level)
+static double gain_per_s(plain *p, const qb__round_policy *policy, const qb__rate_table *table)
 {
   double least_s = 1 / p->rate_per_s;
-  least_s = fmin(least_s, fmin(p->step_s, seconds(p->model->latency_ns[1]) / p->model->instances));
+  least_s =
+      fmin(least_s, fmin(p->step_s, seconds(p->problem->latency_ns[1]) / p->problem->instances));
   const double unit_s = 0.99 * least_s;
   double low = 0, high = 1;
   for (int i = 0; i < 20000 && high - low > 1e-4 * fabs(high); i++) {
@@ -203,10 +204,10 @@ static double gain_per_s(plain *p, const qb__round_policy *policy, const qb__rou
     for (uint32_t s = 0; s < (p->lengths + 1) * p->ages; s++) {
       double best = -INFINITY;
       const uint32_t only =
-          level ? solved_action(p, policy, level, s / p->ages, s % p->ages) : UINT32_MAX;
+          table ? solved_action(p, policy, table, s / p->ages, s % p->ages) : UINT32_MAX;
       for (uint32_t k = 0; k <= p->batch; k++) {
         const action *a = &p->actions[s][k];
-        if (!a->possible || (level && k != only))
+        if (!a->possible || (table && k != only))
           continue;
         double expected = 0;
         for (uint32_t t = 0; t < a->count; t++)
@@ -224,15 +225,15 @@ static double gain_per_s(plain *p, const qb__round_policy *policy, const qb__rou
 }
 
 /* As a refresh does it: solved for a node that is faster or slower first. */
-static void solve_for_other_times(const qb__round_model *model, uint32_t batch, double factor,
+static void solve_for_other_times(const qb__round_problem *problem, uint32_t batch, double factor,
                                   qb__round_policy *policy)
 {
   int64_t latency_ns[MOST_BATCH + 1] = {0}, slow_ns[MOST_BATCH + 1] = {0};
   for (uint32_t n = 1; n <= batch; n++) {
-    latency_ns[n] = (int64_t)(factor * (double)model->latency_ns[n]);
-    slow_ns[n] = (int64_t)(factor * (double)model->slow_ns[n]);
+    latency_ns[n] = (int64_t)(factor * (double)problem->latency_ns[n]);
+    slow_ns[n] = (int64_t)(factor * (double)problem->slow_ns[n]);
   }
-  qb__round_model other = *model;
+  qb__round_problem other = *problem;
   other.latency_ns = latency_ns;
   other.slow_ns = slow_ns;
   assert_int_equal(qb__round_policy_solve(context, &other, policy), QB_OK);
@@ -247,7 +248,7 @@ static void check_case(uint64_t *seed, bool shed, bool refreshed)
     latency_ns[n] = (int64_t)(once + each * n);
     slow_ns[n] = (int64_t)(1.03 * (once + each * n));
   }
-  const qb__round_model model = {
+  const qb__round_problem problem = {
       .instances = (uint32_t)random_int(seed, 1, 2),
       .target_ns = (int64_t)((1.5 + 3 * random_unit(seed)) * (double)latency_ns[1]),
       .latency_ns = latency_ns,
@@ -257,20 +258,20 @@ static void check_case(uint64_t *seed, bool shed, bool refreshed)
   assert_int_equal(qb__round_policy_init(context, batch, &policy), QB_OK);
   const double factor = 0.7 + 0.6 * random_unit(seed);
   if (refreshed)
-    solve_for_other_times(&model, batch, factor, &policy);
-  assert_int_equal(qb__round_policy_solve(context, &model, &policy), QB_OK);
-  const qb__round_level *level = &policy.level[random_int(seed, 0, 3)];
-  plain p = make_plain(&model, &policy, level->rate_per_s);
-  const double best = gain_per_s(&p, NULL, NULL), theirs = gain_per_s(&p, &policy, level);
+    solve_for_other_times(&problem, batch, factor, &policy);
+  assert_int_equal(qb__round_policy_solve(context, &problem, &policy), QB_OK);
+  const qb__rate_table *table = &policy.table[random_int(seed, 0, 3)];
+  plain p = make_plain(&problem, &policy, table->rate_per_s);
+  const double best = gain_per_s(&p, NULL, NULL), theirs = gain_per_s(&p, &policy, table);
   print_message("%s %u x %.0f + %.0f n ms, up to %u, target %.1f ms, %.1f/s: best %.3f/s, solved "
                 "%.3f/s%s, which earns %.3f/s\n",
-                shed ? "shed" : "keep", model.instances, once * 1e-6, each * 1e-6, batch,
-                (double)model.target_ns * 1e-6, level->rate_per_s, best, level->gain_per_s,
+                shed ? "shed" : "keep", problem.instances, once * 1e-6, each * 1e-6, batch,
+                (double)problem.target_ns * 1e-6, table->rate_per_s, best, table->gain_per_s,
                 refreshed ? " again" : "", theirs);
   /* With all answered, ages beyond 1.5 targets are taken as that: it expects more than it earns. */
   const double size = fabs(best); /* late answers earn less than nothing */
-  assert_true(level->gain_per_s > best - 0.02 * size);
-  assert_true(!shed || level->gain_per_s < best + 0.01 * size);
+  assert_true(table->gain_per_s > best - 0.02 * size);
+  assert_true(!shed || table->gain_per_s < best + 0.01 * size);
   assert_true(theirs > best - 0.01 * size);
   free_plain(&p);
   qb__round_policy_free(context, &policy);

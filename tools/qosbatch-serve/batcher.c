@@ -18,9 +18,6 @@ static const double SLOWER = 0.05;
 /* When all would be late one runs all the same so often, or nobody would see that it is over. */
 static const int64_t PROBE_NS = 1000000000;
 
-/* Of this many queued samples the decision is told how long each has left. */
-enum { LOOKED_AT = 256 };
-
 /* One sample of a request. */
 typedef struct sample {
   request *of;
@@ -43,7 +40,7 @@ struct crew {
   batcher *of;
   batcher_rounds rounds;
   qb_optimizer *optimizer;
-  int64_t *round_ns, *p95_ns; /* predicted, of 0..plan.batch samples; nearly all are within p95 */
+  int64_t *round_ns, *p95_ns; /* predicted, of 0..max_batch samples; nearly all are within p95 */
   uint32_t best;              /* the batch with the most samples per second that keeps the target */
   uint32_t most;              /* samples that can be in time when nothing is before them */
   double slowdown;            /* of rounds, as the optimizer observed it */
@@ -57,7 +54,8 @@ struct batcher {
   pthread_mutex_t lock; /* of all below */
   pthread_cond_t changed;
   crew *crew;
-  sample *queue; /* a ring of params.queue_most */
+  sample *queue;        /* a ring of params.queue_most */
+  int64_t *deadline_ns; /* of the samples in the queue, at the same places */
   uint32_t first, queued;
   upload *uploads;
   double margin_ns; /* answers come up to this much later than expected */
@@ -66,7 +64,6 @@ struct batcher {
   bool stopping;
   batcher_counts counts;
   uint64_t *batches;
-  int64_t left_ns[LOOKED_AT];
 };
 
 int64_t batcher_now_ns(void)
@@ -76,9 +73,11 @@ int64_t batcher_now_ns(void)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static sample *queued_at(batcher *self, uint32_t index)
+static void put(batcher *self, request *r, uint32_t index)
 {
-  return &self->queue[(self->first + index) % self->params.queue_most];
+  const uint32_t at = (self->first + self->queued++) % self->params.queue_most;
+  self->queue[at] = (sample){r, index};
+  self->deadline_ns[at] = r->arrived_ns + self->params.qos.latency_ns;
 }
 
 /* A sample of a request is done with; the last one tells the owner. Called without the lock. */
@@ -140,7 +139,7 @@ static void adapt(crew *c, double slowdown)
   double fastest = 0;
   c->slowdown = slowdown;
   c->best = 1;
-  for (uint32_t n = 1; n <= c->rounds.plan.batch; n++) {
+  for (uint32_t n = 1; n <= c->rounds.params.max_batch; n++) {
     const double took_ns = slowdown * (double)c->round_ns[n];
     /* Half of the target is for the wait until the round starts. */
     if (took_ns <= (double)(p->qos.latency_ns / 2) && n / took_ns > fastest) {
@@ -156,12 +155,11 @@ static qb_decision decide(batcher *self, int64_t now_ns)
   qb_optimizer *optimizer = self->crew->optimizer;
   qb_round_state state = QB_ROUND_STATE_INIT;
   state.queued = self->queued;
-  state.left_count = self->queued < LOOKED_AT ? self->queued : LOOKED_AT;
-  for (uint32_t i = 0; i < state.left_count; i++)
-    self->left_ns[i] = self->params.qos.latency_ns - (now_ns - queued_at(self, i)->of->arrived_ns);
-  state.left_ns = self->left_ns;
-  state.oldest_age_ns = self->queued ? now_ns - queued_at(self, 0)->of->arrived_ns : 0;
   state.now_ns = now_ns;
+  state.deadline_ns = self->deadline_ns;
+  state.deadline_count = self->queued;
+  state.deadline_first = self->first;
+  state.deadline_room = self->params.queue_most;
   state.arrived = self->arrived;
   qb_decision d = QB_DECISION_INIT;
   if (qb_optimize(optimizer, &state, &d))
@@ -175,7 +173,7 @@ static qb_decision decide(batcher *self, int64_t now_ns)
 
 static sample take(batcher *self)
 {
-  const sample s = *queued_at(self, 0);
+  const sample s = self->queue[self->first];
   self->first = (self->first + 1) % self->params.queue_most;
   self->queued--;
   return s;
@@ -422,7 +420,7 @@ bool batcher_submit(batcher *self, request *r)
   if (taken) {
     self->counts.requests++;
     for (uint32_t i = 0; i < r->samples; i++)
-      *queued_at(self, self->queued++) = (sample){r, i};
+      put(self, r, i);
     self->arrived += r->samples;
     pthread_cond_signal(&self->changed);
   }
@@ -445,10 +443,10 @@ batcher_counts batcher_count(batcher *self)
 
 static bool predict_rounds(crew *c)
 {
-  const qb_service_plan *plan = &c->rounds.plan;
-  for (uint32_t n = 1; n <= plan->batch; n++) {
+  const qb_optimizer_params *params = &c->rounds.params;
+  for (uint32_t n = 1; n <= params->max_batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    if (qb_estimate(c->rounds.profile, &plan->configuration, n, &e))
+    if (qb_estimate(c->rounds.profile, &params->configuration, n, &e))
       return false;
     c->round_ns[n] = e.latency_ns;
     c->p95_ns[n] = e.p95_ns;
@@ -462,7 +460,7 @@ static bool predict_rounds(crew *c)
 
 static void crew_free(crew *c)
 {
-  for (uint32_t i = 0; c->worker && i < c->rounds.plan.configuration.instances; i++) {
+  for (uint32_t i = 0; c->worker && i < c->rounds.params.configuration.instances; i++) {
     free(c->worker[i].inputs);
     free(c->worker[i].outputs);
     free(c->worker[i].flags);
@@ -477,14 +475,14 @@ static void crew_free(crew *c)
 
 static crew *crew_new(batcher *self, const batcher_rounds *rounds)
 {
-  const qb_service_plan *plan = &rounds->plan;
-  const size_t most = plan->batch;
+  const qb_optimizer_params *params = &rounds->params;
+  const size_t most = params->max_batch;
   crew *c = calloc(1, sizeof *c);
   if (!c)
     return NULL;
   c->of = self;
   c->rounds = *rounds;
-  c->workers = plan->configuration.instances;
+  c->workers = params->configuration.instances;
   c->round_ns = calloc(most + 1, sizeof *c->round_ns);
   c->p95_ns = calloc(most + 1, sizeof *c->p95_ns);
   c->worker = calloc(c->workers, sizeof *c->worker);
@@ -499,7 +497,7 @@ static crew *crew_new(batcher *self, const batcher_rounds *rounds)
     good = w->inputs && w->outputs && w->flags && w->round;
   }
   if (good && predict_rounds(c) &&
-      !qb_optimizer_new(rounds->profile, plan, &self->params.qos, &c->optimizer))
+      !qb_optimizer_new(rounds->profile, params, &self->params.qos, &c->optimizer))
     return c;
   self->params.report(good ? qb_error_message() : "no memory for the rounds");
   crew_free(c);
@@ -563,8 +561,9 @@ batcher *batcher_start(const batcher_params *params, const batcher_rounds *round
   make_changed(&self->changed);
   pthread_mutex_init(&self->lock, NULL);
   self->queue = calloc(params->queue_most, sizeof *self->queue);
+  self->deadline_ns = calloc(params->queue_most, sizeof *self->deadline_ns);
   self->batches = calloc((size_t)params->queue_most + 1, sizeof *self->batches);
-  crew *c = self->queue && self->batches ? crew_start(self, rounds) : NULL;
+  crew *c = self->queue && self->deadline_ns && self->batches ? crew_start(self, rounds) : NULL;
   if (!c) {
     batcher_free(self);
     return NULL;
@@ -600,6 +599,7 @@ void batcher_free(batcher *self)
   pthread_cond_destroy(&self->changed);
   pthread_mutex_destroy(&self->lock);
   free(self->batches);
+  free(self->deadline_ns);
   free(self->queue);
   free(self);
 }

@@ -62,8 +62,9 @@ typedef struct batcher_counts {
 /* How rounds are run; a new profile changes it. The owner keeps both as long as they are in use. */
 typedef struct batcher_rounds {
   qb_profile *profile;
-  qb_session *session; /* with all batch sizes up to the plan's ready */
+  qb_session *session; /* with all batch sizes ready */
   qb_service_plan plan;
+  qb_optimizer_params params; /* those of the plan, with rounds of any size that was profiled */
 } batcher_rounds;
 
 typedef struct batcher_params {

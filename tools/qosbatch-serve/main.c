@@ -30,11 +30,11 @@ static void report(const char *text)
   note("%s", text);
 }
 
-static void print_configuration(const qb_service_plan *plan)
+static void print_configuration(const qb_optimizer_params *params)
 {
   printf("%s, batches up to %u, planned for %s samples/s\n",
-         human_configuration(plan->configuration.instances, plan->configuration.threads).s,
-         plan->batch, digits(plan->rate_per_s).s);
+         human_configuration(params->configuration.instances, params->configuration.threads).s,
+         params->max_batch, digits(params->rate_per_s).s);
   fflush(stdout);
 }
 
@@ -52,7 +52,7 @@ static void take_new_profile(service *self)
     setup_free(&self->rounds);
     self->rounds = next;
     printf("new profile: ");
-    print_configuration(&next.plan);
+    print_configuration(&next.params);
   }
 }
 
@@ -80,7 +80,7 @@ static int serve(service *self, const sigset_t *signals)
   if (http) {
     printf("%s on http://%s%s%s:%u, ", web->model.name, strchr(web->address, ':') ? "[" : "",
            web->address, strchr(web->address, ':') ? "]" : "", server_port(http));
-    print_configuration(&self->rounds.plan);
+    print_configuration(&self->rounds.params);
     int which = 0;
     while (!sigwait(signals, &which) && which == SIGHUP)
       take_new_profile(self);

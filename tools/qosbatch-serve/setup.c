@@ -101,21 +101,22 @@ static int plan_rounds(const demand *d, batcher_rounds *r)
     return EXIT_FAILED;
   if (!r->plan.feasible)
     return refuse_infeasible(d, &r->plan);
-  r->plan.batch =
-      largest_batch(profile, &r->plan.configuration); /* qb_optimize() chooses below it */
-  return EXIT_DONE;
+  const int result = check(qb_optimizer_params_of_plan(&r->plan, &r->params));
+  r->params.max_batch = largest_batch(profile, &r->plan.configuration);
+  return result;
 }
 
 int setup_rounds(qb_context *context, qb_model *model, const demand *d, batcher_rounds *result)
 {
-  batcher_rounds r = {NULL, NULL, QB_SERVICE_PLAN_INIT};
+  batcher_rounds r = {NULL, NULL, QB_SERVICE_PLAN_INIT, QB_OPTIMIZER_PARAMS_INIT};
   int status = d->profile ? load_own_profile(context, model, d, &r.profile)
                           : profile_briefly(context, model, d, &r.profile);
   if (!status)
     status = plan_rounds(d, &r);
   if (!status)
     status = check(qb_session_for_profile(model, r.profile, &r.plan.configuration, &r.session));
-  for (uint32_t n = 1; !status && n <= r.plan.batch; n++) /* or the first round of a size is late */
+  for (uint32_t n = 1; !status && n <= r.params.max_batch;
+       n++) /* or the first round of a size is late */
     status = check(qb_session_prepare(r.session, n, NULL));
   if (status)
     setup_free(&r);

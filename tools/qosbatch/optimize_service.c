@@ -161,8 +161,11 @@ static int decide(const nodes *all, const demand *d, const qb_service_plan *plan
                   qb_decision *decision)
 {
   qb_optimizer *optimizer = NULL;
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
   qb_round_state state = QB_ROUND_STATE_INIT;
-  int result = check(qb_optimizer_new(all->profiles[plan->profile], plan, &d->qos, &optimizer));
+  int result = check(qb_optimizer_params_of_plan(plan, &params));
+  if (!result)
+    result = check(qb_optimizer_new(all->profiles[plan->profile], &params, &d->qos, &optimizer));
   state.queued = (uint32_t)d->queued;
   state.free_instances = plan->configuration.instances;
   if (!result)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The size of a round by true ages, where what is best can be told without the solution. */
-#include "optimize/round_choice.h"
+/* The size of a round by deadlines, where the best one is known without the solution. */
+#include "optimize/round_size.h"
 #include "support/random.h"
 #include "support/unit.h"
 
@@ -12,9 +12,9 @@ static qb_context *context;
 
 typedef struct scene {
   int64_t latency_ns[MOST_BATCH + 1], slow_ns[MOST_BATCH + 1];
-  qb__round_model model;
+  qb__round_problem problem;
   qb__round_policy policy;
-  const qb__round_level *level;
+  const qb__rate_table *table;
   int64_t left_ns[QB__POLICY_LONGEST];
   uint32_t count;
 } scene;
@@ -26,14 +26,14 @@ static void make(scene *s, uint64_t *seed, double targets, bool shed)
   s->latency_ns[0] = s->slow_ns[0] = 0;
   for (uint32_t n = 1; n <= batch; n++)
     s->latency_ns[n] = s->slow_ns[n] = (int64_t)(once + each * n);
-  s->model = (qb__round_model){.instances = 1,
-                               .target_ns = (int64_t)(targets * (double)s->latency_ns[1]),
-                               .latency_ns = s->latency_ns,
-                               .slow_ns = s->slow_ns,
-                               .shed = shed};
+  s->problem = (qb__round_problem){.instances = 1,
+                                   .target_ns = (int64_t)(targets * (double)s->latency_ns[1]),
+                                   .latency_ns = s->latency_ns,
+                                   .slow_ns = s->slow_ns,
+                                   .shed = shed};
   assert_int_equal(qb__round_policy_init(context, batch, &s->policy), QB_OK);
-  assert_int_equal(qb__round_policy_solve(context, &s->model, &s->policy), QB_OK);
-  s->level = &s->policy.level[random_int(seed, 0, QB__POLICY_LEVELS - 1)];
+  assert_int_equal(qb__round_policy_solve(context, &s->problem, &s->policy), QB_OK);
+  s->table = &s->policy.table[random_int(seed, 0, QB__POLICY_RATES - 1)];
 }
 
 static int rising(const void *a, const void *b)
@@ -45,18 +45,22 @@ static int rising(const void *a, const void *b)
 /* Samples that can all be in time alone if late ones are given up. */
 static void draw_samples(scene *s, uint64_t *seed)
 {
-  const int64_t least_ns = s->model.shed ? s->latency_ns[1] : 1 - s->model.target_ns / 4;
+  const int64_t least_ns = s->problem.shed ? s->latency_ns[1] : 1 - s->problem.target_ns / 4;
   s->count = (uint32_t)random_int(seed, 1, s->policy.lengths);
   for (uint32_t i = 0; i < s->count; i++)
     s->left_ns[i] =
-        least_ns + (int64_t)random_int(seed, 0, (uint64_t)(s->model.target_ns - least_ns));
+        least_ns + (int64_t)random_int(seed, 0, (uint64_t)(s->problem.target_ns - least_ns));
   qsort(s->left_ns, s->count, sizeof *s->left_ns, rising);
 }
 
-static qb__round_choice choose(const scene *s)
+static qb__round_size choose(const scene *s)
 {
-  const qb__round_choice c =
-      qb__round_choose(&s->policy, s->level, &s->model, s->left_ns, s->count);
+  const qb__round_queue queue = {.count = s->count,
+                                 .known = s->count,
+                                 .deadline_ns = s->left_ns,
+                                 .room = SIZE_MAX,
+                                 .target_ns = s->problem.target_ns};
+  const qb__round_size c = qb__round_find_size(&s->policy, s->table, &s->problem, &queue, 0);
   assert_in_range(c.size, 1, s->policy.most);
   assert_true(c.give_up + c.size <= s->count);
   return c;
@@ -72,8 +76,8 @@ static void test_promises(void **state)
     make(&s, &seed, 1.2 + 5 * random_unit(&seed), i % 2);
     for (int k = 0; k < STATES_EACH; k++) {
       draw_samples(&s, &seed);
-      const qb__round_choice c = choose(&s);
-      assert_true(s.model.shed ? s.left_ns[c.give_up] >= s.latency_ns[c.size] : c.give_up == 0);
+      const qb__round_size c = choose(&s);
+      assert_true(s.problem.shed ? s.left_ns[c.give_up] >= s.latency_ns[c.size] : c.give_up == 0);
     }
     qb__round_policy_free(context, &s.policy);
   }
@@ -90,7 +94,7 @@ static void test_classes(void **state)
     const uint32_t most = s.policy.most;
     s.count = 2 * most;
     for (uint32_t k = 0; k < s.count; k++)
-      s.left_ns[k] = k < most ? s.latency_ns[most] : k % 2 ? INT64_MAX : 20 * s.model.target_ns;
+      s.left_ns[k] = k < most ? s.latency_ns[most] : k % 2 ? INT64_MAX : 20 * s.problem.target_ns;
     qsort(s.left_ns, s.count, sizeof *s.left_ns, rising);
     assert_int_equal(choose(&s).give_up, 0);
     qb__round_policy_free(context, &s.policy);
