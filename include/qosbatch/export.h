@@ -12,6 +12,12 @@
 #define QB_API
 #endif
 
+/* A struct with its size set and all other members 0: what most _INIT macros are. */
+#define QB__INIT(type)                                                                             \
+  {                                                                                                \
+    .size = sizeof(type)                                                                           \
+  }
+
 #ifdef __cplusplus
 #define QB_BEGIN_DECLS extern "C" {
 #define QB_END_DECLS   }

@@ -27,7 +27,7 @@ enum {
   TARGET_PARTS = sizeof target_parts / sizeof *target_parts
 };
 
-static qb_status run_rival(const qb__contest *c, const qb__service *service, qb_policy policy,
+static qb_status run_rival(const qb__contest *c, const qb__service *service, qb__policy_kind policy,
                            const qb__rival_settings *settings, qb__outcome *outcome)
 {
   union {
@@ -37,10 +37,10 @@ static qb_status run_rival(const qb__contest *c, const qb__service *service, qb_
     qb__clipper clipper;
   } rival;
   switch (policy) {
-  case QB_POLICY_TRITON: qb__triton_init(&rival.batch_and_wait, settings); break;
-  case QB_POLICY_BENTOML: qb__bentoml_init(&rival.bentoml, settings, service->latency_ns); break;
-  case QB_POLICY_CLIPPER_AIMD: qb__clipper_aimd_init(&rival.clipper, settings); break;
-  case QB_POLICY_CLIPPER_DEADLINE: qb__clipper_deadline_init(&rival.clipper, settings); break;
+  case QB__POLICY_TRITON: qb__triton_init(&rival.batch_and_wait, settings); break;
+  case QB__POLICY_BENTOML: qb__bentoml_init(&rival.bentoml, settings, service->latency_ns); break;
+  case QB__POLICY_CLIPPER_AIMD: qb__clipper_aimd_init(&rival.clipper, settings); break;
+  case QB__POLICY_CLIPPER_DEADLINE: qb__clipper_deadline_init(&rival.clipper, settings); break;
   default: qb__batch_and_wait_init(&rival.batch_and_wait, settings); break;
   }
   qb__service behind = *service;
@@ -48,21 +48,21 @@ static qb_status run_rival(const qb__contest *c, const qb__service *service, qb_
   return qb__simulation_run(c->profile->context, &behind, &rival.policy, outcome);
 }
 
-static qb__rival_settings default_settings(const qb__contest *c, qb_policy policy)
+static qb__rival_settings default_settings(const qb__contest *c, qb__policy_kind policy)
 {
   const uint32_t most = c->service.batch;
   qb__rival_settings s = {.batch = most, .target_ns = c->service.target_ns};
-  if (policy == QB_POLICY_NO_BATCHING)
+  if (policy == QB__POLICY_NO_BATCHING)
     s.batch = 1;
-  if (policy == QB_POLICY_FIXED_BATCH) {
+  if (policy == QB__POLICY_FIXED_BATCH) {
     s.batch = qb__min_u32(FIXED_BATCH, most);
     s.max_wait_ns = INT64_MAX;
   }
-  if (policy == QB_POLICY_TENSORFLOW_SERVING) {
+  if (policy == QB__POLICY_TENSORFLOW_SERVING) {
     s.batch = qb__min_u32(TENSORFLOW_BATCH, most);
     s.queue_most = c->qos.shed ? (uint64_t)TENSORFLOW_BATCHES_QUEUED * s.batch : 0;
   }
-  if (policy == QB_POLICY_BENTOML) {
+  if (policy == QB__POLICY_BENTOML) {
     s.batch = qb__min_u32(BENTOML_BATCH, most);
     s.target_ns = BENTOML_LATENCY_NS;
   }
@@ -73,7 +73,7 @@ static qb__rival_settings default_settings(const qb__contest *c, qb_policy polic
 typedef struct search {
   const qb__contest *contest;
   qb__service service;
-  qb_policy policy;
+  qb__policy_kind policy;
   qb__rival_settings best;
   qb__outcome outcome;
   bool found;
@@ -111,18 +111,18 @@ static void search_waits(search *s, qb__rival_settings settings, bool by_target)
 static void search_rule(search *s, qb__rival_settings settings)
 {
   switch (s->policy) {
-  case QB_POLICY_EXHAUSTIVE: search_waits(s, settings, true); break;
-  case QB_POLICY_TENSORFLOW_SERVING: search_waits(s, settings, false); break;
-  case QB_POLICY_TRITON:
+  case QB__POLICY_EXHAUSTIVE: search_waits(s, settings, true); break;
+  case QB__POLICY_TENSORFLOW_SERVING: search_waits(s, settings, false); break;
+  case QB__POLICY_TRITON:
     for (int i = 0; i < (s->contest->qos.shed ? 4 : 2); i++) {
       settings.preferred = i & 1;
       settings.timeout_ns = i & 2 ? settings.target_ns : 0;
       search_waits(s, settings, false);
     }
     break;
-  case QB_POLICY_BENTOML:
-  case QB_POLICY_CLIPPER_AIMD:
-  case QB_POLICY_CLIPPER_DEADLINE:
+  case QB__POLICY_BENTOML:
+  case QB__POLICY_CLIPPER_AIMD:
+  case QB__POLICY_CLIPPER_DEADLINE:
     for (int t = 0; t < TARGET_PARTS; t++) {
       settings.target_ns = (int64_t)(target_parts[t] * (double)s->service.target_ns);
       try_settings(s, &settings);
@@ -144,7 +144,7 @@ static void search_batch(search *s, qb__rival_settings settings)
     search_rule(s, settings);
 }
 
-static qb_status search_settings(const qb__contest *c, qb_policy policy,
+static qb_status search_settings(const qb__contest *c, qb__policy_kind policy,
                                  qb__rival_settings *settings)
 {
   const uint32_t most = c->service.batch;
@@ -153,8 +153,8 @@ static qb_status search_settings(const qb__contest *c, qb_policy policy,
     s.service.samples = SEARCH_SAMPLES;
   qb__rival_settings start = default_settings(c, policy);
   start.target_ns = c->service.target_ns;
-  for (uint32_t b = 1; b <= (policy == QB_POLICY_NO_BATCHING ? 1 : most);
-       b = policy == QB_POLICY_EXHAUSTIVE || b == most ? b + 1 : qb__min_u32(2 * b, most)) {
+  for (uint32_t b = 1; b <= (policy == QB__POLICY_NO_BATCHING ? 1 : most);
+       b = policy == QB__POLICY_EXHAUSTIVE || b == most ? b + 1 : qb__min_u32(2 * b, most)) {
     start.batch = b;
     search_batch(&s, start);
   }
@@ -179,16 +179,16 @@ static qb_status run_own(const qb__contest *c, qb__outcome *outcome)
   return status ? status : own.status;
 }
 
-qb_status qb__contest_run(const qb__contest *contest, qb_policy policy, bool tuned,
+qb_status qb__contest_run(const qb__contest *contest, qb__policy_kind policy, bool tuned,
                           qb__result *result)
 {
-  if (policy == QB_POLICY_QOSBATCH) {
+  if (policy == QB__POLICY_QOSBATCH) {
     result->batch = contest->service.batch;
     result->max_wait_ns = 0;
     return run_own(contest, &result->outcome);
   }
   qb__rival_settings settings = default_settings(contest, policy);
-  if (tuned || policy == QB_POLICY_EXHAUSTIVE) {
+  if (tuned || policy == QB__POLICY_EXHAUSTIVE) {
     const qb_status status = search_settings(contest, policy, &settings);
     if (status)
       return status;

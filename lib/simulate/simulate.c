@@ -10,23 +10,32 @@
 #include "simulate/contest.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { DEFAULT_SAMPLES = 100000, MOST_SAMPLES = 1000000000 };
+static const double DEFAULT_BURST_RATIO = 5, DEFAULT_BURST_SHARE = 0.2, DEFAULT_SWING = 0.8;
+static const int64_t DEFAULT_BURST_NS = 1000000000, DEFAULT_PERIOD_NS = 60000000000;
 
-const char *qb_arrivals_name(qb_arrivals arrivals)
+static const char *const policies[] = {"qosbatch",    "exhaustive",         "no-batching",
+                                       "fixed-batch", "tensorflow-serving", "triton",
+                                       "bentoml",     "clipper-aimd",       "clipper-deadline"};
+
+const char *qb_policy_name(uint32_t index)
 {
-  static const char *const names[] = {"unknown", "poisson", "mmpp", "on-off", "diurnal", "trace"};
-  const size_t i = (size_t)arrivals;
-  return i < sizeof names / sizeof *names ? names[i] : "unknown";
+  return index < sizeof policies / sizeof *policies ? policies[index] : NULL;
 }
 
-const char *qb_policy_name(qb_policy policy)
+static qb_status find_policy(const char *name, qb__policy_kind *kind)
 {
-  static const char *const names[] = {
-      "unknown", "qosbatch", "exhaustive",   "no-batching",     "fixed-batch", "tensorflow-serving",
-      "triton",  "bentoml",  "clipper-aimd", "clipper-deadline"};
-  const size_t i = (size_t)policy;
-  return i < sizeof names / sizeof *names ? names[i] : "unknown";
+  uint32_t i = QB__POLICY_QOSBATCH;
+  while (name && qb_policy_name(i) && strcmp(name, qb_policy_name(i)))
+    i++;
+  if (!qb_policy_name(i))
+    return qb__fail(QB_ERROR_NOT_FOUND,
+                    "simulation.policy '%.64s' is unknown; qb_policy_name() lists the policies",
+                    name);
+  *kind = (qb__policy_kind)i;
+  return QB_OK;
 }
 
 static qb_status check_trace(const qb_traffic *t)
@@ -56,6 +65,15 @@ static qb_status check_bursts(const qb_traffic *t)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "traffic.burst_ns is %lld; give a time above 0",
                     (long long)t->burst_ns);
   return QB_OK;
+}
+
+static void set_defaults(qb_traffic *t)
+{
+  t->burst_ratio = t->burst_ratio == 0 ? DEFAULT_BURST_RATIO : t->burst_ratio;
+  t->burst_share = t->burst_share == 0 ? DEFAULT_BURST_SHARE : t->burst_share;
+  t->burst_ns = t->burst_ns ? t->burst_ns : DEFAULT_BURST_NS;
+  t->swing = t->swing == 0 ? DEFAULT_SWING : t->swing;
+  t->period_ns = t->period_ns ? t->period_ns : DEFAULT_PERIOD_NS;
 }
 
 static qb_status law_of(const qb_traffic *t, qb__arrival_law *law)
@@ -92,8 +110,8 @@ static qb_status law_of(const qb_traffic *t, qb__arrival_law *law)
     *law = (qb__arrival_law){.times_ns = t->times_ns, .time_count = t->time_count};
     return status;
   }
-  return qb__fail(QB_ERROR_INVALID_ARGUMENT, "traffic.arrivals is %d, which is none of them",
-                  (int)t->arrivals);
+  return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                  "traffic.arrivals is %d, expected one of QB_ARRIVALS_*", (int)t->arrivals);
 }
 
 static qb_status read_simulation(const qb_simulation *theirs, qb_simulation *ours)
@@ -104,9 +122,6 @@ static qb_status read_simulation(const qb_simulation *theirs, qb_simulation *our
     if (status)
       return status;
   }
-  if (ours->policy < QB_POLICY_QOSBATCH || ours->policy > QB_POLICY_CLIPPER_DEADLINE)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "simulation.policy is %d, which is none of them",
-                    (int)ours->policy);
   if (ours->samples > MOST_SAMPLES || ours->max_batch > QB_MAX_BATCH)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "simulation.samples is %llu and .max_batch %u; give at most %d and %u",
@@ -173,12 +188,15 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
   qb__contest c = {.profile = profile};
   qb_traffic asked;
   qb_simulation how;
+  qb__policy_kind policy = QB__POLICY_QOSBATCH;
   uint32_t max_batch;
   qb_status status = QB__STRUCT_CHECK_OUT(qb_simulation_report, report);
   if (!status)
     status = QB__STRUCT_IN(qb_traffic, &asked, traffic);
-  if (!status)
+  if (!status) {
+    set_defaults(&asked);
     status = law_of(&asked, &c.service.arrivals);
+  }
   if (!status)
     status = qb__qos_in(qos, &c.qos);
   if (!status && !c.qos.latency_ns)
@@ -186,6 +204,8 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
                       "qos.latency_ns is 0; give the target that answers are judged by");
   if (!status)
     status = read_simulation(simulation, &how);
+  if (!status)
+    status = find_policy(how.policy, &policy);
   if (!status)
     status = find_configuration(profile, configuration, &c.configuration, &max_batch);
   if (status)
@@ -199,7 +219,7 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
   c.service.instances = c.configuration.instances;
   c.service.latency_ns = how.steady ? table.latency_ns : table.median_ns;
   c.service.spread = how.steady ? NULL : table.spread;
-  c.service.queue_most = how.queue_most;
+  c.service.queue_most = how.max_queued;
   c.service.target_ns = c.qos.latency_ns;
   c.service.percentile = c.qos.percentile;
   c.service.samples = how.samples ? how.samples : DEFAULT_SAMPLES;
@@ -208,7 +228,7 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
   c.service.seed = how.seed;
 
   qb__result result;
-  status = qb__contest_run(&c, how.policy, how.tuned, &result);
+  status = qb__contest_run(&c, policy, how.tuned, &result);
   qb__latency_table_free(profile, &table);
   if (status)
     return status;

@@ -15,7 +15,7 @@ enum { MOST_ENTRANTS = 32 };
 
 /* A policy that takes part, and what it made of it. */
 typedef struct entrant {
-  qb_policy policy;
+  const char *policy;
   bool tuned;
   qb_simulation_report report;
 } entrant;
@@ -25,12 +25,13 @@ typedef struct entrants {
   size_t count;
 } entrants;
 
-static bool has_settings(qb_policy policy)
+static bool has_settings(const char *policy)
 {
-  return policy > QB_POLICY_NO_BATCHING;
+  return strcmp(policy, "qosbatch") && strcmp(policy, "exhaustive") &&
+         strcmp(policy, "no-batching");
 }
 
-static void add(entrants *list, qb_policy policy, bool tuned)
+static void add(entrants *list, const char *policy, bool tuned)
 {
   for (size_t i = 0; i < list->count; i++)
     if (list->items[i].policy == policy && list->items[i].tuned == tuned)
@@ -43,15 +44,15 @@ static void add_named(entrants *list, const char *name, size_t length, bool tune
 {
   const bool all = length == 3 && !strncmp(name, "all", 3);
   bool found = false;
-  for (qb_policy p = QB_POLICY_QOSBATCH; p <= QB_POLICY_CLIPPER_DEADLINE; p++) {
-    const char *const its = qb_policy_name(p);
+  const char *its;
+  for (uint32_t p = 0; (its = qb_policy_name(p)); p++) {
     if (!all && (strlen(its) != length || strncmp(its, name, length)))
       continue;
     found = true;
-    if (all || !tuned || !has_settings(p))
-      add(list, p, false);
-    if (tuned && has_settings(p))
-      add(list, p, true);
+    if (all || !tuned || !has_settings(its))
+      add(list, its, false);
+    if (tuned && has_settings(its))
+      add(list, its, true);
   }
   if (!found)
     fail_usage("unknown policy '%.*s'; expected 'all', 'qosbatch', 'exhaustive', 'no-batching', "
@@ -71,11 +72,13 @@ static void add_listed(entrants *list, const char *names, bool tuned)
   }
 }
 
+static const char *const arrivals_names[] = {"poisson", "mmpp", "on-off", "diurnal", "trace"};
+
 static qb_arrivals find_arrivals(const char *name)
 {
-  for (qb_arrivals a = QB_ARRIVALS_POISSON; a < QB_ARRIVALS_TRACE; a++)
-    if (!strcmp(name, qb_arrivals_name(a)))
-      return a;
+  for (int a = QB_ARRIVALS_POISSON; a < QB_ARRIVALS_TRACE; a++)
+    if (!strcmp(name, arrivals_names[a]))
+      return (qb_arrivals)a;
   fail_usage("unknown arrivals '%s'; expected poisson, mmpp, on-off or diurnal, or --trace FILE",
              name);
 }
@@ -84,12 +87,12 @@ static void print_as_json(const char *model, const qb_traffic *traffic, const en
 {
   json_t *root = object_new();
   add_text(root, "model", model);
-  add_text(root, "arrivals", qb_arrivals_name(traffic->arrivals));
+  add_text(root, "arrivals", arrivals_names[traffic->arrivals]);
   json_t *array = add_array(root, "policies");
   for (size_t i = 0; i < list->count; i++) {
     const qb_simulation_report *r = &list->items[i].report;
     json_t *entry = append_object(array);
-    add_text(entry, "name", qb_policy_name(list->items[i].policy));
+    add_text(entry, "name", list->items[i].policy);
     add_bool(entry, "tuned", list->items[i].tuned);
     add_integer(entry, "samples", (int64_t)r->samples);
     add_integer(entry, "answered", (int64_t)r->answered);
@@ -119,13 +122,12 @@ static void print_as_text(const char *model, const qb_configuration *c, const qb
                                        "p50 [ms]", "p95 [ms]",   "p99 [ms]",
                                        "busy",     "mean batch", "per million"};
   printf("%s, %s, %s arrivals, %s samples/s, target %s\n\n", model,
-         human_configuration(c->instances, c->threads).s, qb_arrivals_name(traffic->arrivals),
+         human_configuration(c->instances, c->threads).s, arrivals_names[traffic->arrivals],
          digits(list->items[0].report.rate_per_s).s, human_time(qos->latency_ns).s);
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   for (size_t i = 0; i < list->count; i++) {
     const qb_simulation_report *r = &list->items[i].report;
-    table_cell(t, "%s%s", qb_policy_name(list->items[i].policy),
-               list->items[i].tuned ? ", tuned" : "");
+    table_cell(t, "%s%s", list->items[i].policy, list->items[i].tuned ? ", tuned" : "");
     table_cell(t, "%.2f %%", 100 * r->within_slo);
     table_cell(t, "%s", digits(r->goodput_per_s).s);
     table_cell(t, "%s", digits(milliseconds(r->p50_ns)).s);
@@ -138,7 +140,7 @@ static void print_as_text(const char *model, const qb_configuration *c, const qb
   table_print(t);
 }
 
-/* What the options say of the arrivals; 0: not given. */
+/* What the options say of the arrivals; 0: not given, the library's default. */
 typedef struct shape {
   double burst_ratio, burst_share, burst_s, swing, period_s;
 } shape;
@@ -163,20 +165,18 @@ static void take_shape(const shape *form, qb_traffic *traffic)
     if (all[i].given && !all[i].used)
       fail_usage("--%s is of other arrivals: expected --arrivals %s, too", all[i].name,
                  all[i].kinds);
-  traffic->burst_ratio = form->burst_ratio > 0 ? form->burst_ratio : traffic->burst_ratio;
-  traffic->burst_share = form->burst_share > 0 ? form->burst_share : traffic->burst_share;
-  traffic->swing = form->swing > 0 ? form->swing : traffic->swing;
-  if (form->burst_s > 0)
-    traffic->burst_ns = (int64_t)ceil(form->burst_s * 1e9);
-  if (form->period_s > 0)
-    traffic->period_ns = (int64_t)ceil(form->period_s * 1e9);
+  traffic->burst_ratio = form->burst_ratio;
+  traffic->burst_share = form->burst_share;
+  traffic->swing = form->swing;
+  traffic->burst_ns = (int64_t)ceil(form->burst_s * 1e9);
+  traffic->period_ns = (int64_t)ceil(form->period_s * 1e9);
 }
 
 static int run(const command *self, int argc, char **argv)
 {
   double latency_ms = 0, percentile = 0;
   shape form = {0, 0, 0, 0, 0};
-  uint64_t samples = 0, seed = 1, instances = 0, threads = 0, max_batch = 0, queue_most = 0;
+  uint64_t samples = 0, seed = 1, instances = 0, threads = 0, max_batch = 0, max_queued = 0;
   const char *names = "qosbatch", *arrivals = "poisson", *path_of_trace = NULL;
   bool as_json = false, tuned = false, answer_late = false;
   qb_traffic traffic = QB_TRAFFIC_INIT;
@@ -203,7 +203,7 @@ static int run(const command *self, int argc, char **argv)
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance"),
       OPTION_INTEGER("max-batch", "N", &max_batch, 1, QB_MAX_BATCH,
                      "samples in a round, at most (the largest measured)"),
-      OPTION_INTEGER("queue-limit", "N", &queue_most, 1, UINT32_MAX,
+      OPTION_INTEGER("queue-limit", "N", &max_queued, 1, UINT32_MAX,
                      "samples that wait, at most (no limit)"),
       OPTION_FLAG("answer-late", &answer_late, "qosbatch answers late rather than refuse"),
       OPTION_FLAG("json", &as_json, "print JSON"),
@@ -226,7 +226,7 @@ static int run(const command *self, int argc, char **argv)
   simulation.max_batch = (uint32_t)max_batch;
   simulation.samples = samples;
   simulation.seed = seed;
-  simulation.queue_most = (uint32_t)queue_most;
+  simulation.max_queued = (uint32_t)max_queued;
 
   qb_context *context = NULL;
   qb_profile *profile = NULL;
