@@ -25,6 +25,23 @@ qb_status qb__kernel_repeat(const qb_context *context, const qb__dims *from, con
 qb_status qb__kernel_activation(const qb_context *context, const qb__operator *op, size_t count,
                                 qb__kernel **kernel);
 
+/* Whether a quantize or dequantize has one scale and zero point for all elements. */
+bool qb__kernel_converts_all_alike(const qb__graph *graph, const qb__operator *op);
+/* A quantize or dequantize of a source of these dimensions; row-major where not all are alike. */
+qb_status qb__kernel_convert(const qb_context *context, const qb__graph *graph,
+                             const qb__operator *op, const qb__dims *source, qb__kernel **kernel);
+
+/*
+ * A layer of integers with exact sums, of a row-major source. Weights are one row of all outputs for
+ * each input of a group, those of a channel's window next to each other.
+ */
+qb_status qb__kernel_integer_layer(const qb_context *context, const qb__graph *graph,
+                                   const qb__operator *op, uint32_t batch, qb__kernel **kernel);
+/* The product of row-major matrices of integers, source and weights, with exact sums. */
+qb_status qb__kernel_integer_matmul(const qb_context *context, const qb__dims *source,
+                                    const qb__dims *weights, const qb__dims *to,
+                                    qb__kernel **kernel);
+
 /* A binary operator: source and addend, both repeated to the dimensions `to`. */
 qb_status qb__kernel_binary(const qb_context *context, qb__op_kind kind, const qb__dims *source,
                             const qb__dims *addend, const qb__dims *to, qb__kernel **kernel);

@@ -98,8 +98,9 @@ static qb_status ask_for(const layer *l, qb__layer_algorithm algorithm, qb__prim
     spec->source = *owned;
     break;
   case QB__ALGORITHM_WINOGRAD:
-    if (op->kind != QB__OP_CONVOLUTION || op->window.kernel[0] != 3 || op->window.kernel[1] != 3)
-      return QB_ERROR_UNSUPPORTED;
+    if (op->kind != QB__OP_CONVOLUTION || op->window.kernel[0] != 3 || op->window.kernel[1] != 3 ||
+        op->integer_limit != 0)
+      return QB_ERROR_UNSUPPORTED; /* its sums are of fractions */
     spec->winograd = true;
     break;
   case QB__ALGORITHM_ROWS:

@@ -217,6 +217,8 @@ static bool is_onednns(const qb__graph *graph, const qb__operator *op)
     return !graph->tensors[op->input].constant &&
            graph->tensors[op->input].elements == graph->tensors[op->output].elements;
   case QB__OP_SELECT:
+  case QB__OP_QUANTIZE:
+  case QB__OP_DEQUANTIZE:
   case QB__OP_REDUCE:
   case QB__OP_ARG:
   case QB__OP_LAYER_NORM:
@@ -226,19 +228,26 @@ static bool is_onednns(const qb__graph *graph, const qb__operator *op)
   }
 }
 
+static qb_status add_by_kind(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  if (op->integer_limit != 0 && !qb__sums_fit_floats(p->graph, op))
+    return qb__plan_integers(p, index);
+  switch (op->kind) {
+  case QB__OP_FLATTEN: return add_flatten(p, index);
+  case QB__OP_MATMUL: return qb__plan_matmul(p, index);
+  case QB__OP_LINEAR: return qb__plan_linear(p, index);
+  case QB__OP_CONCAT:
+  case QB__OP_PAD:
+  case QB__OP_TRANSPOSE: return qb__plan_rearrangement(p, index);
+  default: return is_onednns(p->graph, op) ? add_operator(p, index) : qb__plan_own(p, index);
+  }
+}
+
 static qb_status add_any(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
-  qb_status status;
-  switch (op->kind) {
-  case QB__OP_FLATTEN: status = add_flatten(p, index); break;
-  case QB__OP_MATMUL: status = qb__plan_matmul(p, index); break;
-  case QB__OP_LINEAR: status = qb__plan_linear(p, index); break;
-  case QB__OP_CONCAT:
-  case QB__OP_PAD:
-  case QB__OP_TRANSPOSE: status = qb__plan_rearrangement(p, index); break;
-  default: status = is_onednns(p->graph, op) ? add_operator(p, index) : qb__plan_own(p, index);
-  }
+  const qb_status status = add_by_kind(p, index);
   return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
                                   qb__operator_kind_name(op), p->plan->batch)
                 : QB_OK;

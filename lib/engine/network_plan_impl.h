@@ -99,6 +99,9 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index);
 /* Linear layers. */
 qb_status qb__plan_linear(qb__planner *p, uint32_t index);
 
+/* A layer or product of integers whose sums are no floats. */
+qb_status qb__plan_integers(qb__planner *p, uint32_t index);
+
 /* An operator on a kernel of ours. */
 qb_status qb__plan_own(qb__planner *p, uint32_t index);
 

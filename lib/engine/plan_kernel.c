@@ -66,7 +66,8 @@ static bool is_in_place(const qb__planner *p, const qb__operator *op,
                         const int32_t slots[QB__ARG_COUNT])
 {
   const qb__slot *source = &p->plan->slots[slots[QB__ARG_SOURCE]];
-  if (!is_dense(source) || (op->kind != QB__OP_ACTIVATION && !qb__is_binary(op->kind)))
+  if (!is_dense(source) || (op->kind != QB__OP_ACTIVATION && !qb__is_binary(op->kind) &&
+                            !qb__kernel_converts_all_alike(p->graph, op)))
     return false;
   const int32_t second = slots[QB__ARG_ADDEND];
   return second == QB__NONE || (is_dense(&p->plan->slots[second]) &&
@@ -103,16 +104,16 @@ static qb_status add_inputs(qb__planner *p, uint32_t index, int32_t slots[QB__AR
   size_t count = 0;
   for (; (input = qb__operator_input(op, count)) != QB__NONE && !status; count++)
     status = qb__plan_operand(p, input, &slots[names[count]]);
+  if (!status)
+    status = add_constant(p, op->weights, &slots[QB__ARG_WEIGHTS]);
+  if (!status)
+    status = add_constant(p, op->bias, &slots[QB__ARG_BIAS]);
   if (status || is_in_place(p, op, slots))
     return status;
   const bool last = op->kind == QB__OP_PICK && channels_are_last(p, slots);
   for (size_t i = 0; i < count && !status; i++)
     status = last ? qb__plan_channels_last(p, index, &slots[names[i]])
                   : qb__plan_plain(p, index, &slots[names[i]]);
-  if (!status)
-    status = add_constant(p, op->weights, &slots[QB__ARG_WEIGHTS]);
-  if (!status)
-    status = add_constant(p, op->bias, &slots[QB__ARG_BIAS]);
   return status;
 }
 
@@ -123,6 +124,8 @@ static qb_status make_kernel(const qb__planner *p, const qb__operator *op,
   const qb__slot *s = p->plan->slots, *to = &s[slots[QB__ARG_DESTINATION]];
   const qb__dims *source = &s[slots[QB__ARG_SOURCE]].dims;
   switch (op->kind) {
+  case QB__OP_QUANTIZE:
+  case QB__OP_DEQUANTIZE: return qb__kernel_convert(c, p->graph, op, source, kernel);
   case QB__OP_ACTIVATION:
     return qb__kernel_activation(c, op, to->region.bytes / sizeof(float), kernel);
   case QB__OP_SELECT:

@@ -33,6 +33,8 @@ qb_status qb__reference_operator(const qb__graph *g, const qb__operator *op,
   case QB__OP_PAD:
   case QB__OP_PICK:
   case QB__OP_TRANSPOSE: qb__reference_rearrange(g, op, in, y); break;
+  case QB__OP_QUANTIZE:
+  case QB__OP_DEQUANTIZE: qb__reference_convert(g, op, x, y); break;
   case QB__OP_ACTIVATION:
   case QB__OP_FLATTEN: memcpy(y, x, count * sizeof *y); break;
   default: qb__reference_combine(g, op, in, y); break;

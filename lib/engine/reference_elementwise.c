@@ -83,3 +83,32 @@ void qb__reference_combine(const qb__graph *g, const qb__operator *op,
                                      : (float)combine(op->kind, values[0], values[1]);
   }
 }
+
+/* The element of a scale or zero point for index `at` along the axis. */
+static float number_at(const qb__graph *g, int32_t constant, int64_t at, float otherwise)
+{
+  if (constant == QB__NONE)
+    return otherwise;
+  const qb__tensor *t = &g->tensors[constant];
+  return t->constant[t->elements == 1 ? 0 : at];
+}
+
+/* In floats, as the standard has it; a NaN stays what it is. */
+static float quantize(const qb__operator *op, float x, float scale, float zero_point)
+{
+  const float y = nearbyintf(x / scale) + zero_point;
+  return y < op->alpha ? op->alpha : y > op->beta ? op->beta : y;
+}
+
+void qb__reference_convert(const qb__graph *g, const qb__operator *op, const float *x, float *y)
+{
+  const qb__tensor *t = &g->tensors[op->output];
+  int64_t at[QB_MAX_DIMS];
+  for (size_t i = 0; i < t->elements; i++) {
+    qb__reference_position(t, i, at);
+    const float scale = number_at(g, op->weights, at[op->axis], 1);
+    const float zero_point = number_at(g, op->bias, at[op->axis], 0);
+    y[i] = op->kind == QB__OP_QUANTIZE ? quantize(op, x[i], scale, zero_point)
+                                       : (x[i] - zero_point) * scale;
+  }
+}

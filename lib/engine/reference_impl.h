@@ -36,6 +36,9 @@ qb_status qb__reference_operator(const qb__graph *g, const qb__operator *op,
 /* The activation of an operator, or x if it has none (reference_elementwise.c). */
 double qb__reference_activate(const qb__operator *op, double x);
 
+/* Quantize and dequantize. */
+void qb__reference_convert(const qb__graph *g, const qb__operator *op, const float *x, float *y);
+
 /* Binary operators and select. */
 void qb__reference_combine(const qb__graph *g, const qb__operator *op,
                            const qb__reference_inputs *in, float *y);

@@ -51,6 +51,8 @@ double qb__operator_flops(const qb__graph *graph, const qb__operator *op)
   case QB__OP_GREATER:
   case QB__OP_GREATER_EQUAL:
   case QB__OP_SELECT: return out;
+  case QB__OP_QUANTIZE:
+  case QB__OP_DEQUANTIZE: return 2 * out;
   case QB__OP_MAX_POOL:
   case QB__OP_AVERAGE_POOL:
     for (uint32_t i = 0; i + 1 < graph->tensors[op->input].rank; i++)
@@ -124,6 +126,8 @@ static const char *const activation_names[QB__ACTIVATION_COUNT] = {EACH_ACTIVATI
 
 static const char *layer_name(const qb__operator *op)
 {
+  static const char *const of_integers[3] = {"integer_convolution", "integer_dense",
+                                             "integer_linear"};
   static const char *const plain[3][2] = {
       {"convolution", "convolution+add"}, {"dense", "dense+add"}, {"linear", "linear+add"}};
   static const char *const fused[3][2][QB__ACTIVATION_COUNT] = {
@@ -133,6 +137,8 @@ static const char *layer_name(const qb__operator *op)
   };
   const int kind = op->kind == QB__OP_CONVOLUTION ? 0 : op->kind == QB__OP_DENSE ? 1 : 2;
   const bool adds = op->addend != QB__NONE;
+  if (op->integer_limit != 0)
+    return of_integers[kind];
   return op->activation ? fused[kind][adds][op->activation] : plain[kind][adds];
 }
 
@@ -167,13 +173,15 @@ const char *qb__operator_kind_name(const qb__operator *op)
   case QB__OP_GREATER: return "greater";
   case QB__OP_GREATER_EQUAL: return "greater_equal";
   case QB__OP_SELECT: return "select";
+  case QB__OP_QUANTIZE: return "quantize";
+  case QB__OP_DEQUANTIZE: return "dequantize";
   case QB__OP_BATCH_NORM: return "batch_norm";
   case QB__OP_LAYER_NORM: return "layer_norm";
   case QB__OP_GROUP_NORM: return "group_norm";
   case QB__OP_MAX_POOL: return "max_pool";
   case QB__OP_AVERAGE_POOL: return "average_pool";
   case QB__OP_LRN: return "lrn";
-  case QB__OP_MATMUL: return "matmul";
+  case QB__OP_MATMUL: return op->integer_limit != 0 ? "integer_matmul" : "matmul";
   case QB__OP_SOFTMAX: return op->logarithm ? "log_softmax" : "softmax";
   case QB__OP_REDUCE: return reduction_name(op->reduction);
   case QB__OP_ARG: return op->largest ? "arg_max" : "arg_min";

@@ -33,7 +33,9 @@ typedef enum qb__op_kind {
   QB__OP_LESS_EQUAL,
   QB__OP_GREATER,
   QB__OP_GREATER_EQUAL,
-  QB__OP_SELECT, /* one of two by a condition */
+  QB__OP_SELECT,     /* one of two by a condition */
+  QB__OP_QUANTIZE,   /* to integers of a scale and a zero point */
+  QB__OP_DEQUANTIZE, /* from them */
   QB__OP_MAX_POOL,
   QB__OP_AVERAGE_POOL,
   QB__OP_LRN,        /* across channels */
@@ -123,8 +125,8 @@ typedef struct qb__operator {
   qb__op_kind kind;
   char *name;
   int32_t input;   /* activation read, or a constant of a binary operator, matmul, select, concat */
-  int32_t weights; /* constant; convolution, dense: O, I/groups, H, W; norms: scale or QB__NONE */
-  int32_t bias;    /* constant of O elements, or QB__NONE; norms: shift or QB__NONE */
+  int32_t weights; /* constant; layers: O, I/groups, H, W; norms, quantize: scale or QB__NONE */
+  int32_t bias;    /* constant of O elements; norms: shift; quantize: zero point; or QB__NONE */
   int32_t mean, variance; /* constants of a batch norm */
   int32_t
       addend; /* second input of binary operators and matmul; fused: added before the activation */
@@ -132,11 +134,11 @@ typedef struct qb__operator {
   size_t rest_count;
   int32_t output;              /* activation written */
   qb__activation activation;   /* of an activation; fused: applied last */
-  float alpha, beta;           /* of the activation */
+  float alpha, beta;           /* of the activation; quantize: the least and the largest integer */
   qb__window window;           /* convolutions, pools */
   bool include_padding;        /* average pool: padding counts as zeros */
   int64_t groups;              /* convolutions, group norm */
-  uint32_t axis;               /* softmax, arg, concat, pick; layer norm: the first of them */
+  uint32_t axis;               /* softmax, arg, concat, pick, quantize; layer norm: the first */
   uint32_t axes;               /* reduce: bit i for dimension i */
   qb__reduction reduction;     /* reduce */
   bool logarithm;              /* softmax: its logarithm */
@@ -150,6 +152,7 @@ typedef struct qb__operator {
   float *factors;              /* pick: of the elements named by `indices`; NULL: 1; owned */
   bool linear;                 /* resize: between neighbours, else the nearest */
   float epsilon;               /* norms */
+  float integer_limit;         /* layers, matmul: of integers up to this size; 0: of reals */
   int64_t lrn_size;            /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
   float lrn_alpha, lrn_beta, lrn_k;
 } qb__operator;
@@ -214,6 +217,23 @@ int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, i
 /* `x` where the condition is not 0, else `y`; each may be a constant, and repeated as above. */
 int32_t qb__graph_select(qb__graph *graph, const char *name, int32_t condition, int32_t x,
                          int32_t y);
+/*
+ * x / scale rounded to the nearest integer, halves to even, plus the zero point, and what is below `low`
+ * or above `high` is that. Scale and zero point are constants of one element, or of one for each along
+ * `axis`; QB__NONE stands for 1 and 0.
+ */
+int32_t qb__graph_quantize(qb__graph *graph, const char *name, int32_t x, int32_t scale,
+                           int32_t zero_point, uint32_t axis, float low, float high);
+/* (x - zero point) * scale of integers that are `low` to `high`. */
+int32_t qb__graph_dequantize(qb__graph *graph, const char *name, int32_t x, int32_t scale,
+                             int32_t zero_point, uint32_t axis, float low, float high);
+/*
+ * The layers and products of matrices behind the first `before` operators are of integers, and their
+ * sums are to be exact: no absolute input is above `x`, and none of a second matrix above `y`.
+ */
+void qb__graph_mark_integers(qb__graph *graph, size_t before, float x, float y);
+/* Whether 32-bit floats hold all sums of an operator on integers, in whichever order they are added. */
+bool qb__sums_fit_floats(const qb__graph *graph, const qb__operator *op);
 /* Padding counts in an average where `include_padding`. */
 int32_t qb__graph_pool(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
                        const qb__window *window, bool include_padding);

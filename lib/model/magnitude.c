@@ -86,7 +86,8 @@ static qb__factor factor_of(const qb__graph *graph, const qb__operator *op)
   qb__factor factor = {0, 0, 0};
   if (is_layer(op))
     return factor_of_layer(graph, op);
-  if (op->kind == QB__OP_LAYER_NORM || op->kind == QB__OP_GROUP_NORM) {
+  if (op->kind == QB__OP_LAYER_NORM || op->kind == QB__OP_GROUP_NORM ||
+      op->kind == QB__OP_QUANTIZE || op->kind == QB__OP_DEQUANTIZE) {
     factor.gain = largest_or(graph, op->weights, 1);
     factor.offset = largest_or(graph, op->bias, 0);
   } else if (op->kind == QB__OP_PICK) {
@@ -316,6 +317,8 @@ qb__magnitude qb__operator_magnitude(const qb__graph *graph, const qb__operator 
   case QB__OP_GREATER:
   case QB__OP_GREATER_EQUAL: return moved(1);
   case QB__OP_SELECT: return moved(largest_of(graph, op, 1, bounds, cap));
+  case QB__OP_QUANTIZE: return moved(fmax(fabs((double)op->alpha), fabs((double)op->beta)));
+  case QB__OP_DEQUANTIZE: return computed((x + factor->offset) * fmax(1, factor->gain));
   case QB__OP_CONCAT: return moved(largest_of(graph, op, 0, bounds, cap));
   case QB__OP_MAX_POOL: return moved(x);
   case QB__OP_AVERAGE_POOL: return (qb__magnitude){x * window_elements(graph, op), x};
@@ -369,6 +372,8 @@ bool qb__operator_hides(const qb__operator *op)
   case QB__OP_GREATER:
   case QB__OP_GREATER_EQUAL:
   case QB__OP_SELECT:
+  case QB__OP_QUANTIZE:
+  case QB__OP_DEQUANTIZE:
   case QB__OP_REDUCE:
   case QB__OP_AVERAGE_POOL:
   case QB__OP_MATMUL:

@@ -20,7 +20,8 @@ static int32_t scalable(qb__graph *graph, int32_t tensor)
   const qb__operator *op = &graph->operators[index];
   if ((op->kind != QB__OP_CONVOLUTION && op->kind != QB__OP_DECONVOLUTION &&
        op->kind != QB__OP_DENSE && op->kind != QB__OP_LINEAR) ||
-      op->activation || op->addend != QB__NONE || qb__users(graph, op->weights) != 1 ||
+      op->activation || op->addend != QB__NONE || op->integer_limit != 0 ||
+      qb__users(graph, op->weights) != 1 ||
       (op->bias != QB__NONE && qb__users(graph, op->bias) != 1))
     return QB__NONE;
   if (op->bias == QB__NONE) {
@@ -211,10 +212,12 @@ static bool fold_pad(qb__graph *graph, size_t index)
   return true;
 }
 
-/* Whether what follows an operator can be computed where it writes its result. */
+/* Whether what follows an operator can be computed where it writes its result: of reals alone. */
 static bool takes_along(const qb__operator *op)
 {
-  return op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE || op->kind == QB__OP_LINEAR;
+  return (op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE ||
+          op->kind == QB__OP_LINEAR) &&
+         op->integer_limit == 0;
 }
 
 /*

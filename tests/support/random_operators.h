@@ -75,6 +75,26 @@ static inline int32_t random_smooth_binary(uint64_t *random, qb__graph *graph, i
                                   : qb__graph_binary(graph, "reversed", kind, other, x);
 }
 
+/* Integers with one scale and zero point, or with one for each along an axis, and back to reals. */
+static inline int32_t random_conversion(uint64_t *random, qb__graph *graph, int32_t x)
+{
+  const uint32_t axis = (uint32_t)random_int(random, 0, 2);
+  const int64_t all = graph->tensors[x].dims[axis], one = 1;
+  int32_t constants[2] = {QB__NONE, QB__NONE};
+  for (int i = 0; i < 2; i++)
+    if (random_int(random, 0, 2)) {
+      constants[i] = qb__graph_constant(graph, i ? "zero point" : "scale", 1,
+                                        random_int(random, 0, 1) ? &all : &one);
+      qb__fill(graph, constants[i], random_bits(random), i ? 3 : 0.5f, i ? 2 : 0.05f);
+    }
+  const qb__tensor *zero = constants[1] == QB__NONE ? NULL : &graph->tensors[constants[1]];
+  for (size_t i = 0; zero && i < zero->elements; i++)
+    zero->constant[i] = (float)(int)zero->constant[i];
+  const int32_t y =
+      qb__graph_quantize(graph, "quantize", x, constants[0], constants[1], axis, -4, 5);
+  return qb__graph_dequantize(graph, "dequantize", y, constants[0], constants[1], axis, -4, 5);
+}
+
 /* Of the network's input, which has the shape of x. */
 static inline int32_t random_jump(uint64_t *random, qb__graph *graph, int32_t x)
 {
@@ -85,7 +105,8 @@ static inline int32_t random_jump(uint64_t *random, qb__graph *graph, int32_t x)
                                       QB__OP_GREATER_EQUAL};
   const int32_t in = graph->inputs[0];
   int32_t y;
-  switch (random_int(random, 0, 3)) {
+  switch (random_int(random, 0, 4)) {
+  case 4: y = random_conversion(random, graph, in); break;
   case 0:
     y = qb__graph_activation(graph, "jump", in, activations[random_int(random, 0, 3)], 0, 0);
     break;
