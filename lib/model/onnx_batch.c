@@ -4,7 +4,8 @@
  * windows or positions, and take it apart again. Dimension `batch_axis` of an activation is
  * outer * batch * inner; element (o * batch + b) * inner + i along it belongs to sample b. The graph's
  * tensor has outer * inner there, or no dimension at all where that is 1. A node that would join
- * elements of different samples ends the attempt.
+ * elements of different samples ends the attempt. What a node computes of each sample but the file has
+ * no batch dimension for, as the range of a DynamicQuantizeLinear, has an outer of 0.
  */
 #include "core/checked.h"
 #include "core/error.h"
@@ -30,7 +31,7 @@ static int64_t multiple(const qb__onnx *im, const qb__onnx_shape *shape)
 /* Whether the graph's tensors of a shape have no dimension for the batch. */
 static bool drops_axis(const qb__onnx *im, const qb__onnx_shape *shape)
 {
-  return im->batched && multiple(im, shape) == 1;
+  return im->batched && shape->batch_outer && multiple(im, shape) == 1;
 }
 
 uint32_t qb__onnx_sample(const qb__onnx *im, const qb__onnx_shape *shape, int64_t *sample)
@@ -38,7 +39,7 @@ uint32_t qb__onnx_sample(const qb__onnx *im, const qb__onnx_shape *shape, int64_
   const bool drop = drops_axis(im, shape);
   uint32_t rank = 0;
   for (uint32_t i = 0; i < shape->rank; i++)
-    if (!im->batched || i != shape->batch_axis)
+    if (!qb__onnx_is_batch(im, shape, i))
       sample[rank++] = shape->dims[i];
     else if (!drop)
       sample[rank++] = multiple(im, shape);
@@ -54,7 +55,7 @@ uint32_t qb__onnx_sample_axis(const qb__onnx *im, const qb__onnx_shape *shape, u
 
 bool qb__onnx_is_batch(const qb__onnx *im, const qb__onnx_shape *shape, uint32_t axis)
 {
-  return im->batched && axis == shape->batch_axis;
+  return im->batched && shape->batch_outer && axis == shape->batch_axis;
 }
 
 bool qb__onnx_within(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x, int64_t axis,
@@ -118,7 +119,7 @@ static int64_t aligned(const qb__onnx_value *x, uint32_t rank, uint32_t axis)
   return axis < missing ? 1 : x->dims[axis - missing];
 }
 
-/* Whether a constant is the same for each sample, and repeated along no other dimension. */
+/* Whether what has no batch is the same for each sample, and repeated along no other dimension. */
 static bool is_same_in_all(const qb__onnx *im, const qb__onnx_value *c, const qb__onnx_shape *out)
 {
   for (uint32_t d = 0; d < out->rank; d++) {
@@ -130,6 +131,12 @@ static bool is_same_in_all(const qb__onnx *im, const qb__onnx_value *c, const qb
   return true;
 }
 
+/* Whether an activation has the batch among its dimensions. */
+static bool has_batch(const qb__onnx_value *x)
+{
+  return x->kind == QB__ONNX_ACTIVATION && x->batch_outer;
+}
+
 /* Where the batch of inputs that are aligned to the right lies; false where they do not agree. */
 static bool agree(const qb__onnx *im, qb__onnx_value *const *values, size_t count,
                   qb__onnx_shape *out)
@@ -137,7 +144,7 @@ static bool agree(const qb__onnx *im, qb__onnx_value *const *values, size_t coun
   const qb__onnx_value *first = NULL;
   for (size_t i = 0; i < count; i++) {
     const qb__onnx_value *x = values[i];
-    if (x->kind != QB__ONNX_ACTIVATION)
+    if (!has_batch(x))
       continue;
     const uint32_t axis = out->rank - x->rank + x->batch_axis;
     if (first &&
@@ -150,8 +157,12 @@ static bool agree(const qb__onnx *im, qb__onnx_value *const *values, size_t coun
     first = x;
   }
   for (size_t i = 0; i < count; i++)
-    if (values[i]->kind == QB__ONNX_CONSTANT && !is_same_in_all(im, values[i], out))
+    if (!has_batch(values[i]) && first && !is_same_in_all(im, values[i], out))
       return false;
+  for (size_t i = 0; !first && i < count; i++)
+    if (values[i]->kind == QB__ONNX_CONSTANT && qb__onnx_is_repeated(im, values[i]))
+      return false;
+  out->batch_outer = first ? out->batch_outer : 0;
   return true;
 }
 
@@ -180,7 +191,7 @@ static int32_t operand(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *
   for (uint32_t d = 0; d < out->rank; d++) {
     const bool batch = qb__onnx_is_batch(im, out, d);
     int64_t there = qb__onnx_stored(im, aligned(x, out->rank, d));
-    if (batch && x->kind == QB__ONNX_ACTIVATION)
+    if (batch && has_batch(x))
       there = aligned(x, out->rank, d) / im->batch;
     if (!batch || !drop)
       dims[rank++] = there;
@@ -201,7 +212,8 @@ bool qb__onnx_align(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *con
   out->batch_outer = 1;
   for (size_t i = 0; i < count; i++)
     out->rank = values[i]->rank > out->rank ? values[i]->rank : out->rank;
-  if (im->batched && (!agree(im, values, count, out) || out->batch_axis + tail >= out->rank)) {
+  if (im->batched && (!agree(im, values, count, out) ||
+                      (out->batch_outer && out->batch_axis + tail >= out->rank))) {
     qb__onnx_mixing(im, node);
     return false;
   }

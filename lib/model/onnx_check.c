@@ -128,10 +128,20 @@ static bool check_values(qb__onnx *im, const qb__onnx_node *node)
   return true;
 }
 
+/* The signature of an operator in its domain; NULL where it is not supported. */
+static const qb__onnx_schema *schema_of(const Onnx__NodeProto *proto)
+{
+  const qb__onnx_schema *schema = qb__onnx_schema_of(proto->op_type ? proto->op_type : "");
+  const bool microsoft = proto->domain && !strcmp(proto->domain, "com.microsoft");
+  return schema && (microsoft || qb__onnx_is_standard(proto->domain)) &&
+                 qb__onnx_schema_is_of(schema, microsoft)
+             ? schema
+             : NULL;
+}
+
 bool qb__onnx_check(qb__onnx *im, qb__onnx_node *node)
 {
-  const char *type = node->proto->op_type ? node->proto->op_type : "";
-  node->schema = qb__onnx_is_standard(node->proto->domain) ? qb__onnx_schema_of(type) : NULL;
+  node->schema = schema_of(node->proto);
   node->form = node->schema ? qb__onnx_form_in(node->schema, im->opset) : NULL;
   if (!node->schema)
     qb__onnx_problem(im, node, "this operator is not supported");

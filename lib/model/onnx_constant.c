@@ -222,3 +222,13 @@ bool qb__onnx_number(const qb__onnx_value *v, float *number)
   *number = (float)qb__onnx_real_at(v, 0);
   return true;
 }
+
+bool qb__onnx_number_like(const qb__onnx_value *v, const qb__onnx_value *activation, float *number)
+{
+  if (qb__onnx_is_real_type(activation->type))
+    return qb__onnx_number(v, number);
+  if (!qb__onnx_is_integer(v) || v->elements != 1 || v->type != activation->type)
+    return false;
+  *number = (float)qb__onnx_real_at(v, 0);
+  return true;
+}

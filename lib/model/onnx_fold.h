@@ -29,6 +29,9 @@ qb__onnx_evaluate qb__onnx_fold_reduce, qb__onnx_fold_arg, qb__onnx_fold_cum_sum
 /* onnx_fold_matrix.c */
 qb__onnx_evaluate qb__onnx_fold_matmul, qb__onnx_fold_gemm;
 
+/* onnx_fold_quantize.c */
+qb__onnx_evaluate qb__onnx_fold_quantize, qb__onnx_fold_dequantize;
+
 /* The node needs the size of an open batch as a number. */
 void qb__onnx_open_problem(qb__onnx *im, const qb__onnx_node *node);
 /* Whether no element of a value depends on an open batch; a problem otherwise. */

@@ -40,7 +40,7 @@ typedef struct qb__onnx_value {
   uint32_t rank;
   int64_t dims[QB__ONNX_RANK];
   uint32_t batch_axis; /* activation: the dimension the batch is in, where there is one */
-  int64_t batch_outer; /* how many batches lie one after the other in that dimension: 1 or more */
+  int64_t batch_outer; /* batches one after the other in that dimension; 0: there is no such one */
   size_t elements;
   uint32_t uses;  /* by nodes still to come, and as an output of the network */
   int32_t tensor; /* of the graph: an activation, or a constant that was handed over */
@@ -103,6 +103,9 @@ bool qb__onnx_is_float(const qb__onnx_value *value);
 bool qb__onnx_is_integer(const qb__onnx_value *value);
 /* The only element of a constant of floats or doubles; false for all else. */
 bool qb__onnx_number(const qb__onnx_value *value, float *number);
+/* The only element of a constant of the kind that an activation stands for; false for all else. */
+bool qb__onnx_number_like(const qb__onnx_value *value, const qb__onnx_value *activation,
+                          float *number);
 /* Bytes of an element in a constant's data. */
 size_t qb__onnx_width(int32_t type);
 

@@ -5,6 +5,7 @@
 #include "model/onnx_constant.h"
 #include "model/onnx_map.h"
 #include "model/onnx_parsed.h"
+#include "model/onnx_quantized.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +24,14 @@ static bool input_dims(qb__onnx *im, const Onnx__ValueInfoProto *info, uint32_t 
     return false;
   }
   const int32_t elements = type->tensor_type->elem_type;
+  float low, high;
   if (elements != QB__ONNX_TYPE(FLOAT) && elements != QB__ONNX_TYPE(FLOAT16) &&
-      elements != QB__ONNX_TYPE(BFLOAT16)) {
+      elements != QB__ONNX_TYPE(BFLOAT16) && !qb__onnx_integer_range(elements, &low, &high)) {
     im->status =
         qb__fail(QB_ERROR_UNSUPPORTED,
                  "input '%.64s' has elements of ONNX type %d; floats of 32 (1) and 16 bits "
-                 "(10, 16) are supported: convert the model",
+                 "(10, 16) and integers of 8 (2, 3), 16 (4, 5) and 32 bits (6) are supported: "
+                 "convert the model",
                  info->name, type->tensor_type->elem_type);
     return false;
   }
@@ -73,6 +76,15 @@ static void find_batch(qb__onnx *im, const Onnx__GraphProto *graph, bool may_bat
                           "the same; give all inputs the batch as their first dimension");
 }
 
+/* An input of small integers, which the caller gives as floats: they are made such integers. */
+static int32_t whole_numbers(qb__onnx *im, const char *name, int32_t x, int32_t type)
+{
+  float low, high;
+  if (!qb__onnx_integer_range(type, &low, &high) || qb__onnx_type_bits(type) > 16)
+    return x;
+  return qb__graph_quantize(im->graph, name, x, QB__NONE, QB__NONE, 0, low, high);
+}
+
 static void add_inputs(qb__onnx *im, const Onnx__GraphProto *graph)
 {
   for (size_t i = 0; i < graph->n_input && !im->status; i++) {
@@ -88,7 +100,10 @@ static void add_inputs(qb__onnx *im, const Onnx__GraphProto *graph)
     value->batch_outer = 1;
     const qb__onnx_shape shape = qb__onnx_shape_of(value);
     const uint32_t rank = qb__onnx_sample(im, &shape, sample);
-    qb__onnx_set(value, qb__graph_input(im->graph, name, rank, sample), &shape);
+    const int32_t type = graph->input[i]->type->tensor_type->elem_type;
+    const int32_t x = qb__graph_input(im->graph, name, rank, sample);
+    qb__onnx_set(value, whole_numbers(im, name, x, type), &shape);
+    value->type = qb__onnx_is_real_type(type) ? QB__ONNX_TYPE(FLOAT) : type;
   }
 }
 
@@ -204,6 +219,36 @@ static bool takes_repeated(const qb__onnx_operator *op)
          op->map == qb__onnx_map_where || op->map == qb__onnx_map_concat;
 }
 
+/* Whether an operator works on what is of each sample without a dimension for the batch. */
+static bool takes_batchless(const qb__onnx_operator *op)
+{
+  static qb__onnx_map *const those[] = {
+      qb__onnx_map_activation, qb__onnx_map_binary,         qb__onnx_map_cast,
+      qb__onnx_map_clip,       qb__onnx_map_conv_integer,   qb__onnx_map_dequantize,
+      qb__onnx_map_identity,   qb__onnx_map_matmul_integer, qb__onnx_map_quantize,
+      qb__onnx_map_variadic,   qb__onnx_map_where};
+  for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+    if (op->map == those[i])
+      return true;
+  return false;
+}
+
+/* A problem where an operator does not take what has no batch. */
+static bool all_have_batch(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_operator *op)
+{
+  for (size_t i = 0; im->batched && !takes_batchless(op) && i < node->input_count; i++) {
+    const qb__onnx_value *v = node->inputs[i];
+    if (v && v->kind == QB__ONNX_ACTIVATION && !v->batch_outer) {
+      qb__onnx_problem(im, node,
+                       "its input '%.64s' is one number of each sample, which this operator does "
+                       "not take",
+                       v->name);
+      return false;
+    }
+  }
+  return true;
+}
+
 static void map_node(qb__onnx *im, qb__onnx_node *node)
 {
   bool constant;
@@ -220,7 +265,7 @@ static void map_node(qb__onnx *im, qb__onnx_node *node)
   else if (!op)
     qb__onnx_problem(im, node, "it is supported only where it computes shapes from constants");
   if (constant || !op || (!op->all_outputs && uses_other_outputs(im, node)) ||
-      !qb__onnx_check_types(im, node, op->accepts) ||
+      !qb__onnx_check_types(im, node, op->accepts) || !all_have_batch(im, node, op) ||
       (!takes_repeated(op) && !qb__onnx_unrepeated(im, node)))
     return;
   for (size_t i = 0; i < node->input_count; i++)

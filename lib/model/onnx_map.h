@@ -80,7 +80,9 @@ typedef enum qb__onnx_accepts {
   QB__ONNX_ALL_FLOATS,
   QB__ONNX_ALL_BOOLEANS,
   QB__ONNX_ALL_ALIKE,
-  QB__ONNX_DATA_FLOATS, /* activations are, constants are what the operator says */
+  QB__ONNX_ALL_NUMBERS,  /* alike, and no booleans */
+  QB__ONNX_DATA_FLOATS,  /* activations are, constants are what the operator says */
+  QB__ONNX_DATA_NUMBERS, /* the same, and no booleans */
   QB__ONNX_ANYTHING
 } qb__onnx_accepts;
 
@@ -127,5 +129,9 @@ qb__onnx_map qb__onnx_map_transpose, qb__onnx_map_concat, qb__onnx_map_depth_to_
 qb__onnx_map qb__onnx_map_space_to_depth;
 qb__onnx_map qb__onnx_map_slice, qb__onnx_map_split, qb__onnx_map_gather, qb__onnx_map_expand;
 qb__onnx_map qb__onnx_map_tile, qb__onnx_map_pad, qb__onnx_map_resize;
+qb__onnx_map qb__onnx_map_quantize, qb__onnx_map_dequantize, qb__onnx_map_dynamic_quantize;
+qb__onnx_map qb__onnx_map_conv_integer, qb__onnx_map_matmul_integer;
+qb__onnx_map qb__onnx_map_qlinear_conv, qb__onnx_map_qlinear_matmul, qb__onnx_map_qgemm;
+qb__onnx_map qb__onnx_map_qlinear, qb__onnx_map_qlinear_concat;
 
 #endif

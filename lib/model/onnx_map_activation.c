@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of one element: activations, roundings, casts. */
 #include "core/error.h"
-#include "model/onnx_map.h"
+#include "model/onnx_quantized.h"
 
 #include <math.h>
 #include <string.h>
@@ -138,13 +138,13 @@ void qb__onnx_map_is_nan(qb__onnx *im, const qb__onnx_node *node)
 }
 
 /* A bound of a clip: an attribute before opset 11, a constant input from there on. */
-static bool bound(qb__onnx *im, const qb__onnx_node *node, const char *name, size_t index,
-                  float *value)
+static bool bound(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                  const char *name, size_t index, float *value)
 {
   const qb__onnx_value *v = qb__onnx_input(node, index);
   if (im->opset < 11 && qb__onnx_attribute(node, name))
     *value = qb__onnx_float(node, name);
-  if (im->opset < 11 || !v || qb__onnx_number(v, value))
+  if (im->opset < 11 || !v || qb__onnx_number_like(v, x, value))
     return true;
   qb__onnx_problem(im, node, "its '%s' is not a constant number", name);
   return false;
@@ -155,7 +155,7 @@ void qb__onnx_map_clip(qb__onnx *im, const qb__onnx_node *node)
 {
   float low = -INFINITY, high = INFINITY;
   const qb__onnx_value *x = qb__onnx_activation_input(im, node);
-  if (!x || !bound(im, node, "min", 1, &low) || !bound(im, node, "max", 2, &high))
+  if (!x || !bound(im, node, x, "min", 1, &low) || !bound(im, node, x, "max", 2, &high))
     return;
   if (low == 0 && high == INFINITY)
     qb__onnx_result_like(im, node,
@@ -178,20 +178,41 @@ static int32_t truncate(qb__onnx *im, const qb__onnx_node *node, int32_t x)
   return qb__graph_binary(im->graph, node->label, QB__OP_MULTIPLY, sign, whole);
 }
 
+/* Types of integers that floats stand for. */
+static bool is_whole(int32_t type)
+{
+  float low, high;
+  return type == QB__ONNX_TYPE(INT64) || qb__onnx_integer_range(type, &low, &high);
+}
+
+/* Whether a type has all integers of another one. */
+static bool holds_all(int32_t type, int32_t other)
+{
+  float low, high, least, most;
+  if (!qb__onnx_integer_range(other, &least, &most))
+    return false;
+  return type == QB__ONNX_TYPE(INT64) ||
+         (qb__onnx_integer_range(type, &low, &high) && low <= least && most <= high);
+}
+
+/* What a type does not hold is undefined in the standard; here it is the nearest that it holds. */
 static void cast_to(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x, int32_t type)
 {
   int32_t y = x->tensor;
+  float low, high;
   if (type == QB__ONNX_TYPE(FLOAT16) || type == QB__ONNX_TYPE(BFLOAT16))
     type = QB__ONNX_TYPE(FLOAT);
   if (type == QB__ONNX_TYPE(BOOL) && x->type != type) {
     y = qb__graph_binary(im->graph, node->label, QB__OP_EQUAL, y, number_like(im, node, y, 0));
     y = qb__onnx_activate(im, node, y, QB__ACTIVATION_LINEAR, -1, 1);
-  } else if (type == QB__ONNX_TYPE(INT64) && x->type == QB__ONNX_TYPE(FLOAT)) {
+  } else if (x->type == QB__ONNX_TYPE(FLOAT) && is_whole(type)) {
     y = truncate(im, node, y);
-  } else if (type != QB__ONNX_TYPE(FLOAT) && type != x->type) {
+    if (qb__onnx_integer_range(type, &low, &high))
+      y = qb__onnx_activate(im, node, y, QB__ACTIVATION_CLIP, low, high);
+  } else if (type != QB__ONNX_TYPE(FLOAT) && type != x->type && !holds_all(type, x->type)) {
     qb__onnx_problem(im, node,
                      "activations are 32-bit floats; they are cast to floats of 16 and 32 bits, "
-                     "64-bit integers and booleans only");
+                     "integers of the same range or a larger one, and booleans only");
     return;
   }
   qb__onnx_result_like(im, node, y, x);

@@ -317,11 +317,12 @@ static bool padded_shape(qb__onnx *im, const qb__onnx_node *node, const int64_t 
 }
 
 /* The value of a constant pad. */
-static bool pad_value(qb__onnx *im, const qb__onnx_node *node, float *value)
+static bool pad_value(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                      float *value)
 {
   const qb__onnx_value *v = qb__onnx_input(node, 2);
   *value = im->opset < 11 ? qb__onnx_float(node, "value") : 0;
-  if (im->opset < 11 || !v || qb__onnx_number(v, value))
+  if (im->opset < 11 || !v || qb__onnx_number_like(v, x, value))
     return true;
   qb__onnx_problem(im, node, "its value is not a constant number");
   return false;
@@ -333,7 +334,7 @@ void qb__onnx_map_pad(qb__onnx *im, const qb__onnx_node *node)
   int64_t before[QB__ONNX_RANK], after[QB__ONNX_RANK];
   int64_t first[QB_MAX_DIMS] = {0}, last[QB_MAX_DIMS] = {0};
   float value;
-  if (!x || !read_pads(im, node, x->rank, before, after) || !pad_value(im, node, &value))
+  if (!x || !read_pads(im, node, x->rank, before, after) || !pad_value(im, node, x, &value))
     return;
   const bool constant = qb__onnx_text_is(node, "mode", "constant");
   qb__onnx_shape shape = qb__onnx_shape_of(x), padded = shape;

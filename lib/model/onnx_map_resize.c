@@ -292,6 +292,10 @@ void qb__onnx_map_resize(qb__onnx *im, const qb__onnx_node *node)
                 .antialias = qb__onnx_int(node, "antialias") != 0,
                 .exclude_outside = qb__onnx_int(node, "exclude_outside") != 0,
                 .cubic_a = qb__onnx_float(node, "cubic_coeff_a")};
+  if ((r.linear || r.cubic) && x->type != QB__ONNX_TYPE(FLOAT)) {
+    qb__onnx_problem(im, node, "integers are not interpolated");
+    return;
+  }
   read_modes(im, node, &r);
   qb__onnx_shape shape = qb__onnx_shape_of(x);
   bool middle = !r.cubic && !r.antialias && !r.exclude_outside && im->batched && x->rank > 2 &&

@@ -14,6 +14,11 @@ const qb__onnx_schema *qb__onnx_schema_of(const char *type)
   return bsearch(type, qb__onnx_schemas, qb__onnx_schema_count, sizeof *qb__onnx_schemas, by_type);
 }
 
+bool qb__onnx_schema_is_of(const qb__onnx_schema *schema, bool microsoft)
+{
+  return schema->domains == QB__ONNX_EITHER || (schema->domains == QB__ONNX_MICROSOFT) == microsoft;
+}
+
 const qb__onnx_form *qb__onnx_form_in(const qb__onnx_schema *schema, int64_t opset)
 {
   const qb__onnx_form *found = NULL;

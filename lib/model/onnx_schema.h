@@ -47,8 +47,16 @@ typedef struct qb__onnx_form {
   int16_t least_inputs, most_inputs, least_outputs, most_outputs;
 } qb__onnx_form;
 
+/* Operators of the standard, and of com.microsoft those that ONNX Runtime's quantizer writes. */
+typedef enum qb__onnx_domains {
+  QB__ONNX_STANDARD,
+  QB__ONNX_MICROSOFT,
+  QB__ONNX_EITHER /* the same in both */
+} qb__onnx_domains;
+
 typedef struct qb__onnx_schema {
   const char *type;
+  qb__onnx_domains domains;
   int until;                  /* the last opset that has the operator; 0: the newest has it */
   const qb__onnx_form *forms; /* by rising opset; ends with since = 0 */
   const qb__onnx_rule *rules; /* ends with name = NULL */
@@ -58,8 +66,11 @@ typedef struct qb__onnx_schema {
 extern const qb__onnx_schema qb__onnx_schemas[];
 extern const size_t qb__onnx_schema_count;
 
-/* NULL for an operator that is not listed. */
+/* NULL for an operator that is not listed; no type is listed twice. */
 const qb__onnx_schema *qb__onnx_schema_of(const char *type);
+
+/* Whether an operator is one of com.microsoft, or else of the standard. */
+bool qb__onnx_schema_is_of(const qb__onnx_schema *schema, bool microsoft);
 
 /* NULL in an opset that does not have the operator. */
 const qb__onnx_form *qb__onnx_form_in(const qb__onnx_schema *schema, int64_t opset);

@@ -11,15 +11,28 @@ static int32_t class_of(const qb__onnx_value *v)
   return real ? QB__ONNX_TYPE(FLOAT) : v->type;
 }
 
+/* The type that an operator's inputs are to have: that of the first where it takes several. */
+static int32_t expected_type(const qb__onnx_node *node, qb__onnx_accepts accepts)
+{
+  const int32_t first = class_of(node->inputs[0]);
+  switch (accepts) {
+  case QB__ONNX_ALL_BOOLEANS: return QB__ONNX_TYPE(BOOL);
+  case QB__ONNX_ALL_ALIKE: return first;
+  case QB__ONNX_ALL_NUMBERS:
+  case QB__ONNX_DATA_NUMBERS: return first == QB__ONNX_TYPE(BOOL) ? QB__ONNX_TYPE(FLOAT) : first;
+  default: return QB__ONNX_TYPE(FLOAT);
+  }
+}
+
 bool qb__onnx_check_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_accepts accepts)
 {
-  int32_t expected = accepts == QB__ONNX_ALL_BOOLEANS ? QB__ONNX_TYPE(BOOL) : QB__ONNX_TYPE(FLOAT);
-  if (accepts == QB__ONNX_ALL_ALIKE)
-    expected = class_of(node->inputs[0]);
-  for (size_t i = 0; i < node->input_count && accepts != QB__ONNX_ANYTHING; i++) {
+  if (accepts == QB__ONNX_ANYTHING)
+    return true;
+  const bool data = accepts == QB__ONNX_DATA_FLOATS || accepts == QB__ONNX_DATA_NUMBERS;
+  const int32_t expected = expected_type(node, accepts);
+  for (size_t i = 0; i < node->input_count; i++) {
     const qb__onnx_value *v = node->inputs[i];
-    if (!v || (accepts == QB__ONNX_DATA_FLOATS && v->kind != QB__ONNX_ACTIVATION) ||
-        class_of(v) == expected)
+    if (!v || (data && v->kind != QB__ONNX_ACTIVATION) || class_of(v) == expected)
       continue;
     qb__onnx_problem(im, node, "input '%.64s' has elements of ONNX type %d; %d is expected here",
                      v->name, v->type, expected);

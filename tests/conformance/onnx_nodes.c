@@ -159,12 +159,17 @@ static bool is_constant_input(const char *operator_type, size_t index)
   return index > 0;
 }
 
-/* Networks get floats; what is of another type is a constant. */
-static bool is_real(const Onnx__ValueInfoProto *info)
+/* Networks get floats, or the integers that a quantized operator begins with. */
+static bool is_data(const Onnx__GraphProto *graph, const Onnx__ValueInfoProto *info)
 {
+  static const char *const quantized[] = {"ConvInteger", "DequantizeLinear", "MatMulInteger",
+                                          "QLinearConv", "QLinearMatMul",    NULL};
   const Onnx__TypeProto *type = info->type;
   if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
     return false;
+  for (int i = 0; graph->n_node == 1 && quantized[i]; i++)
+    if (!strcmp(graph->node[0]->op_type, quantized[i]))
+      return !strcmp(graph->node[0]->input[0], info->name);
   const int32_t elements = type->tensor_type->elem_type;
   return elements == TYPE(FLOAT) || elements == TYPE(FLOAT16) || elements == TYPE(BFLOAT16);
 }
@@ -173,7 +178,7 @@ static bool is_real(const Onnx__ValueInfoProto *info)
 static bool is_constant(const Onnx__GraphProto *graph, const Onnx__ValueInfoProto *info, bool all)
 {
   const char *name = info->name;
-  if (all || !is_real(info))
+  if (all || !is_data(graph, info))
     return true;
   for (size_t n = 0; n < graph->n_node; n++)
     for (size_t i = 0; i < graph->node[n]->n_input; i++)

@@ -23,6 +23,8 @@ int main(void)
       fprintf(stderr, "%s is not in its place in the alphabet\n", schema->type);
       return 1;
     }
+    if (!qb__onnx_schema_is_of(schema, false))
+      continue;
     for (int opset = QB__ONNX_OLDEST_OPSET; opset <= QB__ONNX_NEWEST_OPSET; opset++) {
       const qb__onnx_form *form = qb__onnx_form_in(schema, opset);
       if (!form)

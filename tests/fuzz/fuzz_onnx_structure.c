@@ -161,14 +161,22 @@ static void change_dims(uint64_t *random, const Onnx__GraphProto *g)
     t->int64_data[pick(random, t->n_int64_data)] = some_integer(random);
 }
 
+/* An operator in the domain that has it. */
+static void set_operator(Onnx__NodeProto *node, const qb__onnx_schema *schema)
+{
+  set_text(&node->op_type, schema->type);
+  set_text(&node->domain, qb__onnx_schema_is_of(schema, false) ? "" : "com.microsoft");
+}
+
 /* A node of any operator, on what is there already; it becomes the only output. */
 static void add_node(uint64_t *random, Onnx__ModelProto *model)
 {
   Onnx__GraphProto *g = model->graph;
   char name[32];
   snprintf(name, sizeof name, "n%zu", g->n_node);
-  const char *type = qb__onnx_schemas[pick(random, qb__onnx_schema_count)].type;
-  Onnx__NodeProto *node = onnx_model_node(model, type, "x", name, "");
+  const qb__onnx_schema *schema = &qb__onnx_schemas[pick(random, qb__onnx_schema_count)];
+  Onnx__NodeProto *node = onnx_model_node(model, schema->type, "x", name, "");
+  set_operator(node, schema);
   for (uint64_t n = random_int(random, 0, 2); n; n--)
     rewire(random, g, node);
   for (uint64_t n = random_int(random, 0, 3); n; n--)
@@ -187,7 +195,7 @@ static void mutate(uint64_t *random, Onnx__ModelProto *model)
   else if (what == 1 && model->n_opset_import)
     model->opset_import[0]->version = (int64_t)random_int(random, 6, 29);
   else if (what == 2)
-    set_text(&node->op_type, qb__onnx_schemas[pick(random, qb__onnx_schema_count)].type);
+    set_operator(node, &qb__onnx_schemas[pick(random, qb__onnx_schema_count)]);
   else if (what == 3)
     swap_nodes(random, g);
   else if (what <= 5)

@@ -149,6 +149,18 @@ Onnx__TensorProto *onnx_model_ints(Onnx__ModelProto *model, const char *name, co
   return tensor;
 }
 
+Onnx__TensorProto *onnx_model_integers(Onnx__ModelProto *model, const char *name, const char *dims,
+                                       int32_t type, const char *values)
+{
+  size_t elements;
+  Onnx__TensorProto *tensor = add_tensor(model, name, dims, type, &elements);
+  char *copy = text(values), *rest = copy, *value;
+  while ((value = part(&rest, ',')))
+    APPEND(tensor->int32_data, tensor->n_int32_data, (int32_t)strtol(value, NULL, 10));
+  free(copy);
+  return tensor;
+}
+
 static Onnx__AttributeProto *attribute(const char *name, char *value)
 {
   NEW(a, Onnx__AttributeProto, onnx__attribute_proto__init);

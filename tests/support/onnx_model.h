@@ -18,6 +18,9 @@ void onnx_model_output(Onnx__ModelProto *model, const char *name);
 Onnx__TensorProto *onnx_model_floats(Onnx__ModelProto *model, const char *name, const char *dims,
                                      const float *values);
 Onnx__TensorProto *onnx_model_ints(Onnx__ModelProto *model, const char *name, const char *values);
+/* Of a TensorProto.DataType of at most 32 bits; "1,-2". */
+Onnx__TensorProto *onnx_model_integers(Onnx__ModelProto *model, const char *name, const char *dims,
+                                       int32_t type, const char *values);
 Onnx__TensorProto *onnx_model_random(Onnx__ModelProto *model, const char *name, const char *dims);
 
 /*
