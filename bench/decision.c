@@ -250,7 +250,7 @@ static void time_varied(qb_context *context, part *parts, const char *path)
   params.max_batch = 32; /* the largest tables */
   params.rate_per_s = 60;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  check(qb_estimate(profile, NULL, 1, &e));
+  check(qb_estimate(profile, NULL, 1, NULL, &e));
   params.configuration = e.configuration;
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = 250000000;

@@ -2,7 +2,7 @@
 /*
  * How long qb_plan_job_fleet() takes over 500 node types x 64 batch sizes x 32 configurations, and
  * up to 64 nodes of each: with one profile that is transferred to all types, and with a profile of
- * each type's own. Medians of 11 runs; all ways, the frontier included.
+ * each type's own. Medians of 11 runs; with the frontier.
  */
 #include "node/node_impl.h"
 #include "profile/profile_impl.h"
@@ -117,23 +117,24 @@ static void run(const char *what, const qb_catalogue *catalogue, qb_profile *con
                 size_t count)
 {
   double times[RUNS];
-  uint32_t ways = 0;
+  uint32_t plans = 0;
   qb_job job = QB_JOB_INIT;
+  qb_qos qos = QB_QOS_INIT;
   job.samples = 10000000;
-  job.deadline_ns = 3600000000000;
+  qos.deadline_ns = 3600000000000;
+  qos.objective = QB_OBJECTIVE_COST;
   for (int i = 0; i < RUNS; i++) {
-    qb_job_choice choice = QB_JOB_CHOICE_INIT;
-    qb_frontier *frontier;
+    qb_job_plan plan = QB_JOB_PLAN_INIT;
+    qb_job_frontier *frontier;
     const double start = now_ms();
-    check(qb_plan_job_fleet(catalogue, (const qb_profile *const *)profiles, count, &job, &choice,
-                            &frontier));
+    check(qb_plan_job_fleet(catalogue, profiles, count, &job, &qos, &plan, &frontier));
     times[i] = now_ms() - start;
-    ways = qb_frontier_count(frontier);
-    qb_frontier_free(frontier);
+    plans = qb_job_frontier_count(frontier);
+    qb_job_frontier_free(frontier);
   }
   qsort(times, RUNS, sizeof *times, ascending);
-  printf("%-38s  median %6.1f ms, best %6.1f ms; %u ways on the frontier\n", what, times[RUNS / 2],
-         times[0], ways);
+  printf("%-38s  median %6.1f ms, best %6.1f ms; %u plans on the frontier\n", what, times[RUNS / 2],
+         times[0], plans);
 }
 
 int main(void)

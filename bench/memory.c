@@ -142,7 +142,7 @@ static void predict(const void *argument, void *result)
   for (int k = 0; k < CONFIGURATIONS; k++)
     for (int b = 0; b < BATCHES; b++) {
       qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
-      check(qb_estimate(profile, &configurations[k], batches[b], &estimate));
+      check(qb_estimate(profile, &configurations[k], batches[b], NULL, &estimate));
       ((double *)result)[k * BATCHES + b] = (double)estimate.memory_bytes;
     }
 }

@@ -57,10 +57,12 @@ int main(int argc, char **argv)
   static const int counts[] = {1000, 3162, 10000, 31623, 100000};
   for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
     double times[RUNS];
+    qb_job job = QB_JOB_INIT;
     qb_placement placement = QB_PLACEMENT_INIT;
+    job.samples = 1000000000;
     for (int i = 0; i < RUNS; i++) {
       const double start = now_ms();
-      check(qb_place_job(nodes, (size_t)counts[c], 1000000000, shares, &placement));
+      check(qb_place_job(nodes, (size_t)counts[c], &job, NULL, shares, &placement));
       times[i] = now_ms() - start;
     }
     qsort(times, RUNS, sizeof *times, ascending);

@@ -40,7 +40,7 @@ typedef struct subject {
 static double latency_of(const subject *s, uint32_t batch)
 {
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  check(qb_estimate(s->profile, &s->configuration, batch, &e));
+  check(qb_estimate(s->profile, &s->configuration, batch, NULL, &e));
   return (double)e.latency_ns;
 }
 
@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     *s = (subject){.name = files[i], .max_batch = 32};
     check(qb_profile_load(context, path, &s->profile));
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    check(qb_estimate(s->profile, NULL, 1, &e));
+    check(qb_estimate(s->profile, NULL, 1, NULL, &e));
     s->configuration = e.configuration;
   }
   /* The time of a round, 10 ms for one sample, that does not depend on its size: 50 to 95 %. */

@@ -44,7 +44,7 @@ static void show_estimates(const qb_profile *profile)
   static const uint32_t batches[] = {1, 3, 24}; /* they need not have been measured */
   for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    require(qb_estimate(profile, NULL, batches[i], &e), "estimate a round");
+    require(qb_estimate(profile, NULL, batches[i], NULL, &e), "estimate a round");
     printf("batch %2u: %6.1f ms (95 %%: %.1f to %.1f, %s), %.1f samples/s\n", e.batch,
            (double)e.latency_ns / 1e6, (double)e.low_ns / 1e6, (double)e.high_ns / 1e6,
            qb_source_name(e.source), e.throughput_per_s);
@@ -125,8 +125,7 @@ int main(int argc, char **argv)
   show_estimates(profile);
 
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  const qb_profile *const profiles[] = {profile};
-  require(qb_plan_service(profiles, 1, &load, &qos, &plan), "plan the service");
+  require(qb_plan_service(&profile, 1, &load, &qos, &plan, NULL), "plan the service");
   show_plan(&plan);
 
   qb_optimizer *optimizer;

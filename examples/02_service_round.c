@@ -197,7 +197,7 @@ int main(int argc, char **argv)
   CHECK(!qb_model_get_input(model, 0, &in) && !qb_model_get_output(model, 0, &out));
   qb_profile *profile = measure(context, model, argc > 5 ? strtod(argv[5], NULL) : 10);
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
+  CHECK(!qb_plan_service(&profile, 1, &load, &qos, &plan, NULL));
   CHECK(!qb_optimizer_params_of_plan(&plan, &params));
   CHECK(!qb_optimizer_new(profile, &params, &qos, &optimizer));
   CHECK(!qb_session_for_profile(model, profile, &params.configuration, &session));

@@ -84,9 +84,10 @@ int main(int argc, char **argv)
   params.time_budget_ns = (int64_t)(profile_s * 1e9);
   require(qb_profile_run(model, node, &params, NULL, NULL, &profile), "profile the model");
 
+  qb_job job = QB_JOB_INIT;
+  job.samples = samples;
   qb_job_plan plan = QB_JOB_PLAN_INIT;
-  const qb_profile *const profiles[] = {profile};
-  require(qb_plan_job(profiles, 1, samples, NULL, &plan), "plan the job");
+  require(qb_plan_job(&profile, 1, &job, NULL, &plan, NULL), "plan the job");
   const uint32_t instances = plan.configuration.instances;
   printf("%u instance(s) of %u thread(s), rounds of %u samples\n", instances,
          plan.configuration.threads, plan.batch);

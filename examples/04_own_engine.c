@@ -103,14 +103,15 @@ int main(int argc, char **argv)
   static const uint32_t batches[] = {1, 5, 16};
   for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    require(qb_estimate(profile, NULL, batches[i], &e), "estimate a round");
+    require(qb_estimate(profile, NULL, batches[i], NULL, &e), "estimate a round");
     printf("batch %2u: %.3f ms (95 %%: %.3f to %.3f, %s), density %.2f\n", e.batch,
            (double)e.latency_ns / 1e6, (double)e.low_ns / 1e6, (double)e.high_ns / 1e6,
            qb_source_name(e.source), e.density);
   }
   qb_job_plan plan = QB_JOB_PLAN_INIT;
-  const qb_profile *const profiles[] = {profile};
-  require(qb_plan_job(profiles, 1, 100000, NULL, &plan), "plan a job");
+  qb_job job = QB_JOB_INIT;
+  job.samples = 100000;
+  require(qb_plan_job(&profile, 1, &job, NULL, &plan, NULL), "plan a job");
   printf("100,000 samples: rounds of %u, %.2f s\n", plan.batch, (double)plan.total_ns / 1e9);
 
   qb_profile_unref(profile);

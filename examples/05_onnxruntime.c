@@ -167,8 +167,9 @@ int main(int argc, char **argv)
   require(qb_profile_run(model, node, &params, NULL, NULL, &profile), "profile the engine");
 
   qb_job_plan plan = QB_JOB_PLAN_INIT;
-  const qb_profile *const profiles[] = {profile};
-  require(qb_plan_job(profiles, 1, 10000, NULL, &plan), "plan a job");
+  qb_job job = QB_JOB_INIT;
+  job.samples = 10000;
+  require(qb_plan_job(&profile, 1, &job, NULL, &plan, NULL), "plan a job");
   printf("10,000 samples: %u instance(s) of %u thread(s), rounds of %u, %.1f samples/s\n",
          plan.configuration.instances, plan.configuration.threads, plan.batch,
          plan.throughput_per_s);

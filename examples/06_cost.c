@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a profile and a price list to what to order: the cheapest fleet that runs a job by its
- * deadline with a chance of 95 %, what one would pay to have it sooner, and the cheapest fleet for
- * a service.
+ * From a profile and a price list to what to order: the cheapest nodes that run a job by its
+ * deadline, what one would pay to have it sooner, and the cheapest nodes for a service.
  *
  * usage: 06_cost PROFILE.json CATALOGUE.json SAMPLES DEADLINE_S
  */
@@ -19,39 +18,64 @@ static void require(qb_status status, const char *what)
   }
 }
 
-static void print_fleet(const qb_catalogue *catalogue, const qb_job_fleet *fleet)
+static const char *type_name(const qb_catalogue *catalogue, uint32_t index)
 {
   qb_node_type type = QB_NODE_TYPE_INIT;
-  require(qb_catalogue_get_type(catalogue, fleet->type, &type), "look up the node type");
-  printf("%u x %s, %u instance(s) of %u thread(s), rounds of %u: %.0f s, %.0f s with a chance of "
-         "95 %%, %.4f %s\n",
-         fleet->nodes, type.name, fleet->configuration.instances, fleet->configuration.threads,
-         fleet->batch, (double)fleet->total_ns / 1e9, (double)fleet->total_95_ns / 1e9, fleet->cost,
-         qb_catalogue_currency(catalogue));
+  require(qb_catalogue_get_type(catalogue, index, &type), "look up the node type");
+  return type.name;
 }
 
-static void plan_service(const qb_catalogue *catalogue, const qb_profile *const *profiles)
+static void print_plan(const qb_catalogue *catalogue, const qb_job_plan *plan)
+{
+  qb_catalogue_info info = QB_CATALOGUE_INFO_INIT;
+  require(qb_catalogue_get_info(catalogue, &info), "describe the catalogue");
+  printf("%u x %s, %u instance(s) of %u thread(s), rounds of %u: %.0f s (95 %%: %.0f to %.0f), "
+         "%.4f %s\n",
+         plan->nodes, type_name(catalogue, plan->type), plan->configuration.instances,
+         plan->configuration.threads, plan->batch, (double)plan->total_ns / 1e9,
+         (double)plan->low_ns / 1e9, (double)plan->high_ns / 1e9, plan->cost, info.currency);
+}
+
+static void plan_job(const qb_catalogue *catalogue, qb_profile *profile, const qb_job *job,
+                     int64_t deadline_ns)
+{
+  qb_qos qos = QB_QOS_INIT;
+  qos.deadline_ns = deadline_ns;
+  qos.objective = QB_OBJECTIVE_COST;
+  qb_job_plan plan = QB_JOB_PLAN_INIT;
+  qb_job_frontier *frontier;
+  require(qb_plan_job_fleet(catalogue, &profile, 1, job, &qos, &plan, &frontier), "plan the job");
+  if (plan.feasible)
+    print_plan(catalogue, &plan);
+  else
+    printf("infeasible (%s); feasible with a deadline of %.0f s\n", qb_reason_name(plan.reason),
+           (double)plan.nearest.deadline_ns / 1e9);
+  /* What one would pay to have it sooner: the fastest plan comes first, the cheapest last. */
+  const uint32_t count = qb_job_frontier_count(frontier);
+  printf("%u plans that no other beats in both time and cost, from\n", count);
+  require(qb_job_frontier_get(frontier, 0, &plan), "read the frontier");
+  print_plan(catalogue, &plan);
+  printf("to\n");
+  require(qb_job_frontier_get(frontier, count - 1, &plan), "read the frontier");
+  print_plan(catalogue, &plan);
+  qb_job_frontier_free(frontier);
+}
+
+static void plan_service(const qb_catalogue *catalogue, qb_profile *profile)
 {
   qb_load load = QB_LOAD_INIT;
-  qb_qos qos = QB_QOS_INIT;
   load.rate_per_s = 100;
+  qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = 400000000;
-  const uint32_t count = qb_catalogue_count(catalogue);
-  qb_service_fleet *fleets = calloc(count, sizeof *fleets);
-  if (!fleets)
-    exit(EXIT_FAILURE);
-  for (uint32_t i = 0; i < count; i++)
-    fleets[i] = (qb_service_fleet)QB_SERVICE_FLEET_INIT;
-  require(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 1, fleets, count),
+  qos.spare_nodes = 1;
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  require(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &plan, NULL),
           "plan the service");
-  qb_node_type type = QB_NODE_TYPE_INIT;
-  require(qb_catalogue_get_type(catalogue, fleets[0].type, &type), "look up the node type");
-  if (fleets[0].feasible)
-    printf("100/s within 400 ms for 99 of 100, also with a node lost: %u x %s, %.3f %s per hour\n",
-           fleets[0].nodes, type.name, fleets[0].cost_per_hour, qb_catalogue_currency(catalogue));
+  if (plan.feasible)
+    printf("100/s within 400 ms for 99 of 100, also with a node lost: %u x %s, %.3f per hour\n",
+           plan.nodes, type_name(catalogue, plan.type), plan.cost_per_hour);
   else
     printf("no node type holds 100/s within 400 ms\n");
-  free(fleets);
 }
 
 int main(int argc, char **argv)
@@ -66,30 +90,12 @@ int main(int argc, char **argv)
   require(qb_context_new(NULL, &context), "make a context");
   require(qb_profile_load(context, argv[1], &profile), "load the profile");
   require(qb_catalogue_load(context, argv[2], &catalogue), "load the catalogue");
-  const qb_profile *const profiles[] = {profile};
 
   qb_job job = QB_JOB_INIT;
-  qb_job_choice choice = QB_JOB_CHOICE_INIT;
-  qb_frontier *frontier;
   job.samples = strtoull(argv[3], NULL, 10);
-  job.deadline_ns = (int64_t)(strtod(argv[4], NULL) * 1e9);
-  require(qb_plan_job_fleet(catalogue, profiles, 1, &job, &choice, &frontier), "plan the job");
-  if (choice.feasible) {
-    print_fleet(catalogue, &choice.fleet);
-  } else {
-    printf("not feasible (%s); the least deadline is %.0f s\n", qb_reason_name(choice.reason),
-           (double)choice.nearest_deadline_ns / 1e9);
-  }
-  printf("%u ways that no other beats in both time and cost, from\n", qb_frontier_count(frontier));
-  qb_job_fleet ends = QB_JOB_FLEET_INIT;
-  require(qb_frontier_get(frontier, 0, &ends), "read the frontier");
-  print_fleet(catalogue, &ends);
-  printf("to\n");
-  require(qb_frontier_get(frontier, qb_frontier_count(frontier) - 1, &ends), "read the frontier");
-  print_fleet(catalogue, &ends);
-  plan_service(catalogue, profiles);
+  plan_job(catalogue, profile, &job, (int64_t)(strtod(argv[4], NULL) * 1e9));
+  plan_service(catalogue, profile);
 
-  qb_frontier_free(frontier);
   qb_catalogue_unref(catalogue);
   qb_profile_unref(profile);
   qb_context_unref(context);

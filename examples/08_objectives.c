@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One demand, three plans: the least latency, the highest rate, the least cost; then all plans that
- * no other beats in the three. When nothing meets the demand: which limit binds, and what would do.
+ * no other beats in the three. When nothing meets the demand: which limit binds, and what would be feasible.
  *
  * usage: 08_objectives PROFILE.json LATENCY_MS RATE_PER_S
  */
@@ -31,7 +31,7 @@ static void print_plan(const char *name, const qb_service_plan *plan)
 static void print_nearest(const qb_service_plan *plan)
 {
   const qb_nearest *n = &plan->nearest;
-  printf("infeasible, because of: %s; one of these would do:\n", qb_reason_name(plan->reason));
+  printf("infeasible (%s); feasible with one of:\n", qb_reason_name(plan->reason));
   if (n->latency_ns)
     printf("  a latency of %.1f ms\n", (double)n->latency_ns / 1e6);
   if (n->rate_per_s > 0)
@@ -54,17 +54,16 @@ int main(int argc, char **argv)
   qb_profile *profile;
   require(qb_context_new(NULL, &context), "make a context");
   require(qb_profile_load(context, argv[1], &profile), "load the profile");
-  const qb_profile *const profiles[] = {profile};
 
   qb_load load = QB_LOAD_INIT;
+  load.rate_per_s = strtod(argv[3], NULL);
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = (int64_t)(strtod(argv[2], NULL) * 1e6);
   qos.percentile = 99;
-  load.rate_per_s = strtod(argv[3], NULL);
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   for (qb_objective o = QB_OBJECTIVE_LATENCY; o <= QB_OBJECTIVE_COST; o++) {
-    qb_service_plan plan = QB_SERVICE_PLAN_INIT;
     qos.objective = o;
-    require(qb_plan_service(profiles, 1, &load, &qos, &plan), "plan the service");
+    require(qb_plan_service(&profile, 1, &load, &qos, &plan, NULL), "plan the service");
     if (!plan.feasible) {
       print_nearest(&plan);
       break;
@@ -73,10 +72,9 @@ int main(int argc, char **argv)
   }
 
   qb_service_frontier *frontier;
-  require(qb_plan_service_frontier(profiles, 1, &load, &qos, &frontier), "find the frontier");
+  require(qb_plan_service(&profile, 1, &load, &qos, &plan, &frontier), "find the frontier");
   printf("%u plans that no other beats\n", qb_service_frontier_count(frontier));
   for (uint32_t i = 0; i < qb_service_frontier_count(frontier); i++) {
-    qb_service_plan plan = QB_SERVICE_PLAN_INIT;
     require(qb_service_frontier_get(frontier, i, &plan), "read the frontier");
     print_plan("", &plan);
   }

@@ -219,7 +219,7 @@ static double find_capacity(uint32_t *batch)
   CHECK(!qb_profile_get_info(profile, &info));
   for (uint32_t n = 1; n <= info.max_batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    CHECK(!qb_estimate(profile, &plan.configuration, n, &e));
+    CHECK(!qb_estimate(profile, &plan.configuration, n, NULL, &e));
     if (e.latency_ns <= qos.latency_ns / 2 && e.throughput_per_s > most) {
       most = e.throughput_per_s;
       *batch = n;
@@ -246,7 +246,7 @@ int main(int argc, char **argv)
   qos.latency_ns = (int64_t)(strtod(argv[4], NULL) * 1e6);
   qos.percentile = 99;
   qos.shed = true;
-  CHECK(!qb_plan_service((const qb_profile *const *)&profile, 1, &load, &qos, &plan));
+  CHECK(!qb_plan_service(&profile, 1, &load, &qos, &plan, NULL));
   uint32_t batch = 1;
   const double capacity_per_s = find_capacity(&batch);
   size_t head_bytes, bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file catalogue.h
- * Node types that can be paid for by use: what each sustains, and how it is billed.
+ * Node types that can be bought: what each sustains, and how it is billed.
  */
 #ifndef QOSBATCH_CATALOGUE_H
 #define QOSBATCH_CATALOGUE_H
@@ -25,8 +25,8 @@ typedef enum qb_billing_kind {
 } qb_billing_kind;
 
 /**
- * Prices are in the currency of the catalogue. Fields of the other kind are 0. A value type: it has
- * no size and never grows.
+ * How a node type is billed, in the catalogue's currency. Prices of the other kind must be 0. A value
+ * type: it has no size and never grows.
  */
 typedef struct qb_billing {
   qb_billing_kind kind;
@@ -38,24 +38,23 @@ typedef struct qb_billing {
   uint64_t reserved[4];   /**< 0 */
 } qb_billing;
 
-/** A kind of node. Strings of a type that the library gives belong to the catalogue. */
+/** A type of node. Strings that the library gives belong to the catalogue. */
 typedef struct qb_node_type {
   size_t size;      /**< sizeof(qb_node_type) */
-  const char *name; /**< unlike all others of the catalogue */
-  /**
-   * The processor as qb_node_info names it, or "". A profile of a node with this processor and as
-   * many cores speaks of this type without being transferred.
-   */
-  const char *cpu;
-  uint32_t vcpus;             /**< as the provider counts them */
-  uint32_t threads_per_core;  /**< 2 where a vCPU is a hardware thread, 1 where it is a core */
-  uint64_t memory_bytes;      /**< of the node, or of the function */
-  double compute_flops;       /**< c of all cores together, FLOP/s; 0 if not known */
+  const char *name; /**< unique in the catalogue, 1..255 characters */
+  const char *cpu;  /**< the processor as qb_node_info names it, or "". With the profile's processor
+                         and number of cores, the type counts as the profiled node */
+  uint32_t vcpus;   /**< as the provider counts them, 1..65536 */
+  uint32_t threads_per_core; /**< 2 where a vCPU is a hardware thread, 1 where it is a core. A node
+                                  has vcpus / threads_per_core cores, at least 1 */
+  qb_isa isa;                /**< best instruction set; QB_ISA_BEST: that of the profile */
+  bool measured;         /**< c and m were measured on such a node, not taken from a data sheet */
+  uint64_t memory_bytes; /**< of the node, or of the function, > 0 */
+  double compute_flops;  /**< c of all cores together, FLOP/s; 0 if not known */
   double memory_bytes_per_s;  /**< m of all cores together, B/s; 0 if not known */
-  bool measured;              /**< c and m were measured on such a node, not only stated */
   int64_t start_up_ns;        /**< from the order until batch sizes are ready; billed */
-  double interruptions_per_h; /**< of one node, on average: of a spot price; else 0 */
-  uint32_t most_nodes;        /**< that can be had at a time, 1..QB_MOST_NODES */
+  double interruptions_per_h; /**< expected, of one node: of a spot price; else 0 */
+  uint32_t most_nodes;        /**< how many can be had at once, 1..QB_MOST_NODES */
   qb_billing billing;
 } qb_node_type;
 
@@ -71,52 +70,62 @@ typedef struct qb_node_type {
     }                                                                                              \
   }
 
-/** @return the cores of a node of this type: vcpus / threads_per_core, at least 1. */
-QB_API uint32_t qb_node_type_cores(const qb_node_type *type);
-
 /**
  * Makes a catalogue of copies of the types.
- * @param currency "USD" and the like: 1 to 16 characters
- * @param note what the reader should know of it, such as where prices are from; may be ""
+ * @param currency "USD" and the like: 1..16 characters
+ * @param note anything the reader should know, such as where the prices come from; may be ""
+ * @param types `count` of them, 1..QB_MOST_NODES
  * @param[out] catalogue a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (the message names the type and the field);
  * QB_ERROR_NO_MEMORY
+ * Thread-safety: safe.
  */
 QB_API qb_status qb_catalogue_new(qb_context *context, const char *currency, const char *note,
                                   const qb_node_type *types, size_t count,
                                   qb_catalogue **catalogue);
 
 /**
- * Loads a catalogue (docs/formats.md) and checks every field; unknown fields are refused.
+ * Loads a catalogue (docs/formats.md) and checks every field; unknown fields are refused. The file
+ * may be untrusted.
  * @param[out] catalogue a new reference
- * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT; QB_ERROR_VERSION; QB_ERROR_NO_MEMORY
+ * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT; QB_ERROR_VERSION; QB_ERROR_NO_MEMORY;
+ * QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
  */
 QB_API qb_status qb_catalogue_load(qb_context *context, const char *path, qb_catalogue **catalogue);
 
-/**
- * Saves a catalogue as JSON, atomically: the file is either the old or the new one.
- * @return QB_OK; QB_ERROR_IO; QB_ERROR_NO_MEMORY
- */
-QB_API qb_status qb_catalogue_save(const qb_catalogue *catalogue, const char *path);
-
-/** @return the number of types; 0 for NULL. Thread-safety: safe. */
-QB_API uint32_t qb_catalogue_count(const qb_catalogue *catalogue);
-
-/** @return the currency; belongs to the catalogue. Thread-safety: safe. */
-QB_API const char *qb_catalogue_currency(const qb_catalogue *catalogue);
-
-/** @return the note; belongs to the catalogue. Thread-safety: safe. */
-QB_API const char *qb_catalogue_note(const qb_catalogue *catalogue);
-
-/** Describes type `index`. @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT */
-QB_API qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index,
-                                       qb_node_type *type);
-
-/** @return the same catalogue, with one more reference. Thread-safety: safe. */
-QB_API qb_catalogue *qb_catalogue_ref(qb_catalogue *catalogue);
-
 /** Gives a reference back; NULL is allowed. Thread-safety: safe. */
 QB_API void qb_catalogue_unref(qb_catalogue *catalogue);
+
+/** A catalogue as a whole. Strings belong to the catalogue. */
+typedef struct qb_catalogue_info {
+  size_t size;          /**< sizeof(qb_catalogue_info) */
+  uint32_t types;       /**< number of node types */
+  const char *currency; /**< of all prices */
+  const char *note;     /**< as given; may be "" */
+} qb_catalogue_info;
+
+#define QB_CATALOGUE_INFO_INIT                                                                     \
+  {                                                                                                \
+    .size = sizeof(qb_catalogue_info)                                                              \
+  }
+
+/**
+ * Describes a catalogue.
+ * @param[in,out] info its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ */
+QB_API qb_status qb_catalogue_get_info(const qb_catalogue *catalogue, qb_catalogue_info *info);
+
+/**
+ * Describes type `index`.
+ * @param[in,out] type its size is set by the caller
+ * @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ */
+QB_API qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index,
+                                       qb_node_type *type);
 
 QB_END_DECLS
 

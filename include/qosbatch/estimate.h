@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file estimate.h
- * How long a round takes at a batch size that may never have been measured, and how sure that is.
+ * How long a round takes at any batch size, in any configuration, here or on another node, and how
+ * sure that is.
  */
 #ifndef QOSBATCH_ESTIMATE_H
 #define QOSBATCH_ESTIMATE_H
@@ -10,7 +11,7 @@
 
 QB_BEGIN_DECLS
 
-/** Where an estimate comes from; each is less sure than the one before it. */
+/** Where an estimate comes from; each is less sure than the one before it. Values are stable. */
 typedef enum qb_source {
   QB_SOURCE_MEASURED = 1,     /**< this point was measured */
   QB_SOURCE_INTERPOLATED = 2, /**< between measured batch sizes of the same configuration */
@@ -18,18 +19,31 @@ typedef enum qb_source {
   QB_SOURCE_TRANSFERRED = 4 /**< from another configuration, node or instruction set, by c and m */
 } qb_source;
 
-/** @return "measured" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+/** @return "measured" and so on; "unknown" for any other value. Thread-safety: safe. */
 QB_API const char *qb_source_name(qb_source source);
 
-/** What the time of a round is bounded by. */
+/** What bounds the time of a round. Values are stable. */
 typedef enum qb_bound {
   QB_BOUND_COMPUTE = 1, /**< arithmetic: F * b / c is the larger part of the roofline */
   QB_BOUND_MEMORY = 2,  /**< weights and activations moved: bytes / m is the larger part */
   QB_BOUND_UNKNOWN = 3  /**< the work is not known (a workload that states none) */
 } qb_bound;
 
-/** @return "compute" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+/** @return "compute" and so on; "unknown" for any other value. Thread-safety: safe. */
 QB_API const char *qb_bound_name(qb_bound bound);
+
+/** A place to estimate for. */
+typedef struct qb_where {
+  size_t size; /**< sizeof(qb_where) */
+  const qb_node
+      *node;  /**< of which c and m are known, as from qb_node_load(); NULL: the profile's */
+  qb_isa isa; /**< the best instruction set that the engine may use; QB_ISA_BEST: any */
+} qb_where;
+
+#define QB_WHERE_INIT                                                                              \
+  {                                                                                                \
+    .size = sizeof(qb_where)                                                                       \
+  }
 
 /** Time and resources of a round of `batch` samples, T = b * F * p / c. */
 typedef struct qb_latency_estimate {
@@ -37,23 +51,23 @@ typedef struct qb_latency_estimate {
   qb_configuration configuration; /**< as asked for */
   uint32_t batch;                 /**< as asked for */
   qb_source source;
-  int64_t latency_ns; /**< T, the median round */
+  int64_t latency_ns; /**< T, an undisturbed round */
   int64_t low_ns;     /**< 95 % interval of T */
   int64_t high_ns;
   int64_t p95_ns;          /**< 95th percentile of single rounds */
   int64_t mean_ns;         /**< mean of single rounds: what each of many takes */
   double throughput_per_s; /**< samples/s of all instances together */
   double density;          /**< p, dimensionless; 1/p is the efficiency */
-  double compute_flops;    /**< c: of the threads of one instance, all instances running */
+  double compute_flops;    /**< c, FLOP/s of the threads of one instance while all instances run */
   uint64_t memory_bytes; /**< of a session with this batch size ready: packed weights, the arenas of
-                                all instances, compiled layers. Beside it are the model with its
-                                own copy of the weights, and another qb_session_info.code_bytes /
-                                ready_batches for each further batch size */
+                              all instances, compiled layers. Beside it are the model with its own
+                              copy of the weights, and another qb_session_info.code_bytes /
+                              ready_batches for each further batch size */
   qb_bound bound;
   double memory_share; /**< part of the roofline's time that waits for memory, 0..1 */
-  double thread_flops; /**< what a thread sustained when it was profiled; 0: not known. Now that a
-                            thread sustains f, T is T * (memory_share + (1 - memory_share) *
-                            thread_flops / f) */
+  double thread_flops; /**< FLOP/s that a thread sustained when it was profiled; 0: not known. If a
+                            thread now sustains f, scale T by memory_share + (1 - memory_share) *
+                            thread_flops / f */
 } qb_latency_estimate;
 
 #define QB_LATENCY_ESTIMATE_INIT                                                                   \
@@ -64,37 +78,26 @@ typedef struct qb_latency_estimate {
 /**
  * Estimates a round.
  *
- * Between measured batch sizes the time of a round is interpolated linearly, kept within what a
- * round may do: a larger batch never takes less time in all. Beyond them the last time per
- * sample is kept and the interval widens. A configuration that was not measured gets the time of
- * the nearest one, scaled by what arithmetic and traffic take there and here and by what a team of
- * threads loses, with a wide interval.
+ * Between measured batch sizes the time of a round is interpolated linearly; a larger batch never
+ * takes less time in all. Beyond them the last time per sample is kept and the interval widens.
  *
- * @param configuration NULL: the profile's with the highest throughput
+ * A configuration, node or instruction set that was not measured gets the time of the nearest
+ * measured configuration, scaled by what arithmetic at c and traffic at m take there and here, by
+ * what a team of threads loses, and by what a CPU quota leaves; the interval is wide, because
+ * kernels for other cores may be better or worse than c and m tell (docs/concepts.md). A node with
+ * the profile's processor, cores, instruction set and quota counts as the profile's own. Every
+ * planner of this library takes its times from this function.
+ *
+ * @param configuration NULL: the measured one with the highest throughput
  * @param batch 1..QB_MAX_BATCH
- * @param[out] estimate its size is set by the caller
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * @param where NULL: the profile's own node
+ * @param[in,out] estimate its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NOT_FOUND (c of that node, or of that
+ * instruction set, was not measured)
  * Thread-safety: safe. Takes no lock and allocates nothing.
  */
 QB_API qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configuration,
-                             uint32_t batch, qb_latency_estimate *estimate);
-
-/**
- * Estimates a round on a node, or with an instruction set, that the profile is not of.
- *
- * c and m of the node, from a file of qb_node_save() made there, are enough. The profile's time is
- * scaled by what arithmetic at c and traffic at m take here and there. Kernels for another
- * instruction set may be better or worse ones than those profiled, which no figure of the node
- * tells: hence the wide interval.
- *
- * @param node NULL: the profile's own
- * @param isa the best instruction set that the engine is to use; QB_ISA_BEST: all the node has
- * @return as qb_estimate(); QB_ERROR_NOT_FOUND (the node's compute power was not measured)
- * Thread-safety: safe. Takes no lock and allocates nothing.
- */
-QB_API qb_status qb_estimate_on(const qb_profile *profile, const qb_node *node, qb_isa isa,
-                                const qb_configuration *configuration, uint32_t batch,
-                                qb_latency_estimate *estimate);
+                             uint32_t batch, const qb_where *where, qb_latency_estimate *estimate);
 
 QB_END_DECLS
 

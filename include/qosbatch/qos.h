@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file qos.h
- * The quality of service a user asks for, and the load it has to hold under.
+ * Work, and the quality of service asked for it: a job or a load, and the limits it must keep.
  */
 #ifndef QOSBATCH_QOS_H
 #define QOSBATCH_QOS_H
@@ -14,69 +14,87 @@
 
 QB_BEGIN_DECLS
 
-/** What the plan of a service is best in, among all that meet the demand. Values are stable. */
+/** What a plan is best in, among all that keep the limits. Values are stable. */
 typedef enum qb_objective {
-  QB_OBJECTIVE_LATENCY = 0, /**< the least latency at the percentile asked for */
-  QB_OBJECTIVE_RATE = 1,    /**< the highest rate that the latency target holds under */
-  QB_OBJECTIVE_COST = 2     /**< the least price per hour */
+  QB_OBJECTIVE_LATENCY =
+      0,                 /**< service: the least latency at the percentile; job: the earliest end */
+  QB_OBJECTIVE_RATE = 1, /**< service: the highest rate within the latency; job: as LATENCY */
+  QB_OBJECTIVE_COST = 2  /**< service: the least price per hour; job: the least bill */
 } qb_objective;
 
-/** @return "latency" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+/** @return "latency" and so on; "unknown" for any other value. Thread-safety: safe. */
 QB_API const char *qb_objective_name(qb_objective objective);
 
-/** A field that is 0 asks for nothing. */
+/**
+ * The limits that an answer must keep, and what it is best in. A limit of 0 is none. Every planner
+ * takes this struct; each field says whom it concerns.
+ */
 typedef struct qb_qos {
-  size_t size;            /**< sizeof(qb_qos) */
-  int64_t latency_ns;     /**< a sample is answered within this time of its arrival ... */
-  double percentile;      /**< ... in this many cases of 100, in (0, 100); 0: 99 */
-  int64_t deadline_ns;    /**< a job is done within this time of its start */
-  double budget_per_hour; /**< price of the node per hour is at most this */
-  uint64_t memory_bytes;  /**< weights, activations and scratchpads stay below this */
-  bool shed;              /**< a service refuses samples that it cannot answer in time, rather than
-                               answer them late: more of the others are in time */
-  qb_objective objective; /**< of the plan of a service */
+  size_t size;         /**< sizeof(qb_qos) */
+  int64_t latency_ns;  /**< service: from a sample's arrival to its answer; job: of a round */
+  double percentile;   /**< service: percent of the samples within latency_ns, in (0, 100); 0: 99 */
+  int64_t deadline_ns; /**< job: from its start to the last answer, with a chance of 95 % */
+  double budget;       /**< job: of the whole job, with a chance of 95 % */
+  double budget_per_hour; /**< of all nodes together */
+  uint64_t memory_bytes;  /**< of a node: weights, activations and scratchpads */
+  uint32_t
+      spare_nodes; /**< service on node types: how many nodes may fail without breaking a limit */
+  bool shed;       /**< service: refuse samples that cannot be answered in time, so that more
+                               of the others are in time, instead of answering them late */
+  qb_objective objective;
 } qb_qos;
 
 #define QB_QOS_INIT                                                                                \
   {                                                                                                \
-    sizeof(qb_qos), 0, 0.0, 0, 0.0, 0, false, QB_OBJECTIVE_LATENCY                                 \
+    .size = sizeof(qb_qos)                                                                         \
+  }
+
+/** A job: samples that are all there at the start. */
+typedef struct qb_job {
+  size_t size;      /**< sizeof(qb_job) */
+  uint64_t samples; /**< 1..2^53 */
+} qb_job;
+
+#define QB_JOB_INIT                                                                                \
+  {                                                                                                \
+    .size = sizeof(qb_job)                                                                         \
   }
 
 /**
- * Samples that arrive: independently of each other (a Poisson process), or in bursts. Count your
- * own arrivals in windows of a few burst lengths: `dispersion` is the variance of the counts over
- * their mean.
+ * The load of a service: samples that arrive independently of each other (a Poisson process), or in
+ * bursts. To find `dispersion`, count arrivals in windows of a few burst lengths: it is the variance
+ * of the counts over their mean.
  */
 typedef struct qb_load {
   size_t size; /**< sizeof(qb_load) */
   double
-      rate_per_s; /**< samples per second in the mean, > 0; 0 where only the highest is asked for */
-  uint32_t queued;   /**< samples that wait already at the start */
+      rate_per_s; /**< mean samples per second, > 0; 0 to ask for the highest (qb_plan_service()) */
+  uint32_t queued;   /**< samples already waiting at the start */
   double dispersion; /**< index of dispersion of counts over long times; 0 or 1: no bursts */
   int64_t burst_ns;  /**< mean length of a burst; 0: 1 s */
 } qb_load;
 
 #define QB_LOAD_INIT                                                                               \
   {                                                                                                \
-    sizeof(qb_load), 0.0, 0, 0.0, 0                                                                \
+    .size = sizeof(qb_load)                                                                        \
   }
 
-/** What an answer was decided by, or why there is none. Values are stable. */
+/** What decided an answer, or why there is none. Values are stable. */
 typedef enum qb_reason {
-  QB_REASON_NONE = 0,       /**< nothing to decide: no samples wait, or no instance is free; of a
-                                 plan: no limit keeps a better one out */
-  QB_REASON_SLO = 1,        /**< the latency promised: a larger batch or a longer wait breaks it */
-  QB_REASON_FILL = 2,       /**< filling the batch: waiting gains more than it costs */
-  QB_REASON_THROUGHPUT = 3, /**< of all sizes the best one for what waits */
-  QB_REASON_CAPACITY = 4,   /**< the rate: it needs (or exceeds) the node's throughput */
+  QB_REASON_NONE = 0, /**< decision: no sample waits, or no instance is free; plan: no limit
+                                 keeps a better one out */
+  QB_REASON_SLO = 1,  /**< the latency target: a larger batch or a longer wait would break it */
+  QB_REASON_FILL = 2, /**< filling the batch: waiting gains more than it costs */
+  QB_REASON_THROUGHPUT = 3, /**< speed: the best size for the current queue, the fastest plan */
+  QB_REASON_CAPACITY = 4,   /**< the rate: it takes, or exceeds, all that the node can do */
   QB_REASON_MEMORY = 5,     /**< the memory limit */
-  QB_REASON_BUDGET = 6,     /**< the price limit */
+  QB_REASON_BUDGET = 6,     /**< the budget */
   QB_REASON_DEADLINE = 7,   /**< the deadline of a job */
-  QB_REASON_LATE = 8,       /**< the oldest sample is late, or made late for the others' sake */
+  QB_REASON_LATE = 8,       /**< the oldest sample is late, or sacrificed to keep others in time */
   QB_REASON_COST = 9        /**< the bill: nothing else costs less */
 } qb_reason;
 
-/** @return "slo" and so on; "unknown" for a number that is none. Thread-safety: safe. */
+/** @return "slo" and so on; "unknown" for any other value. Thread-safety: safe. */
 QB_API const char *qb_reason_name(qb_reason reason);
 
 QB_END_DECLS

@@ -10,11 +10,10 @@
   (offsetof(type, QB__OLDEST_##type) + sizeof(((type *)0)->QB__OLDEST_##type))
 
 /* 0.1 */
+#define QB__OLDEST_qb_catalogue_info      note
 #define QB__OLDEST_qb_context_params      memory_limit_bytes
 #define QB__OLDEST_qb_decision            slowdown
-#define QB__OLDEST_qb_job                 budget
-#define QB__OLDEST_qb_job_choice          nearest_budget
-#define QB__OLDEST_qb_job_fleet           source
+#define QB__OLDEST_qb_job                 samples
 #define QB__OLDEST_qb_job_plan            nearest
 #define QB__OLDEST_qb_latency_estimate    thread_flops
 #define QB__OLDEST_qb_load                burst_ns
@@ -35,8 +34,7 @@
 #define QB__OLDEST_qb_qos                 objective
 #define QB__OLDEST_qb_round_result        latency_ns
 #define QB__OLDEST_qb_round_state         arrived
-#define QB__OLDEST_qb_service_fleet       source
-#define QB__OLDEST_qb_service_plan        network
+#define QB__OLDEST_qb_service_plan        nearest
 #define QB__OLDEST_qb_session_info        code_bytes
 #define QB__OLDEST_qb_share               max_wait_ns
 #define QB__OLDEST_qb_simulation          steady
@@ -44,6 +42,7 @@
 #define QB__OLDEST_qb_tensor_info         channels_last
 #define QB__OLDEST_qb_traffic             time_count
 #define QB__OLDEST_qb_verification        bound_ns
+#define QB__OLDEST_qb_where               isa
 #define QB__OLDEST_qb_workload            instance_sample_bytes
 
 #endif

@@ -3,20 +3,20 @@
 
 #include <math.h>
 
-qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k)
+qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb_configuration *k)
 {
   const uint64_t all = (uint64_t)k->instances * k->threads;
   const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
-  qb__power power;
-  if (qb_node_compute_flops(node, threads, isa, &power.flops))
-    power.flops = k->instances;
-  if (qb_node_bandwidth(node, threads, &power.bytes_per_s) ||
-      qb_node_bandwidth(node, k->threads, &power.weight_bytes_per_s))
-    power.bytes_per_s = power.weight_bytes_per_s = 0;
-  power.weight_bytes_per_s = fmin(power.weight_bytes_per_s, power.bytes_per_s);
-  power.flops /= k->instances;
-  power.bytes_per_s /= k->instances;
-  return power;
+  qb__instance_roof roof;
+  if (qb_node_compute_flops(node, threads, isa, &roof.flops))
+    roof.flops = k->instances;
+  if (qb_node_bandwidth(node, threads, &roof.bytes_per_s) ||
+      qb_node_bandwidth(node, k->threads, &roof.weight_bytes_per_s))
+    roof.bytes_per_s = roof.weight_bytes_per_s = 0;
+  roof.weight_bytes_per_s = fmin(roof.weight_bytes_per_s, roof.bytes_per_s);
+  roof.flops /= k->instances;
+  roof.bytes_per_s /= k->instances;
+  return roof;
 }
 
 double qb__quota_share(const qb_node *node, const qb_configuration *k)
@@ -28,27 +28,54 @@ double qb__quota_share(const qb_node *node, const qb_configuration *k)
   return fmin(1, info.quota_cores / threads);
 }
 
-static void add(qb__roofline *sum, const qb__operator_work *work, uint32_t batch,
-                const qb__power *power)
+static double compute_s(const qb__operator_work *work, uint32_t batch,
+                        const qb__instance_roof *roof)
 {
-  const double compute_s = work->flops_per_sample * batch / power->flops;
-  const double memory_s = power->bytes_per_s > 0
-                              ? work->weight_bytes / power->weight_bytes_per_s +
-                                    work->bytes_per_sample * batch / power->bytes_per_s
-                              : 0;
-  sum->time_s += compute_s > memory_s ? compute_s : memory_s;
-  sum->memory_s += compute_s > memory_s ? 0 : memory_s;
-  sum->serial_s += compute_s + memory_s;
+  return work->flops_per_sample * batch / roof->flops;
 }
 
-qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch, const qb__power *power)
+static double memory_s(const qb__operator_work *work, uint32_t batch, const qb__instance_roof *roof)
 {
-  qb__roofline sum = {0, 0, 0};
-  const qb__operator_work whole = {profile->info.flops_per_sample, profile->bytes_per_sample,
-                                   (double)profile->info.weight_bytes};
-  for (size_t i = 0; i < profile->operator_count; i++)
-    add(&sum, &profile->operators[i], batch, power);
-  if (!profile->operator_count && whole.flops_per_sample > 0)
-    add(&sum, &whole, batch, power);
+  return roof->bytes_per_s > 0 ? work->weight_bytes / roof->weight_bytes_per_s +
+                                     work->bytes_per_sample * batch / roof->bytes_per_s
+                               : 0;
+}
+
+/* The operators, or the network as one where they are not known; none where no work is known. */
+static const qb__operator_work *operators_of(const qb_profile *profile, qb__operator_work *whole,
+                                             size_t *count)
+{
+  *whole = (qb__operator_work){qb__profile_info(profile)->flops_per_sample,
+                               qb__profile_bytes_per_sample(profile),
+                               (double)qb__profile_info(profile)->weight_bytes};
+  *count = qb__profile_operator_count(profile) ? qb__profile_operator_count(profile)
+                                               : qb__profile_info(profile)->flops_per_sample > 0;
+  return qb__profile_operator_count(profile) ? qb__profile_operators(profile) : whole;
+}
+
+qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch,
+                             const qb__instance_roof *roof)
+{
+  qb__operator_work whole;
+  size_t count;
+  const qb__operator_work *operators = operators_of(profile, &whole, &count);
+  qb__roofline sum = {0, 0};
+  for (size_t i = 0; i < count; i++) {
+    const double compute = compute_s(&operators[i], batch, roof);
+    const double memory = memory_s(&operators[i], batch, roof);
+    sum.time_s += compute > memory ? compute : memory;
+    sum.memory_s += compute > memory ? 0 : memory;
+  }
+  return sum;
+}
+
+double qb__serial_s(const qb_profile *profile, uint32_t batch, const qb__instance_roof *roof)
+{
+  qb__operator_work whole;
+  size_t count;
+  const qb__operator_work *operators = operators_of(profile, &whole, &count);
+  double sum = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += compute_s(&operators[i], batch, roof) + memory_s(&operators[i], batch, roof);
   return sum;
 }

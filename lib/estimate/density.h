@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a round would take if every operator ran at the roof: the scale that densities are told on. */
+/* What a round would take if every operator ran at the roof: the scale that densities are measured on. */
 #ifndef QB_ESTIMATE_DENSITY_H
 #define QB_ESTIMATE_DENSITY_H
 
-#include "profile/profile_impl.h"
+#include "profile/profile_data.h"
 
 /*
  * c and m of one instance while all of a configuration run. Activations get an instance's share of m.
  * Weights are the same for all instances: what one reads the others find in the last-level cache, or
  * they read while it computes, so that each gets m as if it were alone (docs/estimates.md).
  */
-typedef struct qb__power {
+typedef struct qb__instance_roof {
   double flops;
   double bytes_per_s; /* 0: not known, and no operator waits for memory */
   double weight_bytes_per_s;
-} qb__power;
+} qb__instance_roof;
 
 /* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
-qb__power qb__instance_power(const qb_node *node, qb_isa isa, const qb_configuration *k);
+qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb_configuration *k);
 
 /*
  * What a CPU quota leaves of c and m in the long run, 1 if it is no smaller than the threads. c of more
@@ -28,7 +28,6 @@ double qb__quota_share(const qb_node *node, const qb_configuration *k);
 typedef struct qb__roofline {
   double time_s;   /* sum over the operators of max(F b / c, W / m_w + A b / m) */
   double memory_s; /* the part of those whose second term is the larger */
-  double serial_s; /* sum of both terms: neither hides the other */
 } qb__roofline;
 
 /*
@@ -37,6 +36,10 @@ typedef struct qb__roofline {
  * 2009), taken operator by operator: they run one after the other. Where the operators are not
  * known the network is taken for one. All 0 where the work is not known.
  */
-qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch, const qb__power *power);
+qb__roofline qb__roofline_of(const qb_profile *profile, uint32_t batch,
+                             const qb__instance_roof *roof);
+
+/* The sum of both terms over all operators, neither hiding the other. */
+double qb__serial_s(const qb_profile *profile, uint32_t batch, const qb__instance_roof *roof);
 
 #endif

@@ -3,8 +3,8 @@
 
 #include "core/error.h"
 #include "estimate/density.h"
-#include "estimate/estimate.h"
-#include "profile/profile_impl.h"
+#include "estimate/round_times.h"
+#include "profile/profile_data.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static bool measured_at(const advice *a, const qb_configuration *k, uint32_t bat
                         qb_latency_estimate *e)
 {
   *e = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
-  return !qb_estimate(a->profile, k, batch, e) && e->source != QB_SOURCE_EXTRAPOLATED;
+  return !qb_estimate(a->profile, k, batch, NULL, e) && e->source != QB_SOURCE_EXTRAPOLATED;
 }
 
 /* Faster whatever the times within both intervals are: no promise is made of noise. */
@@ -130,7 +130,7 @@ static void advise_configuration(advice *a, bool more_instances)
 static void advise_quota(advice *a)
 {
   qb_node_info node = QB_NODE_INFO_INIT;
-  if (qb_node_get_info(a->profile->node, &node) || !(node.quota_cores > 0))
+  if (qb_node_get_info(qb__profile_node(a->profile), &node) || !(node.quota_cores > 0))
     return;
   const double threads =
       fmin((double)a->now.configuration.instances * a->now.configuration.threads, node.cores);
@@ -151,14 +151,15 @@ static void advise_isa(advice *a)
   static const double GOOD_KERNELS = 1.5; /* the largest density of arithmetic well done */
   qb_node_info node = QB_NODE_INFO_INIT;
   const qb_configuration *k = &a->now.configuration;
-  if (a->now.bound != QB_BOUND_COMPUTE || qb_node_get_info(a->profile->node, &node))
+  if (a->now.bound != QB_BOUND_COMPUTE || qb_node_get_info(qb__profile_node(a->profile), &node))
     return;
-  const qb__power best = qb__instance_power(a->profile->node, node.isa, k);
-  const double least_s = a->now.batch * a->profile->info.flops_per_sample / best.flops;
-  const double traffic_s = qb__roofline_of(a->profile, a->now.batch, &best).serial_s - least_s;
+  const qb__instance_roof best = qb__instance_roof_of(qb__profile_node(a->profile), node.isa, k);
+  const double least_s = a->now.batch * qb__profile_info(a->profile)->flops_per_sample / best.flops;
+  const double traffic_s = qb__serial_s(a->profile, a->now.batch, &best) - least_s;
   const double round_s = 1e-9 * (double)a->now.latency_ns, arithmetic_s = round_s - traffic_s;
   for (int isa = node.isa - 1; isa > QB_ISA_GENERIC; isa--) {
-    const double ratio = best.flops / qb__instance_power(a->profile->node, (qb_isa)isa, k).flops;
+    const double ratio =
+        best.flops / qb__instance_roof_of(qb__profile_node(a->profile), (qb_isa)isa, k).flops;
     const double density = arithmetic_s / (least_s * ratio);
     if (ratio < GOOD_KERNELS || density < 1 || density > GOOD_KERNELS)
       continue;
@@ -246,7 +247,7 @@ qb_status qb_mitigations(const qb_profile *profile, const qb_configuration *conf
   advice a = {.profile = profile, .now = QB_LATENCY_ESTIMATE_INIT, .list = list};
   const qb_configuration usual = widest(profile);
   const qb_status status =
-      qb_estimate(profile, configuration ? configuration : &usual, batch, &a.now);
+      qb_estimate(profile, configuration ? configuration : &usual, batch, NULL, &a.now);
   if (status)
     return status;
   advise_batch(&a, true);

@@ -20,7 +20,7 @@
  * sum of waiting is therefore V(n) = min over r of n T(r) + V(n - r), and first[n] is that r. Of
  * equal splits the one that begins with the larger round is taken: it needs fewer rounds.
  */
-static qb_status fill_first(const qb_context *context, const qb__latency_table *table,
+static qb_status fill_first(const qb_context *context, const qb__round_times *table,
                             uint32_t *first)
 {
   double *sum = qb__calloc(context, (size_t)table->max_batch + 1, sizeof *sum);
@@ -94,7 +94,7 @@ static qb_status check_network(const qb_profile *profile, const qb_optimizer_par
 
 static qb_status read_profile(qb_optimizer *o, const qb_configuration *configuration)
 {
-  qb_status status = qb__latency_table_init(o->profile, configuration, o->batch, &o->profiled);
+  qb_status status = qb__round_times_init(o->profile, NULL, configuration, o->batch, &o->profiled);
   if (status)
     return status;
   make_monotone(o->profiled.latency_ns, o->batch);
@@ -176,7 +176,7 @@ void qb_optimizer_free(qb_optimizer *optimizer)
     qb__round_tables_free(context, &optimizer->tables[i]);
   pthread_mutex_destroy(&optimizer->refreshing);
   qb__free(context, optimizer->first);
-  qb__latency_table_free(profile, &optimizer->profiled);
+  qb__round_times_free(profile, &optimizer->profiled);
   qb__free(context, optimizer);
   qb_profile_unref(profile);
 }

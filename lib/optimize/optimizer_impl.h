@@ -24,10 +24,10 @@ struct qb_optimizer {
   qb_profile *profile;
   qb_context *context;
   qb_qos qos;
-  uint32_t batch;             /* the largest round */
-  double rate_per_s;          /* until it is counted; 0: none */
-  qb__latency_table profiled; /* none of its times ever falls */
-  uint32_t *first;            /* first round of the best split of 0..batch samples */
+  uint32_t batch;           /* the largest round */
+  double rate_per_s;        /* until it is counted; 0: none */
+  qb__round_times profiled; /* none of its times ever falls */
+  uint32_t *first;          /* first round of the best split of 0..batch samples */
 
   /* Of the thread that decides and observes. */
   qb__rate_meter meter;

@@ -38,7 +38,7 @@ static void scale(const int64_t *profiled_ns, uint32_t count, double factor, int
  * Rounds that all take longer by one factor mean that c changed, not p: the best splits stay what
  * they are.
  */
-static void scale_times(const qb__latency_table *profiled, double slowdown, qb__round_tables *t)
+static void scale_times(const qb__round_times *profiled, double slowdown, qb__round_tables *t)
 {
   scale(profiled->latency_ns, t->batch, slowdown, t->latency_ns);
   scale(profiled->low_ns, t->batch, slowdown, t->low_ns);
@@ -62,7 +62,7 @@ static qb_status solve(const qb_context *context, const qb__round_tables *before
   return status;
 }
 
-qb_status qb__round_tables_fill(const qb_context *context, const qb__latency_table *profiled,
+qb_status qb__round_tables_fill(const qb_context *context, const qb__round_times *profiled,
                                 double slowdown, const qb__round_tables *before,
                                 qb__round_tables *tables)
 {

@@ -3,8 +3,8 @@
 #ifndef QB_OPTIMIZE_ROUND_TABLES_H
 #define QB_OPTIMIZE_ROUND_TABLES_H
 
+#include "estimate/round_times.h"
 #include "optimize/round_policy.h"
-#include "plan/latency_table.h"
 
 typedef struct qb__round_tables {
   uint32_t batch; /* B, the largest round */
@@ -28,7 +28,7 @@ void qb__round_tables_free(const qb_context *context, qb__round_tables *tables);
  * target. `before`, which may be NULL, are tables of another slowdown: the solution begins at
  * theirs. Fails with QB_ERROR_NO_MEMORY only; the tables are then not to be used.
  */
-qb_status qb__round_tables_fill(const qb_context *context, const qb__latency_table *profiled,
+qb_status qb__round_tables_fill(const qb_context *context, const qb__round_times *profiled,
                                 double slowdown, const qb__round_tables *before,
                                 qb__round_tables *tables);
 

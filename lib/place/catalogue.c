@@ -8,14 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t qb_node_type_cores(const qb_node_type *type)
-{
-  const uint32_t cores = type && type->threads_per_core ? type->vcpus / type->threads_per_core
-                         : type                         ? type->vcpus
-                                                        : 0;
-  return cores ? cores : 1;
-}
-
 static bool within(double value, double least, double most)
 {
   return value >= least && value <= most;
@@ -33,6 +25,8 @@ static const char *wrong_with(const qb_node_type *t)
     return "vcpus must be 1..65536";
   if (t->threads_per_core < 1 || t->threads_per_core > 8)
     return "threads_per_core must be 1..8";
+  if ((unsigned)t->isa > QB_ISA_AVX512)
+    return "isa must be a QB_ISA_ value";
   if (t->memory_bytes < 1 || t->memory_bytes > (uint64_t)QB__MOST_BYTES)
     return "memory_bytes must be 1..2^52";
   if (!within(t->compute_flops, 0, QB__MOST_PER_S))
@@ -90,7 +84,7 @@ static qb_status copy_type(qb_catalogue *self, const qb_node_type *theirs, uint3
 {
   qb_node_type *t = &self->types[index];
   qb_node_type given;
-  const qb_status status = qb__struct_in(&given, sizeof given, sizeof given, theirs, "type");
+  const qb_status status = QB__STRUCT_IN(qb_node_type, &given, theirs);
   if (status)
     return status;
   const char *wrong = wrong_with(&given);
@@ -119,6 +113,9 @@ qb_status qb_catalogue_new(qb_context *context, const char *currency, const char
   if (!count || count > QB_MOST_NODES)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%zu types; a catalogue has 1..%u", count,
                     QB_MOST_NODES);
+  qb_status status = QB__STRUCTS_CHECK(qb_node_type, types, count);
+  if (status)
+    return status;
   qb_catalogue *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
@@ -127,10 +124,10 @@ qb_status qb_catalogue_new(qb_context *context, const char *currency, const char
   self->currency = qb__strdup(context, currency);
   self->note = qb__strdup(context, note);
   self->types = qb__calloc(context, count, sizeof *self->types);
-  qb_status status = self->currency && self->note && self->types ? QB_OK : QB_ERROR_NO_MEMORY;
+  status = self->currency && self->note && self->types ? QB_OK : QB_ERROR_NO_MEMORY;
   while (!status && self->count < count) {
     self->count++;
-    status = copy_type(self, &types[self->count - 1], self->count - 1);
+    status = copy_type(self, qb__struct_at(types, self->count - 1), self->count - 1);
   }
   if (!status)
     status = check_names(self);
@@ -141,26 +138,25 @@ qb_status qb_catalogue_new(qb_context *context, const char *currency, const char
   return status;
 }
 
-uint32_t qb_catalogue_count(const qb_catalogue *catalogue)
+qb_status qb_catalogue_get_info(const qb_catalogue *catalogue, qb_catalogue_info *info)
 {
-  return catalogue ? catalogue->count : 0;
-}
-
-const char *qb_catalogue_currency(const qb_catalogue *catalogue)
-{
-  return catalogue ? catalogue->currency : "";
-}
-
-const char *qb_catalogue_note(const qb_catalogue *catalogue)
-{
-  return catalogue ? catalogue->note : "";
+  if (!catalogue)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "catalogue is NULL");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_catalogue_info, info);
+  const qb_catalogue_info known = {.size = sizeof known,
+                                   .types = catalogue->count,
+                                   .currency = catalogue->currency,
+                                   .note = catalogue->note};
+  if (!status)
+    qb__struct_out(info, &known, sizeof known);
+  return status;
 }
 
 qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index, qb_node_type *type)
 {
   if (!catalogue)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "catalogue is NULL");
-  const qb_status status = qb__struct_check_out(type, sizeof *type, "qb_node_type");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_node_type, type);
   if (status)
     return status;
   if (index >= catalogue->count)
@@ -168,13 +164,6 @@ qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index, q
                     catalogue->count);
   qb__struct_out(type, &catalogue->types[index], sizeof catalogue->types[index]);
   return QB_OK;
-}
-
-qb_catalogue *qb_catalogue_ref(qb_catalogue *catalogue)
-{
-  if (catalogue)
-    qb__refcount_take(&catalogue->references);
-  return catalogue;
 }
 
 void qb_catalogue_unref(qb_catalogue *catalogue)

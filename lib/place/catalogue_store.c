@@ -12,52 +12,6 @@ enum { VERSION = 1, LARGEST_FILE = 64 << 20, NS_PER_MS = 1000000 };
 
 static const int64_t MOST_MS = QB__MOST_TYPE_NS / NS_PER_MS;
 
-static json_t *billing_to_json(const qb_billing *b)
-{
-  const json_int_t granularity = b->granularity_ns / NS_PER_MS, minimum = b->minimum_ns / NS_PER_MS;
-  if (b->kind == QB_BILLING_TIME)
-    return json_pack("{s:s, s:f, s:I, s:I}", "kind", "time", "price_per_hour", b->price_per_hour,
-                     "granularity_ms", granularity, "minimum_ms", minimum);
-  return json_pack("{s:s, s:f, s:f, s:I, s:I}", "kind", "calls", "price_per_gib_s",
-                   b->price_per_gib_s, "price_per_call", b->price_per_call, "granularity_ms",
-                   granularity, "minimum_ms", minimum);
-}
-
-static json_t *type_to_json(const qb_node_type *t)
-{
-  return json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:b, s:I, s:f, s:I, s:o}", "name", t->name,
-                   "cpu", t->cpu, "vcpus", (json_int_t)t->vcpus, "threads_per_core",
-                   (json_int_t)t->threads_per_core, "memory_bytes", (json_int_t)t->memory_bytes,
-                   "compute_flops", t->compute_flops, "memory_bytes_per_s", t->memory_bytes_per_s,
-                   "measured", t->measured, "start_up_ms", (json_int_t)(t->start_up_ns / NS_PER_MS),
-                   "interruptions_per_h", t->interruptions_per_h, "most_nodes",
-                   (json_int_t)t->most_nodes, "billing", billing_to_json(&t->billing));
-}
-
-qb_status qb_catalogue_save(const qb_catalogue *catalogue, const char *path)
-{
-  if (!catalogue || !path)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", catalogue ? "path" : "catalogue");
-  for (uint32_t i = 0; i < catalogue->count; i++) {
-    const qb_node_type *t = &catalogue->types[i];
-    if (t->start_up_ns % NS_PER_MS || t->billing.granularity_ns % NS_PER_MS ||
-        t->billing.minimum_ns % NS_PER_MS)
-      return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                      "types[%u] ('%.64s'): a file holds whole milliseconds; round its times", i,
-                      t->name);
-  }
-  json_t *types = json_array();
-  for (uint32_t i = 0; types && i < catalogue->count; i++)
-    if (json_array_append_new(types, type_to_json(&catalogue->types[i]))) {
-      json_decref(types);
-      types = NULL;
-    }
-  return qb__json_save(catalogue->context, path,
-                       json_pack("{s:s, s:i, s:s, s:s, s:o}", "format", FORMAT, "version", VERSION,
-                                 "note", catalogue->note, "currency", catalogue->currency, "types",
-                                 types));
-}
-
 static int64_t ms_from_json(qb__json *at, const char *key, int64_t least)
 {
   return qb__json_int(at, key, least, MOST_MS) * NS_PER_MS;
@@ -80,6 +34,22 @@ static void billing_from_json(qb__json *at, qb_billing *b)
   qb__json_end(at);
 }
 
+/* Older files have none. */
+static qb_isa isa_from_json(qb__json *at)
+{
+  if (!qb__json_has(at, "isa"))
+    return QB_ISA_BEST;
+  const char *name = qb__json_string(at, "isa");
+  for (qb_isa isa = QB_ISA_BEST; isa <= QB_ISA_AVX512; isa++)
+    if (!strcmp(qb_isa_name(isa), name))
+      return isa;
+  qb__json_fail(at, "isa",
+                "'%.32s' is no instruction set; expected best, generic, sse41, avx, avx2 "
+                "or avx512",
+                name);
+  return QB_ISA_BEST;
+}
+
 static void type_from_json(qb__json *at, qb_node_type *t)
 {
   *t = (qb_node_type)QB_NODE_TYPE_INIT;
@@ -87,6 +57,7 @@ static void type_from_json(qb__json *at, qb_node_type *t)
   t->cpu = qb__json_string(at, "cpu");
   t->vcpus = (uint32_t)qb__json_int(at, "vcpus", 1, QB__MOST_VCPUS);
   t->threads_per_core = (uint32_t)qb__json_int(at, "threads_per_core", 1, 8);
+  t->isa = isa_from_json(at);
   t->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 1, QB__MOST_BYTES);
   t->compute_flops = qb__json_double(at, "compute_flops", 0, QB__MOST_PER_S);
   t->memory_bytes_per_s = qb__json_double(at, "memory_bytes_per_s", 0, QB__MOST_PER_S);

@@ -37,7 +37,7 @@ double qb__cost_of_call(const qb_node_type *type, double time_ns)
 }
 
 /* Calls and time are counted before they are priced, so that equal bills are equal numbers. */
-double qb__cost_of_calls(const qb_node_type *type, const qb__rounds *rounds, uint64_t samples,
+double qb__cost_of_calls(const qb_node_type *type, const qb__round_times *table, uint64_t samples,
                          uint64_t workers, uint32_t batch, double stretch)
 {
   const uint64_t least = samples / workers;
@@ -48,9 +48,9 @@ double qb__cost_of_calls(const qb_node_type *type, const qb__rounds *rounds, uin
     const double full = count[i] * (double)(shares[i] / batch);
     const uint32_t rest = (uint32_t)(shares[i] % batch);
     calls += full + (rest ? count[i] : 0);
-    billed_ns += full * billed_call_ns(type, rounds->time_ns[batch] * stretch);
+    billed_ns += full * billed_call_ns(type, (double)table->mean_ns[batch] * stretch);
     if (rest)
-      billed_ns += count[i] * billed_call_ns(type, rounds->time_ns[rest] * stretch);
+      billed_ns += count[i] * billed_call_ns(type, (double)table->mean_ns[rest] * stretch);
   }
   return cost_of(type, calls, billed_ns);
 }

@@ -1,62 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The fleet of a job: an exhaustive search that leaves out what a bound shows to be beaten. With
- * n samples on an instance, no way to run them in rounds of at most b takes less than n times the
- * least time per sample of rounds of at most b; a bill never falls with time.
+ * n samples on an instance, rounds of at most b take no less than n times the least time per sample of
+ * rounds of at most b; a bill never falls with time.
  */
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "estimate/estimate.h"
-#include "node/node_impl.h"
+#include "estimate/round_times.h"
 #include "place/catalogue_impl.h"
 #include "place/cost.h"
-#include "place/frontier.h"
-#include "place/makespan.h"
+#include "place/type_node.h"
 #include "plan/demand.h"
-#include "profile/profile_impl.h"
+#include "plan/job_frontier.h"
+#include "plan/job_time.h"
+#include "profile/profile_data.h"
+
+#include <qosbatch/fleet.h>
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Keeps a bound below what it bounds when both are rounded. */
 static const double BELOW = 1 - 1e-11;
 
 typedef struct bounds {
-  double *expected; /* least time per sample in rounds of at most n samples, of an instance */
-  double *late;     /* the same of the profile's upper end */
+  double *total; /* least time per sample in rounds of at most n samples, of an instance */
+  double *high;  /* the same of the end of the interval */
 } bounds;
 
 /* All of a type that does not depend on the number of nodes. */
 typedef struct offer {
   const qb_node_type *type;
   uint32_t index;
-  const qb__rounds_set *set;
-  const bounds *bounds; /* of each configuration */
-  qb_source source;
-  double confidence;
-  double expected, late; /* least time per sample of a node */
+  uint32_t profile;
+  qb__purchase purchase;
+  qb__round_set set;
+  bounds *bounds; /* of each table */
+  double *bound_values;
+  double total, high; /* least time per sample of a node */
 } offer;
 
 typedef struct search {
   const qb_catalogue *catalogue;
-  const qb_profile *const *profiles;
+  qb_profile *const *profiles;
   size_t profile_count;
-  qb__rounds_set *sets;    /* of the profiles */
-  qb__rounds_set *carried; /* room for one type at a time, for each profile */
-  bounds *bounds;          /* of the configurations of one type */
-  double *bound_values;
-  uint32_t *order; /* types, the most promising first */
   uint64_t samples;
+  qb_qos qos;
+  uint32_t *order; /* types, the most promising first */
 } search;
 
-/* What a sweep over all ways compares and leaves out. */
+/* What a sweep over all fleets compares and leaves out. */
 typedef struct sweep {
   const search *search;
-  qb_frontier *frontier;
-  bool at_95;    /* compare cost_95 instead of cost */
-  double budget; /* only ways with cost_95 up to this; 0: all */
+  qb_job_frontier *frontier;
+  bool at_high;  /* compare cost_high instead of cost */
+  double budget; /* only fleets with cost_high up to this; 0: all */
 } sweep;
 
 static double cost_bound(const offer *o, uint32_t nodes, uint64_t samples, double total_ns,
@@ -72,152 +71,185 @@ static double cost_bound(const offer *o, uint32_t nodes, uint64_t samples, doubl
          BELOW;
 }
 
-/* No way of this type with `nodes` nodes can be on the frontier, with these times per sample. */
-static bool beaten(const sweep *s, const offer *o, uint32_t nodes, double share, double expected,
-                   double late, uint32_t max_batch)
+/* No fleet of `nodes` nodes of this type can be on the frontier, with these times per sample. */
+static bool beaten(const sweep *s, const offer *o, uint32_t nodes, double share, double total,
+                   double high, uint32_t max_batch)
 {
-  const double start = (double)o->type->start_up_ns;
-  const double total = (start + share * expected) * BELOW - 1;
-  const double total_95 = (start + share * late) * BELOW - 1;
-  const double cost = cost_bound(o, nodes, s->search->samples, s->at_95 ? total_95 : total,
-                                 s->at_95 ? late : expected, max_batch);
-  return qb__frontier_beats(s->frontier, total_95, cost);
+  const double start = o->purchase.start_up_ns;
+  const double total_ns = (start + share * total) * BELOW - 1;
+  const double high_ns = (start + share * high) * BELOW - 1;
+  const double cost = cost_bound(o, nodes, s->search->samples, s->at_high ? high_ns : total_ns,
+                                 s->at_high ? high : total, max_batch);
+  return qb__job_frontier_beats(s->frontier, high_ns, cost);
 }
 
-static qb_status consider(const sweep *s, const offer *o, uint32_t nodes, const qb__rounds *rounds,
-                          uint64_t most, uint32_t batch, const qb__spread *spread)
+static void price(const offer *o, const qb__round_times *table, uint64_t samples,
+                  const qb__job_time *time, qb_job_plan *plan)
 {
   const qb_node_type *type = o->type;
-  const qb__makespan m = qb__makespan_of(type, nodes, rounds, most, batch, spread);
-  double cost, cost_95;
   if (type->billing.kind == QB_BILLING_TIME) {
-    cost = qb__cost_of_time(&type->billing, nodes, m.total_ns);
-    cost_95 = qb__cost_of_time(&type->billing, nodes, m.total_95_ns);
+    plan->cost = qb__cost_of_time(&type->billing, plan->nodes, time->total_ns);
+    plan->cost_high = qb__cost_of_time(&type->billing, plan->nodes, time->high_ns);
   } else {
-    const double stretch = (double)(m.total_95_ns - type->start_up_ns) / m.rounds_ns;
-    cost = qb__cost_of_calls(type, rounds, s->search->samples, nodes, batch, 1);
-    cost_95 = qb__cost_of_calls(type, rounds, s->search->samples, nodes, batch, stretch);
+    const double stretch = (double)(time->high_ns - type->start_up_ns) / time->rounds_ns;
+    plan->cost = qb__cost_of_calls(type, table, samples, plan->nodes, plan->batch, 1);
+    plan->cost_high = qb__cost_of_calls(type, table, samples, plan->nodes, plan->batch, stretch);
   }
-  const double price = s->at_95 ? cost_95 : cost;
-  if ((s->budget > 0 && cost_95 > s->budget) ||
-      qb__frontier_beats(s->frontier, (double)m.total_95_ns, price))
-    return QB_OK;
-  const qb__way way = {
-      .fleet = {.size = sizeof way.fleet,
-                .type = o->index,
-                .nodes = nodes,
-                .configuration = rounds->configuration,
-                .batch = batch,
-                .samples_per_instance = most,
-                .total_ns = m.total_ns,
-                .total_95_ns = m.total_95_ns,
-                .cost = cost,
-                .cost_95 = cost_95,
-                .cost_per_1000 = cost / (double)s->search->samples * 1000,
-                .memory_bytes = rounds->memory_bytes[batch],
-                .source = o->source},
-      .price = price,
-  };
-  return qb__frontier_add(s->frontier, &way);
+  plan->cost_per_1000 = plan->cost / (double)samples * 1000;
 }
 
-static qb_status sweep_nodes(const sweep *s, const offer *o, uint32_t nodes)
+static qb_status consider(const sweep *s, const offer *o, uint32_t nodes,
+                          const qb__round_times *table, uint64_t most, uint32_t batch,
+                          const qb__spread *spread)
 {
   const uint64_t samples = s->search->samples;
-  for (size_t i = 0; i < o->set->count; i++) {
-    const qb__rounds *rounds = &o->set->rounds[i];
-    const bounds *least = &o->bounds[i];
-    const uint32_t instances = rounds->configuration.instances;
-    if (o->type->billing.kind == QB_BILLING_CALLS && instances > 1)
-      continue; /* a function runs one call at a time */
-    const uint64_t workers = (uint64_t)nodes * instances;
-    const uint64_t most = samples / workers + (samples % workers != 0);
-    const uint32_t largest = most < rounds->max_batch ? (uint32_t)most : rounds->max_batch;
-    /* A bill of calls depends on all samples, that of time on those of the busiest instance. */
-    const double share = (double)most;
-    if (beaten(s, o, nodes, share, least->expected[largest], least->late[largest], largest))
+  const int64_t deadline_ns = s->search->qos.deadline_ns;
+  const qb__job_time time = qb__job_time_of(table, most, batch, spread, &o->purchase);
+  qb__priced_plan found = {
+      .plan = {.size = sizeof found.plan,
+               .feasible = !deadline_ns || time.high_ns <= deadline_ns,
+               .profile = o->profile,
+               .type = o->index,
+               .nodes = nodes,
+               .source = table->transferred ? QB_SOURCE_TRANSFERRED : QB_SOURCE_MEASURED,
+               .configuration = table->configuration,
+               .batch = batch,
+               .remainder = (uint32_t)(most % batch),
+               .samples_per_instance = most,
+               .rounds_per_instance = most / batch,
+               .total_ns = time.total_ns,
+               .low_ns = time.low_ns,
+               .high_ns = time.high_ns,
+               .throughput_per_s = (double)samples / ((double)time.total_ns * 1e-9),
+               .memory_bytes = table->memory_bytes[batch]}};
+  price(o, table, samples, &time, &found.plan);
+  found.plan.reason = found.plan.feasible ? QB_REASON_NONE : QB_REASON_DEADLINE;
+  found.price = s->at_high ? found.plan.cost_high : found.plan.cost;
+  if ((s->budget > 0 && found.plan.cost_high > s->budget) ||
+      qb__job_frontier_beats(s->frontier, (double)time.high_ns, found.price))
+    return QB_OK;
+  return qb__job_frontier_add(s->frontier, &found);
+}
+
+/* Rounds of `batch` and of the rest keep the limits of a node. */
+static bool fits(const search *s, const offer *o, const qb__round_times *table, uint64_t most,
+                 uint32_t batch)
+{
+  const uint64_t memory_bytes = qb__lower_limit(o->type->memory_bytes, s->qos.memory_bytes);
+  const int64_t full_ns = table->high_ns[batch], rest_ns = table->high_ns[most % batch];
+  return table->memory_bytes[batch] <= memory_bytes &&
+         (!s->qos.latency_ns || (full_ns <= s->qos.latency_ns && rest_ns <= s->qos.latency_ns));
+}
+
+static qb_status sweep_table(const sweep *s, const offer *o, uint32_t nodes,
+                             const qb__spread *spread, size_t index)
+{
+  const qb__round_times *table = &o->set.tables[index];
+  const bounds *least = &o->bounds[index];
+  const uint64_t samples = s->search->samples;
+  const uint64_t instances = (uint64_t)nodes * table->configuration.instances;
+  const uint64_t most = samples / instances + (samples % instances != 0);
+  const uint32_t largest = most < table->max_batch ? (uint32_t)most : table->max_batch;
+  const double share = (double)most;
+  if (beaten(s, o, nodes, share, least->total[largest], least->high[largest], largest))
+    return QB_OK;
+  for (uint32_t b = largest; b >= 1; b--) {
+    if (!fits(s->search, o, table, most, b) ||
+        beaten(s, o, nodes, share, least->total[b], least->high[b], b))
       continue;
-    const qb__spread spread =
-        qb__spread_of((double)(workers < samples ? workers : samples), o->confidence);
-    for (uint32_t b = largest; b >= 1; b--) {
-      if (rounds->memory_bytes[b] > o->type->memory_bytes ||
-          beaten(s, o, nodes, share, least->expected[b], least->late[b], b))
-        continue;
-      const qb_status status = consider(s, o, nodes, rounds, most, b, &spread);
-      if (status)
-        return status;
-    }
+    const qb_status status = consider(s, o, nodes, table, most, b, spread);
+    if (status)
+      return status;
   }
   return QB_OK;
 }
 
-static void find_bounds(const qb__rounds *rounds, double single, bounds *least)
+static void find_bounds(const qb__round_times *table, const qb__spread *one, bounds *least)
 {
-  least->expected[0] = least->late[0] = INFINITY;
-  for (uint32_t n = 1; n <= rounds->max_batch; n++) {
-    const double expected = rounds->time_ns[n] / n;
-    const double late = (rounds->time_ns[n] + single * rounds->error_ns[n]) / n;
-    least->expected[n] = fmin(least->expected[n - 1], expected);
-    least->late[n] = fmin(least->late[n - 1], late);
+  least->total[0] = least->high[0] = INFINITY;
+  for (uint32_t n = 1; n <= table->max_batch; n++) {
+    least->total[n] = fmin(least->total[n - 1], (double)table->mean_ns[n] / n);
+    least->high[n] = fmin(least->high[n - 1], qb__round_high_ns(table, n, one) / n);
   }
 }
 
-/* The rounds of a type and their bounds, in the room of the search. */
-static qb_status make_offer(const search *s, uint32_t index, offer *o)
+static qb_status offer_bounds(offer *o)
 {
-  *o = (offer){.type = &s->catalogue->types[index], .index = index, .bounds = s->bounds};
+  const qb_context *context = qb__profile_context(o->set.profile);
+  const size_t room = (size_t)o->set.max_batch + 1;
+  o->bounds = qb__calloc(context, o->set.count, sizeof *o->bounds);
+  o->bound_values = qb__calloc(context, 2 * o->set.count * room, sizeof *o->bound_values);
+  if (!o->bounds || !o->bound_values)
+    return QB_ERROR_NO_MEMORY;
+  const qb__spread one = qb__spread_of(1, &o->purchase);
+  o->total = o->high = INFINITY;
+  for (size_t i = 0; i < o->set.count; i++) {
+    const qb__round_times *table = &o->set.tables[i];
+    bounds *least = &o->bounds[i];
+    *least = (bounds){o->bound_values + 2 * i * room, o->bound_values + (2 * i + 1) * room};
+    find_bounds(table, &one, least);
+    const uint32_t instances = table->configuration.instances;
+    o->total = fmin(o->total, least->total[table->max_batch] / instances);
+    o->high = fmin(o->high, least->high[table->max_batch] / instances);
+  }
+  return QB_OK;
+}
+
+static void offer_free(offer *o)
+{
+  if (o->set.profile) {
+    qb__free(qb__profile_context(o->set.profile), o->bounds);
+    qb__free(qb__profile_context(o->set.profile), o->bound_values);
+  }
+  qb__round_set_free(&o->set);
+}
+
+/* The rounds of a type and their bounds; to be freed also after a failure. */
+static qb_status offer_init(const search *s, uint32_t index, offer *o)
+{
+  const qb_node_type *type = &s->catalogue->types[index];
+  *o = (offer){.type = type,
+               .index = index,
+               .purchase = {(double)type->start_up_ns, type->interruptions_per_h}};
   size_t which;
-  bool own;
-  const qb_status status =
-      qb__profile_for_type(o->type, s->profiles, s->profile_count, &which, &own);
-  if (status)
-    return status;
-  o->set = own ? &s->sets[which] : &s->carried[which];
-  o->source = own ? QB_SOURCE_MEASURED : QB_SOURCE_TRANSFERRED;
-  if (!own)
-    qb__rounds_transfer(&s->sets[which], o->type, &s->carried[which]);
-  o->confidence = qb__confidence(o->type);
-  const double single = qb__spread_of(1, o->confidence).single;
-  o->expected = o->late = INFINITY;
-  double *values = s->bound_values;
-  for (size_t i = 0; i < o->set->count; i++) {
-    const qb__rounds *rounds = &o->set->rounds[i];
-    bounds *least = &s->bounds[i];
-    least->expected = values;
-    least->late = values + rounds->max_batch + 1;
-    values += 2 * ((size_t)rounds->max_batch + 1);
-    find_bounds(rounds, single, least);
-    const uint32_t instances = rounds->configuration.instances;
-    o->expected = fmin(o->expected, least->expected[rounds->max_batch] / instances);
-    o->late = fmin(o->late, least->late[rounds->max_batch] / instances);
+  qb_node *node = NULL;
+  qb_status status = qb__profile_for_type(type, s->profiles, s->profile_count, &which);
+  if (!status)
+    status = qb__node_of_type(s->profiles[which], type, &node);
+  if (!status) {
+    o->profile = (uint32_t)which;
+    status = qb__round_set_init(s->profiles[which], node, type->billing.kind == QB_BILLING_CALLS,
+                                &o->set);
   }
-  return QB_OK;
+  qb_node_unref(node);
+  return status ? status : offer_bounds(o);
 }
 
-static uint32_t largest_batch(const qb__rounds_set *set)
+/* The most nodes that are allowed to be paid for at a time. */
+static uint32_t most_nodes(const search *s, const qb_node_type *type)
 {
-  uint32_t largest = 0;
-  for (size_t i = 0; i < set->count; i++)
-    largest = set->rounds[i].max_batch > largest ? set->rounds[i].max_batch : largest;
-  return largest;
+  const double price_per_hour = type->billing.price_per_hour;
+  uint64_t most = type->most_nodes < s->samples ? type->most_nodes : s->samples;
+  if (s->qos.budget_per_hour > 0 && price_per_hour > 0)
+    most = (uint64_t)fmin((double)most, floor(s->qos.budget_per_hour / price_per_hour));
+  return (uint32_t)most;
 }
 
-static qb_status sweep_all(const sweep *s)
+static qb_status sweep_type(const sweep *s, uint32_t index)
 {
   const search *all = s->search;
-  for (uint32_t i = 0; i < all->catalogue->count; i++) {
-    offer o;
-    qb_status status = make_offer(all, all->order[i], &o);
-    if (status)
-      return status;
-    const uint32_t largest = largest_batch(o.set);
-    for (uint32_t k = 1; k <= o.type->most_nodes && k <= all->samples && !status; k++)
-      if (!beaten(s, &o, k, (double)all->samples / k, o.expected, o.late, largest))
-        status = sweep_nodes(s, &o, k);
-    if (status)
-      return status;
+  offer o;
+  qb_status status = offer_init(all, index, &o);
+  const uint32_t most = most_nodes(all, o.type);
+  for (uint32_t k = 1; k <= most && !status; k++) {
+    if (beaten(s, &o, k, (double)all->samples / k, o.total, o.high, o.set.max_batch))
+      continue;
+    const qb__spread spread = qb__spread_of(k, &o.purchase);
+    for (size_t i = 0; i < o.set.count && !status; i++)
+      status = sweep_table(s, &o, k, &spread, i);
   }
-  return QB_OK;
+  offer_free(&o);
+  return status;
 }
 
 typedef struct rank {
@@ -255,159 +287,111 @@ static qb_status find_order(search *s)
   return QB_OK;
 }
 
-static qb_status search_init(search *s)
+static qb_status make_frontier(const search *s, bool at_high, double budget,
+                               qb_job_frontier **frontier)
 {
-  qb_context *context = s->catalogue->context;
-  s->sets = qb__calloc(context, s->profile_count, sizeof *s->sets);
-  s->carried = qb__calloc(context, s->profile_count, sizeof *s->carried);
-  if (!s->sets || !s->carried)
-    return QB_ERROR_NO_MEMORY;
-  size_t most_configurations = 0, most_values = 0;
-  for (size_t i = 0; i < s->profile_count; i++) {
-    qb_status status = qb__rounds_set_init(&s->sets[i], s->profiles[i]);
-    if (!status)
-      status = qb__rounds_set_like(&s->carried[i], &s->sets[i]);
-    if (status)
-      return status;
-    const size_t count = s->sets[i].count;
-    const size_t values = 2 * count * ((size_t)largest_batch(&s->sets[i]) + 1);
-    most_configurations = count > most_configurations ? count : most_configurations;
-    most_values = values > most_values ? values : most_values;
-  }
-  s->bounds = qb__calloc(context, most_configurations, sizeof *s->bounds);
-  s->bound_values = qb__calloc(context, most_values, sizeof *s->bound_values);
-  return s->bounds && s->bound_values ? find_order(s) : QB_ERROR_NO_MEMORY;
-}
-
-static void search_free(search *s)
-{
-  qb_context *context = s->catalogue->context;
-  for (size_t i = 0; i < s->profile_count; i++) {
-    if (s->sets)
-      qb__rounds_set_free(&s->sets[i]);
-    if (s->carried)
-      qb__rounds_set_free(&s->carried[i]);
-  }
-  qb__free(context, s->sets);
-  qb__free(context, s->carried);
-  qb__free(context, s->bounds);
-  qb__free(context, s->bound_values);
-  qb__free(context, s->order);
-}
-
-static qb_status make_frontier(const search *s, bool at_95, double budget, qb_frontier **frontier)
-{
-  qb_frontier *self = qb__calloc(s->catalogue->context, 1, sizeof *self);
-  if (!self)
-    return QB_ERROR_NO_MEMORY;
-  self->context = qb_context_ref(s->catalogue->context);
-  const sweep all = {.search = s, .frontier = self, .at_95 = at_95, .budget = budget};
-  const qb_status status = sweep_all(&all);
+  sweep all = {.search = s, .at_high = at_high, .budget = budget};
+  qb_status status = qb__job_frontier_new(s->catalogue->context, &all.frontier);
+  for (uint32_t i = 0; i < s->catalogue->count && !status; i++)
+    status = sweep_type(&all, s->order[i]);
   if (status)
-    qb_frontier_free(self);
+    qb_job_frontier_free(all.frontier);
   else
-    *frontier = self;
+    *frontier = all.frontier;
   return status;
 }
 
-static void choose_met(const qb_job *job, const qb_frontier *within, const qb_frontier *at_95,
-                       const qb__way *way, qb_job_choice *choice)
+/* The best within the budget that keeps the deadline; NULL if there is none. */
+static const qb__priced_plan *best_plan(const qb_qos *qos, const qb_job_frontier *within)
 {
-  choice->feasible = true;
-  choice->fleet = way->fleet;
-  if (job->budget > 0 && !job->deadline_ns) {
-    const qb__way *fastest = qb__frontier_fastest(at_95);
-    choice->reason = fastest->fleet.total_95_ns < way->fleet.total_95_ns ? QB_REASON_BUDGET
-                                                                         : QB_REASON_THROUGHPUT;
-  } else {
-    choice->reason =
-        way == qb__frontier_cheapest(within, INT64_MAX) ? QB_REASON_COST : QB_REASON_DEADLINE;
-  }
+  const int64_t deadline_ns = qos->deadline_ns ? qos->deadline_ns : INT64_MAX;
+  if (qos->objective == QB_OBJECTIVE_COST)
+    return qb__job_frontier_cheapest(within, deadline_ns);
+  const qb__priced_plan *fastest = qb__job_frontier_fastest(within);
+  return fastest && fastest->plan.high_ns <= deadline_ns ? fastest : NULL;
 }
 
-static void choose_nearest(const qb_job *job, const qb_frontier *within, const qb_frontier *at_95,
-                           qb_job_choice *choice)
+/* What keeps a better plan out. `any` is over all bills; NULL: there is no budget. */
+static qb_reason bound_by(const qb_qos *qos, const qb_job_frontier *within,
+                          const qb_job_frontier *any, const qb__priced_plan *best)
 {
-  const qb__way *fastest = qb__frontier_fastest(within);
-  if (fastest) {
-    choice->reason = QB_REASON_DEADLINE;
-    choice->fleet = fastest->fleet;
-    choice->nearest_deadline_ns = fastest->fleet.total_95_ns;
-  }
-  const int64_t deadline_ns = job->deadline_ns ? job->deadline_ns : INT64_MAX;
-  const qb__way *dearer = job->budget > 0 ? qb__frontier_cheapest(at_95, deadline_ns) : NULL;
-  if (dearer)
-    choice->nearest_budget = dearer->fleet.cost_95;
+  if (qos->objective == QB_OBJECTIVE_COST)
+    return best == qb__job_frontier_cheapest(within, INT64_MAX) ? QB_REASON_COST
+                                                                : QB_REASON_DEADLINE;
+  return any && qb__job_frontier_fastest(any)->plan.high_ns < best->plan.high_ns
+             ? QB_REASON_BUDGET
+             : QB_REASON_THROUGHPUT;
+}
+
+static qb_job_plan nearest_plan(const qb_qos *qos, const qb_job_frontier *within,
+                                const qb_job_frontier *any)
+{
+  qb_job_plan plan = QB_JOB_PLAN_INIT;
+  const qb__priced_plan *fastest = qb__job_frontier_fastest(within);
+  const qb__priced_plan *cheapest = any ? qb__job_frontier_cheapest(any, INT64_MAX) : NULL;
   if (fastest)
-    return;
-  /* Nothing is within the budget, or within any memory. */
-  const qb__way *cheapest = at_95 ? qb__frontier_cheapest(at_95, INT64_MAX) : NULL;
-  choice->reason = cheapest ? QB_REASON_BUDGET : QB_REASON_MEMORY;
-  if (cheapest)
-    choice->fleet = cheapest->fleet;
+    plan = fastest->plan;
+  else if (cheapest) /* nothing is within the budget */
+    plan = cheapest->plan;
+  plan.feasible = false;
+  plan.reason = fastest                    ? QB_REASON_DEADLINE
+                : cheapest                 ? QB_REASON_BUDGET
+                : qos->latency_ns          ? QB_REASON_SLO
+                : qos->budget_per_hour > 0 ? QB_REASON_BUDGET
+                                           : QB_REASON_MEMORY;
+  if (fastest)
+    plan.nearest.deadline_ns = fastest->plan.high_ns;
+  const int64_t deadline_ns = qos->deadline_ns ? qos->deadline_ns : INT64_MAX;
+  const qb__priced_plan *dearer = any ? qb__job_frontier_cheapest(any, deadline_ns) : NULL;
+  if (dearer)
+    plan.nearest.budget = dearer->plan.cost_high;
+  return plan;
 }
 
-static qb_status check_job(const qb_catalogue *catalogue, const qb_profile *const *profiles,
-                           size_t profile_count, const qb_job *theirs, qb_job *job)
-{
-  if (!catalogue)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "catalogue is NULL");
-  qb_status status = qb__profiles_of_one_model(profiles, profile_count);
-  if (!status)
-    status = qb__struct_in(job, sizeof *job, sizeof *job, theirs, "job");
-  if (status)
-    return status;
-  if (job->samples < 1 || job->samples > UINT64_C(1) << 53)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "job.samples is %llu; give 1..2^53",
-                    (unsigned long long)job->samples);
-  if (job->deadline_ns < 0)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "job.deadline_ns is %lld; give a time above 0, or 0 for no deadline",
-                    (long long)job->deadline_ns);
-  if (!(job->budget >= 0 && isfinite(job->budget)))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "job.budget is %g; give an amount above 0, or 0 for no limit", job->budget);
-  return QB_OK;
-}
-
-qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, const qb_profile *const *profiles,
-                            size_t profile_count, const qb_job *job, qb_job_choice *choice,
-                            qb_frontier **frontier)
+static qb_status check(const qb_job *job, const qb_qos *qos, search *s)
 {
   qb_job asked;
-  qb_status status = qb__struct_check_out(choice, sizeof *choice, "choice");
+  if (!s->catalogue)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "catalogue is NULL");
+  qb_status status = qb__profiles_of_one_model(s->profiles, s->profile_count);
   if (!status)
-    status = check_job(catalogue, profiles, profile_count, job, &asked);
-  if (status)
-    return status;
-  search s = {.catalogue = catalogue,
-              .profiles = profiles,
-              .profile_count = profile_count,
-              .samples = asked.samples};
-  qb_frontier *within = NULL, *at_95 = NULL;
-  status = search_init(&s);
+    status = qb__job_in(job, &asked);
   if (!status)
-    status = make_frontier(&s, false, asked.budget, &within);
-  if (!status && asked.budget > 0)
-    status = make_frontier(&s, true, 0, &at_95);
+    status = qb__qos_in(qos, &s->qos);
+  if (!status)
+    s->samples = asked.samples;
+  return status;
+}
+
+qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, qb_profile *const *profiles,
+                            size_t profile_count, const qb_job *job, const qb_qos *qos,
+                            qb_job_plan *plan, qb_job_frontier **frontier)
+{
+  search s = {.catalogue = catalogue, .profiles = profiles, .profile_count = profile_count};
+  qb_job_frontier *within = NULL, *any = NULL;
+  qb_status status = QB__STRUCT_CHECK_OUT(qb_job_plan, plan);
+  if (!status)
+    status = check(job, qos, &s);
+  if (!status)
+    status = find_order(&s);
+  if (!status)
+    status = make_frontier(&s, false, s.qos.budget, &within);
+  if (!status && s.qos.budget > 0)
+    status = make_frontier(&s, true, 0, &any);
   if (!status) {
-    qb_job_choice made = QB_JOB_CHOICE_INIT;
-    const qb__way *way =
-        asked.budget > 0 && !asked.deadline_ns
-            ? qb__frontier_fastest(within)
-            : qb__frontier_cheapest(within, asked.deadline_ns ? asked.deadline_ns : INT64_MAX);
-    if (way)
-      choose_met(&asked, within, at_95, way, &made);
-    else
-      choose_nearest(&asked, within, at_95, &made);
-    qb__struct_out(choice, &made, sizeof made);
+    const qb__priced_plan *best = best_plan(&s.qos, within);
+    qb_job_plan made = best ? best->plan : nearest_plan(&s.qos, within, any);
+    if (best)
+      made.reason = bound_by(&s.qos, within, any, best);
+    qb__struct_out(plan, &made, sizeof made);
     if (frontier) {
       *frontier = within;
       within = NULL;
     }
   }
-  qb_frontier_free(within);
-  qb_frontier_free(at_95);
-  search_free(&s);
+  qb_job_frontier_free(within);
+  qb_job_frontier_free(any);
+  if (catalogue)
+    qb__free(catalogue->context, s.order);
   return status;
 }

@@ -9,10 +9,10 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "estimate/estimate.h"
+#include "estimate/round_times.h"
 #include "place/place_nodes.h"
-#include "plan/latency_table.h"
-#include "profile/profile_impl.h"
+#include "plan/demand.h"
+#include "profile/profile_data.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,28 +20,25 @@
 
 /* A configuration and batch size of a profile. */
 typedef struct option {
-  const qb__latency_table *table;
+  const qb__round_times *table;
   uint32_t batch;
   double least_ns; /* no rounds of at most `batch` take less per sample of all instances */
 } option;
 
-/* All that a profile offers, the least time per sample first. */
+/* All that a profile offers on a node, the least time per sample first. */
 typedef struct kind {
-  const qb_profile *profile;
-  size_t table_count;
-  qb__latency_table *tables;
+  const qb_place_node *node; /* of those alike */
+  qb__round_set set;
   size_t option_count;
   option *options;
 } kind;
 
 typedef struct search {
-  const qb_place_node *nodes;
-  size_t count;
-  uint32_t *order;
+  qb__place place;
+  qb_qos qos;
   const kind **kind_of; /* of each node */
   size_t kind_count;
   kind *kinds;
-  const qb_context *context;
 } search;
 
 static int by_least(const void *a, const void *b)
@@ -52,29 +49,21 @@ static int by_least(const void *a, const void *b)
   return x->batch < y->batch ? -1 : x->batch > y->batch;
 }
 
-static qb_status kind_init(kind *k, const qb_profile *profile)
+static qb_status kind_init(kind *k, const qb_place_node *node)
 {
-  k->profile = profile;
-  const size_t count = qb__configuration_count(profile);
-  k->tables = qb__calloc(profile->context, count, sizeof *k->tables);
-  if (!k->tables)
-    return QB_ERROR_NO_MEMORY;
+  const qb_context *context = qb__profile_context(node->profile);
+  k->node = node;
+  const qb_status status = qb__round_set_init(node->profile, node->node, false, &k->set);
+  if (status)
+    return status;
   size_t options = 0;
-  for (; k->table_count < count; k->table_count++) {
-    qb_configuration configuration;
-    uint32_t max_batch;
-    qb__configuration_at(profile, k->table_count, &configuration, &max_batch);
-    const qb_status status =
-        qb__latency_table_init(profile, &configuration, max_batch, &k->tables[k->table_count]);
-    if (status)
-      return status;
-    options += max_batch;
-  }
-  k->options = qb__calloc(profile->context, options, sizeof *k->options);
+  for (size_t t = 0; t < k->set.count; t++)
+    options += k->set.tables[t].max_batch;
+  k->options = qb__calloc(context, options, sizeof *k->options);
   if (!k->options)
     return QB_ERROR_NO_MEMORY;
-  for (size_t t = 0; t < k->table_count; t++) {
-    const qb__latency_table *table = &k->tables[t];
+  for (size_t t = 0; t < k->set.count; t++) {
+    const qb__round_times *table = &k->set.tables[t];
     double least = INFINITY;
     for (uint32_t b = 1; b <= table->max_batch; b++) {
       least = fmin(least, (double)table->mean_ns[b] / b / table->configuration.instances);
@@ -87,10 +76,8 @@ static qb_status kind_init(kind *k, const qb_profile *profile)
 
 static void kind_free(kind *k)
 {
-  for (size_t t = 0; t < k->table_count; t++)
-    qb__latency_table_free(k->profile, &k->tables[t]);
-  qb__free(k->profile->context, k->tables);
-  qb__free(k->profile->context, k->options);
+  qb__free(qb__profile_context(k->node->profile), k->options);
+  qb__round_set_free(&k->set);
 }
 
 /* The most samples of a round that takes up to `ns`, below `batch`. */
@@ -107,14 +94,20 @@ static uint32_t remainder_within(const int64_t *time_ns, uint32_t batch, int64_t
   return low;
 }
 
-static bool fits(const qb_place_node *node, const option *o)
+/* Within the limits of a node. Rounds of fewer samples are no longer, but for noise. */
+static bool fits(const search *s, const qb_place_node *node, const option *o)
 {
-  return !node->memory_bytes || o->table->memory_bytes[o->batch] <= node->memory_bytes;
+  const uint64_t memory_bytes = qb__lower_limit(node->memory_bytes, s->qos.memory_bytes);
+  const double round_ns = (double)o->table->high_ns[o->batch] / node->speed;
+  return (!memory_bytes || o->table->memory_bytes[o->batch] <= memory_bytes) &&
+         (!s->qos.latency_ns || round_ns <= (double)s->qos.latency_ns);
 }
 
 /* The most samples that a node can do until `end_ns`. */
-static uint64_t samples_within(const qb_place_node *node, const kind *k, int64_t end_ns)
+static uint64_t samples_within(const search *s, size_t index, int64_t end_ns)
 {
+  const qb_place_node *node = &s->place.nodes[index];
+  const kind *k = s->kind_of[index];
   if (end_ns <= node->ready_ns)
     return 0;
   const double available = (double)(end_ns - node->ready_ns) * node->speed;
@@ -124,7 +117,7 @@ static uint64_t samples_within(const qb_place_node *node, const kind *k, int64_t
     const option *o = &k->options[i];
     if ((double)ns / o->least_ns * (1 + 1e-12) < (double)(most + 1))
       break;
-    if (!fits(node, o))
+    if (!fits(s, node, o))
       continue;
     const int64_t *time_ns = o->table->mean_ns;
     const int64_t full = ns / time_ns[o->batch];
@@ -139,8 +132,8 @@ static uint64_t samples_within(const qb_place_node *node, const kind *k, int64_t
 static double sum_within(const search *s, int64_t end_ns)
 {
   double sum = 0;
-  for (size_t i = 0; i < s->count; i++)
-    sum += (double)samples_within(&s->nodes[i], s->kind_of[i], end_ns);
+  for (size_t i = 0; i < s->place.count; i++)
+    sum += (double)samples_within(s, i, end_ns);
   return sum;
 }
 
@@ -179,8 +172,10 @@ static int64_t find_end(const search *s, double samples, int64_t bound_ns)
 }
 
 /* The option with which a node does its samples soonest. */
-static void choose(const qb_place_node *node, const kind *k, uint64_t samples, qb_share *share)
+static void choose(const search *s, size_t index, uint64_t samples, qb_share *share)
 {
+  const qb_place_node *node = &s->place.nodes[index];
+  const kind *k = s->kind_of[index];
   const option *best = NULL;
   int64_t best_ns = INT64_MAX;
   for (size_t i = 0; i < k->option_count; i++) {
@@ -189,7 +184,7 @@ static void choose(const qb_place_node *node, const kind *k, uint64_t samples, q
       break;
     const uint32_t instances = o->table->configuration.instances;
     const uint64_t each = samples / instances + (samples % instances != 0);
-    if (!fits(node, o) || o->batch > each)
+    if (!fits(s, node, o) || o->batch > each)
       continue;
     const int64_t *time_ns = o->table->mean_ns;
     const int64_t ns = (int64_t)(each / o->batch) * time_ns[o->batch] + time_ns[each % o->batch];
@@ -211,52 +206,49 @@ static void choose(const qb_place_node *node, const kind *k, uint64_t samples, q
 /*
  * Each node what it can do just before the end, and the rest to those that can do more until it.
  */
-static void fill(const search *s, uint64_t samples, int64_t end_ns, qb_share *shares,
-                 qb_placement *made)
+static void fill(search *s, uint64_t samples, int64_t end_ns, qb_placement *made)
 {
-  for (size_t i = 0; i < s->count; i++) {
-    shares[i] = (qb_share)QB_SHARE_INIT;
-    shares[i].samples = samples_within(&s->nodes[i], s->kind_of[i], end_ns - 1);
+  qb_share *shares = s->place.shares;
+  for (size_t i = 0; i < s->place.count; i++) {
+    shares[i].samples = samples_within(s, i, end_ns - 1);
     samples -= shares[i].samples;
   }
-  for (size_t i = 0; i < s->count; i++) {
+  for (size_t i = 0; i < s->place.count; i++) {
     uint64_t mine = shares[i].samples;
     if (samples) {
-      const uint64_t more = samples_within(&s->nodes[i], s->kind_of[i], end_ns) - mine;
+      const uint64_t more = samples_within(s, i, end_ns) - mine;
       mine += more < samples ? more : samples;
       samples -= mine - shares[i].samples;
     }
     if (!mine)
       continue;
-    choose(&s->nodes[i], s->kind_of[i], mine, &shares[i]);
+    choose(s, i, mine, &shares[i]);
     made->used++;
     made->total_ns = shares[i].total_ns > made->total_ns ? shares[i].total_ns : made->total_ns;
   }
 }
 
-static qb_status search_init(search *s)
+/* Nodes in order: those of equal times stand beside each other. */
+static qb_status make_kinds(search *s)
 {
-  s->order = qb__calloc(s->context, s->count, sizeof *s->order);
-  s->kind_of = qb__calloc(s->context, s->count, sizeof *s->kind_of);
-  if (!s->order || !s->kind_of)
+  const qb__place *p = &s->place;
+  s->kind_of = qb__calloc(p->context, p->count, sizeof *s->kind_of);
+  if (!s->kind_of)
     return QB_ERROR_NO_MEMORY;
-  qb_status status = qb__place_order(s->nodes, s->count, s->order);
-  if (status)
-    return status;
-  size_t kinds = 0;
-  for (size_t i = 0; i < s->count; i++)
-    kinds += !i || s->nodes[s->order[i]].profile != s->nodes[s->order[i - 1]].profile;
-  s->kinds = qb__calloc(s->context, kinds, sizeof *s->kinds);
+  size_t kinds = 1;
+  for (size_t i = 1; i < p->count; i++)
+    kinds += !qb__place_same_times(&p->nodes[p->order[i]], &p->nodes[p->order[i - 1]]);
+  s->kinds = qb__calloc(p->context, kinds, sizeof *s->kinds);
   if (!s->kinds)
     return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; i < s->count; i++) {
-    const qb_profile *profile = s->nodes[s->order[i]].profile;
-    if (!s->kind_count || s->kinds[s->kind_count - 1].profile != profile) {
-      status = kind_init(&s->kinds[s->kind_count++], profile);
+  for (size_t i = 0; i < p->count; i++) {
+    const qb_place_node *node = &p->nodes[p->order[i]];
+    if (!i || !qb__place_same_times(node, s->kinds[s->kind_count - 1].node)) {
+      const qb_status status = kind_init(&s->kinds[s->kind_count++], node);
       if (status)
         return status;
     }
-    s->kind_of[s->order[i]] = &s->kinds[s->kind_count - 1];
+    s->kind_of[p->order[i]] = &s->kinds[s->kind_count - 1];
   }
   return QB_OK;
 }
@@ -265,57 +257,64 @@ static void search_free(search *s)
 {
   for (size_t i = 0; i < s->kind_count; i++)
     kind_free(&s->kinds[i]);
-  qb__free(s->context, s->kinds);
-  qb__free(s->context, s->kind_of);
-  qb__free(s->context, s->order);
+  if (s->place.context) {
+    qb__free(s->place.context, s->kinds);
+    qb__free(s->place.context, s->kind_of);
+  }
+  qb__place_free(&s->place);
 }
 
 /* Samples per nanosecond of all nodes at their best, as if there were no last rounds. */
 static double best_rate(const search *s)
 {
   double rate = 0;
-  for (size_t i = 0; i < s->count; i++) {
+  for (size_t i = 0; i < s->place.count; i++) {
+    const qb_place_node *node = &s->place.nodes[i];
     const kind *k = s->kind_of[i];
     for (size_t j = 0; j < k->option_count; j++)
-      if (fits(&s->nodes[i], &k->options[j])) {
-        rate += s->nodes[i].speed / k->options[j].least_ns;
+      if (fits(s, node, &k->options[j])) {
+        rate += node->speed / k->options[j].least_ns;
         break;
       }
   }
   return rate;
 }
 
-qb_status qb_place_job(const qb_place_node *nodes, size_t count, uint64_t samples, qb_share *shares,
-                       qb_placement *placement)
+static qb_status place(search *s, uint64_t samples, qb_placement *made)
 {
-  qb_status status = qb__place_check(nodes, count, shares, placement);
-  if (status)
-    return status;
-  if (samples < 1 || samples > UINT64_C(1) << 53)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "samples is %llu; give 1..2^53",
+  const double rate = best_rate(s);
+  if (!(rate > 0))
+    return qb__fail(QB_ERROR_INFEASIBLE,
+                    "none of %zu nodes can run a round of one sample within its limits; raise "
+                    "memory_bytes or qos.latency_ns",
+                    s->place.count);
+  made->bound_ns = (int64_t)((double)samples / rate);
+  const int64_t end_ns = find_end(s, (double)samples, made->bound_ns);
+  if (!end_ns)
+    return qb__fail(QB_ERROR_OVERFLOW, "%llu samples take longer than 73 years",
                     (unsigned long long)samples);
-  search s = {.nodes = nodes, .count = count, .context = nodes[0].profile->context};
-  status = search_init(&s);
-  const double rate = status ? 0 : best_rate(&s);
-  if (!status && !(rate > 0))
-    status = qb__fail(QB_ERROR_INFEASIBLE,
-                      "none of %zu nodes has the memory for a round of one sample; raise "
-                      "memory_bytes",
-                      count);
-  if (!status) {
-    qb_placement made = QB_PLACEMENT_INIT;
-    made.feasible = true;
-    made.bound_ns = (int64_t)((double)samples / rate);
-    const int64_t end_ns = find_end(&s, (double)samples, made.bound_ns);
-    if (end_ns) {
-      fill(&s, samples, end_ns, shares, &made);
-      if (placement)
-        qb__struct_out(placement, &made, sizeof made);
-    } else {
-      status = qb__fail(QB_ERROR_OVERFLOW, "%llu samples take longer than 73 years",
-                        (unsigned long long)samples);
-    }
-  }
+  fill(s, samples, end_ns, made);
+  made->feasible = !s->qos.deadline_ns || made->total_ns <= s->qos.deadline_ns;
+  return QB_OK;
+}
+
+qb_status qb_place_job(const qb_place_node *nodes, size_t count, const qb_job *job,
+                       const qb_qos *qos, qb_share *shares, qb_placement *placement)
+{
+  search s = {.kind_count = 0};
+  qb_job asked;
+  qb_placement made = QB_PLACEMENT_INIT;
+  qb_status status = qb__place_init(nodes, count, shares, placement, &s.place);
+  if (!status)
+    status = qb__job_in(job, &asked);
+  if (!status)
+    status = qb__qos_in(qos, &s.qos);
+  if (!status)
+    status = make_kinds(&s);
+  if (!status)
+    status = place(&s, asked.samples, &made);
+  if (!status)
+    qb__place_out(&s.place, &made);
   search_free(&s);
   return status;
 }

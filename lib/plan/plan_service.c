@@ -1,55 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one way to run a service that is best in what is asked for. */
+/* The one candidate to run a service that is best in what is asked for. */
+#include "core/alloc.h"
 #include "core/structs.h"
+#include "node/node_data.h"
+#include "plan/service_frontier.h"
 #include "plan/service_search.h"
+#include "profile/profile_data.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
 /*
- * The way that is best in the objective, and the rung of its highest rate: of all that meet the
+ * The candidate that is best in the objective, and the step of its highest rate: of all that meet the
  * demand for the highest rate, else of those that are as good as the first in all but the rate.
  */
-static qb_status find_best(const qb__service_search *s, const qb__service_way **best, int *rung)
+static qb_status find_best(const qb__service_search *s, const qb__service_candidate **best,
+                           int *step)
 {
-  const qb__service_way *first = NULL;
-  int highest = qb__service_rung_below(s->load.rate_per_s);
+  const qb__service_candidate *first = NULL;
+  int highest = qb__rate_step_below(s->load.rate_per_s);
   *best = NULL;
-  for (size_t i = 0; i < s->way_count; i++) {
-    const qb__service_way *way = &s->ways[i];
-    if (!way->fit.met)
+  for (size_t i = 0; i < s->candidate_count; i++) {
+    const qb__service_candidate *candidate = &s->candidates[i];
+    if (!candidate->fit.met)
       continue;
     if (!first)
-      *best = first = way;
-    if (s->qos.objective != QB_OBJECTIVE_RATE && !qb__service_same_bill(way, first))
+      *best = first = candidate;
+    if (s->qos.objective != QB_OBJECTIVE_RATE && !qb__service_same_bill(candidate, first))
       break;
     int its;
-    const qb_status status = qb__service_highest_rung(s, way, highest, INT_MAX - 1, &its);
+    const qb_status status = qb__service_highest_step(s, candidate, highest, INT_MAX - 1, &its);
     if (status)
       return status;
     if (its > highest) {
-      *best = way;
+      *best = candidate;
       highest = its;
     }
   }
-  *rung = highest;
+  *step = highest;
   return QB_OK;
 }
 
-static const qb__service_way *most_capacity(const qb__service_search *s)
+static const qb__service_candidate *most_capacity(const qb__service_search *s)
 {
-  const qb__service_way *most = &s->ways[0];
-  for (size_t i = 1; i < s->way_count; i++)
-    if (s->ways[i].capacity_per_s > most->capacity_per_s)
-      most = &s->ways[i];
+  const qb__service_candidate *most = &s->candidates[0];
+  for (size_t i = 1; i < s->candidate_count; i++)
+    if (s->candidates[i].capacity_per_s > most->capacity_per_s)
+      most = &s->candidates[i];
   return most;
 }
 
-/* What bound a choice is what kept the best way of all out. */
+/* What bound a choice is what kept the best candidate of all out. */
 static qb_reason bound_by(const qb__service_search *s)
 {
-  const qb__service_way *best = &s->ways[0];
+  const qb__service_candidate *best = &s->candidates[0];
   while (best->report.saturated)
     best++;
   if (s->qos.objective == QB_OBJECTIVE_RATE)
@@ -64,30 +69,31 @@ static qb_reason bound_by(const qb__service_search *s)
 }
 
 /* Without a rate the plan is for the highest one. */
-static qb_status plan_best(const qb__service_search *s, const qb__service_way *best, int rung,
+static qb_status plan_best(const qb__service_search *s, const qb__service_candidate *best, int step,
                            qb_service_plan *plan)
 {
-  qb__service_way way = *best;
+  qb__service_candidate candidate = *best;
   qb__service_search at = *s;
-  const double highest = fmax(s->load.rate_per_s, qb__service_rung_rate(rung));
+  const double highest = fmax(s->load.rate_per_s, qb__rate_of_step(step));
   qb_status status = QB_OK;
   if (s->any_rate) {
     at.load.rate_per_s = highest;
-    status = qb__service_judge(&at, &way);
+    status = qb__service_judge(&at, &candidate);
   }
-  *plan = qb__service_plan_of(&at, &way);
+  *plan = qb__service_plan_of(&at, &candidate);
   plan->max_rate_per_s = highest;
   plan->reason = bound_by(s);
   return status;
 }
 
-/* The way that breaks its terms least; if all are saturated, the one of the most capacity. */
+/* The candidate that breaks its terms least; if all are saturated, the one of the most capacity. */
 static qb_status plan_nearest(const qb__service_search *s, qb_service_plan *plan)
 {
-  const qb__service_way *nearest = NULL;
-  for (size_t i = 0; i < s->way_count; i++)
-    if (!s->ways[i].report.saturated && (!nearest || s->ways[i].fit.excess < nearest->fit.excess))
-      nearest = &s->ways[i];
+  const qb__service_candidate *nearest = NULL;
+  for (size_t i = 0; i < s->candidate_count; i++)
+    if (!s->candidates[i].report.saturated &&
+        (!nearest || s->candidates[i].fit.excess < nearest->fit.excess))
+      nearest = &s->candidates[i];
   if (!nearest)
     nearest = most_capacity(s);
   *plan = qb__service_plan_of(s, nearest);
@@ -95,25 +101,50 @@ static qb_status plan_nearest(const qb__service_search *s, qb_service_plan *plan
   return qb__service_nearest(s, &plan->nearest);
 }
 
-qb_status qb_plan_service(const qb_profile *const *profiles, size_t profile_count,
-                          const qb_load *load, const qb_qos *qos, qb_service_plan *plan)
+static qb_status choose(qb__service_search *s, qb_service_plan *plan)
 {
-  qb_status status = qb__struct_check_out(plan, sizeof *plan, "plan");
+  const qb__service_candidate *best;
+  int step;
+  qsort(s->candidates, s->candidate_count, sizeof *s->candidates,
+        s->qos.objective == QB_OBJECTIVE_LATENCY ? qb__service_by_latency : qb__service_by_cost);
+  const qb_status status = find_best(s, &best, &step);
   if (status)
     return status;
+  return best ? plan_best(s, best, step, plan) : plan_nearest(s, plan);
+}
+
+qb_status qb__plan_service(const qb__site *sites, size_t site_count, const qb_load *load,
+                           const qb_qos *qos, qb_service_plan *plan, qb_service_frontier **frontier)
+{
   qb__service_search s;
-  qb_service_plan chosen;
-  status = qb__service_search_init(profiles, profile_count, load, qos, true, &s);
-  if (!status) {
-    const qb__service_way *best;
-    int rung;
-    qsort(s.ways, s.way_count, sizeof *s.ways,
-          s.qos.objective == QB_OBJECTIVE_LATENCY ? qb__service_by_latency : qb__service_by_cost);
-    status = find_best(&s, &best, &rung);
-    if (!status)
-      status = best ? plan_best(&s, best, rung, &chosen) : plan_nearest(&s, &chosen);
-  }
+  qb_status status = qb__service_search_init(sites, site_count, load, qos, !frontier, &s);
+  if (!status)
+    status = choose(&s, plan);
+  if (!status && frontier)
+    status = qb__service_frontier_of(&s, frontier);
   qb__service_search_free(&s);
+  return status;
+}
+
+qb_status qb_plan_service(qb_profile *const *profiles, size_t profile_count, const qb_load *load,
+                          const qb_qos *qos, qb_service_plan *plan, qb_service_frontier **frontier)
+{
+  qb_status status = QB__STRUCT_CHECK_OUT(qb_service_plan, plan);
+  if (!status)
+    status = qb__profiles_check(profiles, profile_count);
+  if (status)
+    return status;
+  qb_service_plan chosen;
+  qb__site *sites = qb__calloc(qb__profile_context(profiles[0]), profile_count, sizeof *sites);
+  if (!sites)
+    return QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < profile_count; i++)
+    sites[i] =
+        (qb__site){.profile = profiles[i],
+                   .index = (uint32_t)i,
+                   .price_per_hour = qb__node_info(qb__profile_node(profiles[i]))->price_per_hour};
+  status = qb__plan_service(sites, profile_count, load, qos, &chosen, frontier);
+  qb__free(qb__profile_context(profiles[0]), sites);
   if (!status)
     qb__struct_out(plan, &chosen, sizeof chosen);
   return status;

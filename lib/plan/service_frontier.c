@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ways to run a service that no other beats in rate, latency and cost at once. */
+/* The plans of a service that no other beats in rate, latency and cost at once. */
+#include "plan/service_frontier.h"
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "plan/service_search.h"
-#include "profile/profile_impl.h"
+#include "profile/profile_data.h"
 
 #include <limits.h>
 #include <math.h>
@@ -12,7 +12,7 @@
 
 typedef struct point {
   qb_service_plan plan;
-  int rung; /* of its highest rate */
+  int step; /* of its highest rate */
 } point;
 
 struct qb_service_frontier {
@@ -22,66 +22,68 @@ struct qb_service_frontier {
   size_t capacity;
 };
 
-/* The highest rung of the points that cost no more than the way, INT_MIN if there is none. */
-static int rung_to_beat(const qb_service_frontier *f, const qb__service_way *way)
+/* The highest step of the points that cost no more than the candidate, INT_MIN if there is none. */
+static int step_to_beat(const qb_service_frontier *f, const qb__service_candidate *candidate)
 {
-  int rung = INT_MIN;
+  int step = INT_MIN;
   for (size_t i = 0; i < f->count; i++)
-    if (f->points[i].plan.cost_per_hour <= way->entry->price_per_hour && f->points[i].rung > rung)
-      rung = f->points[i].rung;
-  return rung;
+    if (f->points[i].plan.cost_per_hour <= candidate->site->price_per_hour &&
+        f->points[i].step > step)
+      step = f->points[i].step;
+  return step;
 }
 
-/* Adds a way, whose latency is that of the last point or more, unless that point and others beat it. */
-static qb_status add(qb_service_frontier *f, const qb__service_search *s,
-                     const qb__service_way *way)
+qb_status qb__service_frontier_new(qb_context *context, qb_service_frontier **frontier)
 {
-  const int beaten = rung_to_beat(f, way), asked = qb__service_rung_below(s->load.rate_per_s);
-  const int from = beaten > asked ? beaten : asked;
-  int rung;
-  const qb_status status = qb__service_highest_rung(s, way, from, INT_MAX - 1, &rung);
-  if (status || rung <= beaten)
-    return status;
+  qb_service_frontier *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  self->context = qb_context_ref(context);
+  *frontier = self;
+  return QB_OK;
+}
+
+qb_status qb__service_frontier_append(qb_service_frontier *f, const qb_service_plan *plan)
+{
   if (!qb__grow(f->context, &f->points, f->count, &f->capacity, sizeof *f->points))
     return QB_ERROR_NO_MEMORY;
+  f->points[f->count++] = (point){.plan = *plan};
+  return QB_OK;
+}
+
+/*
+ * Adds a candidate, whose latency is that of the last point or more, unless that point and others
+ * beat it.
+ */
+static qb_status add(qb_service_frontier *f, const qb__service_search *s,
+                     const qb__service_candidate *candidate)
+{
+  const int beaten = step_to_beat(f, candidate), asked = qb__rate_step_below(s->load.rate_per_s);
+  const int from = beaten > asked ? beaten : asked;
+  int step;
+  qb_status status = qb__service_highest_step(s, candidate, from, INT_MAX - 1, &step);
+  if (status || step <= beaten)
+    return status;
   const point *last = f->count ? &f->points[f->count - 1] : NULL;
-  const bool beats_last = last && last->plan.latency_ns == way->needs.latency_ns &&
-                          last->plan.cost_per_hour == way->needs.budget_per_hour;
-  point *p = &f->points[f->count - beats_last];
-  *p = (point){.plan = qb__service_plan_of(s, way), .rung = rung};
-  p->plan.max_rate_per_s = fmax(s->load.rate_per_s, qb__service_rung_rate(rung));
-  f->count += !beats_last;
-  return QB_OK;
+  if (last && last->plan.latency_ns == candidate->needs.latency_ns &&
+      last->plan.cost_per_hour == candidate->needs.budget_per_hour)
+    f->count--; /* it is beaten by this one */
+  qb_service_plan plan = qb__service_plan_of(s, candidate);
+  plan.max_rate_per_s = fmax(s->load.rate_per_s, qb__rate_of_step(step));
+  status = qb__service_frontier_append(f, &plan);
+  if (!status)
+    f->points[f->count - 1].step = step;
+  return status;
 }
 
-static qb_status find_all(qb_service_frontier *f, qb__service_search *s)
+qb_status qb__service_frontier_of(qb__service_search *s, qb_service_frontier **frontier)
 {
-  qsort(s->ways, s->way_count, sizeof *s->ways, qb__service_by_latency);
-  for (size_t i = 0; i < s->way_count; i++)
-    if (s->ways[i].fit.met) {
-      const qb_status status = add(f, s, &s->ways[i]);
-      if (status)
-        return status;
-    }
-  return QB_OK;
-}
-
-qb_status qb_plan_service_frontier(const qb_profile *const *profiles, size_t profile_count,
-                                   const qb_load *load, const qb_qos *qos,
-                                   qb_service_frontier **frontier)
-{
-  if (!frontier)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "frontier is NULL; pass where to put it");
-  qb__service_search s;
   qb_service_frontier *f = NULL;
-  qb_status status = qb__service_search_init(profiles, profile_count, load, qos, false, &s);
-  if (!status && !(f = qb__calloc(s.context, 1, sizeof *f)))
-    status = QB_ERROR_NO_MEMORY;
-  if (!status) {
-    f->context = qb_context_ref(profiles[0]->context);
-    status = find_all(f, &s);
-  }
-  qb__service_search_free(&s);
+  qb_status status = qb__service_frontier_new(qb__profile_context(s->sites->profile), &f);
+  qsort(s->candidates, s->candidate_count, sizeof *s->candidates, qb__service_by_latency);
+  for (size_t i = 0; i < s->candidate_count && !status; i++)
+    if (s->candidates[i].fit.met)
+      status = add(f, s, &s->candidates[i]);
   if (status)
     qb_service_frontier_free(f);
   else
@@ -99,7 +101,7 @@ qb_status qb_service_frontier_get(const qb_service_frontier *frontier, uint32_t 
 {
   if (!frontier)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "frontier is NULL");
-  const qb_status status = qb__struct_check_out(plan, sizeof *plan, "plan");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_service_plan, plan);
   if (status)
     return status;
   if (index >= frontier->count)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How far each term is from a demand that nothing meets. A way that breaks one term alone would do
- * if that term were as the way needs it; the least of these over all ways is exact, because which
- * ways there are does not depend on the demand.
+ * How far each term is from a demand that nothing meets. A candidate that breaks one term alone would do
+ * if that term were as the candidate needs it; the least of these over all candidates is exact, because which
+ * candidates there are does not depend on the demand.
  */
 #include "plan/service_search.h"
 
@@ -11,46 +11,47 @@
 /* A share is found from counts: this keeps what is reported on the feasible side of rounding. */
 static const double INSIDE = 1 - 1e-9;
 
-static bool within_other_terms(const qb__service_search *s, const qb__service_way *way)
+static bool within_other_terms(const qb__service_search *s, const qb__service_candidate *candidate)
 {
   const qb_qos others = {.memory_bytes = s->qos.memory_bytes,
                          .budget_per_hour = s->qos.budget_per_hour,
                          .latency_ns = s->qos.latency_ns};
-  const qb__needs needs = {.memory_bytes = way->entry->table.memory_bytes[way->batch],
-                           .budget_per_hour = way->entry->price_per_hour,
-                           .latency_ns = way->drained_ns};
+  const qb__needs needs = {.memory_bytes = candidate->table->memory_bytes[candidate->batch],
+                           .budget_per_hour = candidate->site->price_per_hour,
+                           .latency_ns = candidate->drained_ns};
   return qb__fit_of(&others, &needs).met;
 }
 
-/* The highest rate at which any way meets the other terms; 0 if none does even at a low one. */
+/* The highest rate at which any candidate meets the other terms; 0 if none does even at a low one. */
 static qb_status find_rate(const qb__service_search *s, double *rate_per_s)
 {
-  const int lowest = qb__service_rung_below(qb__service_idle_rate(s));
-  const int asked = qb__service_rung_below(s->load.rate_per_s);
+  const int lowest = qb__rate_step_below(qb__service_idle_rate(s));
+  const int asked = qb__rate_step_below(s->load.rate_per_s);
   int best = lowest, before;
-  do { /* a way that does not hold the rung behind one may hold the rung behind a higher one */
+  do { /* a candidate that does not hold the step behind one may hold the step behind a higher one */
     before = best;
-    for (size_t i = 0; i < s->way_count; i++)
-      if (within_other_terms(s, &s->ways[i])) {
-        const qb_status status = qb__service_highest_rung(s, &s->ways[i], best, asked, &best);
+    for (size_t i = 0; i < s->candidate_count; i++)
+      if (within_other_terms(s, &s->candidates[i])) {
+        const qb_status status = qb__service_highest_step(s, &s->candidates[i], best, asked, &best);
         if (status)
           return status;
       }
   } while (best > before);
-  *rate_per_s = best > lowest ? qb__service_rung_rate(best) : 0;
+  *rate_per_s = best > lowest ? qb__rate_of_step(best) : 0;
   return QB_OK;
 }
 
 qb_status qb__service_nearest(const qb__service_search *search, qb_nearest *nearest)
 {
   qb_nearest n = {.latency_ns = 0};
-  for (size_t i = 0; i < search->way_count; i++) {
-    const qb__service_way *way = &search->ways[i];
-    if (way->report.saturated)
+  for (size_t i = 0; i < search->candidate_count; i++) {
+    const qb__service_candidate *candidate = &search->candidates[i];
+    if (candidate->report.saturated)
       continue;
-    qb__nearest_note(&way->fit, &way->needs, &n);
-    if (way->fit.single && way->fit.broken == QB_REASON_SLO && within_other_terms(search, way))
-      n.percentile = fmax(n.percentile, 100 * INSIDE * way->report.in_time);
+    qb__nearest_note(&candidate->fit, &search->qos, &candidate->needs, &n);
+    if (candidate->fit.single && candidate->fit.broken == QB_REASON_SLO &&
+        within_other_terms(search, candidate))
+      n.percentile = fmax(n.percentile, 100 * INSIDE * candidate->report.in_time);
   }
   const qb_status status = find_rate(search, &n.rate_per_s);
   if (!status)

@@ -9,9 +9,8 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
-#include "estimate/estimate.h"
-#include "node/node_impl.h"
-#include "profile/profile_impl.h"
+#include "node/node_data.h"
+#include "profile/profile_data.h"
 #include "queue/size_ladder.h"
 
 #include <math.h>
@@ -35,18 +34,19 @@ static size_t wait_count(uint32_t batch)
   return batch > 1 ? WAITS : 1;
 }
 
-qb_status qb__service_analyse(const qb__service_search *search, const qb__service_way *way,
-                              double rate_per_s, qb__queue_report *report)
+qb_status qb__service_analyse(const qb__service_search *search,
+                              const qb__service_candidate *candidate, double rate_per_s,
+                              qb__queue_report *report)
 {
-  const qb__latency_table *table = &way->entry->table;
+  const qb__round_times *table = candidate->table;
   qb_load load = search->load;
   load.rate_per_s = rate_per_s;
   const qb__batch_queue queue = {.arrivals = qb__arrival_law_of(&load),
                                  .length = QB__PATH_QUICK,
                                  .spread = table->spread,
                                  .instances = table->configuration.instances,
-                                 .batch = way->batch,
-                                 .max_wait_ns = way->max_wait_ns,
+                                 .batch = candidate->batch,
+                                 .max_wait_ns = candidate->max_wait_ns,
                                  .latency_ns = table->median_ns,
                                  .percentile = search->qos.percentile,
                                  .target_ns = search->qos.latency_ns};
@@ -58,162 +58,133 @@ static int64_t larger(int64_t a, int64_t b)
   return a > b ? a : b;
 }
 
-qb_status qb__service_judge(const qb__service_search *s, qb__service_way *way)
+qb_status qb__service_judge(const qb__service_search *s, qb__service_candidate *candidate)
 {
-  const qb_status status = qb__service_analyse(s, way, s->load.rate_per_s, &way->report);
-  way->needs = (qb__needs){.latency_ns = larger(way->report.latency_ns, way->drained_ns),
-                           .budget_per_hour = way->entry->price_per_hour,
-                           .memory_bytes = way->entry->table.memory_bytes[way->batch]};
-  way->fit = way->report.saturated ? (qb__fit){.broken = QB_REASON_CAPACITY}
-                                   : qb__fit_of(&s->qos, &way->needs);
+  const qb_status status =
+      qb__service_analyse(s, candidate, s->load.rate_per_s, &candidate->report);
+  candidate->needs =
+      (qb__needs){.latency_ns = larger(candidate->report.latency_ns, candidate->drained_ns),
+                  .budget_per_hour = candidate->site->price_per_hour,
+                  .memory_bytes = candidate->table->memory_bytes[candidate->batch]};
+  candidate->fit = candidate->report.saturated ? (qb__fit){.broken = QB_REASON_CAPACITY}
+                                               : qb__fit_of(&s->qos, &candidate->needs);
   return status;
 }
 
-static void add_ways(qb__service_search *s, const qb__service_entry *entry)
+static void add_candidates(qb__service_search *s, const qb__site *site,
+                           const qb__round_times *table)
 {
-  const qb__latency_table *table = &entry->table;
   const uint32_t instances = table->configuration.instances;
   for (uint32_t b = 1; b; b = qb__next_size(b, table->max_batch, PER_OCTAVE)) {
     const double round_ns = (double)table->mean_ns[b];
     const uint64_t each = (uint64_t)instances * b;
     const uint64_t rounds = (s->load.queued + each - 1) / each;
     for (size_t w = 0; w < wait_count(b); w++)
-      s->ways[s->way_count++] =
-          (qb__service_way){.entry = entry,
-                            .batch = b,
-                            .max_wait_ns = (int64_t)(waits[w] * round_ns),
-                            .capacity_per_s = 1e9 * (double)each / round_ns,
-                            .drained_ns = qb__clamp_i64((double)rounds * round_ns)};
+      s->candidates[s->candidate_count++] =
+          (qb__service_candidate){.site = site,
+                                  .table = table,
+                                  .batch = b,
+                                  .max_wait_ns = (int64_t)(waits[w] * round_ns),
+                                  .capacity_per_s = 1e9 * (double)each / round_ns,
+                                  .drained_ns = qb__clamp_i64((double)rounds * round_ns)};
   }
 }
 
-static qb_status add_entries(qb__service_search *s, const qb_profile *profile, uint32_t index)
+static qb_status make_sets(qb__service_search *s)
 {
-  for (size_t i = 0; i < qb__configuration_count(profile); i++) {
-    qb__service_entry *e = &s->entries[s->entry_count];
-    qb_configuration configuration;
-    uint32_t max_batch;
-    qb__configuration_at(profile, i, &configuration, &max_batch);
-    e->profile = index;
-    e->network = profile->info.network;
-    e->price_per_hour = profile->node->info.price_per_hour;
-    const qb_status status = qb__latency_table_init(profile, &configuration, max_batch, &e->table);
+  s->sets = qb__calloc(s->context, s->site_count, sizeof *s->sets);
+  if (!s->sets)
+    return QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < s->site_count; i++) {
+    const qb__site *site = &s->sites[i];
+    const qb_status status =
+        qb__round_set_init(site->profile, site->node, site->single, &s->sets[i]);
     if (status)
       return status;
-    s->entry_count++;
+    if (s->sets[i].transferred)
+      qb__round_set_take_high(&s->sets[i]);
   }
   return QB_OK;
 }
 
-static qb_status check_load(const qb_load *load, bool any_rate)
-{
-  const bool given = load->rate_per_s > 0 && isfinite(load->rate_per_s);
-  if (!given && !(any_rate && load->rate_per_s == 0))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "load.rate_per_s is %g; give the samples that arrive per second, above 0",
-                    load->rate_per_s);
-  if (!(load->dispersion >= 0 && isfinite(load->dispersion)) || load->burst_ns < 0)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "load.dispersion is %g and .burst_ns %lld; give 0 or more", load->dispersion,
-                    (long long)load->burst_ns);
-  return QB_OK;
-}
-
-static qb_status make_entries(qb__service_search *s, size_t profile_count)
+static qb_status make_candidates(qb__service_search *s)
 {
   size_t count = 0;
-  for (size_t i = 0; i < profile_count; i++)
-    count += qb__configuration_count(s->profiles[i]);
-  s->entries = qb__calloc(s->context, count, sizeof *s->entries);
-  if (!s->entries)
+  for (size_t i = 0; i < s->site_count; i++)
+    for (size_t t = 0; t < s->sets[i].count; t++)
+      for (uint32_t b = 1; b; b = qb__next_size(b, s->sets[i].tables[t].max_batch, PER_OCTAVE))
+        count += wait_count(b);
+  s->candidates = qb__calloc(s->context, count, sizeof *s->candidates);
+  if (!s->candidates)
     return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; i < profile_count; i++) {
-    const qb_status status = add_entries(s, s->profiles[i], (uint32_t)i);
-    if (status)
-      return status;
-  }
+  for (size_t i = 0; i < s->site_count; i++)
+    for (size_t t = 0; t < s->sets[i].count; t++)
+      add_candidates(s, &s->sites[i], &s->sets[i].tables[t]);
   return QB_OK;
 }
 
-static qb_status make_ways(qb__service_search *s)
+qb_status qb__service_search_init(const qb__site *sites, size_t site_count, const qb_load *load,
+                                  const qb_qos *qos, bool may_be_any, qb__service_search *search)
 {
-  size_t count = 0;
-  for (size_t i = 0; i < s->entry_count; i++)
-    for (uint32_t b = 1; b; b = qb__next_size(b, s->entries[i].table.max_batch, PER_OCTAVE))
-      count += wait_count(b);
-  s->ways = qb__calloc(s->context, count, sizeof *s->ways);
-  if (!s->ways)
-    return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; i < s->entry_count; i++)
-    add_ways(s, &s->entries[i]);
-  return QB_OK;
-}
-
-qb_status qb__service_search_init(const qb_profile *const *profiles, size_t profile_count,
-                                  const qb_load *load, const qb_qos *qos, bool may_be_any,
-                                  qb__service_search *search)
-{
-  qb__service_search s = {.profiles = profiles};
-  *search = s;
-  qb_status status = qb__profiles_check(profiles, profile_count);
+  qb__service_search s = {
+      .context = qb__profile_context(sites->profile), .sites = sites, .site_count = site_count};
+  qb_status status = qb__qos_in(qos, &s.qos);
   if (!status)
-    status = qb__qos_in(qos, &s.qos);
+    status = qb__load_in(load, may_be_any && s.qos.objective == QB_OBJECTIVE_RATE, &s.load);
   if (!status)
-    status = qb__struct_in(&s.load, sizeof s.load, sizeof s.load, load, "load");
+    status = make_sets(&s);
   if (!status)
-    status = check_load(&s.load, may_be_any && s.qos.objective == QB_OBJECTIVE_RATE);
-  if (status)
-    return status;
-  s.context = profiles[0]->context;
-  status = make_entries(&s, profile_count);
-  if (!status)
-    status = make_ways(&s);
+    status = make_candidates(&s);
   s.any_rate = s.load.rate_per_s == 0;
   if (!status && s.any_rate)
     s.load.rate_per_s = qb__service_idle_rate(&s);
-  for (size_t i = 0; i < s.way_count && !status; i++)
-    status = qb__service_judge(&s, &s.ways[i]);
+  for (size_t i = 0; i < s.candidate_count && !status; i++)
+    status = qb__service_judge(&s, &s.candidates[i]);
   *search = s;
   return status;
 }
 
 void qb__service_search_free(qb__service_search *search)
 {
-  for (size_t i = 0; i < search->entry_count; i++)
-    qb__latency_table_free(search->profiles[search->entries[i].profile], &search->entries[i].table);
-  qb__free(search->context, search->ways);
-  qb__free(search->context, search->entries);
+  for (size_t i = 0; search->sets && i < search->site_count; i++)
+    qb__round_set_free(&search->sets[i]);
+  qb__free(search->context, search->candidates);
+  qb__free(search->context, search->sets);
 }
 
 double qb__service_idle_rate(const qb__service_search *search)
 {
   double most = 0;
-  for (size_t i = 0; i < search->way_count; i++)
-    most = fmax(most, search->ways[i].capacity_per_s);
+  for (size_t i = 0; i < search->candidate_count; i++)
+    most = fmax(most, search->candidates[i].capacity_per_s);
   return IDLE * most;
 }
 
-qb_service_plan qb__service_plan_of(const qb__service_search *search, const qb__service_way *way)
+qb_service_plan qb__service_plan_of(const qb__service_search *search,
+                                    const qb__service_candidate *candidate)
 {
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  plan.feasible = way->fit.met;
-  plan.profile = way->entry->profile;
-  plan.configuration = way->entry->table.configuration;
-  plan.batch = way->batch;
-  plan.max_wait_ns = way->max_wait_ns;
-  plan.max_rate_per_s = way->capacity_per_s;
-  plan.cost_per_hour = way->entry->price_per_hour;
-  plan.memory_bytes = way->entry->table.memory_bytes[way->batch];
+  plan.feasible = candidate->fit.met;
+  plan.profile = candidate->site->index;
+  plan.nodes = 1;
+  plan.source = candidate->table->transferred ? QB_SOURCE_TRANSFERRED : QB_SOURCE_MEASURED;
+  plan.configuration = candidate->table->configuration;
+  plan.batch = candidate->batch;
+  plan.max_wait_ns = candidate->max_wait_ns;
+  plan.max_rate_per_s = candidate->capacity_per_s;
+  plan.cost_per_hour = candidate->site->price_per_hour;
+  plan.memory_bytes = candidate->table->memory_bytes[candidate->batch];
   plan.rate_per_s = search->load.rate_per_s;
-  plan.network = way->entry->network;
-  if (way->report.saturated)
+  plan.cost_per_1000 = plan.cost_per_hour / (plan.rate_per_s * 3600) * 1000;
+  plan.network = qb__profile_info(candidate->site->profile)->network;
+  if (candidate->report.saturated)
     return plan;
-  plan.p50_ns = way->report.p50_ns;
-  plan.p95_ns = way->report.p95_ns;
-  plan.p99_ns = larger(way->report.p99_ns, way->drained_ns);
-  plan.latency_ns = way->needs.latency_ns;
-  plan.mean_batch = way->report.mean_batch;
-  plan.utilisation = way->report.utilisation;
+  plan.p50_ns = candidate->report.p50_ns;
+  plan.p95_ns = candidate->report.p95_ns;
+  plan.p99_ns = larger(candidate->report.p99_ns, candidate->drained_ns);
+  plan.latency_ns = candidate->needs.latency_ns;
+  plan.mean_batch = candidate->report.mean_batch;
+  plan.utilisation = candidate->report.utilisation;
   return plan;
 }
 
@@ -222,30 +193,32 @@ static int order(double a, double b)
   return a < b ? -1 : a > b;
 }
 
-static double threads_of(const qb__service_way *way)
+static double threads_of(const qb__service_candidate *candidate)
 {
-  const qb_configuration *c = &way->entry->table.configuration;
+  const qb_configuration *c = &candidate->table->configuration;
   return (double)c->instances * c->threads;
 }
 
-static int by_latency(const qb__service_way *a, const qb__service_way *b)
+static int by_latency(const qb__service_candidate *a, const qb__service_candidate *b)
 {
   return order((double)a->needs.latency_ns, (double)b->needs.latency_ns);
 }
 
-static int by_cost(const qb__service_way *a, const qb__service_way *b)
+static int by_cost(const qb__service_candidate *a, const qb__service_candidate *b)
 {
   return order(a->needs.budget_per_hour, b->needs.budget_per_hour);
 }
 
-static int by_size(const qb__service_way *a, const qb__service_way *b)
+static int by_size(const qb__service_candidate *a, const qb__service_candidate *b)
 {
   int sign = order(threads_of(a), threads_of(b));
   if (!sign)
     sign = order(a->batch, b->batch);
   if (!sign)
     sign = order((double)a->max_wait_ns, (double)b->max_wait_ns);
-  return sign ? sign : a->entry < b->entry ? -1 : a->entry > b->entry;
+  if (!sign && a->site == b->site)
+    sign = a->table < b->table ? -1 : a->table > b->table;
+  return sign ? sign : a->site < b->site ? -1 : a->site > b->site;
 }
 
 int qb__service_by_latency(const void *a, const void *b)
@@ -260,7 +233,7 @@ int qb__service_by_cost(const void *a, const void *b)
   return sign ? sign : next ? next : by_size(a, b);
 }
 
-bool qb__service_same_bill(const qb__service_way *a, const qb__service_way *b)
+bool qb__service_same_bill(const qb__service_candidate *a, const qb__service_candidate *b)
 {
   return !by_latency(a, b) && !by_cost(a, b);
 }

@@ -117,7 +117,7 @@ qb_status qb_verify(qb_context *context, const int64_t *latencies_ns, size_t cou
   qb_qos asked;
   if (!context)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "context is NULL");
-  qb_status status = qb__struct_check_out(verification, sizeof *verification, "verification");
+  qb_status status = QB__STRUCT_CHECK_OUT(qb_verification, verification);
   if (!status)
     status = check_latencies(latencies_ns, count, confidence);
   if (!status)

@@ -167,17 +167,12 @@ __attribute__((format(printf, 2, 3))) static void note(char list[1024], const ch
   va_end(args);
 }
 
-qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
+static void list_differences(const qb_profile *profile, const qb_node *node, char list[1024])
 {
-  if (!profile || !node)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "node" : "profile");
   qb_node_info then = QB_NODE_INFO_INIT, now = QB_NODE_INFO_INIT;
-  qb_status status = qb_node_get_info(profile->node, &then);
-  if (!status)
-    status = qb_node_get_info(node, &now);
-  if (status)
-    return status;
-  char list[1024] = "";
+  *list = 0;
+  if (qb_node_get_info(profile->node, &then) || qb_node_get_info(node, &now))
+    return;
   if (strcmp(then.cpu, now.cpu) != 0)
     note(list, "processor '%.64s', here '%.64s'", then.cpu, now.cpu);
   if (then.isa != now.isa)
@@ -192,11 +187,27 @@ qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
       !qb_node_compute_flops(node, 1, QB_ISA_BEST, &now_flops) &&
       fabs(now_flops / then_flops - 1) > 0.25)
     note(list, "%.4g GFLOP/s a thread, here %.4g", then_flops / 1e9, now_flops / 1e9);
+}
+
+qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
+{
+  if (!profile || !node)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "node" : "profile");
+  char list[1024];
+  list_differences(profile, node, list);
   return *list
              ? qb__fail(QB_ERROR_MISMATCH,
                         "the profile of '%s' was measured on another node: %s; profile again here",
                         profile->info.model, list)
              : QB_OK;
+}
+
+bool qb__profile_is_of_node(const qb_profile *profile, const qb_node *node)
+{
+  char list[1024];
+  if (node != profile->node)
+    list_differences(profile, node, list);
+  return node == profile->node || !*list;
 }
 
 bool qb__profiles_same_network(const qb_profile_info *a, const qb_profile_info *b)

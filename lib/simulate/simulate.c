@@ -2,10 +2,9 @@
 /* The public face: checks what is asked for and puts the parts together. */
 #include "core/error.h"
 #include "core/structs.h"
-#include "estimate/estimate.h"
+#include "estimate/round_times.h"
 #include "node/node_impl.h"
 #include "plan/demand.h"
-#include "plan/latency_table.h"
 #include "profile/profile_impl.h"
 #include "simulate/contest.h"
 
@@ -134,7 +133,7 @@ static qb_status find_configuration(const qb_profile *profile, const qb_configur
                                     qb_configuration *configuration, uint32_t *max_batch)
 {
   qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
-  const qb_status status = qb_estimate(profile, asked, 1, &estimate);
+  const qb_status status = qb_estimate(profile, asked, 1, NULL, &estimate);
   if (status)
     return status;
   *configuration = estimate.configuration;
@@ -211,9 +210,9 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
   if (status)
     return status;
 
-  qb__latency_table table;
+  qb__round_times table;
   c.service.batch = how.max_batch ? how.max_batch : max_batch;
-  status = qb__latency_table_init(profile, &c.configuration, c.service.batch, &table);
+  status = qb__round_times_init(profile, NULL, &c.configuration, c.service.batch, &table);
   if (status)
     return status;
   c.service.instances = c.configuration.instances;
@@ -229,7 +228,7 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
 
   qb__result result;
   status = qb__contest_run(&c, policy, how.tuned, &result);
-  qb__latency_table_free(profile, &table);
+  qb__round_times_free(profile, &table);
   if (status)
     return status;
   qb_simulation_report ours = QB_SIMULATION_REPORT_INIT;

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++) {
       qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
       FUZZ_EXPECT(p.visits > 0 && p.low_ns <= p.latency_ns && p.latency_ns <= p.high_ns);
-      FUZZ_EXPECT(!qb_estimate(profile, &p.configuration, p.batch, &e));
+      FUZZ_EXPECT(!qb_estimate(profile, &p.configuration, p.batch, NULL, &e));
       FUZZ_EXPECT(e.source == QB_SOURCE_MEASURED);
     }
     qb_profile_unref(profile);

@@ -72,8 +72,8 @@ static batcher_rounds make_rounds(qb_context *context, qb_model *model, const qb
   r.profile = make_profile(context, model, instances);
   qb_load load = QB_LOAD_INIT;
   load.rate_per_s = 1;
-  const qb_profile *profile = r.profile;
-  CHECK(!qb_plan_service(&profile, 1, &load, qos, &r.plan) && r.plan.feasible);
+  qb_profile *profile = r.profile;
+  CHECK(!qb_plan_service(&profile, 1, &load, qos, &r.plan, NULL) && r.plan.feasible);
   CHECK(!qb_optimizer_params_of_plan(&r.plan, &r.params));
   r.params.max_batch = MOST_BATCH;
   CHECK(!qb_session_new(model, &r.plan.configuration, &r.session));

@@ -3,8 +3,7 @@
 #ifndef QB_SUPPORT_SERVICE_WAYS_H
 #define QB_SUPPORT_SERVICE_WAYS_H
 
-#include "estimate/estimate.h"
-#include "plan/latency_table.h"
+#include "estimate/round_times.h"
 #include "queue/batch_queue.h"
 #include "support/expect.h"
 #include "support/random.h"
@@ -24,11 +23,6 @@ typedef struct service_way {
   qb_service_plan plan; /* as the library would say; feasible: the demand is met */
   double threads;
 } service_way;
-
-static inline const qb_profile *const *profiles_of(const service_case *c)
-{
-  return (const qb_profile *const *)c->profiles;
-}
 
 /* The second node is often the same as the first one at another price. */
 static inline void make_service_case(qb_context *context, uint64_t *seed, service_case *c)
@@ -56,11 +50,11 @@ static inline void free_service_case(service_case *c)
 static inline void plan_case(const service_case *c, qb_service_plan *plan)
 {
   *plan = (qb_service_plan)QB_SERVICE_PLAN_INIT;
-  assert_ok(qb_plan_service(profiles_of(c), WAY_NODES, &c->load, &c->qos, plan));
+  assert_ok(qb_plan_service(c->profiles, WAY_NODES, &c->load, &c->qos, plan, NULL));
 }
 
 static inline bool holds_target(const qb_context *context, const service_case *c,
-                                const qb__latency_table *table, const qb_service_plan *p,
+                                const qb__round_times *table, const qb_service_plan *p,
                                 double rate_per_s, qb__queue_report *report)
 {
   const qb__batch_queue queue = {.arrivals = {.rate_per_s = {rate_per_s, 0}},
@@ -77,7 +71,7 @@ static inline bool holds_target(const qb_context *context, const service_case *c
 
 /* Down from the capacity in steps of the ladder exp(0.01 k) to the first rate that is held. */
 static inline double highest_rate(const qb_context *context, const service_case *c,
-                                  const qb__latency_table *table, const qb_service_plan *p)
+                                  const qb__round_times *table, const qb_service_plan *p)
 {
   const double capacity =
       1e9 * p->configuration.instances * p->batch / (double)table->mean_ns[p->batch];
@@ -89,7 +83,7 @@ static inline double highest_rate(const qb_context *context, const service_case 
 }
 
 static inline void judge_way(const qb_context *context, const service_case *c,
-                             const qb__latency_table *table, service_way *way)
+                             const qb__round_times *table, service_way *way)
 {
   qb_service_plan *p = &way->plan;
   const double rounds =
@@ -118,8 +112,8 @@ static inline size_t list_ways(const qb_context *context, const service_case *c,
       qb_configuration configuration;
       uint32_t max_batch;
       qb__configuration_at(profile, i, &configuration, &max_batch);
-      qb__latency_table table;
-      assert_ok(qb__latency_table_init(profile, &configuration, max_batch, &table));
+      qb__round_times table;
+      assert_ok(qb__round_times_init(profile, NULL, &configuration, max_batch, &table));
       for (uint32_t b = 1; b <= max_batch; b++)
         for (int w = 0; w < (b > 1 ? 5 : 1); w++) {
           service_way *way = &ways[count++];
@@ -133,7 +127,7 @@ static inline size_t list_ways(const qb_context *context, const service_case *c,
           way->plan.memory_bytes = table.memory_bytes[b];
           judge_way(context, c, &table, way);
         }
-      qb__latency_table_free(profile, &table);
+      qb__round_times_free(profile, &table);
     }
   }
   return count;

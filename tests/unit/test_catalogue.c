@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Catalogues: saved and loaded again, and every field refused when it is wrong. */
+/* Catalogues: every field is read, and refused when it is wrong. */
 #include "support/failing_allocator.h"
 #include "support/random_catalogue.h"
 #include "support/scratch_folder.h"
@@ -11,56 +11,46 @@ static qb_context *context;
 static scratch_folder folder;
 
 static const char GOOD[] =
-    "{\"format\": \"qosbatch-catalogue\", \"version\": 1, \"note\": \"\", \"currency\": \"USD\", "
-    "\"types\": [{\"name\": \"a\", \"cpu\": \"\", \"vcpus\": 4, \"threads_per_core\": 2, "
-    "\"memory_bytes\": 1024, \"compute_flops\": 1e11, \"memory_bytes_per_s\": 0, "
-    "\"measured\": false, \"start_up_ms\": 0, \"interruptions_per_h\": 0, \"most_nodes\": 3, "
+    "{\"format\": \"qosbatch-catalogue\", \"version\": 1, \"note\": \"illustration\", "
+    "\"currency\": \"USD\", "
+    "\"types\": [{\"name\": \"a\", \"cpu\": \"Some CPU\", \"vcpus\": 4, \"threads_per_core\": 2, "
+    "\"isa\": \"avx512\", \"memory_bytes\": 1024, \"compute_flops\": 1e11, "
+    "\"memory_bytes_per_s\": 2e10, \"measured\": false, \"start_up_ms\": 40, "
+    "\"interruptions_per_h\": 0.5, \"most_nodes\": 3, "
     "\"billing\": {\"kind\": \"time\", \"price_per_hour\": 0.1, \"granularity_ms\": 1000, "
-    "\"minimum_ms\": 0}}]}";
+    "\"minimum_ms\": 60000}}]}";
 
-static void assert_same(const qb_catalogue *a, const qb_catalogue *b)
-{
-  assert_int_equal(qb_catalogue_count(a), qb_catalogue_count(b));
-  assert_string_equal(qb_catalogue_currency(a), qb_catalogue_currency(b));
-  assert_string_equal(qb_catalogue_note(a), qb_catalogue_note(b));
-  qb_node_type x = QB_NODE_TYPE_INIT, y = QB_NODE_TYPE_INIT;
-  for (uint32_t i = 0; !qb_catalogue_get_type(a, i, &x); i++) {
-    assert_ok(qb_catalogue_get_type(b, i, &y));
-    assert_string_equal(x.name, y.name);
-    assert_string_equal(x.cpu, y.cpu);
-    x.name = y.name;
-    x.cpu = y.cpu;
-    assert_int_equal(x.vcpus, y.vcpus);
-    assert_int_equal(x.threads_per_core, y.threads_per_core);
-    assert_int_equal(x.memory_bytes, y.memory_bytes);
-    assert_true(x.compute_flops == y.compute_flops);
-    assert_true(x.memory_bytes_per_s == y.memory_bytes_per_s);
-    assert_int_equal(x.measured, y.measured);
-    assert_int_equal(x.start_up_ns, y.start_up_ns);
-    assert_true(x.interruptions_per_h == y.interruptions_per_h);
-    assert_int_equal(x.most_nodes, y.most_nodes);
-    assert_int_equal(x.billing.kind, y.billing.kind);
-    assert_true(x.billing.price_per_hour == y.billing.price_per_hour);
-    assert_true(x.billing.price_per_gib_s == y.billing.price_per_gib_s);
-    assert_true(x.billing.price_per_call == y.billing.price_per_call);
-    assert_int_equal(x.billing.granularity_ns, y.billing.granularity_ns);
-    assert_int_equal(x.billing.minimum_ns, y.billing.minimum_ns);
-  }
-}
-
-static void test_round_trip(void **state)
+static void a_file_gives_all_fields(void **state)
 {
   (void)state;
-  uint64_t seed = 17;
-  const scratch_path path = scratch_folder_path(&folder, "catalogue.json");
-  for (int i = 0; i < 50; i++) {
-    qb_catalogue *saved = random_catalogue(context, &seed, 20, 100), *loaded = NULL;
-    assert_ok(qb_catalogue_save(saved, path.text));
-    assert_ok(qb_catalogue_load(context, path.text, &loaded));
-    assert_same(saved, loaded);
-    qb_catalogue_unref(saved);
-    qb_catalogue_unref(loaded);
-  }
+  const scratch_path path = scratch_folder_write_text(&folder, "good.json", GOOD);
+  qb_catalogue *catalogue = NULL;
+  assert_ok(qb_catalogue_load(context, path.text, &catalogue));
+  qb_catalogue_info info = QB_CATALOGUE_INFO_INIT;
+  assert_ok(qb_catalogue_get_info(catalogue, &info));
+  assert_int_equal(info.types, 1);
+  assert_string_equal(info.currency, "USD");
+  assert_string_equal(info.note, "illustration");
+  qb_node_type t = QB_NODE_TYPE_INIT;
+  assert_ok(qb_catalogue_get_type(catalogue, 0, &t));
+  assert_string_equal(t.name, "a");
+  assert_string_equal(t.cpu, "Some CPU");
+  assert_int_equal(t.vcpus, 4);
+  assert_int_equal(t.threads_per_core, 2);
+  assert_int_equal(t.isa, QB_ISA_AVX512);
+  assert_int_equal(t.memory_bytes, 1024);
+  assert_true(t.compute_flops == 1e11 && t.memory_bytes_per_s == 2e10);
+  assert_false(t.measured);
+  assert_int_equal(t.start_up_ns, 40000000);
+  assert_true(t.interruptions_per_h == 0.5);
+  assert_int_equal(t.most_nodes, 3);
+  assert_int_equal(t.billing.kind, QB_BILLING_TIME);
+  assert_true(t.billing.price_per_hour == 0.1);
+  assert_int_equal(t.billing.granularity_ns, 1000000000);
+  assert_int_equal(t.billing.minimum_ns, 60000000000);
+  assert_status(qb_catalogue_get_type(catalogue, 1, &t), QB_ERROR_NOT_FOUND);
+  assert_status(qb_catalogue_get_info(NULL, &info), QB_ERROR_INVALID_ARGUMENT);
+  qb_catalogue_unref(catalogue);
 }
 
 static void refuse(const char *text, qb_status expected, const char *message)
@@ -82,34 +72,27 @@ static void refuse_with(const char *from, const char *to, const char *message)
   refuse(text, QB_ERROR_FORMAT, message);
 }
 
-static void test_bad_files(void **state)
+static void a_bad_field_is_refused_by_name(void **state)
 {
   (void)state;
-  const scratch_path path = scratch_folder_write_text(&folder, "good.json", GOOD);
-  qb_catalogue *catalogue = NULL;
-  assert_ok(qb_catalogue_load(context, path.text, &catalogue));
-  qb_node_type type = QB_NODE_TYPE_INIT;
-  assert_ok(qb_catalogue_get_type(catalogue, 0, &type));
-  assert_int_equal(qb_node_type_cores(&type), 2);
-  assert_status(qb_catalogue_get_type(catalogue, 1, &type), QB_ERROR_NOT_FOUND);
-  qb_catalogue_unref(catalogue);
-
   refuse_with("\"vcpus\": 4", "\"vcpus\": 0", "$.types[0].vcpus: 0 is outside");
   refuse_with("\"vcpus\": 4, ", "", "$.types[0].vcpus: this field is missing");
   refuse_with("\"threads_per_core\": 2", "\"threads_per_core\": 9", "threads_per_core");
   refuse_with("\"memory_bytes\": 1024", "\"memory_bytes\": -1", "memory_bytes");
   refuse_with("1e11", "-1", "compute_flops");
   refuse_with("1e11", "1e300", "compute_flops");
-  refuse_with("\"memory_bytes_per_s\": 0", "\"memory_bytes_per_s\": null", "found null");
+  refuse_with("\"memory_bytes_per_s\": 2e10", "\"memory_bytes_per_s\": null", "found null");
+  refuse_with("avx512", "avx1024", "'avx1024' is no instruction set");
   refuse_with("false", "0", "expected true or false");
-  refuse_with("\"start_up_ms\": 0", "\"start_up_ms\": 1.5", "expected an integer");
-  refuse_with("\"interruptions_per_h\": 0", "\"interruptions_per_h\": 1001", "interruptions_per_h");
+  refuse_with("\"start_up_ms\": 40", "\"start_up_ms\": 1.5", "expected an integer");
+  refuse_with("\"interruptions_per_h\": 0.5", "\"interruptions_per_h\": 1001",
+              "interruptions_per_h");
   refuse_with("\"most_nodes\": 3", "\"most_nodes\": 100001", "most_nodes");
   refuse_with("\"time\"", "\"gift\"", "'gift' is no kind of billing; expected time or calls");
   refuse_with("\"time\"", "\"calls\"", "price_per_gib_s: this field is missing");
   refuse_with("\"price_per_hour\": 0.1", "\"price_per_hour\": -0.1", "price_per_hour");
   refuse_with("\"granularity_ms\": 1000", "\"granularity_ms\": 0", "granularity_ms: 0 is outside");
-  refuse_with("\"minimum_ms\": 0", "\"minimum_ms\": 0, \"x\": 1", "x: this field is not known");
+  refuse_with("\"minimum_ms\": 60000", "\"minimum_ms\": 0, \"x\": 1", "x: this field is not known");
   refuse_with("\"name\": \"a\"", "\"name\": \"\"", "types[0] (''): name must have 1..255");
   refuse_with("\"USD\"", "\"\"", "currency");
   refuse_with("qosbatch-catalogue", "qosbatch-profile", "is not 'qosbatch-catalogue'");
@@ -117,7 +100,7 @@ static void test_bad_files(void **state)
   refuse("[1", QB_ERROR_FORMAT, "not JSON");
 }
 
-static void test_names_are_different(void **state)
+static void bad_types_are_refused(void **state)
 {
   (void)state;
   qb_node_type types[3] = {QB_NODE_TYPE_INIT, QB_NODE_TYPE_INIT, QB_NODE_TYPE_INIT};
@@ -145,13 +128,8 @@ static void test_names_are_different(void **state)
   assert_message("billing.reserved");
   types[1].billing.reserved[3] = 0;
   assert_null(catalogue);
-  /* A file holds whole milliseconds. */
-  types[1].start_up_ns = 1;
-  assert_ok(qb_catalogue_new(context, "USD", "", types, 3, &catalogue));
   const scratch_path path = scratch_folder_path(&folder, "never.json");
-  assert_status(qb_catalogue_save(catalogue, path.text), QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_catalogue_load(context, path.text, &catalogue), QB_ERROR_IO);
-  qb_catalogue_unref(catalogue);
 }
 
 static qb_status load_with(qb_context *failing, void *user)
@@ -162,7 +140,7 @@ static qb_status load_with(qb_context *failing, void *user)
   return status;
 }
 
-static void test_no_memory(void **state)
+static void every_allocation_may_fail(void **state)
 {
   (void)state;
   scratch_path path = scratch_folder_write_text(&folder, "good.json", GOOD);
@@ -172,10 +150,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_bad_files),
-      cmocka_unit_test(test_names_are_different),
-      cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(a_file_gives_all_fields),
+      cmocka_unit_test(a_bad_field_is_refused_by_name),
+      cmocka_unit_test(bad_types_are_refused),
+      cmocka_unit_test(every_allocation_may_fail),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/density.h"
-#include "estimate/estimate.h"
+#include "estimate/round_times.h"
 #include "node/node_impl.h"
 #include "profile/profile_impl.h"
+#include "support/expect.h"
 #include "support/random_profile.h"
+#include "support/scripted_profile.h"
 #include "support/unit.h"
 
 #include <math.h>
 #include <string.h>
 
 static qb_context *context;
+
+static qb_status estimate_on(const qb_profile *profile, const qb_node *node, qb_isa isa,
+                             const qb_configuration *k, uint32_t batch, qb_latency_estimate *e)
+{
+  qb_where where = QB_WHERE_INIT;
+  where.node = node;
+  where.isa = isa;
+  return qb_estimate(profile, k, batch, &where, e);
+}
 
 /* T = b F p / c, with c what one instance has while all run. */
 static void test_formula(void **state)
@@ -29,7 +40,7 @@ static void test_formula(void **state)
                        QB_OK);
       for (uint32_t b = 1; b <= max_batch; b++) {
         qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-        assert_int_equal(qb_estimate(profile, &k, b, &e), QB_OK);
+        assert_int_equal(qb_estimate(profile, &k, b, NULL, &e), QB_OK);
         assert_true(fabs(e.compute_flops * k.instances / all_flops - 1) < 1e-9);
         const double t = b * profile->info.flops_per_sample * e.density / e.compute_flops;
         assert_true(fabs(t * 1e9 / (double)e.latency_ns - 1) < 1e-6);
@@ -59,7 +70,7 @@ static void test_best_configuration(void **state)
       }
     }
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, NULL, 1, &e), QB_OK);
+    assert_int_equal(qb_estimate(profile, NULL, 1, NULL, &e), QB_OK);
     assert_memory_equal(&e.configuration, &best, sizeof best);
     qb_profile_unref(profile);
   }
@@ -80,7 +91,7 @@ static void test_transfer(void **state)
   k.instances = 1;
   k.threads = 2;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_OK);
+  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &e), QB_OK);
   assert_int_equal(e.source, QB_SOURCE_TRANSFERRED);
   assert_true((double)e.high_ns / (double)e.latency_ns > 1.12);
   assert_true((double)e.low_ns / (double)e.latency_ns < 0.89);
@@ -88,13 +99,13 @@ static void test_transfer(void **state)
   for (size_t c = 0; c < qb__configuration_count(profile); c++) {
     qb__configuration_at(profile, c, &measured, &max_batch);
     qb_latency_estimate from = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, &measured, 1, &from), QB_OK);
+    assert_int_equal(qb_estimate(profile, &measured, 1, NULL, &from), QB_OK);
     const double teams = 1.03 / (1 + 0.03 * log2(measured.threads));
     same_density |= fabs(from.density * teams / e.density - 1) < 1e-6;
   }
   assert_true(same_density);
   k.instances = k.threads = 65536; /* their product is more than 32 bits hold */
-  assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_OK);
+  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &e), QB_OK);
   assert_true(fabs(e.compute_flops / (4e11 / 65536) - 1) < 1e-9);
   qb_profile_unref(profile);
 }
@@ -112,6 +123,7 @@ static void test_another_node(void **state)
   qb_node *slower, *plain, *unmeasured;
   assert_int_equal(qb__node_new(context, &info, halved, 2, memory, 1, &slower), QB_OK);
   assert_int_equal(qb__node_new(context, &info, without_fma, 2, memory, 1, &plain), QB_OK);
+  info.cpu = "another";
   assert_int_equal(qb__node_new(context, &info, NULL, 0, NULL, 0, &unmeasured), QB_OK);
   qb_configuration k;
   uint32_t max_batch;
@@ -120,23 +132,57 @@ static void test_another_node(void **state)
   static const qb__operator_work compute = {1e9, 0, 0};
   assert_int_equal(qb__profile_set_operators(profile, &compute, 1), QB_OK);
   for (uint32_t b = 1; b <= max_batch; b++) {
-    assert_int_equal(qb_estimate(profile, &k, b, &here), QB_OK);
-    assert_int_equal(qb_estimate_on(profile, slower, QB_ISA_BEST, &k, b, &there), QB_OK);
+    assert_int_equal(qb_estimate(profile, &k, b, NULL, &here), QB_OK);
+    assert_int_equal(estimate_on(profile, slower, QB_ISA_BEST, &k, b, &there), QB_OK);
     assert_int_equal(there.source, QB_SOURCE_TRANSFERRED);
     assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2) < 1e-6);
     assert_true(fabs(there.density / here.density - 1) < 1e-6);
     assert_true(there.low_ns < there.latency_ns && there.latency_ns < there.high_ns);
     assert_true(there.memory_share == 0);
-    assert_int_equal(qb_estimate_on(profile, plain, QB_ISA_SSE41, &k, b, &there), QB_OK);
+    assert_int_equal(estimate_on(profile, plain, QB_ISA_SSE41, &k, b, &there), QB_OK);
     assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2 / 0.85) < 1e-6);
   }
-  assert_int_equal(qb_estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there),
+  assert_int_equal(estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there),
                    QB_ERROR_NOT_FOUND);
-  assert_int_equal(qb_estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there),
-                   QB_ERROR_NOT_FOUND);
+  assert_int_equal(estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there), QB_ERROR_NOT_FOUND);
   qb_node_unref(slower);
   qb_node_unref(plain);
   qb_node_unref(unmeasured);
+  qb_profile_unref(profile);
+}
+
+static void a_node_like_the_profiled_one_has_the_measured_times(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *profile = random_profile(context, &seed, 20);
+  static const qb__sustained a_little_less[] = {{QB_ISA_AVX2, 1, 0.9e11}, {QB_ISA_AVX2, 4, 3e11}};
+  qb_node_info info = qb_profile_node(profile)->info;
+  qb_node *alike, *smaller;
+  assert_ok(qb__node_new(context, &info, a_little_less, 2, NULL, 0, &alike));
+  info.quota_cores = 2;
+  assert_ok(qb__node_new(context, &info, a_little_less, 2, NULL, 0, &smaller));
+  qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(profile, NULL, 1, NULL, &here));
+  assert_ok(estimate_on(profile, alike, QB_ISA_BEST, NULL, 1, &there));
+  assert_memory_equal(&here, &there, sizeof here);
+  assert_ok(estimate_on(profile, smaller, QB_ISA_BEST, NULL, 1, &there));
+  assert_int_equal(there.source, QB_SOURCE_TRANSFERRED);
+  qb_node_unref(alike);
+  qb_node_unref(smaller);
+  qb_profile_unref(profile);
+}
+
+static void memory_beside_weights_goes_with_instances(void **state)
+{
+  (void)state;
+  const qb_configuration two = {2, 1}, six = {6, 1};
+  qb_profile *profile = scripted_profile(context, &two, 1, 5, 1, 1.05);
+  profile->info.weight_bytes = 1000;
+  profile->points[0].memory_bytes = 1400;
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(profile, &six, 1, NULL, &e));
+  assert_int_equal(e.memory_bytes, 1000 + 3 * 400);
   qb_profile_unref(profile);
 }
 
@@ -147,13 +193,13 @@ static void test_roofline(void **state)
   uint64_t seed = 8;
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__operator_work work[] = {{100, 10, 0}, {20, 0, 1000}};
-  const qb__power power = {10, 5, 5};
+  const qb__instance_roof roof = {10, 5, 5};
   assert_int_equal(qb__profile_set_operators(profile, work, 2), QB_OK);
-  qb__roofline r = qb__roofline_of(profile, 3, &power);
+  qb__roofline r = qb__roofline_of(profile, 3, &roof);
   assert_true(fabs(r.time_s - (30 + 200)) < 1e-9); /* 300 / 10 > 30 / 5; 1000 / 5 > 60 / 10 */
   assert_true(fabs(r.memory_s - 200) < 1e-9);
-  assert_true(fabs(r.serial_s - (30 + 6 + 6 + 200)) < 1e-9);
-  r = qb__roofline_of(profile, 1000, &power);
+  assert_true(fabs(qb__serial_s(profile, 3, &roof) - (30 + 6 + 6 + 200)) < 1e-9);
+  r = qb__roofline_of(profile, 1000, &roof);
   assert_true(r.memory_s == 0);
   qb_profile_unref(profile);
 }
@@ -170,8 +216,8 @@ static void test_instances_share(void **state)
   const qb_node_info info = qb_profile_node(profile)->info;
   assert_int_equal(qb__node_new(context, &info, compute, 2, memory, 2, &node), QB_OK);
   const qb_configuration four = {4, 1}, team = {1, 4};
-  const qb__power each = qb__instance_power(node, QB_ISA_AVX2, &four);
-  const qb__power one = qb__instance_power(node, QB_ISA_AVX2, &team);
+  const qb__instance_roof each = qb__instance_roof_of(node, QB_ISA_AVX2, &four);
+  const qb__instance_roof one = qb__instance_roof_of(node, QB_ISA_AVX2, &team);
   assert_true(each.flops == 100 && each.bytes_per_s == 15 && each.weight_bytes_per_s == 40);
   assert_true(one.flops == 400 && one.bytes_per_s == 60 && one.weight_bytes_per_s == 60);
   qb_node_unref(node);
@@ -194,8 +240,8 @@ static void test_quota(void **state)
   qb_node *throttled;
   assert_int_equal(qb__node_new(context, &info, compute, 2, NULL, 0, &throttled), QB_OK);
   qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
-  assert_int_equal(qb_estimate(profile, &k, 1, &here), QB_OK);
-  assert_int_equal(qb_estimate_on(profile, throttled, QB_ISA_BEST, &k, 1, &there), QB_OK);
+  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &here), QB_OK);
+  assert_int_equal(estimate_on(profile, throttled, QB_ISA_BEST, &k, 1, &there), QB_OK);
   assert_true(fabs((double)there.latency_ns / (double)here.latency_ns / longer - 1) < 1e-6);
   assert_true(fabs((double)there.mean_ns / (double)here.mean_ns / longer - 1) < 1e-6);
 
@@ -203,7 +249,7 @@ static void test_quota(void **state)
     profile->points[i].mean_ns = (int64_t)(longer * (double)profile->points[i].mean_ns);
   qb_node *free_node = profile->node;
   profile->node = throttled;
-  assert_int_equal(qb_estimate_on(profile, free_node, QB_ISA_BEST, &k, 1, &there), QB_OK);
+  assert_int_equal(estimate_on(profile, free_node, QB_ISA_BEST, &k, 1, &there), QB_OK);
   assert_true(fabs((double)there.mean_ns / (double)here.mean_ns - 1) < 1e-6);
   assert_true(there.latency_ns >= here.latency_ns);
   profile->node = free_node;
@@ -219,13 +265,14 @@ static void test_arguments(void **state)
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
   e.batch = 77;
   qb_configuration k = {1, 1};
-  assert_int_equal(qb_estimate(profile, NULL, 0, &e), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_estimate(profile, NULL, QB_MAX_BATCH + 1, &e), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_estimate(NULL, NULL, 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(profile, NULL, 0, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(profile, NULL, QB_MAX_BATCH + 1, NULL, &e),
+                   QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(NULL, NULL, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
   k.threads = 0;
-  assert_int_equal(qb_estimate(profile, &k, 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
   e.size = 3;
-  assert_int_equal(qb_estimate(profile, NULL, 1, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_estimate(profile, NULL, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(e.batch, 77);
   assert_string_equal(qb_source_name(QB_SOURCE_MEASURED), "measured");
   assert_string_equal(qb_source_name((qb_source)99), "unknown");
@@ -236,10 +283,16 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_formula),  cmocka_unit_test(test_best_configuration),
-      cmocka_unit_test(test_transfer), cmocka_unit_test(test_another_node),
-      cmocka_unit_test(test_roofline), cmocka_unit_test(test_instances_share),
-      cmocka_unit_test(test_quota),    cmocka_unit_test(test_arguments),
+      cmocka_unit_test(test_formula),
+      cmocka_unit_test(test_best_configuration),
+      cmocka_unit_test(test_transfer),
+      cmocka_unit_test(test_another_node),
+      cmocka_unit_test(a_node_like_the_profiled_one_has_the_measured_times),
+      cmocka_unit_test(memory_beside_weights_goes_with_instances),
+      cmocka_unit_test(test_roofline),
+      cmocka_unit_test(test_instances_share),
+      cmocka_unit_test(test_quota),
+      cmocka_unit_test(test_arguments),
   };
   if (qb_context_new(NULL, &context))
     return 1;

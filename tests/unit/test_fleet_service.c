@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qb_plan_service_fleet() and qb_place_load(): the fewest nodes that hold a rate. */
+/* qb_plan_service_fleet() and qb_place_service(): the fewest nodes that hold a rate. */
 #include "support/random_catalogue.h"
 
 #include <qosbatch/fleet.h>
@@ -31,20 +31,20 @@ static qb_catalogue *own_types(const double *prices, const uint32_t *most, uint3
 }
 
 /* The fewest of 1..MOST_NODES nodes, tried one after the other; 0 if more are needed. */
-static uint32_t fewest(const qb_profile *profile, double rate_per_s, const qb_qos *qos)
+static uint32_t fewest(qb_profile *profile, double rate_per_s, const qb_qos *qos)
 {
   for (uint32_t k = 1; k <= MOST_NODES; k++) {
     qb_load load = QB_LOAD_INIT;
     load.rate_per_s = rate_per_s / k;
     qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-    assert_ok(qb_plan_service(&profile, 1, &load, qos, &plan));
+    assert_ok(qb_plan_service(&profile, 1, &load, qos, &plan, NULL));
     if (plan.feasible)
       return k;
   }
   return 0;
 }
 
-static void test_fewest(void **state)
+static void the_fewest_nodes_that_hold_the_rate_are_found(void **state)
 {
   (void)state;
   uint64_t seed = 20261127;
@@ -52,7 +52,6 @@ static void test_fewest(void **state)
   int feasible = 0;
   for (int c = 0; c < CASES; c++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
-    const qb_profile *const profiles[1] = {profile};
     const double prices[] = {0.5 + random_unit(&seed), 0.5 + random_unit(&seed)};
     const uint32_t most[] = {MOST_NODES, 1};
     qb_catalogue *catalogue = own_types(prices, most, 2);
@@ -61,10 +60,17 @@ static void test_fewest(void **state)
     qb_qos qos = QB_QOS_INIT;
     qos.latency_ns = (int64_t)random_int(&seed, 20000000, 300000000);
     const uint32_t expected = fewest(profile, load.rate_per_s, &qos);
-    qb_service_fleet fleets[2] = {QB_SERVICE_FLEET_INIT, QB_SERVICE_FLEET_INIT};
-    assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, fleets, 2));
-    const qb_service_fleet *a = &fleets[fleets[0].type == 0 ? 0 : 1];
-    const qb_service_fleet *b = &fleets[fleets[0].type == 0 ? 1 : 0];
+    qb_service_plan plan = QB_SERVICE_PLAN_INIT,
+                    plans[2] = {QB_SERVICE_PLAN_INIT, QB_SERVICE_PLAN_INIT};
+    qb_service_frontier *frontier;
+    assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &plan, &frontier));
+    assert_int_equal(qb_service_frontier_count(frontier), 2);
+    for (uint32_t i = 0; i < 2; i++)
+      assert_ok(qb_service_frontier_get(frontier, i, &plans[i]));
+    qb_service_frontier_free(frontier);
+    assert_memory_equal(&plan, &plans[0], sizeof plan);
+    const qb_service_plan *a = &plans[plans[0].type == 0 ? 0 : 1];
+    const qb_service_plan *b = &plans[plans[0].type == 0 ? 1 : 0];
     assert_int_equal(a->feasible, expected > 0);
     assert_int_equal(b->feasible, expected == 1);
     if (a->feasible) {
@@ -75,7 +81,7 @@ static void test_fewest(void **state)
       feasible++;
     }
     if (expected == 1)
-      assert_true(fleets[0].cost_per_hour <= fleets[1].cost_per_hour);
+      assert_true(plans[0].cost_per_hour <= plans[1].cost_per_hour);
     qb_catalogue_unref(catalogue);
     qb_profile_unref(profile);
   }
@@ -84,12 +90,11 @@ static void test_fewest(void **state)
 }
 
 /* A spare node is one more, and the rest hold the rate without it. */
-static void test_spare(void **state)
+static void a_spare_node_is_one_more(void **state)
 {
   (void)state;
   uint64_t seed = 9;
   qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
-  const qb_profile *const profiles[1] = {profile};
   const double prices[] = {1};
   const uint32_t most[] = {20};
   qb_catalogue *catalogue = own_types(prices, most, 1);
@@ -97,27 +102,31 @@ static void test_spare(void **state)
   load.rate_per_s = 300;
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = 400000000;
-  qb_service_fleet without = QB_SERVICE_FLEET_INIT, with = QB_SERVICE_FLEET_INIT;
-  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &without, 1));
-  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 1, &with, 1));
+  qb_service_plan without = QB_SERVICE_PLAN_INIT, with = QB_SERVICE_PLAN_INIT;
+  qb_qos spare = qos;
+  spare.spare_nodes = 1;
+  assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &without, NULL));
+  assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &spare, &with, NULL));
   assert_true(without.feasible && with.feasible);
   assert_int_equal(with.nodes, without.nodes + 1);
   assert_true(with.max_rate_per_s == without.max_rate_per_s);
-  qos.budget_per_hour = without.cost_per_hour;
-  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &without, 1));
-  assert_ok(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 1, &with, 1));
+  qos.budget_per_hour = spare.budget_per_hour = without.cost_per_hour;
+  assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &without, NULL));
+  assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &spare, &with, NULL));
   assert_true(without.feasible && !with.feasible);
-  assert_status(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &with, 2),
+  assert_int_equal(with.reason, QB_REASON_BUDGET);
+  spare.spare_nodes = QB_MOST_NODES;
+  assert_status(qb_plan_service_fleet(catalogue, &profile, 1, &load, &spare, &with, NULL),
                 QB_ERROR_INVALID_ARGUMENT);
   load.rate_per_s = 0;
-  assert_status(qb_plan_service_fleet(catalogue, profiles, 1, &load, &qos, 0, &with, 1),
+  assert_status(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &with, NULL),
                 QB_ERROR_INVALID_ARGUMENT);
   qb_catalogue_unref(catalogue);
   qb_profile_unref(profile);
 }
 
 /* Rates add up, are in proportion to what nodes hold, and each node holds its own. */
-static void test_place_load(void **state)
+static void all_nodes_have_the_same_reserve(void **state)
 {
   (void)state;
   enum { NODES = 5 };
@@ -137,7 +146,7 @@ static void test_place_load(void **state)
   qb_qos qos = QB_QOS_INIT;
   qos.latency_ns = 400000000;
   qb_placement placement = QB_PLACEMENT_INIT;
-  assert_ok(qb_place_load(nodes, NODES, &load, &qos, shares, &placement));
+  assert_ok(qb_place_service(nodes, NODES, &load, &qos, shares, &placement));
   assert_true(placement.feasible && placement.max_rate_per_s > 100);
   double sum = 0;
   for (int i = 0; i < NODES; i++) {
@@ -147,8 +156,7 @@ static void test_place_load(void **state)
     own.rate_per_s = shares[i].rate_per_s / nodes[i].speed;
     target.latency_ns = (int64_t)((double)qos.latency_ns * nodes[i].speed);
     qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-    const qb_profile *const profile[1] = {nodes[i].profile};
-    assert_ok(qb_plan_service(profile, 1, &own, &target, &plan));
+    assert_ok(qb_plan_service(&profiles[i % 2], 1, &own, &target, &plan, NULL));
     assert_true(plan.feasible);
     assert_int_equal(plan.batch, shares[i].batch);
   }
@@ -156,10 +164,11 @@ static void test_place_load(void **state)
   assert_true(shares[0].rate_per_s == shares[2].rate_per_s);
   assert_true(shares[4].rate_per_s < shares[0].rate_per_s);
   load.rate_per_s = 1e6;
-  assert_ok(qb_place_load(nodes, NODES, &load, &qos, shares, &placement));
+  assert_ok(qb_place_service(nodes, NODES, &load, &qos, shares, &placement));
   assert_false(placement.feasible);
   qos.latency_ns = 1;
-  assert_status(qb_place_load(nodes, NODES, &load, &qos, shares, &placement), QB_ERROR_INFEASIBLE);
+  assert_status(qb_place_service(nodes, NODES, &load, &qos, shares, &placement),
+                QB_ERROR_INFEASIBLE);
   qb_profile_unref(profiles[0]);
   qb_profile_unref(profiles[1]);
 }
@@ -167,9 +176,9 @@ static void test_place_load(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_fewest),
-      cmocka_unit_test(test_spare),
-      cmocka_unit_test(test_place_load),
+      cmocka_unit_test(the_fewest_nodes_that_hold_the_rate_are_found),
+      cmocka_unit_test(a_spare_node_is_one_more),
+      cmocka_unit_test(all_nodes_have_the_same_reserve),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -57,7 +57,7 @@ static void test_density_is_seconds_per_sample(void **state)
   qb_profile *profile;
   assert_ok(load("instances,threads,batch,latency_ns\n2,2,4,80000000\n", &profile));
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  assert_ok(qb_estimate(profile, NULL, 4, &e));
+  assert_ok(qb_estimate(profile, NULL, 4, NULL, &e));
   assert_int_equal(e.latency_ns, 80000000);
   assert_true(fabs(e.density - 0.02) < 1e-12);
   assert_int_equal(e.bound, QB_BOUND_UNKNOWN);
@@ -85,7 +85,7 @@ static void test_model_and_node_beside_it(void **state)
   double flops;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
   assert_ok(qb_node_compute_flops(params.node, 1, QB_ISA_BEST, &flops));
-  assert_ok(qb_estimate(profile, NULL, 4, &e));
+  assert_ok(qb_estimate(profile, NULL, 4, NULL, &e));
   assert_true(fabs(e.density / (0.08 * flops / (4 * info.flops_per_sample)) - 1) < 1e-9);
   qb_profile_unref(profile);
   qb_model_unref(params.model);

@@ -16,6 +16,14 @@ enum { CASES = 2000, MOST_NODES = 4, MOST_SAMPLES = 14, MAX_BATCH = 6 };
 
 static qb_context *context;
 
+static qb_status place(const qb_place_node *nodes, size_t count, uint64_t samples, qb_share *shares,
+                       qb_placement *placement)
+{
+  qb_job job = QB_JOB_INIT;
+  job.samples = samples;
+  return qb_place_job(nodes, count, &job, NULL, shares, placement);
+}
+
 static bool fits(const qb_place_node *node, const qb_latency_estimate *e)
 {
   return !node->memory_bytes || e->memory_bytes <= node->memory_bytes;
@@ -36,7 +44,7 @@ static double done_ns(const qb_place_node *node, uint64_t samples)
       bool good = true;
       for (uint64_t left = each; left;) {
         const uint32_t n = left < b ? (uint32_t)left : b;
-        assert_ok(qb_estimate(node->profile, &p->configuration, n, &e));
+        assert_ok(qb_estimate(node->profile, &p->configuration, n, NULL, &e));
         good = good && fits(node, &e);
         ns += (double)e.mean_ns;
         left -= n;
@@ -95,7 +103,7 @@ static void test_exhaustive(void **state)
     }
     const double expected = least_ns(done, count, 0, samples);
     qb_placement placement = QB_PLACEMENT_INIT;
-    const qb_status status = qb_place_job(nodes, count, samples, shares, &placement);
+    const qb_status status = place(nodes, count, samples, shares, &placement);
     if (isinf(expected)) {
       assert_status(status, QB_ERROR_INFEASIBLE);
       infeasible++;
@@ -143,7 +151,7 @@ static void test_large(void **state)
     shares[i] = (qb_share)QB_SHARE_INIT;
   }
   qb_placement placement = QB_PLACEMENT_INIT;
-  assert_ok(qb_place_job(nodes, NODES, 100000000, shares, &placement));
+  assert_ok(place(nodes, NODES, 100000000, shares, &placement));
   uint64_t placed = 0;
   int64_t first = INT64_MAX;
   for (int i = 0; i < NODES; i++) {
@@ -166,27 +174,27 @@ static void test_arguments(void **state)
   qb_share shares[2] = {QB_SHARE_INIT, QB_SHARE_INIT};
   nodes[0].profile = nodes[1].profile = profile;
   shares[0].batch = 77;
-  assert_status(qb_place_job(nodes, 0, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_place_job(nodes, 2, 0, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_place_job(NULL, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_place_job(nodes, 2, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(nodes, 0, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(nodes, 2, 0, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(NULL, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(nodes, 2, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
   nodes[1].speed = NAN;
-  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
   assert_message("nodes[1]: speed");
   nodes[1].speed = 1;
   nodes[1].ready_ns = -1;
-  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
   nodes[1].ready_ns = 0;
   nodes[1].profile = NULL;
-  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(place(nodes, 2, 1, shares, NULL), QB_ERROR_INVALID_ARGUMENT);
   nodes[1].profile = profile;
   nodes[0].memory_bytes = nodes[1].memory_bytes = 1;
-  assert_status(qb_place_job(nodes, 2, 1, shares, NULL), QB_ERROR_INFEASIBLE);
+  assert_status(place(nodes, 2, 1, shares, NULL), QB_ERROR_INFEASIBLE);
   assert_int_equal(shares[0].batch, 77);
   nodes[0].memory_bytes = 0;
-  assert_status(qb_place_job(nodes, 2, UINT64_C(1) << 53, shares, NULL), QB_ERROR_OVERFLOW);
+  assert_status(place(nodes, 2, UINT64_C(1) << 53, shares, NULL), QB_ERROR_OVERFLOW);
   assert_int_equal(shares[0].batch, 77);
-  assert_ok(qb_place_job(nodes, 2, UINT64_C(1) << 38, shares, NULL));
+  assert_ok(place(nodes, 2, UINT64_C(1) << 38, shares, NULL));
   assert_int_equal(shares[0].samples, UINT64_C(1) << 38);
   assert_int_equal(shares[1].batch, 0);
   qb_profile_unref(profile);
@@ -203,7 +211,7 @@ static qb_status place_with(qb_context *failing, void *user)
   qb_place_node nodes[2] = {QB_PLACE_NODE_INIT, QB_PLACE_NODE_INIT};
   qb_share shares[2] = {QB_SHARE_INIT, QB_SHARE_INIT};
   nodes[0].profile = nodes[1].profile = profile;
-  const qb_status status = qb_place_job(nodes, 2, 100, shares, NULL);
+  const qb_status status = place(nodes, 2, 100, shares, NULL);
   profile->context = before;
   qb_profile_unref(profile);
   return status;

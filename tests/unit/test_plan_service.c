@@ -79,26 +79,26 @@ static void test_reasons(void **state)
   (void)state;
   uint64_t seed = 5;
   qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
-  const qb_profile *const profiles[1] = {profile};
+  qb_profile *const profiles[1] = {profile};
   qb_load load = QB_LOAD_INIT;
   qb_qos qos = QB_QOS_INIT;
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   load.rate_per_s = 1e9;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
   assert_false(plan.feasible);
   assert_int_equal(plan.reason, QB_REASON_CAPACITY);
   assert_true(plan.nearest.rate_per_s > 0);
   load.rate_per_s = 0.1;
   qos.latency_ns = 1000;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
   assert_false(plan.feasible);
   assert_int_equal(plan.reason, QB_REASON_SLO);
   assert_true(plan.nearest.latency_ns > 1000);
   qos.latency_ns = plan.nearest.latency_ns;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
   assert_true(plan.feasible);
   load.queued = 100000;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
   assert_false(plan.feasible);
   qb_profile_unref(profile);
 }
@@ -109,19 +109,20 @@ static void test_bursts(void **state)
   (void)state;
   uint64_t seed = 5;
   qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
-  const qb_profile *const profiles[1] = {profile};
+  qb_profile *const profiles[1] = {profile};
   qb_load load = QB_LOAD_INIT;
   qb_qos qos = QB_QOS_INIT;
   qb_service_plan even = QB_SERVICE_PLAN_INIT, bursty = QB_SERVICE_PLAN_INIT;
   load.rate_per_s = 1;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &even), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &even, NULL), QB_OK);
   load.rate_per_s = 0.5 * even.max_rate_per_s;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &even), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &even, NULL), QB_OK);
   load.dispersion = 8;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &bursty), QB_OK);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &bursty, NULL), QB_OK);
   assert_true(bursty.p99_ns > even.p99_ns);
   load.dispersion = -1;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &bursty), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &bursty, NULL),
+                   QB_ERROR_INVALID_ARGUMENT);
   qb_profile_unref(profile);
 }
 
@@ -130,17 +131,21 @@ static void test_arguments(void **state)
   (void)state;
   uint64_t seed = 5;
   qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
-  const qb_profile *const profiles[1] = {profile};
+  qb_profile *const profiles[1] = {profile};
   qb_load load = QB_LOAD_INIT;
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   qb_qos qos = QB_QOS_INIT;
   plan.batch = 77;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, NULL, &plan), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_plan_service(profiles, 1, NULL, NULL, &plan), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_plan_service(profiles, 0, &load, NULL, &plan), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, NULL, &plan, NULL),
+                   QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_plan_service(profiles, 1, NULL, NULL, &plan, NULL),
+                   QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_plan_service(profiles, 0, &load, NULL, &plan, NULL),
+                   QB_ERROR_INVALID_ARGUMENT);
   load.rate_per_s = 1;
   qos.objective = (qb_objective)3;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan), QB_ERROR_INVALID_ARGUMENT);
+  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL),
+                   QB_ERROR_INVALID_ARGUMENT);
   assert_message("qos.objective");
   assert_int_equal(plan.batch, 77);
   qb_profile_unref(profile);

@@ -46,7 +46,7 @@ static times read_times(const qb_profile *profile, const qb_optimizer_params *pa
   times t = {.batch = params->max_batch};
   for (uint32_t n = 1; n <= params->max_batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, &params->configuration, n, &e), QB_OK);
+    assert_int_equal(qb_estimate(profile, &params->configuration, n, NULL, &e), QB_OK);
     t.latency_ns[n] = (double)e.latency_ns;
     /* Counted with: the slower of the interval's end and a slow single round. */
     t.high_ns[n] = e.high_ns > e.p95_ns ? e.high_ns : e.p95_ns;

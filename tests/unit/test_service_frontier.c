@@ -26,7 +26,8 @@ static bool same_values(const qb_service_plan *a, const qb_service_plan *b)
 static size_t find_frontier(const service_case *c, qb_service_plan *plans)
 {
   qb_service_frontier *frontier = NULL;
-  assert_ok(qb_plan_service_frontier(profiles_of(c), WAY_NODES, &c->load, &c->qos, &frontier));
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  assert_ok(qb_plan_service(c->profiles, WAY_NODES, &c->load, &c->qos, &plan, &frontier));
   const uint32_t count = qb_service_frontier_count(frontier);
   assert_true(count <= MOST_PLANS);
   for (uint32_t i = 0; i < count; i++) {
@@ -78,7 +79,7 @@ static void check_objectives(service_case *c, const qb_service_plan *plans, size
   }
 }
 
-static void test_against_all_ways(void **state)
+static void plans_are_those_that_no_other_beats(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -100,7 +101,7 @@ static void test_against_all_ways(void **state)
   assert_true(feasible > 0);
 }
 
-static void test_arguments(void **state)
+static void a_frontier_needs_a_rate_and_may_be_empty(void **state)
 {
   (void)state;
   uint64_t seed = 3;
@@ -110,17 +111,15 @@ static void test_arguments(void **state)
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   c.load.rate_per_s = 0;
   c.qos.objective = QB_OBJECTIVE_RATE;
-  assert_status(qb_plan_service_frontier(profiles_of(&c), WAY_NODES, &c.load, &c.qos, &frontier),
+  assert_status(qb_plan_service(c.profiles, WAY_NODES, &c.load, &c.qos, &plan, &frontier),
                 QB_ERROR_INVALID_ARGUMENT);
   assert_message("load.rate_per_s");
   assert_null(frontier);
   c.load.rate_per_s = 1;
-  assert_status(qb_plan_service_frontier(profiles_of(&c), WAY_NODES, &c.load, &c.qos, NULL),
-                QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(qb_service_frontier_count(NULL), 0);
   assert_status(qb_service_frontier_get(NULL, 0, &plan), QB_ERROR_INVALID_ARGUMENT);
   c.qos.latency_ns = 1; /* not feasible: an empty frontier */
-  assert_ok(qb_plan_service_frontier(profiles_of(&c), WAY_NODES, &c.load, &c.qos, &frontier));
+  assert_ok(qb_plan_service(c.profiles, WAY_NODES, &c.load, &c.qos, &plan, &frontier));
   assert_int_equal(qb_service_frontier_count(frontier), 0);
   assert_status(qb_service_frontier_get(frontier, 0, &plan), QB_ERROR_NOT_FOUND);
   qb_service_frontier_free(frontier);
@@ -128,33 +127,26 @@ static void test_arguments(void **state)
   free_service_case(&c);
 }
 
-/* Both calls, with the 1st, 2nd, 3rd ... allocation failing. */
-static void test_out_of_memory(void **state)
+static void every_allocation_may_fail(void **state)
 {
   (void)state;
   failing_allocator allocator = {0};
   qb_context *its = failing_allocator_context(&allocator);
   const qb_configuration one = {1, 1};
   qb_profile *profile = scripted_profile(its, &one, 2, 5, 1, 1.05);
-  const qb_profile *const profiles[] = {profile};
   const long live = allocator.live;
   qb_load load = QB_LOAD_INIT;
   qb_qos qos = QB_QOS_INIT;
   load.rate_per_s = 230; /* all but saturated: few rates to try */
   long failed = 0;
-  for (qb_status plan_status = QB_ERROR_NO_MEMORY, status = plan_status; plan_status || status;
-       failed++) {
+  for (qb_status status = QB_ERROR_NO_MEMORY; status; failed++) {
     qb_service_frontier *frontier = NULL;
     qb_service_plan plan = QB_SERVICE_PLAN_INIT;
     allocator.fail_at = allocator.requests + 1 + failed;
-    plan_status = qb_plan_service(profiles, 1, &load, &qos, &plan);
-    assert_true(plan_status == QB_OK ? plan.batch == 2 : plan.batch == 0);
-    allocator.fail_at = allocator.requests + 1 + failed;
-    status = qb_plan_service_frontier(profiles, 1, &load, &qos, &frontier);
-    assert_true((frontier != NULL) == (status == QB_OK));
+    status = qb_plan_service(&profile, 1, &load, &qos, &plan, &frontier);
     allocator.fail_at = 0;
-    assert_true(plan_status == QB_OK || plan_status == QB_ERROR_NO_MEMORY);
     assert_true(status == QB_OK || status == QB_ERROR_NO_MEMORY);
+    assert_true(plan.batch == (status ? 0 : 2) && (frontier != NULL) == (status == QB_OK));
     qb_service_frontier_free(frontier);
     assert_int_equal(allocator.live, live);
   }
@@ -167,9 +159,9 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_against_all_ways),
-      cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_out_of_memory),
+      cmocka_unit_test(plans_are_those_that_no_other_beats),
+      cmocka_unit_test(a_frontier_needs_a_rate_and_may_be_empty),
+      cmocka_unit_test(every_allocation_may_fail),
   };
   if (qb_context_new(NULL, &context))
     return 1;

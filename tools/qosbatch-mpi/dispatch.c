@@ -68,7 +68,7 @@ static qb_status find_times(dispatch *self, size_t i)
     return QB_ERROR_NO_MEMORY;
   for (uint32_t b = 1; b <= n->share.batch; b++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    const qb_status status = qb_estimate(given->profile, &n->share.configuration, b, &e);
+    const qb_status status = qb_estimate(given->profile, &n->share.configuration, b, NULL, &e);
     if (status)
       return status;
     n->time_ns[b] = (double)e.mean_ns / given->speed;
@@ -85,8 +85,10 @@ static qb_status place_first(dispatch *self)
   for (size_t i = 0; i < count; i++)
     self->shares[i] = (qb_share)QB_SHARE_INIT;
   self->placement = (qb_placement)QB_PLACEMENT_INIT;
+  qb_job job = QB_JOB_INIT;
+  job.samples = self->unassigned;
   qb_status status =
-      qb_place_job(self->params.nodes, count, self->unassigned, self->shares, &self->placement);
+      qb_place_job(self->params.nodes, count, &job, NULL, self->shares, &self->placement);
   double slowest_ns = 0, rate_per_ns = 0;
   for (size_t i = 0; i < count && !status; i++) {
     node *n = &self->all[i];
@@ -201,7 +203,9 @@ static void place_rest(dispatch *self, int64_t now_ns)
     self->nodes[i].ready_ns = n->free_ns > now_ns ? n->free_ns - now_ns : 0;
     self->shares[i] = (qb_share)QB_SHARE_INIT;
   }
-  if (!qb_place_job(self->nodes, count, self->unassigned, self->shares, NULL))
+  qb_job job = QB_JOB_INIT;
+  job.samples = self->unassigned;
+  if (!qb_place_job(self->nodes, count, &job, NULL, self->shares, NULL))
     for (size_t i = 0; i < count; i++)
       grant(&self->all[i], self->all[i].share.batch ? self->shares[i].samples : 0);
   self->placed = true;

@@ -446,7 +446,7 @@ static bool predict_rounds(crew *c)
   const qb_optimizer_params *params = &c->rounds.params;
   for (uint32_t n = 1; n <= params->max_batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    if (qb_estimate(c->rounds.profile, &params->configuration, n, &e))
+    if (qb_estimate(c->rounds.profile, &params->configuration, n, NULL, &e))
       return false;
     c->round_ns[n] = e.latency_ns;
     c->p95_ns[n] = e.p95_ns;

@@ -70,7 +70,7 @@ static int refuse_infeasible(const demand *d, const qb_service_plan *plan)
              digits_rounded((double)nearest->latency_ns * 1e-6, ROUND_UP).s);
   if (nearest->rate_per_s > 0)
     snprintf(rate, sizeof rate, "--rate <= %s", digits_rounded(nearest->rate_per_s, ROUND_DOWN).s);
-  return fail("INFEASIBLE: %s samples/s within %s ms for %s %% of them; %s%s%s would do",
+  return fail("INFEASIBLE: %s samples/s within %s ms for %s %% of them; feasible with %s%s%s",
               digits(plan->rate_per_s).s, digits((double)d->qos.latency_ns * 1e-6).s,
               digits(d->qos.percentile).s, latency, *latency && *rate ? " or " : "",
               *latency || *rate ? rate : "no change of one of them alone");
@@ -90,14 +90,14 @@ static uint32_t largest_batch(const qb_profile *profile, const qb_configuration 
 
 static int plan_rounds(const demand *d, batcher_rounds *r)
 {
-  const qb_profile *profile = r->profile;
+  qb_profile *profile = r->profile;
   qb_qos qos = d->qos;
   qb_load load = QB_LOAD_INIT;
   load.rate_per_s = d->rate_per_s;
   if (!d->rate_per_s)
     qos.objective = QB_OBJECTIVE_RATE;
   r->plan = (qb_service_plan)QB_SERVICE_PLAN_INIT;
-  if (check(qb_plan_service(&profile, 1, &load, &qos, &r->plan)))
+  if (check(qb_plan_service(&profile, 1, &load, &qos, &r->plan, NULL)))
     return EXIT_FAILED;
   if (!r->plan.feasible)
     return refuse_infeasible(d, &r->plan);

@@ -93,8 +93,8 @@ static int run(const command *self, int argc, char **argv)
   if (!batches.count)
     fail_usage("expected --batch L, the batch sizes to estimate");
 
-  const qb_isa isa = isa_name ? isa_of(isa_name) : QB_ISA_BEST;
-
+  qb_where where = QB_WHERE_INIT;
+  where.isa = isa_name ? isa_of(isa_name) : QB_ISA_BEST;
   qb_context *context = NULL;
   qb_profile *profile = NULL;
   qb_node *node = NULL;
@@ -108,10 +108,11 @@ static int run(const command *self, int argc, char **argv)
       (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
                                          &configuration)))
     goto done;
+  where.node = node;
   for (size_t i = 0; i < batches.count; i++) {
     estimates[i] = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
-    if ((result = check(
-             qb_estimate_on(profile, node, isa, &configuration, batches.values[i], &estimates[i]))))
+    if ((result =
+             check(qb_estimate(profile, &configuration, batches.values[i], &where, &estimates[i]))))
       goto done;
   }
   if (as_json)

@@ -87,7 +87,7 @@ static double pass_ns(const qb_profile *profile, const configuration_list *confi
   for (size_t k = 0; k < configurations->count; k++)
     for (size_t i = 0; i < count; i++) {
       qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-      if (!qb_estimate(profile, &configurations->items[k], batches[i], &e))
+      if (!qb_estimate(profile, &configurations->items[k], batches[i], NULL, &e))
         sum_ns += fmax((double)e.latency_ns, shortest_visit_ns);
     }
   return sum_ns;
@@ -154,7 +154,7 @@ static int compare(const qb_profile *profile, const qb_profile *measured, const 
       continue;
     comparison *c = &e->points[e->count++];
     c->estimated = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
-    if (check(qb_estimate(profile, &point.configuration, point.batch, &c->estimated)))
+    if (check(qb_estimate(profile, &point.configuration, point.batch, NULL, &c->estimated)))
       return EXIT_FAILED;
     follow_speed(c, &point);
     c->measured_ns = point.latency_ns;

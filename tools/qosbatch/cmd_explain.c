@@ -87,7 +87,7 @@ static int run(const command *self, int argc, char **argv)
       (result = check(qb_profile_get_info(profile, &info))) ||
       (result = configuration_of_profile(profile, instances ? (uint32_t)instances : 1,
                                          (uint32_t)threads, &configuration)) ||
-      (result = check(qb_estimate(profile, &configuration, (uint32_t)batch, &now))) ||
+      (result = check(qb_estimate(profile, &configuration, (uint32_t)batch, NULL, &now))) ||
       (result = check(qb_mitigations(profile, &configuration, (uint32_t)batch, list, &count))))
     goto done;
   if (as_json)

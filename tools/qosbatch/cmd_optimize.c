@@ -115,7 +115,7 @@ static int run(const command *self, int argc, char **argv)
                   "service: also all plans that no other beats in all three"),
       OPTION_INTEGER("queue", "N", &a.queued, 0, 1000000000,
                      "service: samples that wait now, for the decision (1)"),
-      OPTION_INTEGER("samples", "N", &a.samples, 1, 1e15, "job: samples to run"),
+      OPTION_INTEGER("samples", "N", &a.samples, 1, 9007199254740992.0, "job: samples to run"),
       OPTION_NUMBER("deadline", "S", &a.deadline_s, 0, 1e9,
                     "job: seconds from start to end, at most"),
       OPTION_NUMBER("budget-per-hour", "X", &a.budget_per_hour, 0, 1e9,
@@ -154,6 +154,6 @@ const command command_optimize = {
         "profiles of a model, each of a node, one node is chosen. --objective rate without --rate\n"
         "asks how many samples a second there can be. A demand that cannot be met is an answer "
         "too:\n"
-        "it says which limit binds, and the value of each term that would do with the others kept.",
+        "it says which limit binds, and for each limit the value that alone is enough.",
     .run = run,
 };

@@ -47,8 +47,9 @@ static void print_job(const nodes *all, const demand *d, const choice *made,
 int optimize_job(const nodes *all, const demand *d, bool as_json)
 {
   qb_job_plan plan = QB_JOB_PLAN_INIT;
-  if (check(qb_plan_job((const qb_profile *const *)all->profiles, all->count, d->samples, &d->qos,
-                        &plan)))
+  qb_job job = QB_JOB_INIT;
+  job.samples = d->samples;
+  if (check(qb_plan_job(all->profiles, all->count, &job, &d->qos, &plan, NULL)))
     return EXIT_FAILED;
   const choice made = {.feasible = plan.feasible,
                        .reason = plan.reason,

@@ -16,11 +16,6 @@ static choice choice_of(const qb_service_plan *plan)
                   .batch = plan->batch};
 }
 
-static const qb_profile *const *profiles_of(const nodes *all)
-{
-  return (const qb_profile *const *)all->profiles;
-}
-
 /* Beyond the node's capacity the queue grows for ever, and the library predicts no latency. */
 static bool is_stable(const qb_service_plan *plan)
 {
@@ -182,9 +177,8 @@ int optimize_service(const nodes *all, const demand *d, bool as_json)
   qb_service_frontier *frontier = NULL;
   load.rate_per_s = d->rate_per_s;
   int result;
-  if ((result = check(qb_plan_service(profiles_of(all), all->count, &load, &d->qos, &plan))) ||
-      (d->frontier && (result = check(qb_plan_service_frontier(profiles_of(all), all->count, &load,
-                                                               &d->qos, &frontier)))) ||
+  if ((result = check(qb_plan_service(all->profiles, all->count, &load, &d->qos, &plan,
+                                      d->frontier ? &frontier : NULL))) ||
       (result = decide(all, d, &plan, &decision)))
     goto done;
   char explanation[512];

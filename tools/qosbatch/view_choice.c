@@ -24,7 +24,7 @@ static void add_nearest(json_t *object, const qb_nearest *nearest)
 /* "latency >= 118 ms, or rate <= 19.4/s". Rounded so that what is printed is feasible. */
 static void print_nearest(const qb_nearest *nearest)
 {
-  const char *separator = "would do: ";
+  const char *separator = "feasible with: ";
   if (nearest->latency_ns) {
     printf("%slatency >= %s", separator, human_time_rounded(nearest->latency_ns, ROUND_UP).s);
     separator = ", or ";
@@ -50,7 +50,7 @@ static void print_nearest(const qb_nearest *nearest)
     printf("%smemory >= %.0f MiB", separator, ceil(mebibytes((double)nearest->memory_bytes)));
     separator = ", or ";
   }
-  printf("%s\n", *separator == ',' ? "" : "no change of one term alone would do");
+  printf("%s\n", *separator == ',' ? "" : "no change of one limit alone is enough");
 }
 
 /* A limit in the words of the options. */
@@ -76,7 +76,7 @@ void print_feasibility(const choice *made)
   }
   printf("INFEASIBLE, because of %s\n", limit(made->reason));
   print_nearest(made->nearest);
-  printf("\nthe nearest to it:\n");
+  printf("\nthe nearest plan:\n");
 }
 
 void print_node(const nodes *all, uint32_t profile)

@@ -21,8 +21,9 @@ static double samples_per_s(const qb_profile_point *point)
 static double density(const qb_profile *profile, const qb_profile_point *point)
 {
   qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
-  return qb_estimate(profile, &point->configuration, point->batch, &estimate) ? NAN
-                                                                              : estimate.density;
+  return qb_estimate(profile, &point->configuration, point->batch, NULL, &estimate)
+             ? NAN
+             : estimate.density;
 }
 
 void profile_to_json(const qb_profile *profile, json_t *object)

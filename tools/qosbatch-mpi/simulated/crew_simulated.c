@@ -38,7 +38,7 @@ crew *crew_simulate(const crew_model *model, const qb_share *share)
   self->rounds = allocate(MOST_ROUNDS, sizeof *self->rounds);
   for (uint32_t b = 1; b <= share->batch; b++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    if (qb_estimate(model->profile, &share->configuration, b, &e)) {
+    if (qb_estimate(model->profile, &share->configuration, b, NULL, &e)) {
       crew_free(self);
       return NULL;
     }

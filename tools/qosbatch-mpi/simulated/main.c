@@ -82,10 +82,11 @@ static double best_rate(const qb_profile *profile)
   qb_share share = QB_SHARE_INIT;
   qb_placement placement = QB_PLACEMENT_INIT;
   node.profile = profile;
-  const uint64_t samples = 1000000000;
-  return check(qb_place_job(&node, 1, samples, &share, &placement))
+  qb_job job = QB_JOB_INIT;
+  job.samples = 1000000000;
+  return check(qb_place_job(&node, 1, &job, NULL, &share, &placement))
              ? 0
-             : (double)samples / ((double)placement.bound_ns / 1e9);
+             : (double)job.samples / ((double)placement.bound_ns / 1e9);
 }
 
 /* All work over all rates, those of slowed nodes halved from then on. */
@@ -153,7 +154,9 @@ static int work_alone(const setting *s, int rank, int ranks, worker_state *state
   qb_share share = QB_SHARE_INIT;
   node.profile = state->model.profile;
   uint64_t left = s->samples / workers + ((uint64_t)(rank - 1) < s->samples % workers);
-  if (check(qb_place_job(&node, 1, left, &share, NULL)) ||
+  qb_job job = QB_JOB_INIT;
+  job.samples = left;
+  if (check(qb_place_job(&node, 1, &job, NULL, &share, NULL)) ||
       !(state->crew = crew_simulate(&state->model, &share)))
     return EXIT_FAILED;
   crew_round round;

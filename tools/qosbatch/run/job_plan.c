@@ -66,15 +66,15 @@ static int judge(const job_demand *demand, const job_plan *plan, const rest *r)
   const unsigned long long samples = r->samples;
   if (r->left_ns && r->low_ns > r->left_ns)
     return fail(
-        "INFEASIBLE: %llu samples take %s to %s here, and %s are left; a deadline >= %s s "
-        "would do",
+        "INFEASIBLE: %llu samples take %s to %s here, and %s are left; feasible with a deadline >= "
+        "%s s",
         samples, human_time(r->low_ns).s, human_time(r->high_ns).s, human_time(r->left_ns).s,
         digits_rounded((double)(r->high_ns + demand->deadline_ns - r->left_ns) / 1e9, ROUND_UP).s);
   const double least = r->spent + job_plan_cost(plan, r->low_ns);
   const double most = r->spent + job_plan_cost(plan, r->high_ns);
   if (demand->budget > 0 && least > demand->budget)
-    return fail("INFEASIBLE: %llu samples cost %s to %s here, the budget is %s; a budget >= %s "
-                "would do",
+    return fail("INFEASIBLE: %llu samples cost %s to %s here, the budget is %s; feasible with a "
+                "budget >= %s",
                 samples, digits(least).s, digits(most).s, digits(demand->budget).s,
                 digits_rounded(most, ROUND_UP).s);
   if (r->left_ns && r->high_ns > r->left_ns)
@@ -108,7 +108,7 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
 {
   correction *list = &plan->batches;
   qb_latency_estimate planned = QB_LATENCY_ESTIMATE_INIT;
-  if (qb_estimate(profile, &plan->configuration, plan->batch, &planned))
+  if (qb_estimate(profile, &plan->configuration, plan->batch, NULL, &planned))
     return;
   list->batches[list->count++] =
       (correction_batch){plan->batch, per_sample_ns(plan, plan->batch, planned.mean_ns), 0, 0};
@@ -126,7 +126,7 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
 static double mean_round_ns(const qb_profile *profile, const job_plan *plan, uint32_t batch)
 {
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  return qb_estimate(profile, &plan->configuration, batch, &e) ? 0 : (double)e.mean_ns;
+  return qb_estimate(profile, &plan->configuration, batch, NULL, &e) ? 0 : (double)e.mean_ns;
 }
 
 bool job_plan_is_of_short_rounds(const qb_profile *profile, const job_plan *plan, uint64_t samples)
@@ -200,6 +200,7 @@ void job_plan_set_round(const qb_profile *profile, uint64_t samples, double roun
 int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand, job_plan *plan,
                   qb_profile **profile)
 {
+  qb_job job = QB_JOB_INIT;
   qb_job_plan found = QB_JOB_PLAN_INIT;
   qb_node_info node = QB_NODE_INFO_INIT;
   qb_qos qos = QB_QOS_INIT;
@@ -207,10 +208,10 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
                                : profile_briefly(context, model, demand, profile);
   if (result)
     return result;
+  job.samples = demand->samples;
   qos.deadline_ns = time_left_ns(demand);
   if ((result = check(qb_node_get_info(qb_profile_node(*profile), &node))) ||
-      (result = check(
-           qb_plan_job((const qb_profile *const *)profile, 1, demand->samples, &qos, &found))))
+      (result = check(qb_plan_job(profile, 1, &job, &qos, &found, NULL))))
     return result;
   *plan = (job_plan){.configuration = found.configuration,
                      .batch = found.batch,

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "estimate/estimate_law.h"
+
+#include "core/error.h"
+#include "core/structs.h"
+#include "model/configuration.h"
+
+#include <math.h>
+#include <string.h>
+
+/*
+ * 95 % half-widths of a time carried over, as logarithms: to other threads and instances of the
+ * same cores, and to other cores or instruction sets, whose kernels may be better or worse ones.
+ */
+static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
+
+/*
+ * What kernels make of c where they have no fused multiply-add, next to what those with it do: two
+ * operands an instruction leave room for copies, which c does not know of (docs/concepts.md).
+ */
+static const double SHARE_WITHOUT_FMA = 0.85;
+
+/*
+ * What a doubling of an instance's threads loses: all wait for the slowest at the end of every operator,
+ * and work does not always divide evenly, of which c, the sum of what threads do alone, knows nothing
+ * (docs/concepts.md).
+ */
+static const double TEAM_LOSS = 0.03;
+
+/* The measured configuration with the most samples per second. */
+static qb_configuration best_configuration(const qb_profile *profile)
+{
+  const qb_profile_point *best = qb__profile_points(profile);
+  double best_per_s = 0;
+  for (size_t i = 0; i < qb__profile_point_count(profile); i++) {
+    const qb_profile_point *p = &qb__profile_points(profile)[i];
+    const double per_s = (double)p->configuration.instances * p->batch / (double)p->latency_ns;
+    if (per_s > best_per_s) {
+      best_per_s = per_s;
+      best = p;
+    }
+  }
+  return best->configuration;
+}
+
+/* The measured configuration nearest in the number of all threads, then of those of an instance. */
+static const qb_profile_point *nearest_curve(const qb_profile *profile,
+                                             const qb_configuration *wanted, size_t *count)
+{
+  const qb_profile_point *nearest = qb__profile_points(profile);
+  double least = INFINITY;
+  for (size_t i = 0; i < qb__profile_point_count(profile); i++) {
+    const qb_configuration *c = &qb__profile_points(profile)[i].configuration;
+    const double all = fabs(log((double)c->instances * c->threads) -
+                            log((double)wanted->instances * wanted->threads));
+    const double each = fabs(log(c->threads) - log(wanted->threads));
+    if (all + 1e-3 * each < least) {
+      least = all + 1e-3 * each;
+      nearest = &qb__profile_points(profile)[i];
+    }
+  }
+  return qb__profile_curve(profile, nearest->configuration.instances,
+                           nearest->configuration.threads, count);
+}
+
+/*
+ * The instruction set that an engine's kernels use where `isa` is the best there is. oneDNN has
+ * kernels for SSE4.1, AVX2 and AVX-512: a convolution limited to AVX runs those for SSE4.1.
+ */
+static qb_isa isa_of_kernels(const qb_profile *profile, const qb_node *node, qb_isa isa)
+{
+  qb_node_info info = QB_NODE_INFO_INIT;
+  if (qb_node_get_info(node, &info))
+    return isa;
+  const qb_isa use = isa == QB_ISA_BEST || isa > info.isa ? info.isa : isa;
+  return use == QB_ISA_AVX && !strncmp(qb__profile_info(profile)->engine, "oneDNN", 6)
+             ? QB_ISA_SSE41
+             : use;
+}
+
+/* What kernels reach of what was measured of the cores. */
+static qb__instance_roof roof_of_kernels(qb__instance_roof roof, qb_isa isa)
+{
+  if (isa == QB_ISA_SSE41 || isa == QB_ISA_AVX)
+    roof.flops *= SHARE_WITHOUT_FMA;
+  return roof;
+}
+
+static double team_loss(uint32_t threads)
+{
+  return 1 + TEAM_LOSS * log2(threads);
+}
+
+static qb_status check_where(const qb_profile *profile, const qb_where *theirs, qb_where *where)
+{
+  *where = (qb_where)QB_WHERE_INIT;
+  if (theirs) {
+    const qb_status status = QB__STRUCT_IN(qb_where, where, theirs);
+    if (status)
+      return status;
+  }
+  if ((unsigned)where->isa > QB_ISA_AVX512)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "where.isa is %d; give a QB_ISA_ value",
+                    (int)where->isa);
+  if (!where->node || qb__profile_is_of_node(profile, where->node))
+    where->node = qb__profile_node(profile);
+  return QB_OK;
+}
+
+/* Where m is not known on one side it tells nothing on the other. */
+static void forget_unknown_bandwidth(qb__estimate_law *law)
+{
+  if (law->from.bytes_per_s > 0 && law->to.bytes_per_s > 0)
+    return;
+  law->from.bytes_per_s = law->to.bytes_per_s = 0;
+}
+
+qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration *configuration,
+                              const qb_where *where, qb__estimate_law *law)
+{
+  const qb_configuration k = configuration ? *configuration : best_configuration(profile);
+  qb_where here;
+  qb_status status = qb__configuration_check(&k);
+  if (!status)
+    status = check_where(profile, where, &here);
+  if (status)
+    return status;
+  const qb_isa isa_there = isa_of_kernels(profile, qb__profile_node(profile), QB_ISA_BEST);
+  const qb_isa isa_here = isa_of_kernels(profile, here.node, here.isa);
+  const bool same_cores = here.node == qb__profile_node(profile) && isa_here == isa_there;
+  double ignored;
+  if (!same_cores && qb_node_compute_flops(here.node, 1, isa_here, &ignored))
+    return qb__fail(QB_ERROR_NOT_FOUND,
+                    "the node's compute power with %s was not measured; measure it there with "
+                    "qb_node_detect()",
+                    qb_isa_name(isa_here));
+  *law = (qb__estimate_law){.profile = profile,
+                            .configuration = k,
+                            .roof = qb__instance_roof_of(here.node, isa_here, &k)};
+  law->points = qb__profile_curve(profile, k.instances, k.threads, &law->point_count);
+  law->carried = !law->point_count || !same_cores;
+  if (!law->carried)
+    return QB_OK;
+  if (!law->point_count)
+    law->points = nearest_curve(profile, &k, &law->point_count);
+  const qb_configuration *measured = &law->points->configuration;
+  law->from = roof_of_kernels(qb__instance_roof_of(qb__profile_node(profile), isa_there, measured),
+                              isa_there);
+  law->to = roof_of_kernels(law->roof, isa_here);
+  forget_unknown_bandwidth(law);
+  law->quota_share = qb__quota_share(qb__profile_node(profile), measured);
+  law->longer =
+      team_loss(k.threads) / team_loss(measured->threads) / qb__quota_share(here.node, &k);
+  law->uncertainty = same_cores ? OTHER_CONFIGURATION : OTHER_CORES;
+  return QB_OK;
+}
+
+/*
+ * Under a quota an undisturbed round may run in full, and only the mean tells what rounds take: without
+ * the quota that is what all of them would.
+ */
+static void take_quota_off(double share, qb__curve_value *value)
+{
+  if (share >= 1)
+    return;
+  const double full = share * value->mean_ns / value->latency_ns;
+  value->latency_ns *= full;
+  value->low_ns *= full;
+  value->high_ns *= full;
+  value->mean_ns *= share;
+  value->p95_ns *= share;
+}
+
+/* Weights are held once, all else by each instance. */
+static double memory_carried(const qb__estimate_law *law, double bytes)
+{
+  const double weights = fmin(bytes, (double)qb__profile_info(law->profile)->weight_bytes);
+  const double ratio = (double)law->configuration.instances / law->points->configuration.instances;
+  return weights + (bytes - weights) * ratio;
+}
+
+/*
+ * Carries a time over by the ratio of what arithmetic and traffic take one after the other, as
+ * neither hides much of the other in kernels, and of what else takes longer there. The rest is the
+ * engine's and the network's, and stays. Where the work is not known, c alone tells.
+ */
+static void carry_over(const qb__estimate_law *law, uint32_t batch, qb__curve_value *value)
+{
+  take_quota_off(law->quota_share, value);
+  const double there_s = qb__serial_s(law->profile, batch, &law->from);
+  const double here_s = qb__serial_s(law->profile, batch, &law->to);
+  const double ratio =
+      law->longer * (there_s > 0 ? here_s / there_s : law->from.flops / law->to.flops);
+  const double below = log(value->latency_ns / value->low_ns);
+  const double above = log(value->high_ns / value->latency_ns);
+  value->latency_ns *= ratio;
+  value->p95_ns *= ratio;
+  value->mean_ns *= ratio;
+  value->low_ns = value->latency_ns * exp(-hypot(below, law->uncertainty));
+  value->high_ns = value->latency_ns * exp(hypot(above, law->uncertainty));
+  value->memory_bytes = memory_carried(law, value->memory_bytes);
+  value->source = QB_SOURCE_TRANSFERRED;
+}
+
+qb__curve_value qb__round_at(const qb__estimate_law *law, uint32_t batch)
+{
+  qb__curve_value value = qb__curve_at(law->points, law->point_count, batch);
+  if (law->carried)
+    carry_over(law, batch, &value);
+  return value;
+}
