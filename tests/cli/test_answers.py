@@ -548,6 +548,42 @@ def network_without_arithmetic():
     expect("nan" not in done("show", path), "shares of nothing")
 
 
+def slower_node():
+    """A node of another processor, and the catalogue whose only type is that node."""
+    node = json.loads(PROFILE.read_text())["node"]
+    isa, cores, flops, bytes_per_s = node["isa"], node["cores"], 9e10, 1.5e10
+    node.update(cpu="another CPU",
+                compute=[{"isa": isa, "threads": 1, "flops": flops / cores},
+                         {"isa": isa, "threads": cores, "flops": flops}],
+                bandwidth=[{"threads": cores, "bytes_per_s": bytes_per_s}])
+    kind = {"name": "another", "cpu": node["cpu"], "vcpus": cores, "threads_per_core": 1,
+            "isa": isa, "memory_bytes": node["memory_bytes"], "compute_flops": flops,
+            "memory_bytes_per_s": bytes_per_s, "measured": True, "start_up_ms": 0,
+            "interruptions_per_h": 0, "most_nodes": 1,
+            "billing": {"kind": "time", "price_per_hour": 1, "granularity_ms": 1, "minimum_ms": 0}}
+    paths = FOLDER / "another_node.json", FOLDER / "another_catalogue.json"
+    paths[0].write_text(json.dumps({"format": "qosbatch-node", "version": 1, **node}))
+    paths[1].write_text(json.dumps({"format": "qosbatch-catalogue", "version": 1, "note": "",
+                                    "currency": "EUR", "types": [kind]}))
+    return paths
+
+
+@test
+def estimate_of_a_node_and_plan_of_its_type_agree_to_the_nanosecond():
+    node, catalogue = slower_node()
+    for samples in (1, 2, 7, 40, 1000):
+        plan = done_json("plan", PROFILE, "--catalog", catalogue, "--samples", samples)["choice"]
+        expect(plan["source"] == "transferred", "not transferred", plan)
+        full, rest = divmod(plan["samples_per_instance"], plan["batch"])
+        sizes = f"{plan['batch']},{rest}" if rest else f"{plan['batch']}"
+        rounds = done_json("estimate", PROFILE, "--node", node, "--batch", sizes, "--instances",
+                           plan["instances"], "--threads", plan["threads"])["estimates"]
+        by_size = {r["batch"]: r for r in rounds} | {0: {"mean_ns": 0, "low_ns": 0}}
+        for ours, theirs in (("total_ns", "mean_ns"), ("low_ns", "low_ns")):
+            expected = full * by_size[plan["batch"]][theirs] + by_size[rest][theirs]
+            expect(plan[ours] == expected, f"{ours} is not {expected}", plan, rounds)
+
+
 NEED_ENGINE = ["profile and evaluate here", "stdout is json alone", "quiet says nothing",
                "network whose name is no text", "network without arithmetic"]
 

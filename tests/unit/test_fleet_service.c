@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qb_plan_service_fleet() and qb_place_service(): the fewest nodes that hold a rate. */
+#include "node/node_data.h"
 #include "support/random_catalogue.h"
 
 #include <qosbatch/fleet.h>
@@ -87,6 +88,46 @@ static void the_fewest_nodes_that_hold_the_rate_are_found(void **state)
   }
   print_message("%d of %d feasible\n", feasible, CASES);
   assert_true(feasible > CASES / 3 && feasible < CASES);
+}
+
+/* The capacity of a transferred type is that of rounds at the end of their estimate's interval. */
+static void a_transferred_type_is_planned_at_the_end_of_its_estimate(void **state)
+{
+  (void)state;
+  uint64_t seed = 10;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 0.7e11}, {QB_ISA_AVX2, 3, 2.1e11}};
+  qb_node_info info = *qb__node_info(qb_profile_node(profile));
+  info.cpu = "another";
+  info.cores = info.usable_threads = info.hardware_threads = 3;
+  info.quota_cores = 3;
+  qb_node *node = NULL;
+  assert_ok(qb__node_new(context, &info, compute, 2, NULL, 0, &node));
+  qb_node_type type = QB_NODE_TYPE_INIT;
+  type.name = type.cpu = info.cpu;
+  type.vcpus = 3;
+  type.memory_bytes = UINT64_C(1) << 40;
+  type.compute_flops = 2.1e11;
+  qb_catalogue *catalogue = NULL;
+  assert_ok(qb_catalogue_new(context, "EUR", "", &type, 1, &catalogue));
+  qb_load load = QB_LOAD_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  load.rate_per_s = 1;
+  qos.latency_ns = 1; /* which nothing keeps: the plan then tells its capacity */
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &plan, NULL));
+  assert_false(plan.feasible);
+  assert_int_equal(plan.source, QB_SOURCE_TRANSFERRED);
+  qb_where where = QB_WHERE_INIT;
+  where.node = node;
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(profile, &plan.configuration, plan.batch, &where, &e));
+  const double slow_ns = (double)e.mean_ns * (double)e.high_ns / (double)e.latency_ns;
+  const double capacity = 1e9 * plan.configuration.instances * plan.batch / slow_ns;
+  assert_true(fabs(plan.max_rate_per_s / capacity - 1) < 1e-6);
+  qb_node_unref(node);
+  qb_catalogue_unref(catalogue);
+  qb_profile_unref(profile);
 }
 
 /* A spare node is one more, and the rest hold the rate without it. */
@@ -178,6 +219,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_fewest_nodes_that_hold_the_rate_are_found),
       cmocka_unit_test(a_spare_node_is_one_more),
+      cmocka_unit_test(a_transferred_type_is_planned_at_the_end_of_its_estimate),
       cmocka_unit_test(all_nodes_have_the_same_reserve),
   };
   if (qb_context_new(NULL, &context))
