@@ -27,17 +27,19 @@ typedef struct qb_profile_params {
    * more where the curve bends. */
   const uint32_t *batches;
   size_t batch_count;
-  /** Configurations to measure; NULL: 1 instance on 1 thread, on all, and an instance a thread. */
+  /** Configurations to measure; NULL: all ways to split the usable threads that are worth a look.
+   * Up to 3 of them, and those of `configurations`, are all measured in full. Of more, each gets a
+   * first look, and those that could be the best for some target, rate or job are measured. */
   const qb_configuration *configurations;
   size_t configuration_count;
-  int64_t time_budget_ns; /**< in all; 0: 20 s a configuration. Making batch sizes ready takes
-                               at most half of it, what it takes beyond comes on top */
+  int64_t time_budget_ns; /**< in all; 0: 20 s a configuration, at most 60 s. Making batch sizes
+                               ready takes at most half of it, what it takes beyond comes on top */
   double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
   /**
    * An earlier profile of this model and node to go on from: points that are within the goal are not
    * measured again, the others are made more certain by both measurements, and batch sizes are added
-   * where the curve bends. Its configurations and largest batch are what NULL and 0 stand for, and
-   * layers are computed as in it. NULL: from nothing.
+   * where the curve bends. NULL configurations are its own and those that the threads can be split
+   * into, a max_batch of 0 is its largest, and layers are computed as in it. NULL: from nothing.
    */
   const qb_profile *known;
   /** Layers are computed as this profile says, where it does (qb_session_for_profile()), so that

@@ -22,9 +22,8 @@ void qb__points_clear(const qb_context *context, qb__points *points)
   points->count = points->capacity = 0;
 }
 
-/* Where a batch size is, or is put. */
-static qb_status find(const qb_context *context, qb__points *points, uint32_t batch,
-                      qb__record **record)
+qb_status qb__points_find(const qb_context *context, qb__points *points, uint32_t batch,
+                          qb__record **record)
 {
   size_t at = points->count;
   while (at > 0 && points->records[at - 1].point.batch > batch)
@@ -50,14 +49,14 @@ static qb_status find(const qb_context *context, qb__points *points, uint32_t ba
 qb_status qb__points_add(const qb_context *context, qb__points *points, uint32_t batch)
 {
   qb__record *ignored;
-  return find(context, points, batch, &ignored);
+  return qb__points_find(context, points, batch, &ignored);
 }
 
 qb_status qb__points_add_known(const qb_context *context, qb__points *points,
                                const qb_profile_point *known, double goal)
 {
   qb__record *record;
-  const qb_status status = find(context, points, known->batch, &record);
+  const qb_status status = qb__points_find(context, points, known->batch, &record);
   if (status)
     return status;
   record->point = *known;

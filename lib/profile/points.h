@@ -17,6 +17,10 @@ typedef struct qb__points {
 
 void qb__points_clear(const qb_context *context, qb__points *points);
 
+/* Where a batch size is, or is put; valid until another one is added. */
+qb_status qb__points_find(const qb_context *context, qb__points *points, uint32_t batch,
+                          qb__record **record);
+
 /* Adds a batch size, unless it is there. */
 qb_status qb__points_add(const qb_context *context, qb__points *points, uint32_t batch);
 

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qb_profile_run(): which points are visited when, until the time is spent or all are sure. */
-#include "core/alloc.h"
-#include "core/error.h"
-#include "core/hooks.h"
-#include "core/structs.h"
-#include "engine/session_profiling.h"
-#include "model/configuration.h"
-#include "model/model_data.h"
-#include "profile/points.h"
-#include "profile/profile_impl.h"
+#include "profile/sweep.h"
 
-#include <qosbatch/version.h>
+#include "core/alloc.h"
+#include "core/hooks.h"
+#include "profile/search.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <stdint.h>
 
 /* Every configuration gets this many sessions, in turn: what memory a session happens to get, and
  * what a neighbour happens to do meanwhile, are part of how sure a measurement is. */
@@ -24,233 +15,89 @@ enum { SESSIONS = 2 };
 /* Long enough for a few short rounds, short against a neighbour's bursts. */
 static const int64_t VISIT_NS = 50000000;
 
-static const int64_t DEFAULT_BUDGET_NS = 20000000000; /* of one configuration */
-
 /* Fewer visits say too little of how they vary, so no point is sure before. */
 enum { FEWEST_SURE_VISITS = 6 };
-
-typedef struct curve {
-  qb__points points;
-  qb__layer_algorithm
-      *algorithms; /* by operator, as the first session found; NULL: not yet, or none */
-} curve;
-
-typedef struct sweep {
-  qb_context *context;
-  qb_model *model;
-  qb_node *node;
-  const qb_profile *known; /* to go on from; NULL: from nothing */
-  const qb_profile *like;  /* NULL: algorithms are found */
-  qb_progress_callback progress;
-  void *user;
-  size_t curve_count;
-  curve *curves;
-  bool adaptive;     /* batch sizes may be added */
-  int64_t budget_ns; /* of one configuration */
-  double goal;
-  int64_t start_ns, measure_ns, prepare_ns;
-  uint64_t weight_bytes;
-  uint32_t sessions_done;
-} sweep;
-
-static qb_status check_batches(const qb_profile_params *params)
-{
-  if (params->max_batch > QB_MAX_BATCH)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "max_batch %u is outside 1..%u", params->max_batch,
-                    QB_MAX_BATCH);
-  for (size_t i = 0; params->batches && i < params->batch_count; i++)
-    if (params->batches[i] < 1 || params->batches[i] > QB_MAX_BATCH)
-      return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batches[%zu] = %u is outside 1..%u", i,
-                      params->batches[i], QB_MAX_BATCH);
-  return QB_OK;
-}
-
-static qb_status add_known(const sweep *s, curve *c)
-{
-  if (!s->known)
-    return QB_OK;
-  const qb_configuration *k = &c->points.configuration;
-  size_t count;
-  const qb_profile_point *known = qb__profile_curve(s->known, k->instances, k->threads, &count);
-  qb_status status = QB_OK;
-  for (size_t i = 0; i < count && !status; i++)
-    status = qb__points_add_known(s->context, &c->points, &known[i], s->goal);
-  if (!status && count && s->adaptive)
-    status = qb__points_add_where_it_bends(s->context, &c->points);
-  return status;
-}
-
-/* Those asked for, or powers of two and the largest; and what is known already. */
-static qb_status add_batches(sweep *s, curve *c, const qb_profile_params *params)
-{
-  qb_status status = QB_OK;
-  if (!s->adaptive) {
-    for (size_t i = 0; i < params->batch_count && !status; i++)
-      status = qb__points_add(s->context, &c->points, params->batches[i]);
-    return status ? status : add_known(s, c);
-  }
-  const uint32_t most = params->max_batch ? params->max_batch
-                        : s->known        ? s->known->info.max_batch
-                                          : 64;
-  for (uint32_t b = 1; b < most && !status; b *= 2)
-    status = qb__points_add(s->context, &c->points, b);
-  if (!status)
-    status = qb__points_add(s->context, &c->points, most);
-  return status ? status : add_known(s, c);
-}
-
-/* The node has compute power measured. */
-static void add_configuration(sweep *s, uint32_t instances, uint32_t threads)
-{
-  for (size_t i = 0; i < s->curve_count; i++)
-    if (s->curves[i].points.configuration.instances == instances &&
-        s->curves[i].points.configuration.threads == threads)
-      return;
-  const qb_configuration made = {instances, threads};
-  const uint64_t all = (uint64_t)instances * threads;
-  double flops = 0;
-  (void)qb_node_compute_flops(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
-                              &flops);
-  qb__points *points = &s->curves[s->curve_count++].points;
-  points->configuration = made;
-  points->thread_flops = flops / (double)all;
-  qb_node_info info = QB_NODE_INFO_INIT;
-  points->throttled = !qb_node_get_info(s->node, &info) && info.quota_cores < (double)all &&
-                      info.quota_cores < info.cores;
-}
-
-static qb_status choose_configurations(sweep *s, const qb_profile_params *params)
-{
-  const size_t known = s->known ? s->known->info.configurations : 0;
-  const size_t room = 3 + params->configuration_count + known;
-  s->curves = qb__calloc(s->context, room, sizeof *s->curves);
-  if (!s->curves)
-    return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; params->configurations && i < params->configuration_count; i++) {
-    const qb_configuration *each = &params->configurations[i];
-    const qb_status status = qb__configuration_check(each);
-    if (status)
-      return qb__fail_within(status, "configurations[%zu]", i);
-    add_configuration(s, each->instances, each->threads);
-  }
-  for (size_t i = 0; !params->configuration_count && known && i < s->known->point_count; i++)
-    add_configuration(s, s->known->points[i].configuration.instances,
-                      s->known->points[i].configuration.threads);
-  if (!s->curve_count) {
-    qb_node_info info = QB_NODE_INFO_INIT;
-    const qb_status status = qb_node_get_info(s->node, &info);
-    if (status)
-      return status;
-    add_configuration(s, 1, 1);
-    add_configuration(s, 1, info.usable_threads);
-    add_configuration(s, info.usable_threads, 1);
-  }
-  return QB_OK;
-}
-
-/* What an earlier profile says has to be about the same. */
-static qb_status check_known(const sweep *s)
-{
-  const qb_profile_info *known = &s->known->info;
-  const char *engine = qb__model_is_workload(s->model) ? "workload" : qb_engine_version();
-  const qb_status status = qb_profile_check_model(s->known, s->model);
-  if (status)
-    return status;
-  if (strcmp(known->engine, engine) != 0)
-    return qb__fail(QB_ERROR_MISMATCH, "the known profile was measured with %s, this is %s",
-                    known->engine, engine);
-  return qb_profile_check_node(s->known, s->node);
-}
-
-static qb_status set_up(sweep *s, const qb_profile_params *params)
-{
-  if (!(params->goal >= 0 && params->goal < 1) || params->time_budget_ns < 0)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "goal %g must be in [0, 1) and the time budget not negative", params->goal);
-  double ignored;
-  if (qb_node_compute_flops(s->node, 1, QB_ISA_BEST, &ignored))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "the node's compute power is not measured; pass one from qb_node_detect() with "
-                    "a measure budget that is not negative");
-  s->adaptive = !params->batches || !params->batch_count;
-  s->goal = params->goal > 0 ? params->goal : 0.01;
-  s->known = params->known;
-  s->like = params->like ? params->like : params->known;
-  qb_status status = check_batches(params);
-  if (!status && s->known)
-    status = check_known(s);
-  if (!status)
-    status = choose_configurations(s, params);
-  for (size_t k = 0; k < s->curve_count && !status; k++)
-    status = add_batches(s, &s->curves[k], params);
-  s->budget_ns = params->time_budget_ns && s->curve_count
-                     ? params->time_budget_ns / (int64_t)s->curve_count
-                     : DEFAULT_BUDGET_NS;
-  return status;
-}
-
-/* Tells the host; `part` is how much of the current session's work is done, 0..1. */
-static qb_status tell(const sweep *s, qb_phase phase, const qb_profile_point *point, double part)
-{
-  if (!s->progress)
-    return QB_OK;
-  const double sessions = (double)(SESSIONS * s->curve_count);
-  const qb_progress progress = {sizeof progress,
-                                phase,
-                                (s->sessions_done + fmin(part, 1)) / sessions,
-                                qb__now_ns(s->context) - s->start_ns,
-                                point->configuration,
-                                point->batch};
-  return s->progress(s->user, &progress)
-             ? QB_OK
-             : qb__fail(QB_ERROR_CANCELLED, "the progress callback asked to stop");
-}
 
 /* The share of a session's progress that preparation stands for. */
 static const double PREPARATION = 0.2;
 
-static qb_status prepare_point(sweep *s, qb_session *session, qb_profile_point *point, double part)
+/* What a search may take of the time: the rest makes what it found certain. */
+static const double SEARCH = 0.6;
+
+/* What first looks may take of a search. */
+static const double SCOUTS = 0.7;
+
+/* No answer that a search could still find would gain more than this: in the mean, and in one question. */
+static const double SETTLED_MEAN = 0.005, SETTLED_WORST = 0.02;
+
+/* Less likely to be the best answer to any question: not measured further. */
+static const double HOPELESS = 0.1;
+
+/* The most that one visit may take of the time that there is. */
+static const double LARGEST_VISIT = 0.25;
+
+/* Opening a configuration, before one was. */
+static const double AN_OPENING_NS = 5e8;
+
+/* Sessions differ by as much, however alike the visits of one are; and one visit from another. */
+static const double LEAST_ERROR = 0.01, VISIT_ERROR = 0.08;
+
+/* Fewer visits saw too little of how rounds vary: what was seen elsewhere counts for the rest. */
+enum { FEWEST_SPREAD_VISITS = 4 };
+
+static qb_status tell(qb__sweep *s, qb_phase phase, const qb_profile_point *point, double done)
 {
-  int64_t elapsed_ns;
-  qb__engine_memory memory;
-  qb_status status = tell(s, QB_PHASE_PREPARE, point, PREPARATION * part);
-  if (!status)
-    status = qb_session_prepare(session, point->batch, &elapsed_ns);
-  if (!status)
-    status = qb__session_memory(session, point->batch, &memory);
-  if (status)
-    return status;
-  s->prepare_ns += elapsed_ns;
-  s->weight_bytes = memory.weight_bytes;
-  if (!point->memory_bytes) {
-    point->prepare_ns = elapsed_ns;
-    point->memory_bytes = memory.weight_bytes + memory.instance_bytes + memory.code_bytes;
-  }
-  return QB_OK;
+  s->done = fmax(s->done, fmin(done, 1));
+  return s->visitor->tell(s->user, phase, point, s->done);
 }
 
-/* The largest comes first, for memory to be taken once. */
-static qb_status prepare_all(sweep *s, qb_session *session, qb__points *c)
-{
-  qb_status status = QB_OK;
-  for (size_t i = c->count; i-- > 0 && !status;)
-    if (!c->records[i].settled)
-      status = prepare_point(s, session, &c->records[i].point,
-                             (double)(c->count - 1 - i) / (double)c->count);
-  return status;
-}
-
-static qb_status visit(sweep *s, qb__sampler *sampler, const qb__points *c, qb__record *record)
+static qb_status visit(const qb__sweep *s, qb__record *record, uint32_t warm_up_batch)
 {
   const int64_t start_ns = qb__now_ns(s->context), last_ns = record->last_ns;
   int64_t rounds = last_ns > 0 ? VISIT_NS / last_ns : 1;
   rounds = rounds < 1 ? 1 : rounds > QB__MOST_ROUNDS ? QB__MOST_ROUNDS : rounds;
   qb__visit seen;
-  qb_status status = qb__sampler_visit(sampler, record->point.batch, (uint32_t)rounds,
-                                       qb__points_smallest_open(c), &seen);
+  qb_status status =
+      s->visitor->visit(s->user, record->point.batch, (uint32_t)rounds, warm_up_batch, &seen);
   if (!status)
     status = qb__record_add(s->context, record, &seen);
   record->visit_ns = qb__now_ns(s->context) - start_ns;
+  return status;
+}
+
+/* A configuration being measured, over a part of the progress. */
+typedef struct stint {
+  qb__points *points;
+  bool first;
+  int64_t share_ns;
+  double from, part; /* of all progress */
+} stint;
+
+static double progress_of(const stint *t, double done)
+{
+  return t->from + t->part * fmin(done, 1);
+}
+
+/* The largest comes first, for memory to be taken once. */
+static qb_status prepare_all(qb__sweep *s, const stint *t)
+{
+  qb__points *c = t->points;
+  qb_status status = QB_OK;
+  for (size_t i = c->count; i-- > 0 && !status;) {
+    qb_profile_point *point = &c->records[i].point;
+    if (c->records[i].settled)
+      continue;
+    const double done = (double)(c->count - 1 - i) / (double)c->count;
+    status = tell(s, QB_PHASE_PREPARE, point, progress_of(t, PREPARATION * done));
+    if (!status)
+      status = s->visitor->prepare(s->user, point);
+  }
+  return status;
+}
+
+static qb_status visit_until_sure(const qb__sweep *s, const qb__points *c, qb__record *record)
+{
+  qb_status status = visit(s, record, qb__points_smallest_open(c));
   if (status || (!record->known && record->visit_count < FEWEST_SURE_VISITS))
     return status;
   status = qb__record_finish(s->context, record, c->thread_flops);
@@ -260,176 +107,385 @@ static qb_status visit(sweep *s, qb__sampler *sampler, const qb__points *c, qb__
 
 /*
  * Visits the batch sizes of a session, interleaved, until most of another visit would be beyond its
- * share of the time, or all points are sure. Every point is visited at least once, whatever that
- * takes, unless it is settled.
+ * share of the time, or all points are sure. Every point is visited at least once, whatever that takes,
+ * unless it is settled.
  */
-static qb_status measure(sweep *s, qb__sampler *sampler, qb__points *c, bool first_session,
-                         int64_t budget_ns)
+static qb_status measure(qb__sweep *s, const stint *t, int64_t budget_ns)
 {
+  const qb__points *c = t->points;
   const int64_t start_ns = qb__now_ns(s->context);
   int64_t elapsed_ns = 0;
   qb__record *next;
-  while ((next = qb__points_next(c, first_session)) &&
+  while ((next = qb__points_next(c, t->first)) &&
          (elapsed_ns + next->visit_ns / 2 < budget_ns || !next->visit_count)) {
-    qb_status status =
-        tell(s, QB_PHASE_MEASURE, &next->point,
-             PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns);
+    const double done = PREPARATION + (1 - PREPARATION) * (double)elapsed_ns / (double)budget_ns;
+    qb_status status = tell(s, QB_PHASE_MEASURE, &next->point, progress_of(t, done));
     if (!status)
-      status = visit(s, sampler, c, next);
+      status = visit_until_sure(s, c, next);
     if (status)
       return status;
     elapsed_ns = qb__now_ns(s->context) - start_ns;
   }
   s->measure_ns += elapsed_ns;
-  return tell(s, QB_PHASE_MEASURE, &c->records[c->count - 1].point, 1);
-}
-
-/* Those found on as many threads serve, so that all sessions run the same primitives. */
-static const qb__layer_algorithm *algorithms_for(const sweep *s, const curve *c)
-{
-  const uint32_t threads = c->points.configuration.threads;
-  for (size_t k = 0; k < s->curve_count; k++)
-    if (s->curves[k].algorithms && s->curves[k].points.configuration.threads == threads)
-      return s->curves[k].algorithms;
-  return s->like ? qb__profile_algorithms_for(s->like, s->model, threads) : NULL;
-}
-
-static qb_status keep_algorithms(const sweep *s, const qb_session *session, curve *c)
-{
-  if (qb__model_is_workload(s->model) || c->algorithms)
-    return QB_OK;
-  c->algorithms =
-      qb__calloc(s->context, qb__model_graph(s->model)->operator_count, sizeof *c->algorithms);
-  if (!c->algorithms)
-    return QB_ERROR_NO_MEMORY;
-  (void)qb__session_get_algorithms(session,
-                                   c->algorithms); /* of a network, and batch sizes are ready */
-  return QB_OK;
+  return tell(s, QB_PHASE_MEASURE, &c->records[c->count - 1].point, progress_of(t, 1));
 }
 
 /* What getting ready has left of a session's share; at least half, or little would be measured. */
-static int64_t time_left(const sweep *s, int64_t start_ns, int64_t share_ns)
+static int64_t time_left(const qb__sweep *s, int64_t start_ns, int64_t share_ns)
 {
   const int64_t left_ns = share_ns - (qb__now_ns(s->context) - start_ns);
   return left_ns > share_ns / 2 ? left_ns : share_ns / 2;
 }
 
-static qb_status run_session(sweep *s, curve *c, bool first)
+static qb_status run_session(qb__sweep *s, size_t index, const stint *t)
 {
-  qb_session *session = NULL;
-  qb__sampler *sampler = NULL;
-  const int64_t start_ns = qb__now_ns(s->context), share_ns = s->budget_ns / SESSIONS;
-  qb_status status =
-      qb__session_new(s->model, &c->points.configuration, algorithms_for(s, c), &session);
+  const int64_t start_ns = qb__now_ns(s->context);
+  qb_status status = s->visitor->open(s->user, index, qb__points_largest_open(t->points));
   if (!status)
-    status = prepare_all(s, session, &c->points);
+    status = prepare_all(s, t);
   if (!status)
-    status = keep_algorithms(s, session, c);
-  if (!status)
-    status = qb__sampler_new(session, qb__points_largest_open(&c->points), &sampler);
-  if (!status)
-    status = measure(s, sampler, &c->points, first, time_left(s, start_ns, share_ns));
-  if (!status && first && s->adaptive)
-    status = qb__points_add_where_it_bends(s->context, &c->points);
-  qb__sampler_free(sampler);
-  qb_session_unref(session);
+    status = measure(s, t, time_left(s, start_ns, t->share_ns));
+  if (!status && t->first && s->adaptive)
+    status = qb__points_add_where_it_bends(s->context, t->points);
+  s->visitor->close(s->user);
   return status;
 }
 
-/* Nothing to do where all is settled. */
-static qb_status run_sessions(sweep *s)
+/* Measures those chosen for so long in all. Nothing to do where all is settled. */
+static qb_status run_sessions(qb__sweep *s, const bool *chosen, int64_t budget_ns)
 {
+  size_t count = 0;
+  for (size_t k = 0; k < s->curve_count; k++)
+    count += chosen[k];
+  const double from = s->done, part = (1 - from) / (double)(SESSIONS * count);
+  size_t sessions = 0;
   for (int session = 0; session < SESSIONS; session++)
-    for (size_t k = 0; k < s->curve_count; k++, s->sessions_done++) {
-      curve *c = &s->curves[k];
-      const qb_status status =
-          qb__points_largest_open(&c->points) ? run_session(s, c, session == 0) : QB_OK;
+    for (size_t k = 0; k < s->curve_count; k++) {
+      if (!chosen[k])
+        continue;
+      const stint t = {&s->curves[k], session == 0, budget_ns / (int64_t)(SESSIONS * count),
+                       from + part * (double)sessions++, part};
+      const qb_status status = qb__points_largest_open(t.points) ? run_session(s, k, &t) : QB_OK;
       if (status)
         return status;
     }
   return QB_OK;
 }
 
-static qb_status make_profile(sweep *s, qb_profile **profile)
+/* Finding out what the candidates are worth. */
+typedef struct scouting {
+  qb__sweep *sweep;
+  qb__search *search;
+  int64_t start_ns, share_ns;
+  size_t open; /* curve; SIZE_MAX: none */
+  double opening_ns;
+  size_t openings;
+} scouting;
+
+static int64_t elapsed_ns(const scouting *x)
 {
-  size_t count = 0;
+  return qb__now_ns(x->sweep->context) - x->start_ns;
+}
+
+static size_t index_of_batch(const qb__sweep *s, uint32_t batch)
+{
+  size_t b = 0;
+  while (b + 1 < s->batch_count && s->batches[b] < batch)
+    b++;
+  return b;
+}
+
+static bool is_candidate(const qb__sweep *s, size_t curve, size_t b)
+{
+  return s->prior_ns[curve * s->batch_count + b] > 0;
+}
+
+static uint32_t largest_candidate(const qb__sweep *s, size_t curve)
+{
+  uint32_t largest = 0;
+  for (size_t b = 0; b < s->batch_count; b++)
+    if (is_candidate(s, curve, b))
+      largest = s->batches[b];
+  return largest;
+}
+
+static uint32_t smallest_candidate(const qb__sweep *s, size_t curve)
+{
+  for (size_t b = 0; b < s->batch_count; b++)
+    if (is_candidate(s, curve, b))
+      return s->batches[b];
+  return 0;
+}
+
+static uint32_t visits_of(const qb_profile_point *p)
+{
+  return p->visits + p->set_aside;
+}
+
+/* Tells the search of a point, if it is one of the grid's. */
+static void learn(const scouting *x, size_t curve, const qb__record *record)
+{
+  const qb_profile_point *p = &record->point;
+  const qb__sweep *s = x->sweep;
+  const size_t b = index_of_batch(s, p->batch);
+  if (s->batches[b] != p->batch || !is_candidate(s, curve, b))
+    return;
+  const uint32_t visits = visits_of(p);
+  const double width = log((double)p->high_ns / (double)p->low_ns) / (2 * 1.96);
+  const double least = visits < 3 ? VISIT_ERROR / sqrt(visits) : LEAST_ERROR;
+  uint32_t rounds = visits;
+  for (size_t i = 0; i < record->visit_count; i++)
+    rounds += (uint32_t)record->visits[i].round_count - 1;
+  const qb__search_seen seen = {visits,
+                                rounds,
+                                (double)p->latency_ns,
+                                fmax(width, least),
+                                (double)p->p95_ns / (double)p->latency_ns,
+                                (double)p->mean_ns / (double)p->latency_ns};
+  qb__search_learn(x->search, curve, b, &seen);
+}
+
+static void learn_known(const scouting *x)
+{
+  const qb__sweep *s = x->sweep;
   for (size_t k = 0; k < s->curve_count; k++)
-    count += s->curves[k].points.count;
-  qb_profile_point *points = qb__calloc(s->context, count, sizeof *points);
-  if (!points)
-    return QB_ERROR_NO_MEMORY;
-  qb_status status = QB_OK;
-  size_t made = 0;
-  for (size_t k = 0; k < s->curve_count && !status; k++) {
-    double flops = 0;
-    const qb__points *c = &s->curves[k].points;
-    status = qb__points_level(s->context, c, &flops);
-    for (size_t b = 0; b < c->count && !status; b++) {
-      qb__record *record = &c->records[b];
-      record->point.thread_flops = flops;
-      status = qb__record_finish(s->context, record, c->thread_flops);
-      points[made++] = record->point;
-    }
-  }
-  qb_profile *result = NULL;
-  qb_profile_info info = QB_PROFILE_INFO_INIT;
-  info.model = qb__model_info(s->model)->name;
-  info.engine = qb__model_is_workload(s->model) ? "workload" : qb_engine_version();
-  info.library = qb_version();
-  info.created_unix_s = (int64_t)time(NULL);
-  info.flops_per_sample = qb__model_info(s->model)->flops_per_sample;
-  info.measure_ns = s->measure_ns + (s->known ? s->known->info.measure_ns : 0);
-  info.prepare_ns = s->prepare_ns + (s->known ? s->known->info.prepare_ns : 0);
-  info.weight_bytes = s->weight_bytes || !s->known ? s->weight_bytes : s->known->info.weight_bytes;
+    for (size_t i = 0; i < s->curves[k].count; i++)
+      if (s->curves[k].records[i].known)
+        learn(x, k, &s->curves[k].records[i]);
+}
+
+/* The smallest batch size is made ready with it, for rounds of it to come before others. */
+static qb_status open_curve(scouting *x, size_t curve)
+{
+  qb__sweep *s = x->sweep;
+  if (x->open == curve)
+    return QB_OK;
+  s->visitor->close(s->user);
+  x->open = SIZE_MAX;
+  const int64_t start_ns = qb__now_ns(s->context);
+  qb__record *record;
+  qb_status status =
+      qb__points_find(s->context, &s->curves[curve], smallest_candidate(s, curve), &record);
   if (!status)
-    status = qb__profile_new(s->context, s->node, &info, qb__model_bytes_per_sample(s->model),
-                             points, count, &result);
+    status = tell(s, QB_PHASE_PREPARE, &record->point, 0);
   if (!status)
-    status = qb__profile_take_operators(result, s->model);
-  for (size_t k = 0; k < s->curve_count && !status; k++) {
-    const curve *c = &s->curves[k];
-    const uint32_t threads = c->points.configuration.threads;
-    const qb__layer_algorithm *algorithms = algorithms_for(s, c);
-    if (algorithms && !qb__profile_algorithms_of(result, threads))
-      status = qb__profile_add_algorithms(result, threads, algorithms);
-  }
+    status = s->visitor->open(s->user, curve, largest_candidate(s, curve));
+  if (!status)
+    status = s->visitor->prepare(s->user, &record->point);
   if (status)
-    qb_profile_unref(result);
-  else
-    *profile = result;
-  qb__free(s->context, points);
+    return status;
+  x->open = curve;
+  const double took_ns = (double)(qb__now_ns(s->context) - start_ns);
+  x->opening_ns = (x->opening_ns * (double)x->openings + took_ns) / (double)(x->openings + 1);
+  x->openings++;
+  return QB_OK;
+}
+
+static qb_status scout_point(scouting *x, size_t curve, size_t b)
+{
+  qb__sweep *s = x->sweep;
+  qb__points *c = &s->curves[curve];
+  qb__record *record;
+  qb_status status = open_curve(x, curve);
+  if (!status)
+    status = qb__points_find(s->context, c, s->batches[b], &record);
+  if (!status)
+    status = tell(s, QB_PHASE_MEASURE, &record->point,
+                  SEARCH * (double)elapsed_ns(x) / (double)x->share_ns);
+  if (!status)
+    status = s->visitor->prepare(s->user, &record->point);
+  const int64_t start_ns = qb__now_ns(s->context);
+  if (!status)
+    status = visit(s, record, smallest_candidate(s, curve));
+  s->measure_ns += qb__now_ns(s->context) - start_ns;
+  if (!status)
+    status = qb__record_finish(s->context, record, c->thread_flops);
+  if (!status)
+    learn(x, curve, record);
   return status;
 }
 
-qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params *params,
-                         qb_progress_callback progress, void *user, qb_profile **profile)
+static double left_ns(const scouting *x)
 {
-  if (!model || !node || !profile)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                    !model  ? "model"
-                    : !node ? "node"
-                            : "profile");
-  qb_profile_params use = QB_PROFILE_PARAMS_INIT;
+  return (double)(x->share_ns - elapsed_ns(x));
+}
+
+/*
+ * A first look at a candidate: a sample alone, three times if they are short, for a neighbour's burst to
+ * be told from it, and in between a few and as many as it has the time for.
+ */
+static qb_status scout_curve(scouting *x, size_t curve)
+{
+  const qb__sweep *s = x->sweep;
+  const double share_ns = SCOUTS * (double)x->share_ns / (double)s->curve_count;
+  const double most_ns = (share_ns - x->opening_ns) / 2;
+  const size_t few = index_of_batch(s, 4);
+  size_t first = s->batch_count, last = 0;
+  for (size_t b = s->batch_count; b-- > 0;)
+    if (is_candidate(s, curve, b)) {
+      first = b;
+      if (!last && qb__search_expected_ns(x->search, curve, b) <= most_ns)
+        last = b;
+    }
+  const bool often = qb__search_expected_ns(x->search, curve, first) <= most_ns / 2;
+  qb_status status = scout_point(x, curve, first);
+  if (!status && few > first && few <= last && is_candidate(s, curve, few))
+    status = scout_point(x, curve, few);
+  if (!status && often)
+    status = scout_point(x, curve, first);
+  if (!status && last > few)
+    status = scout_point(x, curve, last);
+  if (!status && often)
+    status = scout_point(x, curve, first);
+  return status;
+}
+
+/* Candidates of which nothing is known, while there is time for others' first look. */
+static qb_status scout_all(scouting *x)
+{
+  const qb__sweep *s = x->sweep;
   qb_status status = QB_OK;
-  if (params)
-    status = QB__STRUCT_IN(qb_profile_params, &use, params);
+  for (size_t k = 0; k < s->curve_count && !status; k++)
+    if (!s->curves[k].count && left_ns(x) > (1 - SCOUTS) * (double)x->share_ns)
+      status = scout_curve(x, k);
+  return status;
+}
+
+/* Then what may change an answer, until nothing does or the time is over. */
+static qb_status settle(scouting *x)
+{
+  qb_status status = QB_OK;
+  while (!status) {
+    const qb__search_cost cost = {(double)VISIT_NS, x->opening_ns,
+                                  fmin(left_ns(x), LARGEST_VISIT * (double)x->share_ns)};
+    qb__search_choice next;
+    if (!qb__search_next(x->search, x->open, &cost, &next) ||
+        (next.mean_regret < SETTLED_MEAN && next.worst_regret < SETTLED_WORST))
+      break;
+    status = scout_point(x, next.split, next.batch);
+  }
+  return status;
+}
+
+/* Of those that may be the best answer to a question, batch sizes that a session has the time for. */
+static qb_status choose(const scouting *x, int64_t budget_ns, bool *chosen)
+{
+  const qb__sweep *s = x->sweep;
+  size_t count = 0;
+  for (size_t k = 0; k < s->curve_count; k++)
+    count += chosen[k] = qb__search_hope(x->search, k) >= HOPELESS;
+  const double most_ns = LARGEST_VISIT * (double)budget_ns / (double)(SESSIONS * count);
+  qb_status status = QB_OK;
+  for (size_t k = 0; k < s->curve_count; k++)
+    for (size_t b = 0; b < s->batch_count && chosen[k] && !status; b++)
+      if (is_candidate(s, k, b) && qb__search_expected_ns(x->search, k, b) <= most_ns)
+        status = qb__points_add(s->context, &s->curves[k], s->batches[b]);
+  return status;
+}
+
+static qb_status new_search(const qb__sweep *s, qb__search **search)
+{
+  qb_configuration *splits = qb__calloc(s->context, s->curve_count, sizeof *splits);
+  if (!splits)
+    return QB_ERROR_NO_MEMORY;
+  for (size_t k = 0; k < s->curve_count; k++)
+    splits[k] = s->curves[k].configuration;
+  const qb__search_grid grid = {s->curve_count, splits, s->batch_count, s->batches, s->prior_ns};
+  const qb_status status = qb__search_new(s->context, &grid, search);
+  qb__free(s->context, splits);
+  return status;
+}
+
+/* Finds the candidates to measure, and what of them; *left_ns of the budget is for that. */
+static qb_status search(qb__sweep *s, bool *chosen, int64_t *left_ns)
+{
+  scouting x = {.sweep = s,
+                .start_ns = qb__now_ns(s->context),
+                .share_ns = (int64_t)(SEARCH * (double)s->budget_ns),
+                .open = SIZE_MAX,
+                .opening_ns = AN_OPENING_NS};
+  qb_status status = new_search(s, &x.search);
   if (status)
     return status;
-  sweep s = {.context = qb__model_context(model),
-             .model = model,
-             .node = node,
-             .progress = progress,
-             .user = user,
-             .start_ns = qb__now_ns(qb__model_context(model))};
-  status = set_up(&s, &use);
+  learn_known(&x);
+  status = scout_all(&x);
   if (!status)
-    status = run_sessions(&s);
+    status = settle(&x);
+  s->visitor->close(s->user);
+  *left_ns = s->budget_ns - elapsed_ns(&x);
+  *left_ns = *left_ns > 1 ? *left_ns : 1;
   if (!status)
-    status = make_profile(&s, profile);
-  for (size_t k = 0; k < s.curve_count; k++) {
-    qb__points_clear(s.context, &s.curves[k].points);
-    qb__free(s.context, s.curves[k].algorithms);
-  }
-  qb__free(s.context, s.curves);
+    status = choose(&x, *left_ns, chosen);
+  qb__search_free(x.search);
+  return status;
+}
+
+/* What points of many visits have in common, as logarithms over their latency. */
+typedef struct spread {
+  double p95, mean;
+  size_t points;
+} spread;
+
+static spread common_spread(const qb__sweep *s)
+{
+  spread sum = {0, 0, 0};
+  for (size_t k = 0; k < s->curve_count; k++)
+    for (size_t i = 0; i < s->curves[k].count; i++) {
+      const qb_profile_point *p = &s->curves[k].records[i].point;
+      if (visits_of(p) < FEWEST_SPREAD_VISITS)
+        continue;
+      sum.p95 += log((double)p->p95_ns / (double)p->latency_ns);
+      sum.mean += log((double)p->mean_ns / (double)p->latency_ns);
+      sum.points++;
+    }
+  return sum;
+}
+
+/* One visit sees how rounds vary in its own moment, which is less than they do. */
+static void lend_spread(qb_profile_point *p, const spread *common)
+{
+  const double missing =
+      ((double)FEWEST_SPREAD_VISITS - visits_of(p)) / FEWEST_SPREAD_VISITS / (double)common->points;
+  const double p95 = (double)p->latency_ns * exp(missing * common->p95);
+  const double mean = (double)p->latency_ns * exp(missing * common->mean);
+  p->p95_ns = llround(fmax((double)p->p95_ns, p95));
+  p->mean_ns = llround(fmax((double)p->mean_ns, mean));
+}
+
+static qb_status finish(const qb__sweep *s)
+{
+  for (size_t k = 0; k < s->curve_count; k++)
+    for (size_t i = 0; i < s->curves[k].count; i++) {
+      const qb_status status =
+          qb__record_finish(s->context, &s->curves[k].records[i], s->curves[k].thread_flops);
+      if (status)
+        return status;
+    }
+  const spread common = common_spread(s);
+  for (size_t k = 0; k < s->curve_count && common.points; k++)
+    for (size_t i = 0; i < s->curves[k].count; i++) {
+      qb_profile_point *p = &s->curves[k].records[i].point;
+      if (visits_of(p) && visits_of(p) < FEWEST_SPREAD_VISITS)
+        lend_spread(p, &common);
+    }
+  return QB_OK;
+}
+
+qb_status qb__sweep_run(qb__sweep *sweep)
+{
+  bool *chosen = qb__calloc(sweep->context, sweep->curve_count, sizeof *chosen);
+  if (!chosen)
+    return QB_ERROR_NO_MEMORY;
+  int64_t left_ns = sweep->budget_ns;
+  qb_status status = QB_OK;
+  for (size_t k = 0; k < sweep->curve_count; k++)
+    chosen[k] = true;
+  if (sweep->prior_ns)
+    status = search(sweep, chosen, &left_ns);
+  if (!status)
+    status = run_sessions(sweep, chosen, left_ns);
+  if (!status)
+    status = finish(sweep);
+  qb__free(sweep->context, chosen);
   return status;
 }

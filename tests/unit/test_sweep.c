@@ -231,8 +231,6 @@ static void test_known_profile(void **state)
   assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &first));
   params.known = first;
   params.max_batch = 0;
-  params.configurations = NULL;
-  params.configuration_count = 0;
   assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &second));
   qb_profile_info before = QB_PROFILE_INFO_INIT, after = QB_PROFILE_INFO_INIT;
   assert_ok(qb_profile_get_info(first, &before));
@@ -253,6 +251,8 @@ static void test_known_profile(void **state)
   }
   f->script.noisy = false;
   params.known = NULL;
+  params.configurations = NULL;
+  params.configuration_count = 0;
   params.goal = 0.5; /* everything is within that */
   qb_profile_unref(second);
   assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &second));
@@ -277,6 +277,29 @@ static void test_known_profile(void **state)
   assert_null(none);
   qb_model_unref(model);
   qb_profile_unref(third);
+  qb_profile_unref(second);
+  qb_profile_unref(first);
+}
+
+/* Splits that nobody measured may be better ones. */
+static void a_known_profile_gains_the_other_splits(void **state)
+{
+  const fixture *f = *state;
+  static const qb_configuration one = {1, 1};
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = 4;
+  params.configurations = &one;
+  params.configuration_count = 1;
+  qb_profile *first, *second;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &first));
+  params.known = first;
+  params.configurations = NULL;
+  params.configuration_count = 0;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &second));
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  assert_ok(qb_profile_get_info(second, &info));
+  assert_int_equal(info.configurations, 3);
+  assert_int_equal(info.max_batch, 4);
   qb_profile_unref(second);
   qb_profile_unref(first);
 }
@@ -491,6 +514,7 @@ int main(void)
       IN_FIXTURE(test_profile_has_the_latencies_of_the_rounds),
       IN_FIXTURE(test_defaults),
       IN_FIXTURE(test_known_profile),
+      IN_FIXTURE(a_known_profile_gains_the_other_splits),
       IN_FIXTURE(test_rounds_are_warm),
       IN_FIXTURE(test_short_visits_are_the_more),
       IN_FIXTURE(test_time_budget),

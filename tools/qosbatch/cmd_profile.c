@@ -115,7 +115,8 @@ static int run(const command *self, int argc, char **argv)
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),
       OPTION_LIST("instances", "L", &r.instances, 1, 4096, "rounds at the same time (see above)"),
-      OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6, "seconds in all (20 a configuration)"),
+      OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6,
+                    "seconds in all (20 a configuration, 60 at most)"),
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
       OPTION_FILE(0, "refine", "PROFILE", &r.refine, FILE_REFINED,
@@ -163,9 +164,12 @@ const command command_profile = {
     .details =
         "MODEL is alexnet, resnet50, or an ONNX file that ends in .onnx.\n"
         "\n"
-        "Without --threads and --instances: 1 instance on 1 thread, 1 on all threads, and an\n"
-        "instance a thread. With both: all their products that fit. With --threads alone: 1\n"
-        "instance; with --instances alone: they share all threads.\n"
+        "Without --threads and --instances: all ways to split the threads among instances; of "
+        "more\n"
+        "than 3 those are measured in full that could be the best for some target, rate or job.\n"
+        "With both: all their products that fit. With --threads alone: 1 instance; with "
+        "--instances\n"
+        "alone: they share all threads.\n"
         "\n"
         "With --measurements nothing is run. The CSV file has a row for each round with the "
         "columns\n"
