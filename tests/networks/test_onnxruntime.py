@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small networks that ONNX Runtime's tools quantize, against its answers: test_onnxruntime.py PROGRAM
+
+In every form the tools have: quantizing nodes around those of floats (QDQ) and quantized operators, of
+tensors and of channels, unsigned and signed, with 7-bit weights, and dynamic. PROGRAM is onnx_answers.
+Skipped where onnxruntime is missing: Debian 13 has it.
+"""
+import itertools
+import logging
+import os
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def import_quietly():
+    """Debian's two packages register the same operators twice, and say so 1,000 times."""
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        import onnx.reference  # before onnxruntime, which would stand in its way
+        import onnxruntime
+        import onnxruntime.quantization
+        return onnxruntime
+    except ImportError:
+        return None
+    finally:
+        os.dup2(kept, 2)
+
+
+from test_quantized import Answers  # noqa: E402
+
+SAMPLES = 8
+
+
+class Network:
+    """A chain of nodes on an image x."""
+
+    def __init__(self, seed, shape):
+        self.random = np.random.RandomState(seed)
+        self.nodes, self.constants, self.shape, self.count = [], [], shape, 0
+
+    def weights(self, *shape):
+        """Of channels of different size, as trained ones are."""
+        values = self.random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:] or (8,)))
+        values = values * np.exp(self.random.uniform(-1, 1, (shape[0],) + (1,) * (len(shape) - 1)))
+        return self.constant(values.astype(np.float32))
+
+    def constant(self, values):
+        self.constants.append(numpy_helper.from_array(np.asarray(values), f"c{len(self.constants)}"))
+        return self.constants[-1].name
+
+    def add(self, kind, *inputs, **attributes):
+        self.count += 1
+        self.nodes.append(helper.make_node(kind, list(inputs), [f"t{self.count}"], name=f"{kind}_{self.count}", **attributes))
+        return f"t{self.count}"
+
+    def conv(self, x, inputs, outputs, kernel, group=1, stride=1):
+        pad = kernel // 2
+        weights = self.weights(outputs, inputs // group, kernel, kernel)
+        return self.add("Conv", x, weights, self.weights(outputs), group=group, strides=[stride] * 2, pads=[pad] * 4)
+
+    def model(self, y):
+        infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                 for name, shape in (("x", ["N", *self.shape]), (y, None))]
+        graph = helper.make_graph(self.nodes, "g", infos[:1], infos[1:], self.constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def residual():
+    n = Network(1, [3, 16, 16])
+    x = n.add("Relu", n.conv("x", 3, 16, 3, stride=2))
+    x = n.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    y = n.conv(n.add("Relu", n.conv(x, 16, 16, 3)), 16, 16, 3)
+    x = n.add("Relu", n.add("Add", x, y))
+    x = n.add("Concat", n.conv(x, 16, 8, 1), n.add("AveragePool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1]), axis=1)
+    x = n.add("Flatten", n.add("GlobalAveragePool", x))
+    return n.model(n.add("Softmax", n.add("Gemm", x, n.weights(10, 24), n.weights(10), transB=1), axis=-1))
+
+
+def depthwise():
+    n = Network(2, [8, 12, 12])
+    x = n.add("Clip", n.conv("x", 8, 24, 1), n.constant(np.float32(0)), n.constant(np.float32(6)))
+    x = n.add("LeakyRelu", n.conv(x, 24, 24, 3, group=24), alpha=0.1)
+    scale = n.add("Sigmoid", n.conv(n.add("GlobalAveragePool", x), 24, 24, 1))
+    x = n.conv(n.add("Mul", x, scale), 24, 8, 1)
+    x = n.add("Transpose", n.add("Add", x, "x"), perm=[0, 2, 3, 1])
+    return n.model(n.add("MatMul", x, n.constant(n.random.randn(8, 6).astype(np.float32))))
+
+
+def rows():
+    n = Network(3, [6, 32])
+    x = n.add("Add", n.add("MatMul", "x", n.constant(n.random.randn(32, 64).astype(np.float32) / 6)), n.weights(64))
+    x = n.add("Relu", x)
+    y = n.add("Mul", n.add("MatMul", x, n.add("Transpose", x, perm=[0, 2, 1])), n.constant(np.float32(0.02)))
+    # Not so far apart that a probability is 1: ONNX Runtime 1.21 makes -128 of that for int8.
+    y = n.add("MatMul", n.add("Softmax", y, axis=-1), x)
+    return n.model(n.add("MatMul", y, n.constant(n.random.randn(64, 5).astype(np.float32) / 8)))
+
+
+def inputs_of(model, seed):
+    dims = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:]]
+    return np.random.RandomState(seed).randn(SAMPLES, *dims).astype(np.float32)
+
+
+def make_reader(quantization, model):
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            self.left = [inputs_of(model, seed) for seed in range(100, 104)]
+
+        def get_next(self):
+            return {"x": self.left.pop()} if self.left else None
+
+    return Reader()
+
+
+def forms(quantization):
+    """How to quantize, by name."""
+    kind, form = quantization.QuantType, quantization.QuantFormat
+    types = {"u8s8": (kind.QUInt8, kind.QInt8), "s8s8": (kind.QInt8, kind.QInt8), "u8u8": (kind.QUInt8, kind.QUInt8)}
+    for (name, each), channels, (types_name, pair) in itertools.product(
+            (("QDQ", form.QDQ), ("QOperator", form.QOperator)), (False, True), types.items()):
+        if channels and types_name == "u8u8":
+            continue
+        for reduced in (False, True) if types_name == "u8s8" else (False,):
+            label = " ".join([name, "channels" if channels else "tensors", types_name, "7 bits" if reduced else ""])
+            yield label.strip(), dict(quant_format=each, per_channel=channels, reduce_range=reduced,
+                                      activation_type=pair[0], weight_type=pair[1])
+    for channels in (False, True):
+        yield f"dynamic {'channels' if channels else 'tensors'}", dict(per_channel=channels, weight_type=kind.QUInt8)
+
+
+def quantize(quantization, model, folder, how):
+    plain, path = folder + "/plain.onnx", folder + "/quantized.onnx"
+    onnx.save(model, plain)
+    if "quant_format" in how:
+        quantization.quantize_static(plain, path, make_reader(quantization, model), **how)
+    else:
+        quantization.quantize_dynamic(plain, path, **how)
+    return onnx.load(path)
+
+
+def step_of(model):
+    """The scale of the last tensor that is quantized; None where the output is of no such."""
+    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    last = model.graph.node[-1]
+    return constants[last.input[1]] if last.op_type == "DequantizeLinear" else None
+
+
+def peer(runtime, model, x, level):
+    """Its answers, sample by sample, as dynamic ranges are of the whole tensor."""
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = level
+    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"x": x[i:i + 1]})[0] for i in range(len(x))]).ravel()
+
+
+def compare(runtime, answers, model, x):
+    """Problems, the largest difference in steps, the share of elements that agree exactly, the cosine.
+
+    The peer's own answers differ with what it fuses, by ties that floats or integers decide and by its
+    softmax of integers. Ours may be like either.
+    """
+    levels = runtime.GraphOptimizationLevel
+    expected = [peer(runtime, model, x, level) for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)]
+    found = answers.run(model, len(x), [x])
+    if isinstance(found, str):
+        return found, 0, 0, 0
+    step = step_of(model)
+    step = np.abs(expected).max() / 255 if step is None else step
+    off = np.minimum(*(np.abs(found[0] - e) for e in expected)) / step
+    cosine = max(found[0] @ e / np.linalg.norm(found[0]) / np.linalg.norm(e) for e in expected)
+    problem = None
+    if np.mean(off < 1.01) < 0.999 or cosine < 0.9999:
+        problem = f"{np.count_nonzero(off >= 1.01)} of {off.size} elements differ by more than a step"
+    return problem, off.max(), np.mean(off < 0.01), cosine
+
+
+def main():
+    runtime = import_quietly()
+    if not runtime:
+        print("onnxruntime is not installed")
+        sys.exit(77)
+    runtime.set_default_logger_severity(3)
+    logging.disable(logging.WARNING)  # advice on preparing models
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="qosbatch-peer-") as folder:
+        answers = Answers(sys.argv[1], folder)
+        for make in (residual, depthwise, rows):
+            for label, how in forms(runtime.quantization):
+                model = quantize(runtime.quantization, make(), folder, how)
+                problem, most, same, cosine = compare(runtime, answers, model, inputs_of(model, 1))
+                failed += problem is not None
+                print(f"{make.__name__:10} {label:28} off by {most:5.2f} steps at most, {same:7.2%} the same, "
+                      f"cosine {cosine:.6f}{'' if problem is None else '  FAILED: ' + problem}")
+    print(f"onnxruntime {runtime.__version__}: {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
