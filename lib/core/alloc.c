@@ -29,8 +29,8 @@ void *qb__calloc(const qb_context *context, size_t count, size_t element_bytes)
 {
   size_t bytes;
   if (!qb__mul_size(count, element_bytes, &bytes)) {
-    (void)qb__fail(QB_ERROR_NO_MEMORY, "%zu elements of %zu bytes are more than can be addressed",
-                   count, element_bytes);
+    (void)qb__fail(QB_ERROR_NO_MEMORY, "%zu elements of %zu bytes exceed the address space", count,
+                   element_bytes);
     return NULL;
   }
   void *memory = qb__alloc_aligned(context, bytes, QB__DEFAULT_ALIGNMENT);

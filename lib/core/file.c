@@ -70,8 +70,8 @@ qb_status qb__file_read(const qb_context *context, const char *path, size_t limi
       break;
     used += (size_t)n;
     if (used > limit) {
-      status = qb__fail(QB_ERROR_OVERFLOW, "'%s' has more than the %zu bytes such a file may have",
-                        path, limit);
+      status = qb__fail(QB_ERROR_OVERFLOW,
+                        "'%s' is larger than the %zu bytes allowed for such a file", path, limit);
       goto done;
     }
   }

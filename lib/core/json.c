@@ -48,7 +48,7 @@ static const char *type_name(const json_t *value)
   case JSON_INTEGER: return "an integer";
   case JSON_REAL: return "a number";
   case JSON_TRUE:
-  case JSON_FALSE: return "a truth value";
+  case JSON_FALSE: return "a boolean";
   default: return "null";
   }
 }
@@ -199,7 +199,7 @@ void qb__json_end(qb__json *at)
     for (size_t i = 0; i < at->seen_count && !seen; i++)
       seen = !strcmp(at->seen[i], key);
     if (!seen) {
-      qb__json_fail(at, key, "this field is not known; remove it");
+      qb__json_fail(at, key, "unknown field; remove it");
       return;
     }
   }
@@ -219,7 +219,8 @@ qb_status qb__json_parse(qb__json_file *file, const qb_context *context, const c
   file->root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
   if (!file->root) {
     if (json_error_code(&error) == json_error_out_of_memory)
-      return file->status = qb__fail(QB_ERROR_NO_MEMORY, "%s: no memory to parse it", path);
+      return file->status =
+                 qb__fail(QB_ERROR_NO_MEMORY, "%s: out of memory parsing the file", path);
     return file->status = qb__fail(QB_ERROR_FORMAT, "%s:%d:%d: not JSON: %s", path, error.line,
                                    error.column, error.text);
   }
@@ -264,7 +265,7 @@ qb_status qb__json_save(const qb_context *context, const char *path, json_t *roo
   char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(root);
   if (!text)
-    return qb__fail(QB_ERROR_NO_MEMORY, "no memory to write '%s'", path);
+    return qb__fail(QB_ERROR_NO_MEMORY, "out of memory writing '%s'", path);
   /* The terminating 0 becomes the newline that ends a text file. */
   const size_t length = strlen(text);
   text[length] = '\n';

@@ -25,12 +25,12 @@ bool qb__memory_limit_allows(const qb__memory_limit *limit, size_t bytes)
 {
   if (limit->held_bytes <= limit->most_bytes && bytes <= limit->most_bytes - limit->held_bytes)
     return true;
-  (void)qb__fail(QB_ERROR_NO_MEMORY,
-                 "%s takes more memory than the %llu bytes that "
-                 "qb_context_params.memory_limit_bytes allows: it holds %llu and needs %zu more; "
-                 "raise the limit if the file is to be trusted",
-                 limit->what, (unsigned long long)limit->most_bytes,
-                 (unsigned long long)limit->held_bytes, bytes);
+  (void)qb__fail(
+      QB_ERROR_NO_MEMORY,
+      "%s takes more memory than the %llu bytes that qb_context_params.memory_limit_bytes allows: "
+      "it holds %llu and needs %zu more; raise the limit if you trust the file",
+      limit->what, (unsigned long long)limit->most_bytes, (unsigned long long)limit->held_bytes,
+      bytes);
   return false;
 }
 

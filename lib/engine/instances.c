@@ -73,9 +73,8 @@ static qb_status set_up_team(const worker *self)
   }
   if (team != pool->threads)
     return qb__fail(QB_ERROR_SYSTEM,
-                    "OpenMP gives an instance %u of the %u threads asked for; raise "
-                    "OMP_THREAD_LIMIT",
-                    team, pool->threads);
+                    "OpenMP gave an instance only %u of %u threads; raise OMP_THREAD_LIMIT", team,
+                    pool->threads);
 #else
   (void)team;
 #endif

@@ -52,7 +52,7 @@ qb_status qb__kernel_activation(const qb_context *context, const qb__operator *o
                                 qb__kernel **kernel)
 {
   if (op->activation < QB__ACTIVATION_EXP)
-    return qb__fail(QB_ERROR_UNSUPPORTED, "there is no kernel for this activation");
+    return qb__fail(QB_ERROR_UNSUPPORTED, "no kernel computes this activation");
   activation_kernel *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;

@@ -224,7 +224,7 @@ static qb_status add_times(const layer *l, double *cost)
   size_t count;
   qb_status status = collect(l, algorithms, primitives, &count);
   if (!status && !count)
-    status = qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+    status = qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has no implementation for these shapes");
   for (size_t i = 0; i < count && count > 1 && !status; i++)
     status = qb__primitive_compile(&primitives[i]);
   if (!status && count > 1)
@@ -334,7 +334,7 @@ static qb_status make_again(layer *l, qb__layer_algorithm algorithm, qb__primiti
       return status;
     qb__primitive_clear(l->planner->context, primitive);
   }
-  return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for these shapes");
+  return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has no implementation for these shapes");
 }
 
 qb_status qb__layer_choose(qb__planner *p, uint32_t index, int32_t source, int32_t addend,

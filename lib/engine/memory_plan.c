@@ -34,7 +34,8 @@ qb_status qb__memory_plan(const qb_context *context, qb__region *regions, size_t
   for (size_t i = 0; i < count; i++)
     if (regions[i].bytes > SIZE_MAX / 4 ||
         !qb__add_size(total, rounded(regions[i].bytes), &total) || total > SIZE_MAX / 4)
-      return qb__fail(QB_ERROR_OVERFLOW, "activations of more than %zu bytes; use a smaller batch",
+      return qb__fail(QB_ERROR_OVERFLOW,
+                      "the activations take more than %zu bytes; use a smaller batch",
                       SIZE_MAX / 4);
 
   qb__region **order = qb__calloc(context, count, sizeof *order);

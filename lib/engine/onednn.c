@@ -157,7 +157,7 @@ static qb_status query_layout(const qb_context *context, const_dnnl_primitive_de
 {
   const qb__const_md md = dnnl_primitive_desc_query_md(pd, what, 0);
   return md ? qb__layout_of(context, md, layout)
-            : qb__fail(QB_ERROR_ENGINE, "oneDNN does not tell the layout it chose");
+            : qb__fail(QB_ERROR_ENGINE, "oneDNN does not report the layout it chose");
 }
 
 static size_t scratchpad_bytes(const_dnnl_primitive_desc_t pd)
@@ -197,7 +197,7 @@ qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *
   memset(&result, 0, sizeof result);
   qb_status status = QB_OK;
   if (op->activation && qb__eltwise_of(op).kind == dnnl_alg_kind_undef)
-    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has no such activation");
+    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN does not support this activation");
   if (!use.source) {
     status = qb__layout_new(context, &spec->source_dims, dnnl_format_tag_any, &source);
     use.source = source;

@@ -10,11 +10,11 @@ qb_status qb__onednn_error(dnnl_status_t status, const char *doing)
   switch (status) {
   case dnnl_success: return QB_OK;
   case dnnl_out_of_memory:
-    return qb__fail(QB_ERROR_NO_MEMORY, "oneDNN has no memory for %s; use a smaller batch", doing);
+    return qb__fail(QB_ERROR_NO_MEMORY, "oneDNN ran out of memory for %s; use a smaller batch",
+                    doing);
   case dnnl_unimplemented:
-    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has nothing for %s", doing);
-  default:
-    return qb__fail(QB_ERROR_ENGINE, "oneDNN failed with status %d when %s", (int)status, doing);
+    return qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN does not support %s", doing);
+  default: return qb__fail(QB_ERROR_ENGINE, "oneDNN failed with status %d: %s", (int)status, doing);
   }
 }
 

@@ -144,7 +144,7 @@ static qb_status make_kernel(const qb__planner *p, const qb__operator *op,
     return qb__is_binary(op->kind)
                ? qb__kernel_binary(c, op->kind, source, &s[slots[QB__ARG_ADDEND]].dims, &to->dims,
                                    kernel)
-               : qb__fail(QB_ERROR_UNSUPPORTED, "there is no kernel for it");
+               : qb__fail(QB_ERROR_UNSUPPORTED, "no kernel computes this operator");
   }
 }
 

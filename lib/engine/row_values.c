@@ -46,7 +46,7 @@ qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, float *dat
 {
   qb__rows made = {.dims = dims, .data = data};
   if (!qb__layout_blocking(layout, &made.blocking))
-    return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor lies in a layout that only oneDNN understands");
+    return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor is in a layout that only oneDNN can read");
   const int64_t batch = dims->at[0], elements = piece(dims, &made.blocking);
   made.row_elements = (size_t)elements;
   made.whole = !batch_is_blocked(&made.blocking) &&

@@ -249,9 +249,10 @@ qb_status qb_session_run_flagged(qb_session *session, uint32_t batch, const void
   if (!session || !flags)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", session ? "flags" : "session");
   if (qb__model_is_workload(session->model))
-    return qb__fail(QB_ERROR_UNSUPPORTED,
-                    "'%s' is a workload, whose values nobody sees; let its callback look at them",
-                    qb__model_info(session->model)->name);
+    return qb__fail(
+        QB_ERROR_UNSUPPORTED,
+        "'%s' is a workload, whose values the library does not see; check them in its callback",
+        qb__model_info(session->model)->name);
   return run_round(session, batch, inputs, outputs, flags, NULL);
 }
 
@@ -263,14 +264,13 @@ qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *
   const uint32_t operators = qb__model_info(session->model)->operators;
   if (qb__model_is_workload(session->model))
     return qb__fail(QB_ERROR_UNSUPPORTED,
-                    "'%s' is a workload, whose operators nobody sees; time "
-                    "a network",
+                    "'%s' is a workload and has no operators to time; pass a network",
                     qb__model_info(session->model)->name);
   if (count != operators)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "room for the times of %zu operators, but '%s' has "
-                    "%u; pass one element for each",
-                    count, qb__model_info(session->model)->name, operators);
+    return qb__fail(
+        QB_ERROR_INVALID_ARGUMENT,
+        "times has %zu elements, but '%s' has %u operators; pass one element per operator", count,
+        qb__model_info(session->model)->name, operators);
   qb_operator_time *measured = qb__calloc(session->context, count, sizeof *measured);
   if (!measured)
     return QB_ERROR_NO_MEMORY;

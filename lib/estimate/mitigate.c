@@ -87,14 +87,13 @@ static void advise_batch(advice *a, bool larger)
     return;
   m->batch = batch;
   if (larger)
-    snprintf(
-        m->text, sizeof m->text,
-        "Run batches of %u: %.0f %% of the time at batch %u waits for memory, and what a round "
-        "costs once is shared.",
-        batch, 100 * a->now.memory_share, a->now.batch);
+    snprintf(m->text, sizeof m->text,
+             "Run batches of %u: %.0f %% of the time at batch %u is spent waiting for memory, and "
+             "larger batches share the fixed cost of a round.",
+             batch, 100 * a->now.memory_share, a->now.batch);
   else
     snprintf(m->text, sizeof m->text,
-             "Run batches of %u: the activations of %u samples do not stay in the cache.", batch,
+             "Run batches of %u: the activations of %u samples do not fit in the cache.", batch,
              a->now.batch);
 }
 
@@ -194,8 +193,8 @@ static void advise_preparation(advice *a)
                          (double)p->prepare_ns / (double)p->latency_ns);
   if (m)
     snprintf(m->text, sizeof m->text,
-             "Make the batch sizes in use ready at the start (qb_session_prepare()): it takes %.3g "
-             "ms, and a first round is late by it.",
+             "Prepare the batch sizes in use at startup (qb_session_prepare()): this takes %.3g "
+             "ms, which otherwise delays the first round.",
              1e-6 * (double)p->prepare_ns);
 }
 
@@ -207,11 +206,10 @@ static void advise_node(advice *a)
   qb_mitigation *m = add(a, QB_MITIGATION_QUIETER_NODE, QB_GAIN_OF_P95,
                          (double)p->p95_ns / (double)p->latency_ns - 1);
   if (m)
-    snprintf(
-        m->text, sizeof m->text,
-        "Give the node to this alone: 1 round in 20 takes %.3g ms or more where an undisturbed "
-        "one takes %.3g ms.",
-        1e-6 * (double)p->p95_ns, 1e-6 * (double)p->latency_ns);
+    snprintf(m->text, sizeof m->text,
+             "Dedicate the node to this workload: 1 round in 20 takes %.3g ms or more, an "
+             "undisturbed one %.3g ms.",
+             1e-6 * (double)p->p95_ns, 1e-6 * (double)p->latency_ns);
 }
 
 static int by_gain(const void *a, const void *b)

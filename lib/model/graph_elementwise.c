@@ -52,10 +52,10 @@ int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, i
     return qb__graph_wrong_shape(graph, name, "second input", y,
                                  "the shape of the other input, or 1 in its place");
   if (a->constant && b->constant)
-    return qb__graph_fail(graph, qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                                          "operator '%s': both inputs are constants; compute it "
-                                          "before",
-                                          name));
+    return qb__graph_fail(
+        graph,
+        qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                 "operator '%s': both inputs are constants; compute the result beforehand", name));
   qb__operator op = qb__operator_blank(kind, x);
   op.addend = y;
   return qb__graph_append(graph, name, op, a->rank, dims);

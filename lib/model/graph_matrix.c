@@ -54,10 +54,10 @@ int32_t qb__graph_matmul(qb__graph *graph, const char *name, int32_t x, int32_t 
     return qb__graph_wrong_shape(graph, name, "second matrix", y,
                                  "KxN behind the leading dimensions of the first, MxK");
   if (a->constant && b->constant)
-    return qb__graph_fail(graph, qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                                          "operator '%s': both inputs are constants; compute it "
-                                          "before",
-                                          name));
+    return qb__graph_fail(
+        graph,
+        qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                 "operator '%s': both inputs are constants; compute the result beforehand", name));
   dims[rank - 2] = a->dims[rank - 2];
   dims[rank - 1] = b->dims[rank - 1];
   qb__operator op = qb__operator_blank(QB__OP_MATMUL, x);

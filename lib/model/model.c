@@ -114,7 +114,7 @@ qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **mod
       return qb__model_from_graph(&graph, name, model);
     }
   return qb__fail(QB_ERROR_NOT_FOUND,
-                  "there is no built-in model '%.64s'; there are 'alexnet' and 'resnet50'", name);
+                  "unknown built-in model '%.64s'; expected 'alexnet' or 'resnet50'", name);
 }
 
 #ifndef QB_HAVE_ONNX
@@ -143,7 +143,7 @@ qb_status qb_model_from_workload(qb_context *context, const qb_workload *workloa
       !(copy.bytes_per_sample >= 0) || !isfinite(copy.bytes_per_sample))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "qb_workload: %g FLOP and %g bytes per sample must be finite and not negative; "
-                    "0 if not known",
+                    "use 0 if unknown",
                     copy.flops_per_sample, copy.bytes_per_sample);
   qb_model *self;
   status = new_model(context, copy.name, &self);

@@ -218,7 +218,7 @@ bool qb__onnx_align(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *con
     return false;
   }
   if (!broadcast(values, count, tail, out)) {
-    qb__onnx_problem(im, node, "the shapes of its inputs do not fit each other");
+    qb__onnx_problem(im, node, "the shapes of its inputs are incompatible");
     return false;
   }
   for (uint32_t d = out->rank - tail; d < out->rank; d++)

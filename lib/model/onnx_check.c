@@ -69,10 +69,10 @@ static bool check_attribute(qb__onnx *im, const qb__onnx_node *node, const Onnx_
     qb__onnx_problem(im, node, "attribute '%s' refers to one of a function; inline functions",
                      name);
   else if (type_of(a, rule) != (int)rule->type)
-    qb__onnx_problem(im, node, "attribute '%s' is %s; %s is expected", name,
+    qb__onnx_problem(im, node, "attribute '%s' is %s; expected %s", name,
                      type_name(type_of(a, rule)), type_name((int)rule->type));
   else if (rule->words && !is_word(rule->words, (const char *)a->s.data, a->s.len))
-    qb__onnx_problem(im, node, "attribute '%s' is '%.*s'; one of these is expected: %s", name,
+    qb__onnx_problem(im, node, "attribute '%s' is '%.*s'; expected one of: %s", name,
                      (int)(a->s.len < 64 ? a->s.len : 64), (const char *)a->s.data, rule->words);
   else if (qb__onnx_attribute(node, name) != a)
     qb__onnx_problem(im, node, "attribute '%s' is given twice", name);
@@ -103,8 +103,8 @@ static bool check_number(qb__onnx *im, const qb__onnx_node *node, const char *wh
   char range[32];
   snprintf(range, sizeof range, most == QB__ONNX_VARIADIC || least == most ? "%d" : "%d to %d",
            least, most);
-  qb__onnx_problem(im, node, "it has %zu %s%s; %s%s are expected", found, what,
-                   found == 1 ? "" : "s", range, most == QB__ONNX_VARIADIC ? " or more" : "");
+  qb__onnx_problem(im, node, "it has %zu %s%s; expected %s%s", found, what, found == 1 ? "" : "s",
+                   range, most == QB__ONNX_VARIADIC ? " or more" : "");
   return false;
 }
 
@@ -118,7 +118,7 @@ static bool check_values(qb__onnx *im, const qb__onnx_node *node)
   const bool variadic = form->most_inputs == QB__ONNX_VARIADIC;
   for (size_t i = 0; i < proto->n_input && (variadic || i < (size_t)form->least_inputs); i++)
     if (!*proto->input[i]) {
-      qb__onnx_problem(im, node, "its input %zu is left out, and it needs it", i + 1);
+      qb__onnx_problem(im, node, "its required input %zu is missing", i + 1);
       return false;
     }
   if (!*proto->output[0]) {

@@ -41,9 +41,9 @@ static bool read_number(qb__onnx *im, const place *p, const char *key, const cha
   *number = strtoull(text, &end, 10);
   if (*text >= '0' && *text <= '9' && !*end && !errno)
     return true;
-  im->status = qb__fail(
-      QB_ERROR_FORMAT, "tensor '%.64s': the %s of its data is '%.32s'; decimal digits are expected",
-      p->tensor, key, text);
+  im->status = qb__fail(QB_ERROR_FORMAT,
+                        "tensor '%.64s': the %s of its data is '%.32s'; expected decimal digits",
+                        p->tensor, key, text);
   return false;
 }
 
@@ -118,7 +118,7 @@ static int open_regular(qb__onnx *im, const place *p, const char *target, struct
     fail_io(im, p, "open");
   else if (!S_ISREG(info->st_mode))
     im->status = qb__fail(QB_ERROR_FORMAT,
-                          "tensor '%.64s': its data is in '%.256s', which is no regular file",
+                          "tensor '%.64s': its data is in '%.256s', which is not a regular file",
                           p->tensor, p->location);
   if (!im->status)
     return fd;
@@ -161,7 +161,7 @@ uint8_t *qb__onnx_read_external(qb__onnx *im, const Onnx__TensorProto *t, size_t
   if (info.st_size < 0 || p.offset > (uint64_t)info.st_size ||
       bytes > (uint64_t)info.st_size - p.offset)
     im->status =
-        qb__fail(QB_ERROR_FORMAT, "tensor '%.64s': '%.256s' has no %zu bytes at offset %llu",
+        qb__fail(QB_ERROR_FORMAT, "tensor '%.64s': '%.256s' does not have %zu bytes at offset %llu",
                  p.tensor, p.location, bytes, (unsigned long long)p.offset);
   else if (!(data = qb__alloc_aligned(im->context, bytes, 64)))
     im->status = QB_ERROR_NO_MEMORY;

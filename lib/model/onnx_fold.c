@@ -119,8 +119,7 @@ bool qb__onnx_folds(const char *operator_type)
 void qb__onnx_open_problem(qb__onnx *im, const qb__onnx_node *node)
 {
   qb__onnx_problem(im, node,
-                   "it needs the size of the batch as a number, and the batch is open; export the "
-                   "model with a fixed batch size");
+                   "it needs a known batch size; export the model with a fixed batch size");
 }
 
 bool qb__onnx_closed(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *value)

@@ -29,7 +29,7 @@ static bool check_types(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_
     }
   if (qb__onnx_binary_takes(binary, values[0]->type))
     return true;
-  qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+  qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                    qb__onnx_type_name(values[0]->type));
   return false;
 }
@@ -43,7 +43,7 @@ static bool make_repeated(qb__onnx *im, const qb__onnx_node *node, int32_t type,
   int64_t dims[QB__ONNX_RANK];
   bool open = false;
   if (!qb__onnx_broadcast(values, count, &rank, dims)) {
-    qb__onnx_problem(im, node, "the shapes of its inputs do not fit each other");
+    qb__onnx_problem(im, node, "the shapes of its inputs are incompatible");
     return false;
   }
   for (size_t i = 0; i < count; i++)
@@ -121,7 +121,7 @@ void qb__onnx_fold_variadic(qb__onnx *im, const qb__onnx_node *node, qb__onnx_va
   const bool mean = !strcmp(node->proto->op_type, "Mean");
   qb__onnx_value sum = *result;
   if (mean && !qb__onnx_is_real_type(qb__onnx_input(node, 0)->type)) {
-    qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+    qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(qb__onnx_input(node, 0)->type));
     return;
   }
@@ -145,7 +145,8 @@ void qb__onnx_fold_where(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value
                                            qb__onnx_input(node, 0)};
   qb__onnx_walk walk;
   if (values[0]->type != values[1]->type || values[2]->type != QB__ONNX_TYPE(BOOL)) {
-    qb__onnx_problem(im, node, "it chooses between elements of type %s and %s by those of type %s",
+    qb__onnx_problem(im, node,
+                     "it selects between elements of types %s and %s by a condition of type %s",
                      qb__onnx_type_name(values[0]->type), qb__onnx_type_name(values[1]->type),
                      qb__onnx_type_name(values[2]->type));
     return;
@@ -165,7 +166,7 @@ static bool bound(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value 
   static const char *const names[] = {"", "min", "max"};
   *value = qb__onnx_input(node, index);
   if (im->opset < 11 && !qb__onnx_is_real_type(x->type)) {
-    qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+    qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(x->type));
     return false;
   }

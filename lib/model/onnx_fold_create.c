@@ -172,7 +172,7 @@ void qb__onnx_fold_eye(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *
   const int64_t given = qb__onnx_attribute(node, "dtype") ? qb__onnx_int(node, "dtype") : x->type;
   const int64_t k = qb__onnx_int(node, "k");
   if (x->rank != 2 || given < 0 || given > INT16_MAX || !qb__onnx_type_bits((int32_t)given)) {
-    qb__onnx_problem(im, node, "its input is no matrix, or its type no number");
+    qb__onnx_problem(im, node, "its input is not a matrix of numbers");
     return;
   }
   if (!qb__onnx_make(im, result, (int32_t)given, 2, x->dims))

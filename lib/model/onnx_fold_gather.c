@@ -9,7 +9,7 @@ static bool are_indices(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_
 {
   if (qb__onnx_is_integer(indices))
     return qb__onnx_closed(im, node, indices);
-  qb__onnx_problem(im, node, "its indices are no integers");
+  qb__onnx_problem(im, node, "its indices are not integers");
   return false;
 }
 
@@ -21,7 +21,8 @@ static bool index_at(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_val
   *index = (size_t)from_start;
   if (from_start >= 0 && from_start < size)
     return true;
-  qb__onnx_problem(im, node, "index %lld is not one of %lld", (long long)given, (long long)size);
+  qb__onnx_problem(im, node, "index %lld is out of range for a dimension of %lld", (long long)given,
+                   (long long)size);
   return false;
 }
 
@@ -73,7 +74,7 @@ void qb__onnx_fold_gather_elements(qb__onnx *im, const qb__onnx_node *node, qb__
   for (uint32_t i = 0; fits && i < x->rank; i++)
     fits = i == axis || indices->dims[i] <= x->dims[i];
   if (!fits) {
-    qb__onnx_problem(im, node, "its indices do not fit its constant");
+    qb__onnx_problem(im, node, "its indices do not match its constant");
     return;
   }
   if (!qb__onnx_make_like(im, result, x, indices->rank, indices->dims))
@@ -115,7 +116,7 @@ static bool tuple_length(qb__onnx *im, const qb__onnx_node *node, const qb__onnx
     fits = indices->dims[i] == x->dims[i];
   *length = (uint32_t)last;
   if (!fits)
-    qb__onnx_problem(im, node, "its indices do not fit its constant");
+    qb__onnx_problem(im, node, "its indices do not match its constant");
   return fits;
 }
 
@@ -178,7 +179,7 @@ void qb__onnx_fold_scatter_nd(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
   const qb__onnx_value *updates = qb__onnx_input(node, 2);
   uint32_t length;
   if (im->opset >= 16 && !qb__onnx_text_is(node, "reduction", "none")) {
-    qb__onnx_problem(im, node, "constants are scattered without a reduction only");
+    qb__onnx_problem(im, node, "scattering constants with a reduction is not supported");
     return;
   }
   if (!are_indices(im, node, indices) || !tuple_length(im, node, x, indices, 0, &length))
@@ -188,7 +189,7 @@ void qb__onnx_fold_scatter_nd(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
   if (updates->type != x->type ||
       __builtin_mul_overflow(indices->elements / length, inner, &needed) ||
       updates->elements != needed) {
-    qb__onnx_problem(im, node, "its updates do not fit its constant and indices");
+    qb__onnx_problem(im, node, "its updates do not match its constant and indices");
     return;
   }
   if (!qb__onnx_make(im, result, x->type, x->rank, x->dims) ||

@@ -92,7 +92,7 @@ void qb__onnx_fold_matmul(qb__onnx *im, const qb__onnx_node *node, qb__onnx_valu
   as_matrix(&a, true);
   as_matrix(&b, false);
   if (!product_shape(&a, &b, &rank, dims)) {
-    qb__onnx_problem(im, node, "its constants are not matrices that fit each other");
+    qb__onnx_problem(im, node, "its constants are not compatible matrices");
     return;
   }
   if (!qb__onnx_make(im, result, a.type, rank, dims))
@@ -124,7 +124,7 @@ void qb__onnx_fold_gemm(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value 
   qb__onnx_walk walk;
   if (a->rank != 2 || b->rank != 2 || a->dims[!turn_a] != b->dims[turn_b] || a->type != b->type ||
       !qb__onnx_is_real_type(a->type) || (c && !is_addend(c, &shape))) {
-    qb__onnx_problem(im, node, "its constants are not matrices that fit each other");
+    qb__onnx_problem(im, node, "its constants are not compatible matrices");
     return;
   }
   if (!qb__onnx_make(im, result, a->type, 2, shape.dims))

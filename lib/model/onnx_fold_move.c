@@ -127,7 +127,7 @@ void qb__onnx_fold_expand(qb__onnx *im, const qb__onnx_node *node, qb__onnx_valu
   for (int i = 0; i < count; i++)
     fits = fits && target.dims[i] >= 0;
   if (!fits || !qb__onnx_broadcast(values, 2, &rank, dims)) {
-    qb__onnx_problem(im, node, "its constant does not fit the shape asked for");
+    qb__onnx_problem(im, node, "its constant does not match the requested shape");
     return;
   }
   if (!qb__onnx_make_like(im, result, x, rank, dims))
@@ -148,7 +148,7 @@ void qb__onnx_fold_tile(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value 
     return;
   for (uint32_t i = 0; i < x->rank; i++) {
     if (count != (int)x->rank || repeats[i] < 0 || !qb__mul_i64(x->dims[i], repeats[i], &dims[i])) {
-      qb__onnx_problem(im, node, "its repeats are not one for each of %u dimensions", x->rank);
+      qb__onnx_problem(im, node, "it needs one repeat for each of %u dimensions", x->rank);
       return;
     }
     if (qb__onnx_is_open(im, repeats[i]) && x->dims[i] != 1) {
@@ -182,7 +182,7 @@ static bool joined(qb__onnx *im, const qb__onnx_node *node, uint32_t axis, int64
     for (uint32_t d = 0; fits && d < v->rank; d++)
       fits = d == axis ? !qb__onnx_is_open(im, v->dims[d]) : v->dims[d] == first->dims[d];
     if (!fits || __builtin_add_overflow(dims[axis], v->dims[axis], &dims[axis])) {
-      qb__onnx_problem(im, node, "the shapes or types of its inputs do not fit each other");
+      qb__onnx_problem(im, node, "the shapes or types of its inputs are incompatible");
       return false;
     }
     *open = *open || v->open;
@@ -274,7 +274,7 @@ void qb__onnx_fold_trilu(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value
   const bool upper = qb__onnx_int(node, "upper") != 0;
   int64_t k = 0;
   if (x->rank < 2) {
-    qb__onnx_problem(im, node, "its input is no matrix");
+    qb__onnx_problem(im, node, "its input is not a matrix");
     return;
   }
   if (qb__onnx_ints_or_input(im, node, "k", 14, 1, &k, 1) < 0 ||

@@ -118,7 +118,7 @@ void qb__onnx_fold_unary(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value
   const bool real = qb__onnx_is_real_type(x->type), boolean = x->type == QB__ONNX_TYPE(BOOL);
   const bool to_boolean = u->real == is_nan;
   if (real ? !u->real : !u->integer || boolean != (u->integer == not_boolean)) {
-    qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+    qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(x->type));
     return;
   }
@@ -159,7 +159,7 @@ static void cast(qb__onnx *im, const qb__onnx_node *node, int64_t to, qb__onnx_v
 {
   const qb__onnx_value *x = qb__onnx_input(node, 0);
   if (to <= 0 || to > INT16_MAX || !qb__onnx_type_bits((int32_t)to)) {
-    qb__onnx_problem(im, node, "constants are not cast to ONNX type %lld, which is no number",
+    qb__onnx_problem(im, node, "constants cannot be cast to ONNX type %lld, which is not numeric",
                      (long long)to);
     return;
   }

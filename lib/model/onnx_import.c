@@ -18,8 +18,7 @@ static bool input_dims(qb__onnx *im, const Onnx__ValueInfoProto *info, uint32_t 
   if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type ||
       !type->tensor_type->shape || type->tensor_type->shape->n_dim > QB__ONNX_RANK) {
     im->status =
-        qb__fail(QB_ERROR_UNSUPPORTED,
-                 "input '%.64s' is not a tensor of a known number of at most %d dimensions",
+        qb__fail(QB_ERROR_UNSUPPORTED, "input '%.64s' is not a tensor of known rank, at most %d",
                  info->name, QB__ONNX_RANK);
     return false;
   }
@@ -71,9 +70,9 @@ static void find_batch(qb__onnx *im, const Onnx__GraphProto *graph, bool may_bat
   im->symbolic = open;
   im->batch = open ? QB__ONNX_SYMBOLIC : first;
   if (open && !shared && !im->status)
-    im->status = qb__fail(QB_ERROR_UNSUPPORTED,
-                          "the first dimension of some inputs is open and that of others is not "
-                          "the same; give all inputs the batch as their first dimension");
+    im->status = qb__fail(
+        QB_ERROR_UNSUPPORTED,
+        "the inputs disagree in their first dimension; it must be the batch in all of them");
 }
 
 /* An input of small integers, which the caller gives as floats: they are made such integers. */
@@ -183,7 +182,7 @@ static bool is_training(qb__onnx *im, const qb__onnx_node *node)
     training = drops(node);
   }
   if (training)
-    qb__onnx_problem(im, node, "it is in training form; export the model for inference");
+    qb__onnx_problem(im, node, "it is in training mode; export the model for inference");
   return training;
 }
 
@@ -260,8 +259,9 @@ static void map_node(qb__onnx *im, qb__onnx_node *node)
   if (constant && qb__onnx_fold(im, node))
     return;
   if (constant)
-    qb__onnx_problem(im, node,
-                     "it reads constants only, and this operator is not evaluated when importing");
+    qb__onnx_problem(
+        im, node,
+        "all of its inputs are constants, and the importer does not evaluate this operator");
   else if (!op)
     qb__onnx_problem(im, node, "it is supported only where it computes shapes from constants");
   if (constant || !op || (!op->all_outputs && uses_other_outputs(im, node)) ||
@@ -332,7 +332,7 @@ static void add_results(qb__onnx *im, const Onnx__GraphProto *graph)
     const char *name = graph->output[i]->name;
     const qb__onnx_value *value = qb__onnx_find(im, name);
     if (!value) {
-      im->status = qb__fail(QB_ERROR_FORMAT, "output '%.64s' is written by no node", name);
+      im->status = qb__fail(QB_ERROR_FORMAT, "no node writes output '%.64s'", name);
     } else if (value->kind != QB__ONNX_ACTIVATION) {
       if (!im->problem_count)
         im->status = qb__fail(QB_ERROR_UNSUPPORTED,

@@ -67,7 +67,7 @@ static qb_status parse(const qb__onnx_source *source, ProtobufCAllocator *alloca
     if (memory->refused)
       status = QB_ERROR_NO_MEMORY;
     else if (!*model)
-      status = qb__fail(QB_ERROR_FORMAT, "this is not an ONNX model, or not a whole one");
+      status = qb__fail(QB_ERROR_FORMAT, "this is not an ONNX model, or it is truncated");
     else if (!(*model)->graph || !is_complete((*model)->graph))
       status = qb__fail(QB_ERROR_FORMAT, "the model has no graph, or a nameless value");
   }

@@ -32,7 +32,7 @@ static bool read_layer(qb__onnx *im, const qb__onnx_node *node, layer *l)
     return false;
   l->count = (int)l->image->rank - 2;
   if (l->weights->rank != l->image->rank) {
-    qb__onnx_problem(im, node, "weights of %u dimensions for an image of %u", l->weights->rank,
+    qb__onnx_problem(im, node, "its weights have %u dimensions and its image %u", l->weights->rank,
                      l->image->rank);
     return false;
   }
@@ -140,7 +140,7 @@ void qb__onnx_map_conv_transpose(qb__onnx *im, const qb__onnx_node *node)
     return;
   const int64_t groups = qb__onnx_int(node, "group"), channels = l.image->dims[1];
   if (groups < 1 || l.weights->dims[0] != channels || channels % groups || !l.weights->elements) {
-    qb__onnx_problem(im, node, "its weights do not fit %lld channels in %lld groups",
+    qb__onnx_problem(im, node, "its weights do not match %lld channels in %lld groups",
                      (long long)channels, (long long)groups);
     return;
   }

@@ -212,15 +212,15 @@ void qb__onnx_map_einsum(qb__onnx *im, const qb__onnx_node *node)
   if (!parse((const char *)equation->s.data, equation->s.len, terms, &inputs) ||
       inputs != node->input_count) {
     qb__onnx_problem(im, node,
-                     "only equations of one or two terms and a result, of letters that differ "
-                     "within a term, are supported");
+                     "only equations of one or two terms with a result, and without a repeated "
+                     "letter within a term, are supported");
     return;
   }
   for (size_t n = 0; n < inputs; n++)
     if (!enter(im, node, node->inputs[n], &terms[n], &sides[n]))
       return;
   if (!result_shape(im, node, terms, inputs, &shape)) {
-    qb__onnx_problem(im, node, "the shapes of its inputs do not fit its equation");
+    qb__onnx_problem(im, node, "the shapes of its inputs do not match its equation");
     return;
   }
   if (!keeps_batch(im, node, terms, inputs)) {

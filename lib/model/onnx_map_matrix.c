@@ -19,7 +19,7 @@ int32_t qb__onnx_repeated(qb__onnx *im, const qb__onnx_value *v, uint32_t rank, 
     fits = v->dims[v->rank - d] == 1 || (d <= rank && v->dims[v->rank - d] == dims[rank - d]);
   if (!fits && !im->graph->status)
     im->graph->status = qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                                 "'%.64s' cannot be repeated to what it is for", v->name);
+                                 "'%.64s' cannot be broadcast to where it is used", v->name);
   const int32_t tensor = qb__graph_constant(im->graph, v->name, rank, dims);
   if (tensor == QB__NONE)
     return QB__NONE;
@@ -126,7 +126,7 @@ void qb__onnx_map_gemm(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_value *c = qb__onnx_input(node, 2);
   const bool turn_a = qb__onnx_int(node, "transA"), turn_b = qb__onnx_int(node, "transB");
   if (a->rank != 2 || b->rank != 2 || a->dims[!turn_a] != b->dims[turn_b]) {
-    qb__onnx_problem(im, node, "its inputs are not matrices that fit each other");
+    qb__onnx_problem(im, node, "its inputs are not compatible matrices");
     return;
   }
   qb__onnx_shape shape = {
@@ -135,7 +135,7 @@ void qb__onnx_map_gemm(qb__onnx *im, const qb__onnx_node *node)
   for (uint32_t i = 1; fits && c && i <= c->rank; i++)
     fits = c->dims[c->rank - i] == 1 || c->dims[c->rank - i] == shape.dims[2 - i];
   if (!fits) {
-    qb__onnx_problem(im, node, "what it adds does not fit its %lldx%lld outputs",
+    qb__onnx_problem(im, node, "its addend does not match its %lldx%lld outputs",
                      (long long)shape.dims[0], (long long)shape.dims[1]);
     return;
   }
@@ -196,7 +196,7 @@ static void multiply(qb__onnx *im, const qb__onnx_node *node, qb__onnx_value *a,
   qb__onnx_shape shape;
   int32_t tensors[2], y = QB__NONE;
   if (a->dims[a->rank - 1] != b->dims[b->rank - 2]) {
-    qb__onnx_problem(im, node, "matrices of %lld columns and %lld rows do not fit",
+    qb__onnx_problem(im, node, "matrices of %lld columns and %lld rows do not match",
                      (long long)a->dims[a->rank - 1], (long long)b->dims[b->rank - 2]);
   } else if (a->kind == QB__ONNX_ACTIVATION && b->kind == QB__ONNX_CONSTANT && is_one_matrix(b) &&
              b->rank <= a->rank) {
@@ -216,7 +216,7 @@ void qb__onnx_map_matmul(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_value *a = qb__onnx_input(node, 0), *b = qb__onnx_input(node, 1);
   const bool row = a->rank == 1, column = b->rank == 1;
   if (!a->rank || !b->rank) {
-    qb__onnx_problem(im, node, "a scalar is no matrix");
+    qb__onnx_problem(im, node, "a scalar is not a matrix");
     return;
   }
   if (im->batched &&

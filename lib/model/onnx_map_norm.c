@@ -33,10 +33,9 @@ static int32_t channels_first(qb__onnx *im, const qb__onnx_node *node, const qb_
   if (im->batched)
     qb__onnx_mixing(im, node);
   else
-    qb__onnx_problem(im, node,
-                     "its first dimension, %lld, is not the batch, because another node goes "
-                     "across it",
-                     (long long)x->dims[0]);
+    qb__onnx_problem(
+        im, node, "its first dimension, %lld, is not the batch, because another node mixes samples",
+        (long long)x->dims[0]);
   return QB__NONE;
 }
 
@@ -49,7 +48,7 @@ void qb__onnx_map_batch_norm(qb__onnx *im, const qb__onnx_node *node)
   if (!in)
     return;
   if (in->rank < 2 || (im->opset < 9 && !qb__onnx_int(node, "spatial"))) {
-    qb__onnx_problem(im, node, "only one mean a channel of an image or of features is supported");
+    qb__onnx_problem(im, node, "only one mean per channel of an image or of features is supported");
     return;
   }
   for (size_t i = 0; i < 4; i++)
@@ -76,7 +75,8 @@ static void group_norm(qb__onnx *im, const qb__onnx_node *node, int64_t groups, 
   const int64_t channels = in->rank > 1 ? in->dims[1] : 0, expected = by_group ? groups : channels;
   if (groups < 1 || channels < 1 || channels % groups || scale->elements != (size_t)expected ||
       shift->elements != (size_t)expected) {
-    qb__onnx_problem(im, node, "%lld channels in %lld groups with %zu scales and %zu shifts",
+    qb__onnx_problem(im, node,
+                     "%lld channels in %lld groups do not match %zu scales and %zu shifts",
                      (long long)channels, (long long)groups, scale->elements, shift->elements);
     return;
   }

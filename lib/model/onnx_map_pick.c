@@ -134,8 +134,8 @@ static bool check_indices(qb__onnx *im, const qb__onnx_node *node, const qb__onn
   const int64_t *list = indices->data;
   for (size_t i = 0; i < indices->elements; i++)
     if (list[i] < -size || list[i] >= size || (indices->open && indices->open[i])) {
-      qb__onnx_problem(im, node, "index %lld is not one of %lld", (long long)list[i],
-                       (long long)size);
+      qb__onnx_problem(im, node, "index %lld is out of range for a dimension of %lld",
+                       (long long)list[i], (long long)size);
       return false;
     }
   return true;
@@ -209,7 +209,7 @@ void qb__onnx_map_expand(qb__onnx *im, const qb__onnx_node *node)
       return;
     }
     if (size != 1 || wanted[i] < 1 || qb__onnx_is_open(im, wanted[i])) {
-      qb__onnx_problem(im, node, "dimension %u of %lld cannot be repeated to %lld", axis,
+      qb__onnx_problem(im, node, "dimension %u of %lld cannot be broadcast to %lld", axis,
                        (long long)size, (long long)wanted[i]);
       return;
     }

@@ -57,7 +57,7 @@ static void quantize_computed(qb__onnx *im, const qb__onnx_node *node, const qb_
   qb__onnx_value y = *x, *zero = qb__onnx_input(node, 2);
   float low, high;
   if (!qb__onnx_integer_range(type, &low, &high))
-    qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+    qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(type));
   else if (then(im, node, "Div", &y, qb__onnx_input(node, 1)) &&
            then(im, node, "Round", &y, NULL) && (!zero || then(im, node, "Add", &y, zero)))

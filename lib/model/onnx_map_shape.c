@@ -107,7 +107,7 @@ static bool joined_shape(qb__onnx *im, const qb__onnx_node *node, uint32_t axis,
     for (uint32_t d = 0; fits && d < v->rank; d++)
       fits = d == axis || v->dims[d] == first->dims[d];
     if (!fits || __builtin_add_overflow(shape->dims[axis], v->dims[axis], &shape->dims[axis])) {
-      qb__onnx_problem(im, node, "the shapes of its inputs do not fit each other");
+      qb__onnx_problem(im, node, "the shapes of its inputs are incompatible");
       return false;
     }
     if (im->batched &&
@@ -197,8 +197,8 @@ void qb__onnx_map_depth_to_space(qb__onnx *im, const qb__onnx_node *node)
   const bool dcr = im->opset < 11 || qb__onnx_text_is(node, "mode", "DCR");
   const int64_t split[2][5] = {{c, b, b, h, w}, {b, b, c, h, w}};
   if (x->dims[1] % (b * b))
-    qb__onnx_problem(im, node, "%lld channels are no blocks of %lldx%lld", (long long)x->dims[1],
-                     (long long)b, (long long)b);
+    qb__onnx_problem(im, node, "%lld channels do not divide into blocks of %lldx%lld",
+                     (long long)x->dims[1], (long long)b, (long long)b);
   else
     rearrange(im, node, x, tensor, split[dcr], dcr ? depth_first : channels_first, joined);
 }
@@ -214,7 +214,7 @@ void qb__onnx_map_space_to_depth(qb__onnx *im, const qb__onnx_node *node)
   const int64_t c = x->dims[1], h = x->dims[2] / b, w = x->dims[3] / b;
   const int64_t split[5] = {c, h, b, w, b}, joined[3] = {c * b * b, h, w};
   if (x->dims[2] % b || x->dims[3] % b)
-    qb__onnx_problem(im, node, "an image of %lldx%lld is no blocks of %lldx%lld",
+    qb__onnx_problem(im, node, "an image of %lldx%lld does not divide into blocks of %lldx%lld",
                      (long long)x->dims[2], (long long)x->dims[3], (long long)b, (long long)b);
   else
     rearrange(im, node, x, tensor, split, order, joined);

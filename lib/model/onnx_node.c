@@ -65,10 +65,10 @@ int qb__onnx_ints_or_input(qb__onnx *im, const qb__onnx_node *node, const char *
   const qb__onnx_value *v = qb__onnx_input(node, index);
   for (size_t i = 0; v && v->open && i < v->elements; i++)
     if (v->open[i]) {
-      qb__onnx_problem(im, node,
-                       "its input '%s' depends on the size of the batch, which is open; export the "
-                       "model with a fixed one",
-                       name);
+      qb__onnx_problem(
+          im, node,
+          "its input '%s' depends on the batch size; export the model with a fixed batch size",
+          name);
       return -1;
     }
   return qb__onnx_dims_input(im, node, name, index, values, most);
@@ -95,7 +95,8 @@ bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32
 {
   const int64_t from_start = axis < 0 ? axis + rank : axis;
   if (from_start < 0 || from_start >= rank) {
-    qb__onnx_problem(im, node, "axis %lld is not one of the %u dimensions", (long long)axis, rank);
+    qb__onnx_problem(im, node, "axis %lld is out of range for %u dimensions", (long long)axis,
+                     rank);
     return false;
   }
   *result = (uint32_t)from_start;

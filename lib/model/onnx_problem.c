@@ -30,8 +30,8 @@ void qb__onnx_mixing(qb__onnx *im, const qb__onnx_node *node)
 {
   if (im->symbolic)
     qb__onnx_problem(im, node,
-                     "it goes across the first dimension, which is the batch; export the model "
-                     "with a fixed size there to have it as a part of each sample");
+                     "it mixes samples, as the first dimension is the batch; export the model with "
+                     "a fixed size there to make that dimension part of each sample");
   else
     im->mixes = true;
 }

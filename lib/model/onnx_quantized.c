@@ -33,7 +33,7 @@ bool qb__onnx_read_scaling(qb__onnx *im, const qb__onnx_node *node, size_t scale
   if (!qb__onnx_is_float(scaling->scale) || (zero_point && !is_constant(zero_point)))
     qb__onnx_problem(im, node, "its scales and zero points are not constants of the model");
   else if (!qb__onnx_integer_range(scaling->type, &low, &high))
-    qb__onnx_problem(im, node, "elements of type %s are not of the operator's types",
+    qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(scaling->type));
   else if (zero_point && zero_point->type != scaling->type)
     qb__onnx_problem(im, node, "a zero point of type %s is given for elements of type %s",

@@ -44,7 +44,7 @@ bool qb__onnx_shape_reshape(qb__onnx *im, const qb__onnx_node *node, const qb__o
     valid = valid && known == total;
   }
   if (!valid)
-    qb__onnx_problem(im, node, "the shape asked for has not the elements of its input");
+    qb__onnx_problem(im, node, "the requested shape does not have as many elements as its input");
   *rank = (uint32_t)count;
   return valid;
 }
@@ -57,7 +57,7 @@ bool qb__onnx_shape_flatten(qb__onnx *im, const qb__onnx_node *node, const qb__o
   *rank = 2;
   if (axis < 0 || axis > x->rank || !product(x->dims, 0, (uint32_t)axis, &dims[0]) ||
       !product(x->dims, (uint32_t)axis, x->rank, &dims[1])) {
-    qb__onnx_problem(im, node, "axis %lld is not one of the %u dimensions", (long long)axis,
+    qb__onnx_problem(im, node, "axis %lld is out of range for %u dimensions", (long long)axis,
                      x->rank);
     return false;
   }
@@ -142,7 +142,7 @@ bool qb__onnx_order(qb__onnx *im, const qb__onnx_node *node, uint32_t rank, uint
   for (uint32_t i = 0; i < rank; i++) {
     const int64_t axis = count == 0 ? (int64_t)(rank - 1 - i) : count == (int)rank ? perm[i] : -1;
     if (axis < 0 || axis >= rank || seen >> axis & 1) {
-      qb__onnx_problem(im, node, "'perm' is not an order of its %u dimensions", rank);
+      qb__onnx_problem(im, node, "'perm' is not a permutation of its %u dimensions", rank);
       return false;
     }
     seen |= UINT32_C(1) << axis;
@@ -206,7 +206,7 @@ bool qb__onnx_slice(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_valu
     return false;
   if (end_count != count || (axis_count && axis_count != count) ||
       (step_count && step_count != count) || count > (int)x->rank) {
-    qb__onnx_problem(im, node, "its starts, ends, axes and steps are not of the same number");
+    qb__onnx_problem(im, node, "its starts, ends, axes and steps differ in number");
     return false;
   }
   for (uint32_t i = 0; i < x->rank; i++)
@@ -229,7 +229,7 @@ static bool split_sizes(qb__onnx *im, const qb__onnx_node *node, const int64_t *
   const qb__onnx_value *v = im->opset < 13 ? NULL : qb__onnx_input(node, 1);
   if (v && (!qb__onnx_is_integer(v) || (v->open && memchr(v->open, 1, v->elements)))) {
     qb__onnx_problem(im, node,
-                     "its sizes are no constant integers, or depend on an open batch size");
+                     "its sizes are not constant integers, or depend on an open batch size");
     return false;
   }
   *count = a ? a->n_ints : v ? v->elements : 0;
@@ -259,7 +259,7 @@ static bool check_parts(qb__onnx *im, const qb__onnx_node *node, bool sized)
     qb__onnx_problem(im, node, "'num_outputs' is %lld; it has %zu",
                      (long long)qb__onnx_int(node, "num_outputs"), node->proto->n_output);
   else
-    qb__onnx_problem(im, node, "%s; one of them is expected",
+    qb__onnx_problem(im, node, "%s; expected one of them",
                      counted ? "it has both sizes and 'num_outputs'"
                              : "it has neither sizes nor 'num_outputs'");
   return false;
@@ -278,7 +278,7 @@ bool qb__onnx_split(qb__onnx *im, const qb__onnx_node *node, int64_t size, size_
                     : uneven ? part * (parts - 1) <= size
                              : size % parts == 0;
   if (!fits) {
-    qb__onnx_problem(im, node, "%lld elements are not split into %lld parts", (long long)size,
+    qb__onnx_problem(im, node, "%lld elements cannot be split into %lld parts", (long long)size,
                      (long long)parts);
     return false;
   }

@@ -34,7 +34,7 @@ bool qb__onnx_check_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_acce
     const qb__onnx_value *v = node->inputs[i];
     if (!v || (data && v->kind != QB__ONNX_ACTIVATION) || class_of(v) == expected)
       continue;
-    qb__onnx_problem(im, node, "input '%.64s' has elements of ONNX type %d; %d is expected here",
+    qb__onnx_problem(im, node, "input '%.64s' has elements of ONNX type %d; expected %d here",
                      v->name, v->type, expected);
     return false;
   }

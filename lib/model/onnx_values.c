@@ -70,7 +70,8 @@ static int32_t converted(qb__onnx *im, const qb__onnx_value *value, uint32_t ran
     const int64_t integer = qb__onnx_int_at(value, i);
     if (integer < -most || integer > most) {
       im->graph->status =
-          qb__fail(QB_ERROR_UNSUPPORTED, "'%.64s' has the integer %lld, which is no 32-bit float",
+          qb__fail(QB_ERROR_UNSUPPORTED,
+                   "'%.64s' has the integer %lld, which a 32-bit float cannot represent",
                    value->name, (long long)integer);
       return QB__NONE;
     }

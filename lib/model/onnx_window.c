@@ -13,7 +13,7 @@ const qb__onnx_value *qb__onnx_image_input(qb__onnx *im, const qb__onnx_node *no
     return NULL;
   if (x->rank < 3 || x->rank > 2 + QB__MOST_SPATIAL) {
     qb__onnx_problem(im, node,
-                     "an image of %u dimensions; 1 to %d behind batch and channels are supported",
+                     "its image has %u dimensions; 1 to %d after batch and channels are supported",
                      x->rank, QB__MOST_SPATIAL);
     return NULL;
   }
@@ -21,10 +21,10 @@ const qb__onnx_value *qb__onnx_image_input(qb__onnx *im, const qb__onnx_node *no
     if (im->batched)
       qb__onnx_mixing(im, node);
     else
-      qb__onnx_problem(im, node,
-                       "its first dimension, %lld, is not the batch, because another node goes "
-                       "across it",
-                       (long long)x->dims[0]);
+      qb__onnx_problem(
+          im, node,
+          "its first dimension, %lld, is not the batch, because another node mixes samples",
+          (long long)x->dims[0]);
     return NULL;
   }
   *tensor = im->batched
@@ -56,7 +56,7 @@ bool qb__onnx_spatial(qb__onnx *im, const qb__onnx_node *node, const char *name,
   const int found = qb__onnx_ints(node, name, values, count);
   if (found == count || !qb__onnx_attribute(node, name))
     return true;
-  qb__onnx_problem(im, node, "'%s' has not %d elements", name, count);
+  qb__onnx_problem(im, node, "'%s' does not have %d elements", name, count);
   return false;
 }
 

@@ -82,7 +82,7 @@ qb_status qb__measure_together(const qb_context *context, const qb__topology *to
     m->argument = argument;
     const int code = pthread_create(&m->thread, NULL, measure, m);
     if (code) {
-      status = qb__fail(QB_ERROR_SYSTEM, "cannot start thread %u of %u to measure with: %s",
+      status = qb__fail(QB_ERROR_SYSTEM, "cannot start measurement thread %u of %u: %s",
                         started + 1, threads, strerror(code));
       break;
     }

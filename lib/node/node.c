@@ -152,8 +152,9 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
   if (status)
     return status;
   if (!(use.price_per_hour >= 0 && use.price_per_hour <= QB__MOST_PRICE))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "price_per_hour %g is outside 0..%g; 0 if not known",
-                    use.price_per_hour, QB__MOST_PRICE);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "price_per_hour %g is outside 0..%g; use 0 if unknown", use.price_per_hour,
+                    QB__MOST_PRICE);
   qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
   if (!topology)
     return QB_ERROR_NO_MEMORY;

@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "node/bandwidth.h"
 #include "node/compute_power.h"
+#include "node/node_impl.h"
 
 #include <string.h>
 
@@ -56,8 +57,7 @@ static qb_isa isa_from_json(qb__json *at)
     if (!strcmp(qb_isa_name(isa), name))
       return isa;
   qb__json_fail(at, "isa",
-                "'%.32s' is no instruction set; expected generic, sse41, avx, avx2 or "
-                "avx512",
+                "unknown instruction set '%.32s'; expected generic, sse41, avx, avx2 or avx512",
                 name);
   return QB_ISA_GENERIC;
 }
@@ -76,7 +76,7 @@ static size_t table_from_json(qb__json *at, const char *key, bool has_isa, const
     qb__json_end(&entry);
     if (i && (table[i].isa < table[i - 1].isa ||
               (table[i].isa == table[i - 1].isa && table[i].threads <= table[i - 1].threads)))
-      qb__json_fail(&entry, "threads", "entries must be in rising order, and none twice");
+      qb__json_fail(&entry, "threads", "entries must be in ascending order, without duplicates");
   }
   return count;
 }

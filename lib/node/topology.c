@@ -100,7 +100,7 @@ static qb_status read_hwloc(qb__topology *topology)
 {
   hwloc_topology_t hwloc;
   if (hwloc_topology_init(&hwloc))
-    return qb__fail(QB_ERROR_NO_MEMORY, "hwloc has no memory to read the machine's topology");
+    return qb__fail(QB_ERROR_NO_MEMORY, "hwloc ran out of memory reading the machine's topology");
   hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
   qb_status status = QB_OK;
   /* The x86 back end binds the calling thread to every core in turn; Linux tells all we need. */
@@ -134,7 +134,7 @@ qb_status qb__topology_read(qb__topology *topology)
   else
     status = read_hwloc(topology);
   if (!status && !topology->core_count)
-    status = qb__fail(QB_ERROR_SYSTEM, "no core may be used: the affinity mask of the process and "
-                                       "the CPUs that are online have none in common");
+    status = qb__fail(QB_ERROR_SYSTEM,
+                      "no usable core: the affinity mask of the process contains no online CPU");
   return status;
 }

@@ -27,7 +27,7 @@ static void billing_from_json(qb__json *at, qb_billing *b)
   } else if (!strcmp(kind, "time")) {
     b->price_per_hour = qb__json_double(at, "price_per_hour", 0, QB__MOST_TYPE_PRICE);
   } else {
-    qb__json_fail(at, "kind", "'%.32s' is no kind of billing; expected time or calls", kind);
+    qb__json_fail(at, "kind", "unknown kind of billing '%.32s'; expected time or calls", kind);
   }
   b->granularity_ns = ms_from_json(at, "granularity_ms", 1);
   b->minimum_ns = ms_from_json(at, "minimum_ms", 0);

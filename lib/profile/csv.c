@@ -42,13 +42,13 @@ static bool read_quoted(qb__csv *csv, qb__csv_field *field)
       skip_blanks(csv);
       return csv->at == csv->end || *csv->at == ',' || *csv->at == '\n'
                  ? true
-                 : stop(csv, "text stands behind a closing quote");
+                 : stop(csv, "text follows a closing quote");
     }
     csv->at += *csv->at == '"';
     csv->next_line += *csv->at == '\n';
     *to++ = *csv->at;
   }
-  return stop(csv, "a quote is not closed");
+  return stop(csv, "unterminated quote");
 }
 
 static bool read_plain(qb__csv *csv, qb__csv_field *field)
@@ -68,7 +68,7 @@ static bool read_record(qb__csv *csv)
   csv->line = csv->next_line;
   for (;;) {
     if (csv->count == QB__CSV_MOST_FIELDS)
-      return stop(csv, "there are more than 256 columns");
+      return stop(csv, "more than 256 columns");
     qb__csv_field *field = &csv->fields[csv->count++];
     skip_blanks(csv);
     const bool quoted = csv->at < csv->end && *csv->at == '"';

@@ -97,15 +97,14 @@ static qb_status read_header(reader *r)
         found++;
       }
     if (found > 1)
-      return qb__fail(QB_ERROR_FORMAT, "%s:%zu: column '%s' stands %zu times; keep one", r->path,
+      return qb__fail(QB_ERROR_FORMAT, "%s:%zu: column '%s' appears %zu times; keep one", r->path,
                       r->csv.line, names[c], found);
     if (!found)
-      return qb__fail(QB_ERROR_FORMAT,
-                      "%s:%zu: there is no column '%s'; expected instances, threads, batch and "
-                      "latency_ns; %s",
-                      r->path, r->csv.line, names[c],
-                      c == LATENCY ? remedy_of_latency(&r->csv)
-                                   : "name the columns in the first line");
+      return qb__fail(
+          QB_ERROR_FORMAT,
+          "%s:%zu: column '%s' is missing; expected instances, threads, batch and latency_ns; %s",
+          r->path, r->csv.line, names[c],
+          c == LATENCY ? remedy_of_latency(&r->csv) : "name the columns in the first line");
   }
   return QB_OK;
 }
@@ -192,7 +191,7 @@ static qb_status read_rows(qb_context *context, reader *r)
   if (r->csv.wrong)
     return qb__fail(QB_ERROR_FORMAT, "%s:%zu: %s", r->path, r->csv.line, r->csv.wrong);
   if (!r->row_count)
-    return qb__fail(QB_ERROR_FORMAT, "%s: there is no row below the column names", r->path);
+    return qb__fail(QB_ERROR_FORMAT, "%s: no rows after the column names", r->path);
   qsort(r->rows, r->row_count, sizeof *r->rows, by_point_and_latency);
   return QB_OK;
 }
@@ -262,8 +261,9 @@ static qb_status unknown_node(qb_context *context, double price_per_hour,
                               const qb_profile_point *points, size_t count, qb_node **node)
 {
   if (!(price_per_hour >= 0 && price_per_hour <= QB__MOST_PRICE))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "price_per_hour %g is outside 0..%g; 0 if not known",
-                    price_per_hour, QB__MOST_PRICE);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "price_per_hour %g is outside 0..%g; use 0 if unknown", price_per_hour,
+                    QB__MOST_PRICE);
   uint64_t cores = 1;
   for (size_t i = 0; i < count; i++) {
     const qb_configuration *c = &points[i].configuration;

@@ -69,7 +69,7 @@ static qb_status take_points(qb_profile *self, const qb_profile_point *points, s
     p->size = sizeof *p;
     if (before && !by_place(before, p))
       return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                      "%u instances of %u threads at batch %u stand twice; keep one of them",
+                      "%u instances of %u threads at batch %u appear twice; keep one of them",
                       p->configuration.instances, p->configuration.threads, p->batch);
     self->info.configurations += !before ||
                                  before->configuration.instances != p->configuration.instances ||

@@ -74,10 +74,9 @@ qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *mode
   if (speaks_of(profile, model))
     return QB_OK;
   if (!strcmp(theirs, own))
-    return qb__fail(QB_ERROR_MISMATCH,
-                    "the profile is of another network of that name, of other operators or shapes "
-                    "than '%.64s'; profile this one",
-                    own);
+    return qb__fail(
+        QB_ERROR_MISMATCH,
+        "the profile is of a different network that is also named '%.64s'; profile this one", own);
   return qb__fail(QB_ERROR_MISMATCH, "the profile is of '%.64s', not of '%.64s'; profile that one",
                   theirs, own);
 }

@@ -203,8 +203,8 @@ static qb_status set_up(run *s, const qb_profile_params *params)
   double ignored;
   if (qb_node_compute_flops(s->node, 1, QB_ISA_BEST, &ignored))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "the node's compute power is not measured; pass one from qb_node_detect() with "
-                    "a measure budget that is not negative");
+                    "the node's compute power was not measured; pass a node from qb_node_detect() "
+                    "with a non-negative measure budget");
   s->sweep.adaptive = !params->batches || !params->batch_count;
   s->sweep.goal = params->goal > 0 ? params->goal : 0.01;
   s->known = params->known;

@@ -120,15 +120,14 @@ static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
   qb__json_array(at, "ways", count, count, &array);
   qb__json_end(at);
   if (!at->file->status && qb__profile_algorithms_of(profile, threads))
-    qb__json_fail(at, "threads", "%u stand twice; keep one of them", threads);
+    qb__json_fail(at, "threads", "%u threads listed twice; keep one entry", threads);
   qb__layer_algorithm *algorithms = qb__calloc(profile->context, count, sizeof *algorithms);
   if (!algorithms)
     return QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < count && !at->file->status; i++) {
     const char *name = qb__json_element_string(&array, i);
     if (!at->file->status && !qb__layer_algorithm_of(name, &algorithms[i]))
-      qb__json_fail(&array, NULL, "'%.32s' is no algorithm to compute a layer; profile again",
-                    name);
+      qb__json_fail(&array, NULL, "unknown layer algorithm '%.32s'; profile again", name);
   }
   const qb_status status = at->file->status
                                ? at->file->status
@@ -153,7 +152,7 @@ static uint64_t network_from_json(qb__json *root)
     network = network << 4 | (uint64_t)(found - values);
   }
   if (!root->file->status && (text[digits] || digits != HEX_BYTES - 1))
-    qb__json_fail(root, "network", "'%.32s' is no number of 16 hexadecimal digits", text);
+    qb__json_fail(root, "network", "expected 16 hexadecimal digits, found '%.32s'", text);
   return network;
 }
 

@@ -40,11 +40,11 @@ static qb_status find_policy(const char *name, qb__policy_kind *kind)
 static qb_status check_trace(const qb_traffic *t)
 {
   if (!t->times_ns || !t->time_count)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "traffic is a trace of no times; give one or more");
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "traffic is an empty trace; give at least one time");
   for (size_t i = 1; i < t->time_count; i++)
     if (t->times_ns[i] < t->times_ns[i - 1])
       return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                      "traffic.times_ns[%zu] is %lld, before the one before it; sort them", i,
+                      "traffic.times_ns[%zu] is %lld, less than its predecessor; sort the times", i,
                       (long long)t->times_ns[i]);
   return QB_OK;
 }
@@ -52,10 +52,10 @@ static qb_status check_trace(const qb_traffic *t)
 static qb_status check_bursts(const qb_traffic *t)
 {
   if (t->arrivals == QB_ARRIVALS_MMPP && !(t->burst_ratio > 1 && isfinite(t->burst_ratio)))
-    return qb__fail(
-        QB_ERROR_INVALID_ARGUMENT,
-        "traffic.burst_ratio is %g; give the rate in a burst over that between, above 1",
-        t->burst_ratio);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "traffic.burst_ratio is %g; give the rate within bursts divided by that "
+                    "between them, above 1",
+                    t->burst_ratio);
   if (!(t->burst_share > 0 && t->burst_share < 1))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "traffic.burst_share is %g; give a share of the time between 0 and 1",

@@ -139,7 +139,7 @@ def files_that_are_none():
     (folder / "e.png").mkdir()
     rows, value = pixels_of(folder, None)
     expect(value["samples"] == 5 and value["warnings"] == 4, "another number", value)
-    for word in "b.jpg': it is no file", "c.jpg': it is no file", "d.jpg': No such file":
+    for word in "b.jpg': it is not a file", "c.jpg': it is not a file", "d.jpg': No such file":
         expect(word in value["notes"], f"not told: {word}", value["notes"])
 
 
@@ -148,7 +148,7 @@ def an_array_that_is_no_file():
     pipe = FOLDER / "pipe.npy"
     os.mkfifo(pipe)
     result = run("run", MODEL, "--input", pipe, "--output", FOLDER / "never.npy", "--profile", PROFILE)
-    expect(result.code == 1 and "is no file" in result.err, "not refused", result)
+    expect(result.code == 1 and "is not a" in result.err, "not refused", result)
 
 
 @test

@@ -49,7 +49,7 @@ def another_network_of_the_same_name(name, change):
                     ["profile", other, "--refine", OWN_PROFILE, "-o", FOLDER / "mix.json",
                      "--quiet", "--time-budget", "1"]]:
         result = run(*refused)
-        expect(result.code == 1 and "another network" in result.err, "taken", refused, result)
+        expect(result.code == 1 and "a different network" in result.err, "taken", refused, result)
     expect(not output.exists() and not (FOLDER / "mix.json").exists(), "something was made")
 
 
@@ -80,7 +80,7 @@ def a_profile_that_does_not_say_which_network():
     job("--input", X, "--output", FOLDER / "older.csv", model=OWN, profile=path)
     other = network(FOLDER / "older" / "model.onnx", channels=32)
     result = run("run", other, "--input", X, "--output", FOLDER / "no.csv", "--profile", path)
-    expect(result.code == 1 and "another network" in result.err, "taken", result)
+    expect(result.code == 1 and "a different network" in result.err, "taken", result)
     for wrong in "", "12", "g" * 16, "0" * 17:
         profile["network"] = wrong
         failure(["estimate", write("wrong.json", json.dumps(profile)), "--batch", "1"], "$.network")

@@ -216,7 +216,7 @@ def signal_during_a_job(_, number, code):
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     expect(process.returncode == code and not out, "another exit status", process.returncode, err)
-    expect(err.splitlines()[-1].endswith("the same command goes on"), "not said", err)
+    expect(err.splitlines()[-1].endswith("run the same command to continue"), "not said", err)
     expect(records(output) > 0 and not output.exists(), "the state is lost")
     value = job("--input", path, "--output", output)
     expect(value["done_before"] > 0, "not gone on with", value)

@@ -402,7 +402,7 @@ def budget_that_is_spent():
     expect(made.code == 0, "cannot make a profile", made)
     result = run("run", MODEL, "--input", long, "--output", output, "--profile", fast, "--budget",
                  f"{small:.15f}")
-    expect(result.code == 1 and "budget" in result.err and "goes on" in result.err,
+    expect(result.code == 1 and "budget" in result.err and "to continue" in result.err,
            "not stopped", result)
     expect(not output.exists() and records(output) > 0, "nothing kept")
     value = job("--input", long, "--output", output)

@@ -43,14 +43,14 @@ def help_in_other_words():
 @each([
     ("no command", [], "expected a command"),
     ("unknown command", ["bogus"], "'bogus'"),
-    ("command in English", ["optimise"], "'optimise'", "'optimize' meant?"),
-    ("two letters swapped", ["porfile"], "'profile' meant?"),
-    ("beginning of a command", ["simu"], "'simulate' meant?"),
+    ("command in English", ["optimise"], "'optimise'", "'optimize'?"),
+    ("two letters swapped", ["porfile"], "'profile'?"),
+    ("beginning of a command", ["simu"], "'simulate'?"),
     ("help of an unknown command", ["help", "bogus"], "'bogus'"),
-    ("letter left out", ["optimize", PROFILE, "--latncy", "1"], "'--latency' meant?"),
-    *[(f"{c}, percentile as a share", [c, PROFILE, "--percentile", "0.99"], "'0.99'", "was 99 meant?")
+    ("letter left out", ["optimize", PROFILE, "--latncy", "1"], "'--latency'?"),
+    *[(f"{c}, percentile as a share", [c, PROFILE, "--percentile", "0.99"], "'0.99'", "did you mean 99?")
       for c in ("optimize", "plan", "simulate", "verify")],
-    ("verify, confidence as a share", ["verify", "x", "--confidence", "0.9"], "was 90 meant?"),
+    ("verify, confidence as a share", ["verify", "x", "--confidence", "0.9"], "did you mean 90?"),
     *[(f"simulate, {o} without {kind}", ["simulate", PROFILE, "--latency", "1", "--rate", "1", *a, o,
                                          "0.5" if o != "--burst-ratio" else "2"], o, kind)
       for o, kind, a in [("--burst-ratio", "mmpp", []),

@@ -83,9 +83,10 @@ def objection(model):
 
 # Said of a file that is right but asks for more than there is, and of what onnx.checker does not look at:
 # words, the order of dimensions, axes named twice, constants that do not fit, windows that fit nowhere.
-MAY_BE_REFUSED = ["support", "which is the batch", "one of these is expected", "is not an order of its", "I times groups",
-                  "where its weights have", "fit each other", "names a dimension twice", "expected one value",
-                  "dimensions for an image", "pads must be smaller than the window", "is empty or too large"]
+MAY_BE_REFUSED = ["support", "which is the batch", "expected one of", "is not a permutation of its", "I times groups",
+                  "where its weights have", "incompatible", "compatible matrices", "do not match",
+                  "names a dimension twice", "expected one value",
+                  "dimensions and its image", "pads must be smaller than the window", "is empty or too large"]
 
 
 def may_be_refused(answer):

@@ -88,11 +88,11 @@ static void a_bad_field_is_refused_by_name(void **state)
   refuse_with("\"interruptions_per_h\": 0.5", "\"interruptions_per_h\": 1001",
               "interruptions_per_h");
   refuse_with("\"most_nodes\": 3", "\"most_nodes\": 100001", "most_nodes");
-  refuse_with("\"time\"", "\"gift\"", "'gift' is no kind of billing; expected time or calls");
+  refuse_with("\"time\"", "\"gift\"", "unknown kind of billing 'gift'; expected time or calls");
   refuse_with("\"time\"", "\"calls\"", "price_per_gib_s: this field is missing");
   refuse_with("\"price_per_hour\": 0.1", "\"price_per_hour\": -0.1", "price_per_hour");
   refuse_with("\"granularity_ms\": 1000", "\"granularity_ms\": 0", "granularity_ms: 0 is outside");
-  refuse_with("\"minimum_ms\": 60000", "\"minimum_ms\": 0, \"x\": 1", "x: this field is not known");
+  refuse_with("\"minimum_ms\": 60000", "\"minimum_ms\": 0, \"x\": 1", "x: unknown field");
   refuse_with("\"name\": \"a\"", "\"name\": \"\"", "types[0] (''): name must have 1..255");
   refuse_with("\"USD\"", "\"\"", "currency");
   refuse_with("qosbatch-catalogue", "qosbatch-profile", "is not 'qosbatch-catalogue'");

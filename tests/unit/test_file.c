@@ -106,7 +106,7 @@ static void limit_is_the_last_size_that_is_read(void **state)
     assert_ok(qb__file_read(f->context, path.text, bytes, &data, &found));
     assert_int_equal(found, bytes);
     qb__free(f->context, data);
-    assert_read_fails(f, path.text, bytes - 1, QB_ERROR_OVERFLOW, "more than");
+    assert_read_fails(f, path.text, bytes - 1, QB_ERROR_OVERFLOW, "larger than");
   }
 }
 

@@ -132,11 +132,11 @@ static void test_bad_headers(void **state)
   (void)state;
   refuse("", "rounds.csv", "empty");
   refuse("\n\n", "rounds.csv", "empty");
-  refuse("1,2,8,120000000\n", "rounds.csv:1", "no column 'instances'");
-  refuse("instances,threads,batch\n1,2,8\n", "rounds.csv:1", "no column 'latency_ns'");
+  refuse("1,2,8,120000000\n", "rounds.csv:1", "column 'instances' is missing");
+  refuse("instances,threads,batch\n1,2,8\n", "rounds.csv:1", "column 'latency_ns' is missing");
   refuse("instances,threads,batch,latency_ms\n1,2,8,1\n", ":1:", "multiply milliseconds");
   refuse("instances,threads,batch,t_us\n1,2,8,1\n", ":1:", "multiply microseconds");
-  refuse("instances,threads,batch,batch,latency_ns\n", ":1:", "'batch' stands 2 times");
+  refuse("instances,threads,batch,batch,latency_ns\n", ":1:", "'batch' appears 2 times");
   refuse("instances,threads,batch,latency_ns\n", "rounds.csv", "no row");
   refuse("instances,threads,batch,\"latency_ns\n1,1,1,5000\n", ":1:", "quote");
 }

@@ -284,7 +284,7 @@ static void unknown_fields_are_refused_at_every_level(void **state)
   json_t *root = saved_json(f);
   for (size_t i = 0; i < OBJECT_COUNT; i++) {
     char message[128];
-    snprintf(message, sizeof message, ": %s.speling: this field is not known", OBJECTS[i].place);
+    snprintf(message, sizeof message, ": %s.speling: unknown field", OBJECTS[i].place);
     json_object_set_new(object_of(root, i), "speling", json_integer(1));
     assert_json_refused(f, root, message);
     json_object_del(object_of(root, i), "speling");
@@ -302,7 +302,7 @@ static void unknown_instruction_sets_are_refused(void **state)
       json_t *object = object_of(root, i);
       json_t *value = json_incref(json_object_get(object, "isa"));
       char message[128];
-      snprintf(message, sizeof message, ": %s.isa: '%s' is no instruction set", OBJECTS[i].place,
+      snprintf(message, sizeof message, ": %s.isa: unknown instruction set '%s'", OBJECTS[i].place,
                names[n]);
       json_object_set_new(object, "isa", json_string(names[n]));
       assert_json_refused(f, root, message);
@@ -318,7 +318,7 @@ static void tables_out_of_order_are_refused(void **state)
   static const char *const tables[] = {"compute", "bandwidth"};
   for (size_t t = 0; t < 2; t++) {
     char message[128];
-    snprintf(message, sizeof message, "$.%s[1].threads: entries must be in rising order",
+    snprintf(message, sizeof message, "$.%s[1].threads: entries must be in ascending order",
              tables[t]);
     json_t *root = saved_json(f);
     json_t *table = json_object_get(root, tables[t]);

@@ -63,17 +63,17 @@ static void attributes_that_do_not_fit_are_refused(void **state)
   } cases[] = {
       {13, "Clip", "x", "min=0.0 max=6.0",
        "'y' (Clip, opset 13): attribute 'min' exists up to opset 10; later opsets have an input"},
-      {10, "Clip", "x w w", "", "it has 3 inputs; 1 are expected"},
-      {10, "Clip", "x", "min=0 max=6", "attribute 'min' is an integer; a float is expected"},
+      {10, "Clip", "x w w", "", "it has 3 inputs; expected 1"},
+      {10, "Clip", "x", "min=0 max=6", "attribute 'min' is an integer; expected a float"},
       {18, "ReduceMean", "x", "axes=2,3", "attribute 'axes' exists up to opset 17"},
       {13, "Squeeze", "x", "axes=3,", "attribute 'axes' exists up to opset 12"},
       {7, "Add", "x w", "broadcast=1 axis=1", "it has an attribute 'broadcast'"},
       {13, "Conv", "x w", "auto_pad=SAME",
-       "attribute 'auto_pad' is 'SAME'; one of these is expected: NOTSET SAME_UPPER SAME_LOWER"},
+       "attribute 'auto_pad' is 'SAME'; expected one of: NOTSET SAME_UPPER SAME_LOWER"},
       {13, "Conv", "x w", "strides=2",
-       "attribute 'strides' is an integer; a list of integers is expected"},
+       "attribute 'strides' is an integer; expected a list of integers"},
       {13, "Conv", "x w", "kernel_shape=3,3", "'kernel_shape' is 3 where its weights have 1"},
-      {13, "LeakyRelu", "x", "alpha=1", "attribute 'alpha' is an integer; a float is expected"},
+      {13, "LeakyRelu", "x", "alpha=1", "attribute 'alpha' is an integer; expected a float"},
       {13, "LeakyRelu", "x", "alpha=1.0 alpha=1.0", "attribute 'alpha' is given twice"},
       {13, "LeakyRelu", "x", "beta=1.0", "it has an attribute 'beta'"},
       {13, "MaxPool", "x", "", "attribute 'kernel_shape' is missing"},
@@ -81,14 +81,13 @@ static void attributes_that_do_not_fit_are_refused(void **state)
       {9, "MaxPool", "x", "kernel_shape=1,1 ceil_mode=1", "'ceil_mode' exists from opset 10 on"},
       {13, "Mish", "x", "", "the operator exists from opset 18 on"},
       {10, "Upsample", "x w", "", "the operator exists up to opset 9"},
-      {13, "Relu", "x x", "", "it has 2 inputs; 1 are expected"},
-      {13, "Conv", "x", "", "it has 1 input; 2 to 3 are expected"},
-      {13, "Conv", "x -", "", "its input 2 is left out"},
-      {13, "Sum", "x - x", "", "its input 2 is left out"},
-      {18, "Split", "x", "axis=1",
-       "it has neither sizes nor 'num_outputs'; one of them is expected"},
+      {13, "Relu", "x x", "", "it has 2 inputs; expected 1"},
+      {13, "Conv", "x", "", "it has 1 input; expected 2 to 3"},
+      {13, "Conv", "x -", "", "its required input 2 is missing"},
+      {13, "Sum", "x - x", "", "its required input 2 is missing"},
+      {18, "Split", "x", "axis=1", "it has neither sizes nor 'num_outputs'; expected one of them"},
       {18, "Split", "x", "axis=1 num_outputs=2", "'num_outputs' is 2; it has 1"},
-      {14, "BatchNormalization", "x c c c c", "training_mode=1", "it is in training form"},
+      {14, "BatchNormalization", "x c c c c", "training_mode=1", "it is in training mode"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Onnx__ModelProto *m = model_of(cases[i].opset, "N,2,4,4");
@@ -105,7 +104,7 @@ static void training_is_refused_in_every_form(void **state)
   Onnx__ModelProto *m = model_of(9, "N,2,1,1"); /* by its outputs, before opset 14 */
   onnx_model_random(m, "c", "2");
   onnx_model_node(m, "BatchNormalization", "x c c c c", "y mean variance", "");
-  expect_refusal(m, "it is in training form");
+  expect_refusal(m, "it is in training mode");
   m = model_of(12, "N,2");
   onnx_model_floats(m, "ratio", "", (const float[1]){0.5f});
   Onnx__TensorProto *training = onnx_model_ints(m, "training", "1");
@@ -119,7 +118,7 @@ static void training_is_refused_in_every_form(void **state)
   onnx_model_floats(m, "w", "2", (const float[2]){1, 2});
   onnx_model_node(m, "Dropout", "w ratio training", "d", ""); /* of constants, too */
   onnx_model_node(m, "Mul", "x d", "y", "");
-  expect_refusal(m, "it is in training form");
+  expect_refusal(m, "it is in training mode");
 }
 
 /* A dropout that drops nothing computes the same in training. */
@@ -166,7 +165,7 @@ static void an_attribute_without_a_value_is_zero(void **state)
   expect(m, x, (const float[2]){1, 1}, 2);
   m = model_of(13, "N,2,2");
   wipe(onnx_model_node(m, "ReduceSum", "x", "y", "keepdims=0"), "keepdims");
-  expect_refusal(m, "it goes across the first dimension");
+  expect_refusal(m, "it mixes samples");
   m = model_of(13, "N,2,2");
   wipe(onnx_model_node(m, "ArgMax", "x", "y", "axis=1 keepdims=0"), "keepdims");
   expect(m, (const float[4]){1, 4, 3, 2}, (const float[2]){1, 0}, 2);

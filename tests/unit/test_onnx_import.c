@@ -147,7 +147,7 @@ static void test_no_batch(void **state)
   onnx_model_node(m, "Softmax", "x", "y", "axis=0");
   onnx_model_output(m, "y");
   assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
-  assert_message("'y' (Softmax, opset 13): it goes across the first dimension");
+  assert_message("'y' (Softmax, opset 13): it mixes samples");
 
   m = onnx_model_new(13); /* inputs that do not share it */
   onnx_model_input(m, "x", "3,4");
@@ -316,7 +316,7 @@ static void what_joins_samples_is_refused_with_an_open_batch(void **state)
       continue;
     }
     assert_int_equal(status, QB_ERROR_UNSUPPORTED);
-    assert_message("it goes across the first dimension, which is the batch");
+    assert_message("it mixes samples, as the first dimension is the batch");
   }
 }
 

@@ -89,7 +89,7 @@ static void test_data_beside_the_model(void **state)
   qb_model_unref(model);
   model = NULL;
   assert_status(load(model_with_data("weights.bin", "12"), &model), QB_ERROR_FORMAT);
-  assert_message("has no 12 bytes at offset 12");
+  assert_message("does not have 12 bytes at offset 12");
   assert_status(load(model_with_data("weights.bin", "18446744073709551615"), &model),
                 QB_ERROR_FORMAT);
   assert_status(load(model_with_data("none.bin", "0"), &model), QB_ERROR_IO);
@@ -169,7 +169,7 @@ static void test_pipes_and_devices_are_refused(void **state)
   qb_model *model = NULL;
   assert_int_equal(mkfifo(scratch_folder_path(&folder, "models/pipe").text, 0600), 0);
   assert_status(load(model_with_data("pipe", "0"), &model), QB_ERROR_FORMAT);
-  assert_message("is no regular file");
+  assert_message("is not a regular file");
   assert_status(
       qb_model_load_onnx(context, scratch_folder_path(&folder, "models/pipe").text, &model),
       QB_ERROR_IO);

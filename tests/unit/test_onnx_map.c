@@ -229,7 +229,7 @@ static void test_forms_that_are_missing(void **state)
   expect_problem(m, "'strides' is 0; 1 to 32767 are supported");
   m = model_of(13, "N,2,2,2,2,2");
   onnx_model_node(m, "MaxPool", "x", "y", "kernel_shape=1,1,1,1");
-  expect_problem(m, "an image of 6 dimensions");
+  expect_problem(m, "its image has 6 dimensions");
 }
 
 /* Of the last window with ceil_mode: dropped where it begins in the padding, counted as it is inside. */
@@ -289,11 +289,11 @@ static void indices_and_pads_beyond_an_axis_are_refused(void **state)
   Onnx__ModelProto *m = model_of(13, "N,3");
   onnx_model_ints(m, "i", "3");
   onnx_model_node(m, "Gather", "x i", "y", "axis=1");
-  expect_problem(m, "index 3 is not one of 3");
+  expect_problem(m, "index 3 is out of range for a dimension of 3");
   m = model_of(13, "N,3");
   onnx_model_ints(m, "shape", "1,2");
   onnx_model_node(m, "Expand", "x shape", "y", "");
-  expect_problem(m, "dimension 1 of 3 cannot be repeated to 2");
+  expect_problem(m, "dimension 1 of 3 cannot be broadcast to 2");
   m = model_of(13, "N,3");
   onnx_model_ints(m, "repeats", "1,0");
   onnx_model_node(m, "Tile", "x repeats", "y", "");

@@ -88,7 +88,7 @@ static void integers_pass_through_what_moves_and_compares_them(void **state)
   expect(m, x, (const float[3]){7, 9, 240}, 3);
   m = model_of(14, "N,4", TYPE(UINT8));
   onnx_model_node(m, "Add", "x x", "y", "");
-  expect_problem(m, "input 'x' has elements of ONNX type 2; 1 is expected here");
+  expect_problem(m, "input 'x' has elements of ONNX type 2; expected 1 here");
 }
 
 /* x - 1, times weights of 2 - 1 and 4 - 1, and 10 and 20 added; times 0.5 and 0.25, and 3 added. */

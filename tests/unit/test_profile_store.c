@@ -173,7 +173,7 @@ static void test_ways_are_checked(void **state)
   json_object_set_new(first, "threads", json_integer(1));
   json_t *ways = json_object_get(first, "ways");
   json_array_set_new(ways, 1, json_string("sideways"));
-  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].ways: 'sideways'");
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].ways: unknown layer algorithm 'sideways'");
   json_array_set_new(ways, 1, json_integer(1));
   refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].ways[1]");
   json_array_remove(ways, 1);

@@ -502,7 +502,7 @@ static void test_wrong_parameters(void **state)
   assert_ok(qb__node_new(f->context, &f->node->info, NULL, 0, NULL, 0, &unmeasured));
   assert_status(qb_profile_run(f->model, unmeasured, NULL, NULL, NULL, &profile),
                 QB_ERROR_INVALID_ARGUMENT);
-  assert_message("compute power is not measured");
+  assert_message("compute power was not measured");
   qb_node_unref(unmeasured);
   assert_null(profile);
 }

@@ -123,7 +123,7 @@ static void give_up_silent(dispatcher *d)
     const int64_t silence_ns = dispatch_silence_ns(d->work, (size_t)i, link_now_ns());
     if (!silence_ns)
       continue;
-    warn("rank %d has not answered for %s; its rounds go to others", d->job->first_worker + i,
+    warn("rank %d has not answered for %s; its rounds go to other ranks", d->job->first_worker + i,
          human_time(silence_ns).s);
     dispatch_give_up(d->work, (size_t)i);
     serve_all(d);

@@ -78,7 +78,7 @@ static int measure(rank *self)
     params.configuration_count = 1;
     if ((result = check(qb_node_get_info(node, &info))) == EXIT_DONE &&
         configuration.threads > info.usable_threads)
-      result = fail("rank %d: %u threads asked for, the node has %u", self->index,
+      result = fail("rank %d: %u threads requested, the node has %u", self->index,
                     configuration.threads, info.usable_threads);
   }
   if (!result)
@@ -183,7 +183,7 @@ static int open_job(job *j)
   if (!result && !is_new)
     result = journal_replay(j->journal, j->samples, take_record, j);
   if (!result && j->done_before)
-    note("going on after %llu of %llu samples", (unsigned long long)j->done_before,
+    note("continuing after %llu of %llu samples", (unsigned long long)j->done_before,
          (unsigned long long)j->samples);
   free(path);
   free(text);
@@ -390,16 +390,17 @@ int main(int argc, char **argv)
                   "samples: an .npy file, or a folder (required)"),
       OPTION_FILE('o', "output", "Y", &r.output, FILE_JOB, "an .npy or .csv file (required)"),
       OPTION_FILE(0, "profile", "FILE", &r.profile, FILE_READ,
-                  "of every rank's node (made briefly)"),
-      OPTION_NUMBER("profile-time", "S", &r.profile_s, 0, 3600, "seconds for a brief profile (6)"),
+                  "profile of every rank's node (default: brief ones are made)"),
+      OPTION_NUMBER("profile-time", "S", &r.profile_s, 0, 3600,
+                    "seconds to spend on a brief profile (6)"),
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
-                     "largest batch profiled (32)"),
+                     "largest batch to profile (32)"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads of rank 0, 1, ... in turn (all)"),
-      OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9, "what each node costs"),
+      OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9, "price of each node"),
       OPTION_STRING(0, "scale", "L", &r.how.scale, "8-bit values are multiplied by this (1/255)"),
-      OPTION_STRING(0, "mean", "L", &r.how.mean, "subtracted then, by channel"),
-      OPTION_STRING(0, "std", "L", &r.how.deviation, "divided by then, by channel"),
-      OPTION_FLAG("quiet", &r.quiet, "no progress bar and no notes"),
+      OPTION_STRING(0, "mean", "L", &r.how.mean, "mean to subtract then, per channel"),
+      OPTION_STRING(0, "std", "L", &r.how.deviation, "deviation to divide by then, per channel"),
+      OPTION_FLAG("quiet", &r.quiet, "print no progress bar and no notes"),
       OPTION_FLAG("json", &r.as_json, "print JSON"),
   };
   diagnose_as(command_mpi.name);
@@ -409,13 +410,14 @@ int main(int argc, char **argv)
   if (!r.input || !r.output)
     fail_usage("expected --input X and --output Y");
   if (r.profile && r.threads.count)
-    fail_usage("--threads says what to measure; --profile was measured already");
+    fail_usage("--threads selects what to measure, but --profile was measured already");
   results_check_path(r.output);
   diagnose_quietly(r.quiet);
   int provided;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
   int result = provided < MPI_THREAD_MULTIPLE
-                   ? fail("this MPI does not let several threads of a rank send; use one that does")
+                   ? fail("this MPI does not support several threads per rank "
+                          "(MPI_THREAD_MULTIPLE); use one that does")
                    : run_ranks(&r);
   if (result)
     MPI_Abort(MPI_COMM_WORLD, result);

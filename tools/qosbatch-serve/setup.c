@@ -32,7 +32,7 @@ static int profile_briefly(qb_context *context, qb_model *model, const demand *d
                            qb_profile **profile)
 {
   enum { BUDGET_S = 10, LARGEST = 16 };
-  note("no --profile: measuring %s for some seconds; 'qosbatch profile %s -o FILE' makes one to "
+  note("no --profile: measuring %s for a few seconds; 'qosbatch profile %s -o FILE' makes one to "
        "keep",
        d->model, d->model);
   qb_node *node = NULL;

@@ -81,12 +81,13 @@ static int run(const command *self, int argc, char **argv)
   bool as_json = false;
   const option options[] = {
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH, "batch sizes, 1,3,24 or 1-8 (required)"),
-      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time (see above)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096,
+                     "instances, one round each (see above)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (see above)"),
       OPTION_FILE(0, "node", "FILE", &node_path, FILE_READ,
-                  "on another node, saved there with 'qosbatch node -o'"),
+                  "estimate for another node, saved there with 'qosbatch node -o'"),
       OPTION_STRING(0, "isa", "NAME", &isa_name,
-                    "with kernels up to sse41, avx, avx2 or avx512 (all the node has)"),
+                    "limit kernels to sse41, avx, avx2 or avx512 (best available)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
@@ -133,9 +134,9 @@ const command command_estimate = {
     .operand = "PROFILE",
     .operand_role = FILE_READ,
     .synopsis = "--batch L [options]",
-    .summary = "Estimate how long rounds take, at batch sizes measured or not",
-    .details = "Without --instances and --threads: the configuration with the highest throughput\n"
-               "that was measured; with one of them: the best measured one that has it. Both name\n"
-               "any configuration, measured or not.",
+    .summary = "Estimate how long a round takes, at any batch size",
+    .details = "Without --instances and --threads, uses the measured configuration with the "
+               "highest\nthroughput; with one of them, the best measured configuration that "
+               "matches. With both,\nany configuration will do, measured or not.",
     .run = run,
 };

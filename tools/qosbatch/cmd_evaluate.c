@@ -169,7 +169,7 @@ static int compare(const qb_profile *profile, const qb_profile *measured, const 
     e->max_pct = fmax(e->max_pct, fabs(c->error_pct));
   }
   if (!e->count)
-    return fail("none of the measurements is of a batch and configuration asked for");
+    return fail("no measurement has the requested batch sizes and configurations");
   e->mean_pct /= (double)e->count;
   e->coverage95 = (double)covered / (double)e->count;
   return EXIT_DONE;
@@ -231,18 +231,16 @@ static void print_as_text(const char *model, const evaluation *e)
     fastest = fmax(fastest, e->points[i].speed);
   }
   if (slowest < 0.98 || fastest > 1.02)
-    printf(
-        "threads now sustain %.2f to %.2f of the compute power they were profiled with; estimates "
-        "are for that\n",
-        slowest, fastest);
+    printf("threads now sustain %.2f to %.2f of their profiled compute power; estimates account "
+           "for that\n",
+           slowest, fastest);
   if (e->disturbed)
     printf("* neighbours slowed the cores in most visits: the measurement itself is uncertain\n");
   printf("\nmean error %.1f %%, worst %.1f %%; %.0f %% of the measurements lie in the 95 %% "
          "interval\n",
          e->mean_pct, e->max_pct, 100 * e->coverage95);
   if (2 * e->disturbed > e->count)
-    printf("the machine was too disturbed to judge the estimates by: repeat this when it is "
-           "quieter\n");
+    printf("the machine was too busy to judge the estimates; repeat this when it is quieter\n");
 }
 
 /* The network of a profile, from `path` if that is not NULL. */
@@ -256,7 +254,7 @@ static int load_profiled(qb_context *context, const qb_profile *profile, const c
   else if (!is_onnx(info.model))
     result = check(qb_model_builtin(context, info.model, model));
   else if (qb_model_load_onnx(context, info.model, model))
-    result = fail("%s; --model says where it is", qb_error_message());
+    result = fail("%s; use --model to give its path", qb_error_message());
   return result;
 }
 
@@ -282,7 +280,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
       batches->count ? batches->count
                      : choose_for_budget(profile, info.points, &configurations, budget_s, chosen);
   if (!params.batch_count) {
-    result = fail("%s: no batch size lies between those it measured; give --batch", path);
+    result = fail("%s: no batch size lies between the measured ones; give --batch", path);
     goto done;
   }
   params.like = profile;
@@ -293,7 +291,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
       (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
     goto done;
   if (!any_node && qb_profile_check_node(profile, node)) {
-    result = fail("%s: %s; --any-node compares all the same", path, qb_error_message());
+    result = fail("%s: %s; --any-node compares anyway", path, qb_error_message());
     goto done;
   }
   if (strcmp(info.engine, qb_engine_version()))
@@ -316,20 +314,22 @@ static int run(const command *self, int argc, char **argv)
   const option options[] = {
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
                   "batch sizes (up to 8 between those of the profile)"),
-      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "only with I instances (all)"),
-      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "only with T threads each (all)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096,
+                     "only configurations of I instances (all)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096,
+                     "only configurations of T threads per instance (all)"),
       OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
-                    "seconds to measure in all (20 a configuration)"),
+                    "seconds to measure in total (20 per configuration)"),
       OPTION_FILE(0, "model", "MODEL", &model, FILE_MODEL,
-                  "run this network: where the profiled .onnx file is (its name, here)"),
+                  "path of the profiled .onnx file (its name, in this folder)"),
       OPTION_FILE(0, "measurements", "FILE", &measurements, FILE_READ,
-                  "compare with the rounds of a CSV file instead"),
-      OPTION_FLAG("any-node", &any_node, "compare even if the profile is of another node"),
+                  "compare with rounds from a CSV file instead"),
+      OPTION_FLAG("any-node", &any_node, "compare even if another node was profiled"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   if (measurements && budget_s > 0)
-    fail_usage("--time-budget is for measuring; --measurements are taken already");
+    fail_usage("--time-budget limits measuring, but --measurements were taken already");
 
   qb_context *context = NULL;
   qb_profile *profile = NULL, *measured = NULL;
@@ -362,11 +362,10 @@ const command command_evaluate = {
     .operand = "PROFILE",
     .operand_role = FILE_READ,
     .synopsis = "[options]",
-    .summary = "Compare a profile's estimates with rounds measured now",
+    .summary = "Compare a profile's estimates with measured rounds",
     .details =
-        "Measures on this node, which must be the one that was profiled, or takes the rounds of a\n"
-        "CSV file with the columns instances, threads, batch and latency_ns, all of them unless\n"
-        "--batch, --instances or --threads say which. Errors are those of the estimate against\n"
-        "the measurement.",
+        "Measures on this node, which must be the profiled one, or reads rounds from a CSV file "
+        "with\nthe columns instances, threads, batch and latency_ns; --batch, --instances and "
+        "--threads\nselect some of them. Errors are relative to the measurement.",
     .run = run,
 };

@@ -68,9 +68,10 @@ static int run(const command *self, int argc, char **argv)
   uint64_t instances = 0, threads = 0, batch = 1;
   bool as_json = false;
   const option options[] = {
-      OPTION_INTEGER("batch", "N", &batch, 1, QB_MAX_BATCH, "samples in a round (1)"),
-      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time (1)"),
-      OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (the most measured)"),
+      OPTION_INTEGER("batch", "N", &batch, 1, QB_MAX_BATCH, "batch size (1)"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "instances, one round each (1)"),
+      OPTION_INTEGER("threads", "T", &threads, 1, 4096,
+                     "threads per instance (the most that were measured)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
@@ -105,7 +106,7 @@ const command command_explain = {
     .operand = "PROFILE",
     .operand_role = FILE_READ,
     .synopsis = "[options]",
-    .summary = "Tell what bounds the time of a round and what would help, with the gain of each",
-    .details = "Gains are estimated from the profile, each for the measure alone.",
+    .summary = "Show what limits the speed of a round, and what each improvement would gain",
+    .details = "Each gain is estimated from the profile, for that improvement alone.",
     .run = run,
 };

@@ -29,7 +29,7 @@ static int run(const command *self, int argc, char **argv)
   const option options[] = {
       OPTION_FILE('o', "output", "FILE", &output, FILE_WRITTEN, "save the node as JSON"),
       OPTION_NUMBER("price-per-hour", "P", &price_per_hour, 0, 1e9,
-                    "what the node costs, in your currency"),
+                    "price of the node, in your currency"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   options_parse(self, options, sizeof options / sizeof *options, argc, argv);

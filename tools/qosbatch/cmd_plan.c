@@ -164,7 +164,7 @@ static void print_verdict(const material *m, const qb_job *job, const qb_qos *qo
     printf(": feasible, bound by: %s\n\n", qb_reason_name(plan->reason));
     return;
   }
-  printf(": INFEASIBLE, because of: %s\n", qb_reason_name(plan->reason));
+  printf(": INFEASIBLE, limited by: %s\n", qb_reason_name(plan->reason));
   if (plan->nearest.deadline_ns)
     printf("feasible with: deadline >= %s\n",
            human_time_rounded(plan->nearest.deadline_ns, ROUND_UP).s);
@@ -178,7 +178,7 @@ static void print_job(const material *m, const qb_job *job, const qb_qos *qos, c
 {
   print_verdict(m, job, qos, p);
   if (!p->nodes) {
-    printf("no node type has the memory\n");
+    printf("no node type has enough memory\n");
     return;
   }
   printf("nodes          %u x %s\n", p->nodes, type_name(m, p->type));
@@ -189,9 +189,10 @@ static void print_job(const material *m, const qb_job *job, const qb_qos *qos, c
   printf("cost           %s %s, at the end of the interval %s\n", digits(p->cost).s,
          m->info.currency, digits(p->cost_high).s);
   printf("per 1,000      %s %s\n", digits(p->cost_per_1000).s, m->info.currency);
-  printf("times          %s\n", p->source == QB_SOURCE_MEASURED
-                                    ? "measured on such a node"
-                                    : "transferred from another node by c and m");
+  printf("times          %s\n",
+         p->source == QB_SOURCE_MEASURED
+             ? "measured on such a node"
+             : "transferred from another node, by compute power and bandwidth");
   print_note(m);
   print_frontier(m, frontier, p);
 }
@@ -343,16 +344,17 @@ static int run(const command *self, int argc, char **argv)
   const option options[] = {
       OPTION_FILE(0, "catalog", "FILE", &catalogue, FILE_READ,
                   "node types and their prices (required)"),
-      OPTION_INTEGER("samples", "N", &a.samples, 1, 9007199254740992.0, "job: samples to run"),
+      OPTION_INTEGER("samples", "N", &a.samples, 1, 9007199254740992.0, "job: number of samples"),
       OPTION_NUMBER("deadline", "S", &a.deadline_s, 0, 1e9,
-                    "job: seconds from order to last answer, at most"),
-      OPTION_NUMBER("budget", "X", &a.budget, 0, 1e12, "job: cost in all, at most"),
+                    "job: deadline in seconds, from order to last answer"),
+      OPTION_NUMBER("budget", "X", &a.budget, 0, 1e12, "job: highest total cost"),
       OPTION_NUMBER("rate", "R", &a.rate_per_s, 0, 1e9, "service: samples that arrive per second"),
       OPTION_NUMBER("latency", "MS", &a.latency_ms, 0, 1e9,
-                    "service: milliseconds from arrival to answer, at most"),
-      OPTION_PERCENT("percentile", "P", &a.percentile, "service: in this many cases of 100 (99)"),
+                    "service: latency target in milliseconds, arrival to answer"),
+      OPTION_PERCENT("percentile", "P", &a.percentile,
+                     "service: percentile that must meet it (99)"),
       OPTION_NUMBER("budget-per-hour", "X", &a.budget_per_hour, 0, 1e9,
-                    "service: price of all nodes per hour, at most"),
+                    "service: highest price of all nodes per hour"),
       OPTION_INTEGER("spare", "N", &a.spare, 0, QB_MOST_NODES - 1,
                      "service: nodes that may fail (0)"),
       OPTION_FLAG("json", &as_json, "print JSON"),

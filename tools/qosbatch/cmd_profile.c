@@ -27,7 +27,8 @@ static void check_usage(const request *r)
     if (!r->model)
       fail_usage("expected MODEL, or --measurements FILE.csv");
     if (r->node)
-      fail_usage("--node is that of --measurements; without them this node is measured");
+      fail_usage("--node describes the node of --measurements; without --measurements this node is "
+                 "measured");
     return;
   }
   const char *measuring = r->max_batch         ? "max-batch"
@@ -39,7 +40,8 @@ static void check_usage(const request *r)
                           : r->refine          ? "refine"
                                                : NULL;
   if (measuring)
-    fail_usage("--%s says what to measure; --measurements takes all that the file has", measuring);
+    fail_usage("--%s selects what to measure; --measurements takes every row of the file",
+               measuring);
   if (r->node && r->price_per_hour > 0)
     fail_usage("expected --node, whose file has the price, or --price-per-hour, not both");
 }
@@ -110,24 +112,24 @@ static int run(const command *self, int argc, char **argv)
       OPTION_FILE('o', "output", "FILE", &r.output, FILE_WRITTEN,
                   "where to save the profile (required)"),
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
-                     "batches of 1, 2, 4, ... N samples, more where times bend (64)"),
+                     "batch sizes 1, 2, 4, ... N, more where the curve bends (64)"),
       OPTION_LIST("batch", "L", &r.batches, 1, QB_MAX_BATCH,
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),
-      OPTION_LIST("instances", "L", &r.instances, 1, 4096, "rounds at the same time (see above)"),
+      OPTION_LIST("instances", "L", &r.instances, 1, 4096, "instances, one round each (see above)"),
       OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6,
                     "seconds in all (20 a configuration, 60 at most)"),
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
       OPTION_FILE(0, "refine", "PROFILE", &r.refine, FILE_REFINED,
-                  "go on from this one: what is not that sure is measured more"),
+                  "extend this profile: measures the uncertain points again"),
       OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9,
-                    "what the node costs, in your currency"),
+                    "price of the node, in your currency"),
       OPTION_FILE(0, "measurements", "FILE", &r.measurements, FILE_READ,
-                  "take rounds timed elsewhere from a CSV file instead"),
+                  "read rounds timed elsewhere from a CSV file instead"),
       OPTION_FILE(0, "node", "FILE", &r.node, FILE_READ,
                   "the node of the measurements, saved with 'qosbatch node -o'"),
-      OPTION_FLAG("quiet", &r.quiet, "no progress bar and no notes"),
+      OPTION_FLAG("quiet", &r.quiet, "print no progress bar and no notes"),
       OPTION_FLAG("json", &r.as_json, "print JSON"),
   };
   r.model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);

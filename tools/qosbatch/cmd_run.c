@@ -108,7 +108,7 @@ static int take_up(work *w)
   result = job_plan_renew(w->context, w->model, &w->demand, r->done_before, r->elapsed_before_ns,
                           &w->plan);
   if (!result && r->done_before)
-    note("going on after %llu of %llu samples", (unsigned long long)r->done_before,
+    note("continuing after %llu of %llu samples", (unsigned long long)r->done_before,
          (unsigned long long)r->samples);
   return result;
 }
@@ -121,7 +121,7 @@ static int open_session(work *w)
   if (!w->profile) {
     char *path = joined(w->report.output, JOB_PROFILE);
     if (qb_profile_load(w->context, path, &w->profile))
-      warn("rows may differ in their last bits from those done before: %s", qb_error_message());
+      warn("rows may differ in their last bits from earlier ones: %s", qb_error_message());
     free(path);
   }
   return check(w->profile ? qb_session_for_profile(w->model, w->profile, configuration, &w->session)
@@ -230,7 +230,8 @@ static int correct(work *w, job_runner *job, pace *speed)
   const uint32_t batch = correction_choose(batches, 1e9 / pace_per_s(speed), pace_left_ns(speed));
   if (batch == w->report.batch)
     return EXIT_DONE;
-  note("rounds of %u are slower than planned; going on with %u", w->report.batch, batch);
+  note("rounds of %u are slower than planned; continuing with rounds of %u", w->report.batch,
+       batch);
   w->report.batch = batch;
   const int result = check(qb_session_prepare(w->session, batch, NULL));
   job_set_batch(job, batch);
@@ -241,7 +242,7 @@ static int correct(work *w, job_runner *job, pace *speed)
 static int fail_as_interrupted(const work *w)
 {
   const job_report *r = &w->report;
-  return fail("interrupted with %llu of %llu samples done; the same command goes on",
+  return fail("interrupted after %llu of %llu samples; run the same command to continue",
               (unsigned long long)(r->done_before + r->state.samples),
               (unsigned long long)r->samples);
 }
@@ -271,8 +272,8 @@ static int watch(work *w, job_runner *job, pace *speed)
   if (!result && interrupt_signal() && done < r->samples)
     return fail_as_interrupted(w);
   if (!result && spent && done < r->samples)
-    result = fail("the budget of %s is spent with %llu of %llu samples done; the same command with "
-                  "a larger budget goes on",
+    result = fail("the budget of %s is spent after %llu of %llu samples; run the same command with "
+                  "a larger budget to continue",
                   digits(budget).s, (unsigned long long)done, (unsigned long long)r->samples);
   return result;
 }
@@ -371,18 +372,19 @@ static int run(const command *self, int argc, char **argv)
                   "an .npy file, or a folder of JPEG and PNG images (required)"),
       OPTION_FILE('o', "output", "Y", &r->output, FILE_JOB, "an .npy or .csv file (required)"),
       OPTION_FILE(0, "profile", "FILE", &w.demand.profile, FILE_READ,
-                  "of this model on this node (made briefly)"),
-      OPTION_NUMBER("deadline", "S", &deadline_s, 0, 1e9, "seconds from now"),
+                  "profile of this model on this node (default: a brief one is made)"),
+      OPTION_NUMBER("deadline", "S", &deadline_s, 0, 1e9, "latest end, in seconds from now"),
       OPTION_NUMBER("budget", "B", &w.demand.budget, 0, 1e12,
-                    "what the job may cost, in your currency"),
+                    "most the job may cost, in your currency"),
       OPTION_NUMBER("price-per-hour", "P", &w.demand.price_per_hour, 0, 1e9,
-                    "what the node costs (the profile's)"),
+                    "price of the node (from the profile)"),
       OPTION_STRING(0, "scale", "L", &w.how.scale, "8-bit values are multiplied by this (1/255)"),
-      OPTION_STRING(0, "mean", "L", &w.how.mean, "then subtracted, by channel: 0.485,0.456,0.406"),
-      OPTION_STRING(0, "std", "L", &w.how.deviation, "then divided by, by channel"),
+      OPTION_STRING(0, "mean", "L", &w.how.mean,
+                    "mean to subtract then, per channel: 0.485,0.456,0.406"),
+      OPTION_STRING(0, "std", "L", &w.how.deviation, "deviation to divide by then, per channel"),
       OPTION_INTEGER("max-pixels", "N", &w.how.most_pixels, 1, 1e12,
-                     "of an image, before it is decoded (89478485)"),
-      OPTION_FLAG("quiet", &w.quiet, "no progress bar and no notes"),
+                     "largest image to decode, in pixels (89478485)"),
+      OPTION_FLAG("quiet", &w.quiet, "print no progress bar and no notes"),
       OPTION_FLAG("json", &w.as_json, "print JSON"),
   };
   r->model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
@@ -423,10 +425,9 @@ const command command_run = {
     .operand_role = FILE_MODEL,
     .synopsis = "--input X --output Y [options]",
     .summary = "Run a network over a folder or array of samples, with the best batch",
-    .details =
-        "Y.npy gets all values of the network's output, a row a sample; Y.csv each sample's five\n"
-        "largest. Batch, instances and threads are those that end first by the profile. Killed at\n"
-        "any moment, the same command goes on where it was. Samples that cannot be read are\n"
-        "marked and skipped.",
+    .details = "Y.npy gets all values of the network's output, one row per sample; Y.csv the five "
+               "largest\nof each sample. Uses the batch size, instances and threads with the "
+               "shortest predicted job.\nIf it is killed, the same command continues where it "
+               "stopped. Samples that cannot be read\nare marked and skipped.",
     .run = run,
 };

@@ -79,7 +79,7 @@ static int load_file(qb_context *context, const char *path, qb_profile **profile
 {
   const qb_status status = qb_profile_load(context, path, profile);
   if (status == QB_ERROR_IO && access(path, F_OK))
-    return fail("%s; built-in networks are alexnet and resnet50", qb_error_message());
+    return fail("%s; the built-in networks are alexnet and resnet50", qb_error_message());
   if (status != QB_ERROR_FORMAT)
     return check(status);
   char *message = strdup(qb_error_message());
@@ -95,14 +95,14 @@ static int run(const command *self, int argc, char **argv)
   bool as_json = false, with_layers = false;
   uint64_t batch = 1, threads = 0;
   const option options[] = {
-      OPTION_FLAG("layers", &with_layers, "run a network here and show where a round's time goes"),
+      OPTION_FLAG("layers", &with_layers, "run a network and show where the time of a round goes"),
       OPTION_INTEGER("batch", "N", &batch, 1, 4096, "samples in a round, with --layers (1)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads, with --layers (all usable)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *what = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   if (!with_layers && (batch != 1 || threads))
-    fail_usage("--batch and --threads say how --layers runs the network; add --layers");
+    fail_usage("--batch and --threads apply to --layers only; add --layers");
 
   qb_context *context = NULL;
   qb_model *model = NULL;
@@ -114,11 +114,10 @@ static int run(const command *self, int argc, char **argv)
   const qb_status status = is_onnx(what) ? qb_model_load_onnx(context, what, &model)
                                          : qb_model_builtin(context, what, &model);
   if (with_layers) {
-    result = status == QB_ERROR_NOT_FOUND
-                 ? fail("--layers runs a network: '%s' is none; use alexnet or resnet50, or a "
-                        "file that ends in .onnx",
-                        what)
-             : status ? check(status)
+    result = status == QB_ERROR_NOT_FOUND ? fail("--layers needs a network, not '%s'; use alexnet, "
+                                                 "resnet50, or a file that ends in .onnx",
+                                                 what)
+             : status                     ? check(status)
                       : layers_print(context, model, (uint32_t)batch, (uint32_t)threads, as_json);
   } else if (!status) {
     if (as_json)

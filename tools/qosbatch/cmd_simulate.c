@@ -163,7 +163,7 @@ static void take_shape(const shape *form, qb_traffic *traffic)
   };
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (all[i].given && !all[i].used)
-      fail_usage("--%s is of other arrivals: expected --arrivals %s, too", all[i].name,
+      fail_usage("--%s needs other arrivals: expected --arrivals %s, too", all[i].name,
                  all[i].kinds);
   traffic->burst_ratio = form->burst_ratio;
   traffic->burst_share = form->burst_share;
@@ -183,12 +183,12 @@ static int run(const command *self, int argc, char **argv)
   const option options[] = {
       OPTION_NUMBER("rate", "R", &traffic.rate_per_s, 0, 1e9, "samples that arrive per second"),
       OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
-                    "milliseconds from arrival to answer, at most (required)"),
+                    "latency target in milliseconds, arrival to answer (required)"),
       OPTION_PERCENT("percentile", "P", &percentile, "percentile to report (99)"),
       OPTION_STRING(0, "policy", "L", &names, "policies, separated by commas, or all (qosbatch)"),
-      OPTION_FLAG("tuned", &tuned, "search the other servers' settings too"),
-      OPTION_INTEGER("requests", "N", &samples, 1, 1e9, "samples that arrive (100000; trace: all)"),
-      OPTION_INTEGER("seed", "S", &seed, 0, 1e15, "of all that is random (1)"),
+      OPTION_FLAG("tuned", &tuned, "also search for the other servers' best settings"),
+      OPTION_INTEGER("requests", "N", &samples, 1, 1e9, "number of samples (100000; trace: all)"),
+      OPTION_INTEGER("seed", "S", &seed, 0, 1e15, "seed of the random numbers (1)"),
       OPTION_STRING(0, "arrivals", "KIND", &arrivals, "poisson, mmpp, on-off, diurnal (poisson)"),
       OPTION_NUMBER("burst-ratio", "X", &form.burst_ratio, 1, 1e6,
                     "mmpp: rate in a burst over that between (5)"),
@@ -196,21 +196,22 @@ static int run(const command *self, int argc, char **argv)
                     "mmpp, on-off: share of the time in bursts (0.2)"),
       OPTION_NUMBER("burst-length", "S", &form.burst_s, 0, 1e6,
                     "mmpp, on-off: mean seconds of a burst (1)"),
-      OPTION_NUMBER("swing", "X", &form.swing, 0, 1, "diurnal: of the rate (0.8)"),
-      OPTION_NUMBER("period", "S", &form.period_s, 0, 1e6, "diurnal: seconds (60)"),
-      OPTION_FILE(0, "trace", "FILE", &path_of_trace, FILE_READ, "arrivals: seconds, one a line"),
-      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "rounds at the same time"),
+      OPTION_NUMBER("swing", "X", &form.swing, 0, 1, "diurnal: relative swing of the rate (0.8)"),
+      OPTION_NUMBER("period", "S", &form.period_s, 0, 1e6, "diurnal: period in seconds (60)"),
+      OPTION_FILE(0, "trace", "FILE", &path_of_trace, FILE_READ,
+                  "file of arrival times in seconds, one per line"),
+      OPTION_INTEGER("instances", "I", &instances, 1, 4096, "instances, one round each"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance"),
       OPTION_INTEGER("max-batch", "N", &max_batch, 1, QB_MAX_BATCH,
-                     "samples in a round, at most (the largest measured)"),
+                     "largest batch (the largest measured)"),
       OPTION_INTEGER("queue-limit", "N", &max_queued, 1, UINT32_MAX,
-                     "samples that wait, at most (no limit)"),
-      OPTION_FLAG("answer-late", &answer_late, "qosbatch answers late rather than refuse"),
+                     "most samples in the queue (no limit)"),
+      OPTION_FLAG("answer-late", &answer_late, "qosbatch answers late instead of refusing"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   if (!(latency_ms > 0))
-    fail_usage("expected --latency MS, the target that answers are judged by");
+    fail_usage("expected --latency MS, the target to judge answers by");
   if (!(traffic.rate_per_s > 0) == !path_of_trace)
     fail_usage("expected either --rate R or --trace FILE");
   entrants list = {.count = 0};
@@ -266,9 +267,9 @@ const command command_simulate = {
     .operand_role = FILE_READ,
     .synopsis = "(--rate R | --trace FILE) --latency MS [options]",
     .summary = "Simulate a service under load, by our policy or another server's",
-    .details = "Nothing runs; rounds take what the profile says. The same seed gives the same\n"
-               "figures. Policies: qosbatch, exhaustive (largest batch and longest wait, the best\n"
-               "of all), no-batching, fixed-batch, tensorflow-serving, triton, bentoml,\n"
+    .details = "No network is run; rounds take as long as the profile says. The same seed gives "
+               "the same\nfigures. Policies: qosbatch, exhaustive (the best fixed batch size and "
+               "wait), no-batching,\nfixed-batch, tensorflow-serving, triton, bentoml, "
                "clipper-aimd, clipper-deadline.",
     .run = run,
 };

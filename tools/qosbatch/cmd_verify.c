@@ -45,7 +45,7 @@ static void print_as_text(const qb_verification *v, const qb_qos *qos, double co
   if (v->bound_ns)
     printf("proven         p%g is at most %s\n", qos->percentile, human_time(v->bound_ns).s);
   else
-    printf("proven         nothing: so few samples prove no p%g\n", qos->percentile);
+    printf("proven         nothing: too few samples for p%g\n", qos->percentile);
 }
 
 static int run(const command *self, int argc, char **argv)
@@ -54,8 +54,8 @@ static int run(const command *self, int argc, char **argv)
   bool as_json = false;
   const option options[] = {
       OPTION_NUMBER("latency", "MS", &latency_ms, 0, 1e9,
-                    "milliseconds from arrival to answer, at most (required)"),
-      OPTION_PERCENT("percentile", "P", &percentile, "in this many cases of 100 (99)"),
+                    "latency target in milliseconds, arrival to answer (required)"),
+      OPTION_PERCENT("percentile", "P", &percentile, "percentile that must meet it (99)"),
       OPTION_PERCENT("confidence", "C", &confidence, "percent (99)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
@@ -88,12 +88,11 @@ const command command_verify = {
     .operand = "LATENCIES",
     .operand_role = FILE_READ,
     .synopsis = "--latency MS [options]",
-    .summary = "Tell whether a run proves a latency target, or how many more samples would",
-    .details =
-        "LATENCIES is a file with the milliseconds of one sample, from arrival to answer, on each\n"
-        "line. A p99 measured on few samples may be luck: the test (MLPerf's early stopping) says\n"
-        "whether the run proves the target for all samples to come. At 99 % confidence p99 takes\n"
-        "459 samples with none late, 662 with one. Exit status: 0 pass; 1 fail, or more are "
-        "needed.",
+    .summary = "Test whether a run proves a latency target, or how many more samples it takes",
+    .details = "LATENCIES is a file with one latency per line, in milliseconds from arrival to "
+               "answer. A p99\nmeasured on few samples may be luck; the test (MLPerf's early "
+               "stopping) says whether the\nrun proves the target for all samples to come. At 99 % "
+               "confidence p99 takes 459 samples\nwith none late, 662 with one. Exit status: 0 "
+               "pass; 1 fail, or more samples are needed.",
     .run = run,
 };

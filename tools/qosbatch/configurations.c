@@ -31,7 +31,7 @@ int configurations_to_measure(uint32_t usable, const integer_list *instances,
       if ((uint64_t)i * t <= usable)
         append(list, i, t);
       else
-        note("left out %s: %u thread%s usable here", human_configuration(i, t).s, usable,
+        note("skipped %s: only %u thread%s usable here", human_configuration(i, t).s, usable,
              usable == 1 ? " is" : "s are");
     }
   }
@@ -39,7 +39,7 @@ int configurations_to_measure(uint32_t usable, const integer_list *instances,
     return EXIT_DONE;
   free(list->items);
   list->items = NULL;
-  return fail("no configuration asked for fits into the %u usable thread%s of this node", usable,
+  return fail("no requested configuration fits in the %u usable thread%s of this node", usable,
               plural(usable));
 }
 
@@ -58,7 +58,7 @@ static bool next_point(const qb_profile *profile, uint32_t instances, uint32_t t
 static int none_found(uint32_t instances, uint32_t threads)
 {
   const bool by_instances = instances != 0;
-  return fail("nothing was measured with %u %s%s; give --%s too",
+  return fail("nothing was measured with %u %s%s; also give --%s",
               by_instances ? instances : threads, by_instances ? "instance" : "thread",
               plural(instances | threads), by_instances ? "threads" : "instances");
 }

@@ -44,7 +44,7 @@ static int run_command(const char *name, int argc, char **argv)
     return result ? result : output_finish();
   }
   if (meant.word)
-    fail_usage("unknown command '%s'; was '%s' meant?", name, meant.word);
+    fail_usage("unknown command '%s'; did you mean '%s'?", name, meant.word);
   fail_usage("unknown command '%s'", name);
 }
 

@@ -108,14 +108,15 @@ static void print_as_text(const nodes *all, const demand *d, const qb_service_pl
     printf("batch          at most %u, after a wait of at most %s\n", plan->batch,
            human_time(plan->max_wait_ns).s);
   else
-    printf("batch          at most %u, of what waits when an instance is free\n", plan->batch);
+    printf("batch          at most %u of the samples queued when an instance is free\n",
+           plan->batch);
   if (is_stable(plan)) {
     printf("latency        p50 %s, p95 %s, p99 %s\n", human_time(plan->p50_ns).s,
            human_time(plan->p95_ns).s, human_time(plan->p99_ns).s);
     printf("load           rounds of %s on average, busy %.0f %% of the time\n",
            digits(plan->mean_batch).s, 100 * plan->utilisation);
   } else {
-    printf("latency        grows for as long as this rate lasts\n");
+    printf("latency        grows without bound at this rate\n");
   }
   /* Of a plan that breaks the target it is what the node can answer in any time. */
   printf("%s   %s samples/s\n", plan->feasible ? "highest rate" : "capacity    ",
@@ -123,7 +124,7 @@ static void print_as_text(const nodes *all, const demand *d, const qb_service_pl
   printf("memory         %s\n", human_bytes((double)plan->memory_bytes).s);
   if (plan->cost_per_hour > 0)
     printf("cost           %s per hour\n", digits(plan->cost_per_hour).s);
-  printf("\nnow, with %llu waiting: %s\n", (unsigned long long)d->queued, explanation);
+  printf("\nnow, with %llu queued: %s\n", (unsigned long long)d->queued, explanation);
 }
 
 static void print_frontier(const nodes *all, const demand *d, const qb_service_frontier *frontier)
@@ -133,8 +134,8 @@ static void print_frontier(const nodes *all, const demand *d, const qb_service_f
   const size_t columns = sizeof titles / sizeof *titles - (all->count == 1);
   if (!qb_service_frontier_count(frontier))
     return;
-  printf("\nplans that no other beats in rate, latency (p%g at %s/s) and cost at once\n",
-         d->qos.percentile, digits(d->rate_per_s).s);
+  printf("\nPareto frontier of rate, latency (p%g at %s/s) and cost\n", d->qos.percentile,
+         digits(d->rate_per_s).s);
   table *t = table_new(titles, columns);
   qb_service_plan p = QB_SERVICE_PLAN_INIT;
   for (uint32_t i = 0; i < qb_service_frontier_count(frontier); i++) {

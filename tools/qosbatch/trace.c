@@ -54,18 +54,18 @@ int trace_read(const char *path, double unit_ns, bool rising, trace *result)
     number++;
     const int kind = read_line(line, unit_ns, &time_ns);
     if (kind > 0 && rising && t.count && (int64_t)time_ns < t.times_ns[t.count - 1])
-      status = fail("%s:%zu: '%.40s' is less than the time before it; sort the file by time", path,
+      status = fail("%s:%zu: '%.40s' is less than the previous time; sort the file by time", path,
                     number, line);
     else if (kind > 0)
       append(&t, &room, (int64_t)time_ns);
     else if (kind < 0)
-      status = fail("%s:%zu: '%.40s' is not a time; expected one number a line, 0 or more", path,
+      status = fail("%s:%zu: '%.40s' is not a time; expected one number per line, 0 or more", path,
                     number, line);
   }
   if (!status && ferror(file))
     status = fail("cannot read '%s': %s", path, strerror(errno));
   if (!status && !t.count)
-    status = fail("%s: no times; expected one number a line", path);
+    status = fail("%s: no times; expected one number per line", path);
   free(line);
   fclose(file);
   if (status)

@@ -63,7 +63,7 @@ static const char *limit(qb_reason reason)
   case QB_REASON_BUDGET: return "the budget";
   case QB_REASON_DEADLINE: return "the deadline";
   case QB_REASON_THROUGHPUT: return "the speed of the node alone";
-  case QB_REASON_COST: return "the price: nothing costs less";
+  case QB_REASON_COST: return "the price: no plan costs less";
   default: return "none of the limits";
   }
 }
@@ -74,7 +74,7 @@ void print_feasibility(const choice *made)
     printf("feasible, bound by %s\n\n", limit(made->reason));
     return;
   }
-  printf("INFEASIBLE, because of %s\n", limit(made->reason));
+  printf("INFEASIBLE, limited by %s\n", limit(made->reason));
   print_nearest(made->nearest);
   printf("\nthe nearest plan:\n");
 }

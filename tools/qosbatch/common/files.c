@@ -110,9 +110,9 @@ void files_add(const char *called, const char *path, file_role role)
 static void refuse(const entry *written, const entry *other)
 {
   if (written->beside)
-    fail_usage("%s '%s' is a file that the job of %s keeps its progress in; rename one of them",
-               other->called, other->path, written->called);
-  fail_usage("%s '%s' is the file that %s '%s' is read from; write to another one", written->called,
+    fail_usage("%s '%s' is the progress file of the job of %s; rename one of them", other->called,
+               other->path, written->called);
+  fail_usage("%s '%s' is also the input of %s '%s'; write to another file", written->called,
              written->path, other->called, other->path);
 }
 
@@ -147,9 +147,9 @@ int files_check_new_job(const char *output)
   for (size_t i = 0; is_new && !result && i < sizeof endings / sizeof *endings; i++) {
     char *path = joined(output, endings[i]);
     if (!lstat(path, &info))
-      result = fail("'%s' is there without the journal '%s' of its job, and would be written over; "
-                    "move it away",
-                    path, journal);
+      result = fail(
+          "'%s' exists without the journal '%s' of its job and would be overwritten; move it away",
+          path, journal);
     free(path);
   }
   free(journal);

@@ -45,14 +45,14 @@ int load_model(qb_context *context, const char *name, qb_model **model)
   }
   const qb_status status = qb_model_builtin(context, name, model);
   if (status == QB_ERROR_NOT_FOUND)
-    fail_usage("%s, and files that end in .onnx", qb_error_message());
+    fail_usage("%s, or a file that ends in .onnx", qb_error_message());
   return check(status);
 }
 
 int load_profile(qb_context *context, const char *path, qb_profile **profile)
 {
   if (is_onnx(path))
-    fail_usage("'%s' is a network; expected its profile, which 'qosbatch profile %s -o FILE' makes",
+    fail_usage("'%s' is a network; expected its profile, made by 'qosbatch profile %s -o FILE'",
                path, path);
   const qb_status status = qb_profile_load(context, path, profile);
   if (status && access(path, F_OK))
@@ -64,7 +64,7 @@ int load_node(qb_context *context, const char *path, qb_node **node)
 {
   const qb_status status = qb_node_load(context, path, node);
   return status == QB_ERROR_FORMAT
-             ? fail("%s; files of nodes are made by 'qosbatch node -o FILE'", qb_error_message())
+             ? fail("%s; make a node file with 'qosbatch node -o FILE'", qb_error_message())
              : check(status);
 }
 

@@ -49,7 +49,7 @@ static void set_percent(const option *o, const char *text)
   set_number(o, text);
   const double value = *o->target.number;
   if (value < 1)
-    fail_usage("--%s '%s' is less than one of 100; was %g meant?", o->name, text, 100 * value);
+    fail_usage("--%s '%s' is below 1 %%; did you mean %g?", o->name, text, 100 * value);
 }
 
 /* Appends the integers of "1,3,24" or "1-8" that `seen` does not have yet. */
@@ -157,7 +157,7 @@ static const option *find(const option *options, size_t count, const char *argum
   for (size_t i = 0; i < count && is_long; i++)
     suggest(&meant, written, options[i].name);
   if (meant.word)
-    fail_usage("unknown option '%s'; was '--%s' meant?", argument, meant.word);
+    fail_usage("unknown option '%s'; did you mean '--%s'?", argument, meant.word);
   fail_usage("unknown option '%s'", argument);
 }
 
@@ -195,7 +195,7 @@ size_t options_parse_many(const command *self, const option *options, size_t cou
     const char *argument = argv[i];
     if (options_ended || argument[0] != '-' || !argument[1]) {
       if (operand_count == most)
-        fail_usage("stray argument '%s'", argument);
+        fail_usage("unexpected argument '%s'", argument);
       operands[operand_count++] = argument;
       continue;
     }

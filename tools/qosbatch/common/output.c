@@ -63,7 +63,7 @@ int output_finish(void)
 static void check_json(bool good)
 {
   if (!good)
-    exit(fail("no memory for the JSON output"));
+    exit(fail("out of memory for the JSON output"));
 }
 
 json_t *object_new(void)

@@ -116,9 +116,9 @@ int images_open(const char *folder, const image_demand *demand, images **opened)
     return result;
   }
   if (self->left_out)
-    warn("%zu of the %d entries of '%s' left out, as they do not end in .jpg, .jpeg, .jfif "
-         "or .png: %s",
-         self->left_out, count, folder, others);
+    warn(
+        "skipped %zu of the %d entries of '%s', which do not end in .jpg, .jpeg, .jfif or .png: %s",
+        self->left_out, count, folder, others);
   *opened = self;
   return EXIT_DONE;
 }

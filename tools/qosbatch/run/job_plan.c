@@ -20,7 +20,7 @@ static int profile_briefly(qb_context *context, qb_model *model, const job_deman
                            qb_profile **profile)
 {
   enum { BUDGET_S = 6, LARGEST = 32 };
-  note("no --profile: measuring %s for some seconds; 'qosbatch profile %s -o FILE' makes one to "
+  note("no --profile: measuring %s for a few seconds; 'qosbatch profile %s -o FILE' makes one to "
        "keep",
        demand->model, demand->model);
   qb_node *node = NULL;
@@ -78,8 +78,8 @@ static int judge(const job_demand *demand, const job_plan *plan, const rest *r)
                 samples, digits(least).s, digits(most).s, digits(demand->budget).s,
                 digits_rounded(most, ROUND_UP).s);
   if (r->left_ns && r->high_ns > r->left_ns)
-    warn("the deadline is close: predicted are %s to %s, and %s are left", human_time(r->low_ns).s,
-         human_time(r->high_ns).s, human_time(r->left_ns).s);
+    warn("the deadline is close: the job is predicted to take %s to %s, and %s are left",
+         human_time(r->low_ns).s, human_time(r->high_ns).s, human_time(r->left_ns).s);
   return EXIT_DONE;
 }
 

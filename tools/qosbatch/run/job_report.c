@@ -136,7 +136,7 @@ void job_report_text(const job_report *self)
          human_configuration(plan->configuration.instances, plan->configuration.threads).s,
          self->batch);
   if (self->done_before)
-    printf("before      %llu done by an earlier run\n", (unsigned long long)self->done_before);
+    printf("before      %llu completed by an earlier run\n", (unsigned long long)self->done_before);
   if (state->samples) {
     printf("predicted   %s, 95 %% interval %s to %s\n", human_time(predicted_ns).s,
            human_time(with_reading(self, plan->low_ns)).s,

@@ -51,7 +51,7 @@ static int read_all(journal *self)
   if (fstat(self->fd, &info))
     return fail_io("read", self->path);
   if (!S_ISREG(info.st_mode))
-    return fail("'%s' is no file; a job keeps its progress there", self->path);
+    return fail("'%s' is not a regular file; a job keeps its progress there", self->path);
   const size_t bytes = (size_t)info.st_size;
   self->text = allocate(bytes + 1, 1);
   for (size_t used = 0; used < bytes;) {
@@ -91,10 +91,9 @@ static int fail_as_other(const char *path, const char *kept, const char *job)
   }
   json_decref(theirs);
   json_decref(ours);
-  return fail(
-      "'%s' is of another job, with another %s; finish that job, or remove the file to begin "
-      "anew",
-      path, list);
+  return fail("'%s' belongs to another job, with another %s; finish that job, or remove the file "
+              "to start over",
+              path, list);
 }
 
 int journal_open(const char *path, const char *job, journal **opened, const char **plan)
@@ -117,7 +116,8 @@ int journal_open(const char *path, const char *job, journal **opened, const char
     *plan = kept_plan ? kept_plan : "";
     self->records = (size_t)(at - self->text);
     if (strncmp(header ? header : at, HEADER, strlen(header ? header : at)) != 0) {
-      result = fail("'%s' is no journal of a job; move it away, as progress is kept there", path);
+      result =
+          fail("'%s' is not the journal of a job; move it away, as progress is kept there", path);
     } else if (!kept_plan) { /* killed before there was anything to go on with, or new */
       char head[4096];
       const int n = snprintf(head, sizeof head, "%s\n%s\n", HEADER, job);

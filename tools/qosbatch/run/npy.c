@@ -44,8 +44,8 @@ static bool expect(cursor *c, const char *word)
   if (accept(c, word))
     return true;
   const size_t left = (size_t)(c->end - c->at);
-  return refuse(c->reason, "the header has no '%s' where it should, before '%.*s'", word,
-                left < 20 ? (int)left : 20, c->at);
+  return refuse(c->reason, "the header lacks '%s' before '%.*s'", word, left < 20 ? (int)left : 20,
+                c->at);
 }
 
 /* A quoted word of at most 31 characters. */
@@ -56,11 +56,11 @@ static bool read_word(cursor *c, char word[32])
   const char *first = c->at + 1;
   size_t length = 0;
   if (quote != '\'' && quote != '"')
-    return refuse(c->reason, "the header has no quoted name where it should");
+    return refuse(c->reason, "the header lacks a quoted name");
   while (first + length < c->end && first[length] != quote)
     length++;
   if (first + length == c->end || length > 31)
-    return refuse(c->reason, "the header has a quoted name that does not end");
+    return refuse(c->reason, "the header has an unterminated quoted name");
   memcpy(word, first, length);
   word[length] = 0;
   c->at = first + length + 1;
@@ -72,7 +72,7 @@ static bool read_type(cursor *c, npy_layout *layout)
   char word[32];
   skip_blanks(c);
   if (c->at < c->end && *c->at == '[')
-    return refuse(c->reason, "the array has named fields; save one of f32 or u8");
+    return refuse(c->reason, "the array has named fields; save an array of f32 or u8");
   if (!read_word(c, word))
     return false;
   if (!strcmp(word, "<f4"))
@@ -96,7 +96,7 @@ static bool read_number(cursor *c, uint64_t *number)
       return refuse(c->reason, "a dimension is too large");
   if (c->at > first && c->at < c->end && *c->at == 'L')
     c->at++; /* as Python 2 wrote long integers */
-  return c->at > first || refuse(c->reason, "the header has a shape that is no list of integers");
+  return c->at > first || refuse(c->reason, "the header's shape is not a list of integers");
 }
 
 static bool read_shape(cursor *c, npy_layout *layout)
@@ -159,8 +159,8 @@ static bool read_dictionary(cursor *c, npy_layout *layout)
   }
   skip_blanks(c);
   if (c->at != c->end)
-    return refuse(c->reason, "something stands behind the header's dictionary");
-  return (type && order && shape) || refuse(c->reason, "the header has no '%s'",
+    return refuse(c->reason, "the header has text after its dictionary");
+  return (type && order && shape) || refuse(c->reason, "the header lacks '%s'",
                                             !type    ? "descr"
                                             : !order ? "fortran_order"
                                                      : "shape");
@@ -170,10 +170,10 @@ bool npy_parse(const void *file, size_t bytes, npy_layout *layout, char reason[N
 {
   const unsigned char *b = file;
   if (bytes < MAGIC_BYTES + 4 || memcmp(b, MAGIC, MAGIC_BYTES) != 0)
-    return refuse(reason, "this is no .npy file; write one with numpy.save()");
+    return refuse(reason, "this is not an .npy file; write one with numpy.save()");
   const int version = b[MAGIC_BYTES];
   if (version < 1 || version > 3)
-    return refuse(reason, "format version %d.%d is not known; expected 1 to 3", version,
+    return refuse(reason, "unknown format version %d.%d; expected 1 to 3", version,
                   b[MAGIC_BYTES + 1]);
   const size_t prefix = MAGIC_BYTES + (version == 1 ? 4 : 6);
   size_t length = b[8] | (size_t)b[9] << 8;
@@ -189,11 +189,12 @@ bool npy_parse(const void *file, size_t bytes, npy_layout *layout, char reason[N
   found.data_offset = prefix + length;
   const size_t data_bytes = bytes - found.data_offset;
   if (found.elements > data_bytes / npy_element_bytes(found.type))
-    return refuse(reason, "the data end after %zu bytes; %llu elements of %zu bytes are announced",
+    return refuse(reason,
+                  "the data end after %zu bytes; the header announces %llu elements of %zu bytes",
                   data_bytes, (unsigned long long)found.elements, npy_element_bytes(found.type));
   const size_t array_bytes = (size_t)found.elements * npy_element_bytes(found.type);
   if (array_bytes < data_bytes)
-    return refuse(reason, "%zu bytes stand behind the array%s; save one array in a file",
+    return refuse(reason, "%zu bytes follow the array%s; save one array per file",
                   data_bytes - array_bytes,
                   data_bytes - array_bytes >= MAGIC_BYTES &&
                           !memcmp(b + found.data_offset + array_bytes, MAGIC, MAGIC_BYTES)

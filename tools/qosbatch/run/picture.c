@@ -34,7 +34,7 @@ static bool refuse_damaged(const vips_library *vips, char *reason)
   const char *text = vips->vips_error_buffer();
   text += strspn(text, "\n ");
   if (!*text)
-    text = *said ? said : "its data are damaged";
+    text = *said ? said : "it is damaged";
   return refuse(reason, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
@@ -44,7 +44,7 @@ static bool is_file(const char *path, char *reason)
   struct stat info;
   if (stat(path, &info))
     return refuse(reason, "%s", strerror(errno));
-  return S_ISREG(info.st_mode) || refuse(reason, "it is no file");
+  return S_ISREG(info.st_mode) || refuse(reason, "it is not a file");
 }
 
 static bool check_size(const VipsImage *image, const picture_demand *demand, char *reason)
@@ -160,7 +160,7 @@ static bool take(const vips_library *vips, VipsImage *image, const picture_deman
 {
   if (image->Bands < 1 || image->Bands > 4 ||
       (image->BandFmt != VIPS_FORMAT_UCHAR && image->BandFmt != VIPS_FORMAT_USHORT))
-    return refuse(reason, "its pixels are neither RGB, CMYK nor grey, of 8 or 16 bits");
+    return refuse(reason, "its pixels are not RGB, CMYK or grey of 8 or 16 bits");
   size_t bytes;
   void *memory = vips->vips_image_write_to_memory(image, &bytes);
   if (!memory)

@@ -89,7 +89,7 @@ static int make_room(results *self)
   if (fstat(self->fd, &info))
     return fail_io("open", self->part);
   if (!S_ISREG(info.st_mode))
-    return fail("'%s' is no file; the output is built there", self->part);
+    return fail("'%s' is not a regular file; the output is built there", self->part);
   if ((uint64_t)info.st_size != bytes && ftruncate(self->fd, (off_t)bytes))
     return fail_io("write", self->part);
   errno = posix_fallocate(self->fd, 0, (off_t)bytes);

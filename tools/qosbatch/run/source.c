@@ -41,8 +41,8 @@ static void read_numbers(const char *option, const char *text, size_t channels, 
     char *end;
     const double value = strtod(at, &end);
     if (end == at || !isfinite(value) || !(value > least) || (*end && *end != ','))
-      fail_usage("--%s '%s': expected numbers%s, one or one for each of the %zu channels", option,
-                 text, least == 0 ? " above 0" : "", channels);
+      fail_usage("--%s '%s': expected numbers%s, one for all or one for each of the %zu channels",
+                 option, text, least == 0 ? " above 0" : "", channels);
     if (count < channels)
       values[count] = value;
     count++;
@@ -51,8 +51,8 @@ static void read_numbers(const char *option, const char *text, size_t channels, 
     at = end + 1;
   }
   if (count != 1 && count != channels)
-    fail_usage("--%s '%s': %zu numbers; expected one or one for each of the %zu channels", option,
-               text, count, channels);
+    fail_usage("--%s '%s': %zu numbers; expected one for all or one for each of the %zu channels",
+               option, text, count, channels);
   for (size_t c = 1; count == 1 && c < channels; c++)
     values[c] = values[0];
 }
@@ -118,7 +118,7 @@ static int open_array(source *self, const char *path, const qb_tensor_info *inpu
   if (self->file < 0)
     return fail("cannot open '%s': %s", path, strerror(errno));
   if (fstat(self->file, &info) || !S_ISREG(info.st_mode))
-    return fail("'%s' is no file; expected an .npy file or a folder of images", path);
+    return fail("'%s' is not a regular file; expected an .npy file or a folder of images", path);
   npy_layout layout;
   int result;
   if ((result = read_header(self, (size_t)info.st_size, &layout)) ||
@@ -129,7 +129,7 @@ static int open_array(source *self, const char *path, const qb_tensor_info *inpu
   if (layout.type == NPY_U8)
     make_levels(self, how);
   else if (how->scale || how->mean || how->deviation)
-    fail_usage("--scale, --mean and --std are for 8-bit samples; those of '%s' are floats", path);
+    fail_usage("--scale, --mean and --std apply to 8-bit samples; those of '%s' are floats", path);
   (void)posix_fadvise(self->file, 0, 0, POSIX_FADV_SEQUENTIAL);
   return EXIT_DONE;
 }
@@ -138,7 +138,7 @@ static int open_folder(source *self, const char *path, const qb_tensor_info *inp
                        const conversion *how)
 {
   if (input->rank != 3 || (self->channels != 3 && self->channels != 1))
-    return fail("'%s' is a folder of images, but the model takes no image of 3 channels or 1",
+    return fail("'%s' is a folder of images, but the model does not take images of 1 or 3 channels",
                 path);
   const int64_t *image = input->dims + (self->channels_last ? 0 : 1);
   const image_demand demand = {(uint32_t)self->channels, (uint32_t)image[0], (uint32_t)image[1],
