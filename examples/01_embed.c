@@ -6,20 +6,9 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <qosbatch/qosbatch.h>
+#include "common.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* A service would pass the status on; the message says what was wrong and what to do. */
-static void require(qb_status status, const char *doing)
-{
-  if (status == QB_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", doing, qb_error_message());
-  exit(EXIT_FAILURE);
-}
 
 static qb_profile *measure(qb_context *context, const char *name)
 {

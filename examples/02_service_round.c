@@ -6,12 +6,10 @@
  * usage: 02_service_round [MODEL] [REQUESTS] [RATE_PER_S] [LATENCY_MS] [PROFILE_SECONDS]
  */
 #define _POSIX_C_SOURCE 200809L
-#include <qosbatch/qosbatch.h>
+#include "common.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 enum { QUEUE_MOST = 1024 };
@@ -28,10 +26,6 @@ static qb_session *session;
 static qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
 static qb_qos qos = QB_QOS_INIT;
 static qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
-
-/* A service would pass the failure on; the message says what was wrong and what to do. */
-#define CHECK(good)                                                                                \
-  ((good) ? (void)0 : (fprintf(stderr, "%s: %s\n", #good, qb_error_message()), exit(EXIT_FAILURE)))
 
 static int64_t now_ns(void)
 {
@@ -50,7 +44,7 @@ static qb_decision decide(int64_t now)
   state.deadline_first = (uint32_t)first;
   state.deadline_room = QUEUE_MOST;
   state.arrived = arrived;
-  CHECK(!qb_optimize(optimizer, &state, &decision));
+  require(qb_optimize(optimizer, &state, &decision), "decide");
   if (decision.refresh_due) {
     is_refresh_due = true;
     pthread_cond_signal(&refresh_due);
@@ -64,18 +58,18 @@ static void run_round(uint32_t batch, float *images, float *answers)
   const void *const inputs[] = {images}; /* a real service copies the requests' images there */
   void *const outputs[] = {answers};
   int64_t *due_ns = calloc(batch, sizeof *due_ns);
-  CHECK(due_ns);
+  require_that(due_ns, "allocate a round");
   for (uint32_t i = 0; i < batch; i++, first = (first + 1) % QUEUE_MOST, queued--)
     due_ns[i] = deadline_ns[first];
   pthread_mutex_unlock(&lock);
   const int64_t start_ns = now_ns();
-  CHECK(!qb_session_run(session, batch, inputs, outputs));
+  require(qb_session_run(session, batch, inputs, outputs), "run a round");
   const int64_t end_ns = now_ns();
   pthread_mutex_lock(&lock);
   qb_round_result result = QB_ROUND_RESULT_INIT;
   result.batch = batch;
   result.latency_ns = end_ns - start_ns;
-  CHECK(!qb_observe(optimizer, &result)); /* predictions follow what rounds really take */
+  require(qb_observe(optimizer, &result), "observe a round"); /* predictions follow the node */
   for (uint32_t i = 0; i < batch; i++)
     latencies_ns[answered++] = end_ns - (due_ns[i] - qos.latency_ns);
   free(due_ns);
@@ -86,7 +80,7 @@ static void *serve(void *unused)
 {
   float *images = calloc(in.elements_per_sample * params.max_batch, sizeof *images);
   float *answers = calloc(out.elements_per_sample * params.max_batch, sizeof *answers);
-  CHECK(images && answers);
+  require_that(images && answers, "allocate samples");
   pthread_mutex_lock(&lock);
   while (is_open || queued) {
     const int64_t now = now_ns();
@@ -117,7 +111,7 @@ static void *refresh(void *unused)
     }
     is_refresh_due = false;
     pthread_mutex_unlock(&lock);
-    CHECK(!qb_optimizer_refresh(optimizer));
+    require(qb_optimizer_refresh(optimizer), "refresh the optimizer");
     pthread_mutex_lock(&lock);
   }
   pthread_mutex_unlock(&lock);
@@ -131,7 +125,7 @@ static void produce(size_t count, double rate_per_s)
   for (size_t i = 0; i <= count; i++) {
     due_ns -= (int64_t)(log((rand() + 1.0) / (RAND_MAX + 2.0)) / rate_per_s * 1e9);
     const struct timespec due = {due_ns / 1000000000, due_ns % 1000000000};
-    CHECK(!clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL));
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
     pthread_mutex_lock(&lock);
     is_open = i < count;
     arrived += is_open; /* all of them, or an overload would look like a load that fits */
@@ -157,10 +151,10 @@ static qb_profile *measure(qb_context *context, qb_model *model, double seconds)
   qb_profile_params how = QB_PROFILE_PARAMS_INIT;
   how.max_batch = 8;
   how.time_budget_ns = (int64_t)(seconds * 1e9);
-  CHECK(!qb_node_detect(context, NULL, &node));
-  CHECK(!qb_profile_run(model, node, &how, NULL, NULL, &profile));
+  require(qb_node_detect(context, NULL, &node), "detect the node");
+  require(qb_profile_run(model, node, &how, NULL, NULL, &profile), "profile the network");
   /* For a profile that was stored: predictions of another machine's would be wrong. */
-  CHECK(!qb_profile_check_node(profile, node));
+  require(qb_profile_check_node(profile, node), "use the profile on this node");
   qb_node_unref(node);
   return profile;
 }
@@ -171,16 +165,18 @@ static void serve_all(size_t count, double rate_per_s)
   const uint32_t instances = params.configuration.instances;
   pthread_t refresher, *threads = calloc(instances, sizeof *threads);
   pthread_condattr_t timing; /* timed waits by the clock of the deadlines */
-  CHECK(threads && !pthread_condattr_init(&timing));
-  CHECK(!pthread_condattr_setclock(&timing, CLOCK_MONOTONIC));
-  CHECK(!pthread_cond_init(&arrival, &timing) && !pthread_cond_init(&refresh_due, NULL));
-  CHECK(!pthread_create(&refresher, NULL, refresh, NULL));
+  require_that(threads, "allocate threads");
+  pthread_condattr_init(&timing);
+  pthread_condattr_setclock(&timing, CLOCK_MONOTONIC);
+  pthread_cond_init(&arrival, &timing);
+  pthread_cond_init(&refresh_due, NULL);
+  require_that(!pthread_create(&refresher, NULL, refresh, NULL), "start a thread");
   for (uint32_t i = 0; i < instances; i++)
-    CHECK(!pthread_create(&threads[i], NULL, serve, NULL));
+    require_that(!pthread_create(&threads[i], NULL, serve, NULL), "start a thread");
   produce(count, rate_per_s);
   for (uint32_t i = 0; i < instances; i++)
-    CHECK(!pthread_join(threads[i], NULL));
-  CHECK(!pthread_join(refresher, NULL));
+    pthread_join(threads[i], NULL);
+  pthread_join(refresher, NULL);
   free(threads);
 }
 
@@ -192,19 +188,21 @@ int main(int argc, char **argv)
   qos.latency_ns = (argc > 4 ? strtol(argv[4], NULL, 10) : 250) * 1000000; /* for 99 of 100 */
   qb_context *context;
   qb_model *model;
-  CHECK(!qb_context_new(NULL, &context));
-  CHECK(!qb_model_builtin(context, argc > 1 ? argv[1] : "alexnet", &model));
-  CHECK(!qb_model_get_input(model, 0, &in) && !qb_model_get_output(model, 0, &out));
+  require(qb_context_new(NULL, &context), "make a context");
+  require(qb_model_builtin(context, argc > 1 ? argv[1] : "alexnet", &model), "make the model");
+  require(qb_model_get_input(model, 0, &in), "describe the input");
+  require(qb_model_get_output(model, 0, &out), "describe the output");
   qb_profile *profile = measure(context, model, argc > 5 ? strtod(argv[5], NULL) : 10);
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  CHECK(!qb_plan_service(&profile, 1, &load, &qos, &plan, NULL));
-  CHECK(!qb_optimizer_params_of_plan(&plan, &params));
-  CHECK(!qb_optimizer_new(profile, &params, &qos, &optimizer));
-  CHECK(!qb_session_for_profile(model, profile, &params.configuration, &session));
+  require(qb_plan_service(&profile, 1, &load, &qos, &plan, NULL), "plan the service");
+  require(qb_optimizer_params_of_plan(&plan, &params), "take the plan");
+  require(qb_optimizer_new(profile, &params, &qos, &optimizer), "make an optimizer");
+  require(qb_session_for_profile(model, profile, &params.configuration, &session),
+          "make a session");
   for (uint32_t n = 1; n <= params.max_batch; n++) /* or the first round of a size is late */
-    CHECK(!qb_session_prepare(session, n, NULL));
+    require(qb_session_prepare(session, n, NULL), "make a batch size ready");
   latencies_ns = calloc(count + 1, sizeof *latencies_ns);
-  CHECK(latencies_ns);
+  require_that(latencies_ns, "allocate latencies");
   serve_all(count, load.rate_per_s);
   qsort(latencies_ns, answered, sizeof *latencies_ns, ascending);
   printf("%zu of %zu answered; p50 %.1f ms, p99 %.1f ms (predicted %.1f, promised %.1f)\n",

@@ -7,11 +7,9 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <qosbatch/qosbatch.h>
+#include "common.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 /* One instance's share of the job. */
@@ -25,21 +23,10 @@ typedef struct share {
   char message[256]; /* qb_error_message() belongs to the thread that failed */
 } share;
 
-static void require(qb_status status, const char *doing)
-{
-  if (status == QB_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", doing, qb_error_message());
-  exit(EXIT_FAILURE);
-}
-
 static void *allocate(size_t count, size_t bytes)
 {
   void *memory = calloc(count, bytes);
-  if (!memory) {
-    fprintf(stderr, "no memory for %zu x %zu bytes\n", count, bytes);
-    exit(EXIT_FAILURE);
-  }
+  require_that(memory, "allocate memory");
   return memory;
 }
 
@@ -115,12 +102,8 @@ int main(int argc, char **argv)
   }
 
   const double start_s = now_s();
-  for (uint32_t i = 0; i < instances; i++) {
-    if (pthread_create(&shares[i].thread, NULL, run_share, &shares[i])) {
-      fprintf(stderr, "cannot start a thread\n");
-      return EXIT_FAILURE;
-    }
-  }
+  for (uint32_t i = 0; i < instances; i++)
+    require_that(!pthread_create(&shares[i].thread, NULL, run_share, &shares[i]), "start a thread");
   int result = EXIT_SUCCESS;
   for (uint32_t i = 0; i < instances; i++) {
     pthread_join(shares[i].thread, NULL);

@@ -7,10 +7,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <qosbatch/qosbatch.h>
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "common.h"
 
 enum { SIZE = 512, MOST_INSTANCES = 64 };
 
@@ -57,19 +54,10 @@ static int run(void *user, uint32_t instance, uint32_t batch, const void *const 
   return 0;
 }
 
-static void require(qb_status status, const char *doing)
-{
-  if (status == QB_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", doing, qb_error_message());
-  exit(EXIT_FAILURE);
-}
-
 int main(int argc, char **argv)
 {
   engine own = {.weights = calloc((size_t)SIZE * SIZE, sizeof(float))};
-  if (!own.weights)
-    return EXIT_FAILURE;
+  require_that(own.weights, "allocate weights");
   for (size_t i = 0; i < (size_t)SIZE * SIZE; i++)
     own.weights[i] = (float)(i % 13) / 13.0f - 0.5f;
 

@@ -7,11 +7,9 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <qosbatch/qosbatch.h>
+#include "common.h"
 
 #include <onnxruntime_c_api.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { MOST_INSTANCES = 64, MOST_DIMS = 8 };
 
@@ -131,14 +129,6 @@ static int look_at(engine *self)
   self->ort->ReleaseTypeInfo(type);
   self->ort->ReleaseSession(session);
   return 0;
-}
-
-static void require(qb_status status, const char *doing)
-{
-  if (status == QB_OK)
-    return;
-  fprintf(stderr, "%s: %s\n", doing, qb_error_message());
-  exit(EXIT_FAILURE);
 }
 
 int main(int argc, char **argv)

@@ -5,18 +5,7 @@
  *
  * usage: 06_cost PROFILE.json CATALOGUE.json SAMPLES DEADLINE_S
  */
-#include <qosbatch/qosbatch.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-
-static void require(qb_status status, const char *what)
-{
-  if (status) {
-    fprintf(stderr, "cannot %s: %s\n", what, qb_error_message());
-    exit(EXIT_FAILURE);
-  }
-}
+#include "common.h"
 
 static const char *type_name(const qb_catalogue *catalogue, uint32_t index)
 {

@@ -6,20 +6,9 @@
  *
  * usage: 07_cluster PROFILE.json SAMPLES
  */
-#include <qosbatch/qosbatch.h>
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "common.h"
 
 enum { NODES = 4 };
-
-static void require(qb_status status, const char *what)
-{
-  if (status) {
-    fprintf(stderr, "cannot %s: %s\n", what, qb_error_message());
-    exit(EXIT_FAILURE);
-  }
-}
 
 int main(int argc, char **argv)
 {

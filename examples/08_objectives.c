@@ -5,18 +5,7 @@
  *
  * usage: 08_objectives PROFILE.json LATENCY_MS RATE_PER_S
  */
-#include <qosbatch/qosbatch.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-
-static void require(qb_status status, const char *what)
-{
-  if (status) {
-    fprintf(stderr, "cannot %s: %s\n", what, qb_error_message());
-    exit(EXIT_FAILURE);
-  }
-}
+#include "common.h"
 
 static void print_plan(const char *name, const qb_service_plan *plan)
 {
