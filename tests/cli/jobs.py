@@ -2,18 +2,16 @@
 """Jobs of the tool for its tests: arrays and images, running a job and killing it."""
 import array
 import json
-import os
 import random
 import struct
 import subprocess
 import time
 import zlib
 
-from tool import *
+from tool import FIXTURES, FOLDER, run, TOOL, write
+from checks import chosen_seed, expect
 
-SEED = int(os.environ.get("QB_TEST_SEED", time.time_ns()))
-print(f"# QB_TEST_SEED={SEED}")
-random.seed(SEED)
+random.seed(chosen_seed())
 MODEL = FIXTURES / "small.onnx"
 SIDE, CLASSES = 16, 12  # of its input and output
 ELEMENTS = 3 * SIDE * SIDE

@@ -6,7 +6,9 @@ import math
 import os
 import subprocess
 
-from tool import *
+from tool import (CATALOGUE, changed, done, done_json, expect_fields, failure, FIXTURES, FOLDER, INTEGER,
+                  LIST, NUMBER, OBJECT, PROFILE, put, RESNET, run, run_tests, TEXT, TOOL, TRUTH, write)
+from checks import each, expect, skip, test
 
 
 # Answers.
@@ -276,7 +278,7 @@ def show_an_onnx_file():
     path = FIXTURES.parent / "fuzz" / "corpus" / "onnx" / "images.onnx"
     result = run("show", path, "--json")
     if "without ONNX" in result.err:
-        return
+        skip("this build reads no ONNX files")
     expect(result.code == 0, "not shown", result)
     shown = json.loads(result.out)
     expect(shown["model"] == "images.onnx", "other name", shown)
@@ -428,13 +430,13 @@ def evaluate_a_profile_of_another_node():
 
 @test
 def evaluate_a_profile_of_an_unknown_model():
-    path = write("model.json", changed("p['model'] = 'lenet'"))
+    path = write("model.json", changed(put("lenet", "model")))
     failure(["evaluate", path], "lenet")
 
 
 @test
 def evaluate_where_no_batch_lies_between():
-    path = write("points.json", changed("p['points'] = p['points'][:2]"))
+    path = write("points.json", changed(lambda p: p.update(points=p["points"][:2])))
     failure(["evaluate", path], path, "--batch")
 
 
@@ -465,7 +467,7 @@ def profile_and_evaluate_here():
 
 @test
 def budget_without_a_price():
-    free = write("free.json", changed("n['price_per_hour'] = 0"))
+    free = write("free.json", changed(put(0, "node", "price_per_hour")))
     failure(["optimize", free, "--rate", "1", "--latency", "300", "--budget-per-hour", "1"],
             "--budget-per-hour", "price", "free.json")
 

@@ -4,10 +4,13 @@
 Every pair of files of a command, one of them written and one read, as one file with two names.
 """
 import os
+import struct
 import subprocess
 import sys
 
-from jobs import *
+from jobs import MODEL, npy, PROFILE, samples, SIDE
+from tool import done, FOLDER, run, run_tests, TOOL, write
+from checks import each, expect, note, test
 
 RUNNERS = {"run": [TOOL, "run"]}
 if len(sys.argv) > 3:
@@ -70,7 +73,7 @@ def names_of(path, made):
             made.unlink()
 
 
-print("# names of one file:", ", ".join(naming.__name__ for naming in NAMINGS))
+note("names of one file: " + ", ".join(naming.__name__ for naming in NAMINGS))
 
 
 def with_external_data(folder):

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows with NaN, infinities and overflows: test_finite.py TOOL FIXTURES [QOSBATCH_MPI]"""
+import array
+import json
 import math
 import shutil
+import subprocess
 import sys
 
-from jobs import *
+from jobs import job, kill_midway, NAN, npy, rows_of, table_of
+from tool import FOLDER, run, run_tests, write
+from checks import each, expect, skip, skip_all, test
 
 try:
     import onnx
     from onnx import helper
 except ImportError:
-    print("skipped: needs python3-onnx")
-    sys.exit(77)
+    skip_all("python3-onnx is not installed")
 
 WIDTH = 5
 INF = float("inf")
@@ -102,8 +106,7 @@ def a_journal_keeps_what_was_not_finite():
 @test
 def ranks_tell_too():
     if len(sys.argv) < 4 or not shutil.which("mpirun"):
-        print("# without qosbatch-mpi")
-        return
+        skip("qosbatch-mpi is not built")
     what, x = overflowing(), rows("ranks.npy", CLEAN, INSIDE, CLEAN)
     output = FOLDER / "ranks.csv"
     result = subprocess.run(["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", "1", sys.argv[3],

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders of images: which are taken, how they become pixels, and what is said of the others:
 test_images.py TOOL FIXTURES"""
+import json
 import os
 import random
 import resource
 import shutil
-import subprocess
-import sys
 
-from jobs import *
+from jobs import job, MODEL, png, PROFILE, rows_of, SIDE
+from tool import FOLDER, run, run_tests, write
+from checks import each, expect, skip_all, test
 
 try:
     import onnx
@@ -185,6 +186,5 @@ def memory_is_bounded():
 
 if onnx is None or "without libvips" in run("run", MODEL, "--input", FOLDER, "--output",
                                             FOLDER / "y.csv").err:
-    print("skipped: needs libvips and python3-onnx")
-    sys.exit(77)
+    skip_all("libvips or python3-onnx is missing")
 run_tests(need_engine=True)

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Profiles belong to networks by what those compute: test_networks.py TOOL FIXTURES"""
+import json
 import random
 import shutil
-import sys
 
-from jobs import *
+from jobs import job, npy, samples, SIDE
+from tool import failure, FOLDER, run, run_tests, write
+from checks import each, expect, skip_all, test
 
 try:
     import onnx
     from onnx import helper
 except ImportError:
-    print("skipped: needs python3-onnx")
-    sys.exit(77)
+    skip_all("python3-onnx is not installed")
 
 
 def network(path, channels=4, kernel=3, kind="Relu", seed=1):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Profiles that are wrong, and what names the place in them: test_profiles.py TOOL FIXTURES"""
-import json
 
-from tool import *
+from tool import CATALOGUE, changed, drop, failure, FOLDER, PROFILE, put, run_tests, write
+from checks import each, test
 
 
 # Bad profiles: every command that reads one names the file and the place in it.
@@ -69,43 +69,48 @@ def profile_truncated():
         failure(["estimate", path, "--batch", "1", "--json"], path, "JSON")
 
 
+def beside_latency(field, difference):
+    """A field of a point that is a little less or more than its latency."""
+    return lambda p: p["points"][3].update({field: p["points"][3]["latency_ns"] + difference})
+
+
 @each([
-    ("other format", "p['format'] = 'qosbatch-node'", "$.format"),
-    ("no format", "del p['format']", "$.format"),
-    ("newer version", "p['version'] = 2", "$.version", "newer"),
-    ("version 0", "p['version'] = 0", "$.version"),
-    ("version as text", "p['version'] = '1'", "$.version"),
-    ("unknown field", "p['surprise'] = 1", "$.surprise"),
-    ("unknown field of the node", "n['surprise'] = 1", "$.node.surprise"),
-    ("unknown field of a point", "q['surprise'] = 1", "$.points[3].surprise"),
-    ("model is null", "p['model'] = None", "$.model"),
-    ("no node", "del p['node']", "$.node"),
-    ("node is an array", "p['node'] = []", "$.node"),
-    ("unknown instruction set", "n['isa'] = 'mmx'", "$.node.isa", "mmx"),
-    ("no cores", "n['cores'] = 0", "$.node.cores"),
-    ("negative compute power", "n['compute'][1]['flops'] = -1", "$.node.compute[1].flops"),
-    ("negative bandwidth", "n['bandwidth'][1]['bytes_per_s'] = -1",
+    ("other format", put("qosbatch-node", "format"), "$.format"),
+    ("no format", drop("format"), "$.format"),
+    ("newer version", put(2, "version"), "$.version", "newer"),
+    ("version 0", put(0, "version"), "$.version"),
+    ("version as text", put("1", "version"), "$.version"),
+    ("unknown field", put(1, "surprise"), "$.surprise"),
+    ("unknown field of the node", put(1, "node", "surprise"), "$.node.surprise"),
+    ("unknown field of a point", put(1, "points", 3, "surprise"), "$.points[3].surprise"),
+    ("model is null", put(None, "model"), "$.model"),
+    ("no node", drop("node"), "$.node"),
+    ("node is an array", put([], "node"), "$.node"),
+    ("unknown instruction set", put("mmx", "node", "isa"), "$.node.isa", "mmx"),
+    ("no cores", put(0, "node", "cores"), "$.node.cores"),
+    ("negative compute power", put(-1, "node", "compute", 1, "flops"), "$.node.compute[1].flops"),
+    ("negative bandwidth", put(-1, "node", "bandwidth", 1, "bytes_per_s"),
      "$.node.bandwidth[1].bytes_per_s"),
-    ("negative work", "p['flops_per_sample'] = -1", "$.flops_per_sample"),
-    ("huge work", "p['flops_per_sample'] = 1e300", "$.flops_per_sample"),
-    ("negative weights", "p['weight_bytes'] = -1", "$.weight_bytes"),
-    ("no points", "p['points'] = []", "$.points"),
-    ("points are missing", "del p['points']", "$.points"),
-    ("point is a number", "p['points'][3] = 7", "$.points[3]"),
-    ("point twice", "p['points'].append(copy.copy(q))", "$.points", "batch 8"),
-    *[(f"no {field}", f"del q['{field}']", f"$.points[3].{field}")
+    ("negative work", put(-1, "flops_per_sample"), "$.flops_per_sample"),
+    ("huge work", put(1e300, "flops_per_sample"), "$.flops_per_sample"),
+    ("negative weights", put(-1, "weight_bytes"), "$.weight_bytes"),
+    ("no points", put([], "points"), "$.points"),
+    ("points are missing", drop("points"), "$.points"),
+    ("point is a number", put(7, "points", 3), "$.points[3]"),
+    ("point twice", lambda p: p["points"].append(p["points"][3]), "$.points", "batch 8"),
+    *[(f"no {field}", drop("points", 3, field), f"$.points[3].{field}")
       for field in ("instances", "batch", "latency_ns", "low_ns", "p95_ns", "disturbed")],
-    *[(f"{field} {value}", f"q['{field}'] = {value}", f"$.points[3].{field}", str(value))
+    *[(f"{field} {value}", put(value, "points", 3, field), f"$.points[3].{field}", str(value))
       for field, value in [("batch", 0), ("batch", -1), ("batch", 65537), ("batch", 2 ** 62),
                            ("instances", 0), ("threads", 0), ("threads", 2 ** 62),
                            ("visits", -1), ("latency_ns", 0), ("latency_ns", -5),
                            ("latency_ns", 2 ** 62), ("prepare_ns", -1), ("memory_bytes", -1)]],
-    ("latency is text", "q['latency_ns'] = '57'", "$.points[3].latency_ns"),
-    ("latency is real", "q['latency_ns'] = 1.5", "$.points[3].latency_ns"),
-    ("low above latency", "q['low_ns'] = q['latency_ns'] + 1", "$.points[3].low_ns"),
-    ("high below latency", "q['high_ns'] = q['latency_ns'] - 1", "$.points[3].high_ns"),
-    ("p95 below latency", "q['p95_ns'] = q['latency_ns'] - 1", "$.points[3].p95_ns"),
-    ("disturbed is a number", "q['disturbed'] = 0", "$.points[3].disturbed"),
+    ("latency is text", put("57", "points", 3, "latency_ns"), "$.points[3].latency_ns"),
+    ("latency is real", put(1.5, "points", 3, "latency_ns"), "$.points[3].latency_ns"),
+    ("low above latency", beside_latency("low_ns", 1), "$.points[3].low_ns"),
+    ("high below latency", beside_latency("high_ns", -1), "$.points[3].high_ns"),
+    ("p95 below latency", beside_latency("p95_ns", -1), "$.points[3].p95_ns"),
+    ("disturbed is a number", put(0, "points", 3, "disturbed"), "$.points[3].disturbed"),
 ])
 def profile_with(_, change, *words):
     refused_by_all(write("changed.json", changed(change)), *words)
@@ -116,7 +121,7 @@ def profile_with(_, change, *words):
     ("a huge exponent", "1e999"), ("a leading 0", "012"), ("a comma", "1,5"),
 ])
 def profile_with_latency(_, value):
-    text = changed("q['latency_ns'] = 424242424242").replace("424242424242", value)
+    text = changed(put(424242424242, "points", 3, "latency_ns")).replace("424242424242", value)
     path = write("number.json", text)
     for arguments in readers(path):
         failure(arguments, path)

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a job that is gone on with belongs to: test_resume.py TOOL FIXTURES [CHANGES]"""
+import json
 import os
 import random
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 
-from jobs import *
+from jobs import CLASSES, ELEMENTS, job, MODEL, npy, png, PROFILE, records, samples, SIDE
+from tool import FOLDER, run, run_tests, TOOL, write
+from checks import each, expect, note, skip, test
 
 CHANGES = int(sys.argv[3]) if len(sys.argv) > 3 else 30
 COUNT = 1500
@@ -109,15 +113,15 @@ def a_byte_that_was_changed():
     value = go_on(model, path, output, "--json", profile=profile)
     expect(value.code == 0 and json.loads(value.out)["done_before"] > 0, "not gone on with", value)
     value = json.loads(value.out)
-    print(f"     {CHANGES} of {CHANGES} changes refused; reading what the job is took "
-          f"{value['hash_ns'] / 1e6:.2f} ms of {value['elapsed_ns'] / 1e6:.0f}")
+    note(f"{CHANGES} of {CHANGES} changes refused; reading what the job is took "
+         f"{value['hash_ns'] / 1e6:.2f} ms of {value['elapsed_ns'] / 1e6:.0f}")
 
 
 @test
 def another_network_of_the_same_shape():
     model, path, output, profile = begun("network")
     if not network(FOLDER / "other", seed=2):
-        return
+        skip("python3-onnx is not installed")
     expect_other_job(FOLDER / "other" / "net.onnx", path, output, "another model")
     expect_other_job(network(FOLDER / "sigmoid", kind="Sigmoid"), path, output, "another model")
     expect_other_job(model, npy("network/z.npy", "|u1", (COUNT, 3, SIDE, SIDE), samples(COUNT)),
@@ -142,7 +146,7 @@ def a_folder_in_which_an_image_was_changed():
     for i in range(3):
         png(folder / f"{i}.png", random.randbytes(3 * SIDE * SIDE), SIDE, SIDE, 3)
     if "without libvips" in run("run", MODEL, "--input", folder, "--output", output).err:
-        return
+        skip("this build has no libvips")
     output.unlink()
     journal = FOLDER / "pictures.csv.journal"
     result = go_on(MODEL, folder, output, "--budget", "1e-30")  # refused when all is known

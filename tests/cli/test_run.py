@@ -10,7 +10,11 @@ import subprocess
 import sys
 import time
 
-from jobs import *
+from jobs import (CLASSES, ELEMENTS, expect_clean, job, job_failure, kill_midway, MODEL, npy, png, PROFILE,
+                  profile_of, records, rows_of, samples, SIDE, table_of)
+from tool import (done, expect_fields, failure, FOLDER, INTEGER, NUMBER, RESNET, run, run_tests, TEXT, TOOL,
+                  TRUTH, usage_error, write)
+from checks import each, expect, note, skip, test
 
 KILLS = int(sys.argv[3]) if len(sys.argv) > 3 else 3
 PIXELS = samples(5)
@@ -151,7 +155,7 @@ def the_five_largest():
 @test
 def images_of_which_some_cannot_be_read():
     if not HAS_VIPS:
-        return
+        skip("this build has no libvips")
     folder = FOLDER / "images"
     folder.mkdir()
     pixels = random.randbytes(3 * SIDE * SIDE)
@@ -286,7 +290,7 @@ def killed_at_random(name, input_path, count, model=MODEL, profile=PROFILE):
     expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
     expect(value["samples"] == count, "other samples", value)
     expect_clean(output)
-    print(f"     {kills} kills, {midway} after new rounds, same {name}")
+    note(f"{kills} kills, {midway} after new rounds, same {name}")
 
 
 @test
@@ -303,7 +307,7 @@ def killed_at_random_table():
 def killed_at_random_on_a_real_network():
     """The engine could run its layers in many ways, which differ in the last bits."""
     if KILLS < 20:
-        return  # a minute or two
+        skip("takes a minute or two: part of the slow suite")
     count, side = 121, 227
     profile, elements = FOLDER / "real.json", 3 * side * side
     result = run("profile", "alexnet", "-o", profile, "--max-batch", 8, "--time-budget", 4)

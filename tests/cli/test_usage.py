@@ -3,7 +3,9 @@
 """Help, bad usage and output that cannot be written: test_usage.py TOOL FIXTURES"""
 import os
 
-from tool import *
+from tool import (CATALOGUE, COMMANDS, done, expect_refused, failure, FOLDER, PROFILE, run, run_tests,
+                  usage_error)
+from checks import each, expect, test
 
 
 # Help and version.

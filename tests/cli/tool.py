@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the tool share: running it, expecting things, and a list of tests to go through.
+"""What the tests of the tool share: running it, and expecting answers and refusals.
 
 A failure must exit 1, bad usage 2; both leave stdout empty and say on stderr, as
 "qosbatch COMMAND: message", what was wrong and where. A test program is called with the tool and the
 folder of fixtures.
 """
-import copy
+import functools
 import json
-import os
+import operator
 import pathlib
 import subprocess
 import sys
 import tempfile
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import checks  # noqa: E402
+from checks import expect  # noqa: E402
 
 TOOL = pathlib.Path(sys.argv[1]).resolve()
 FIXTURES = pathlib.Path(sys.argv[2]).resolve()
@@ -23,26 +26,6 @@ COMMANDS = ["node", "profile", "estimate", "evaluate", "explain", "optimize", "p
             "verify"]
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-cli-")  # removed at the end, come what may
 FOLDER = pathlib.Path(SCRATCH.name)
-
-tests = []
-
-
-def test(function):
-    tests.append((function.__name__.replace("_", " "), function))
-    return function
-
-
-def each(values):
-    """One test for each value, named after it."""
-
-    def decorate(function):
-        for value in values:
-            name = f"{function.__name__.replace('_', ' ')}: {value[0]}"
-            tests.append((name, lambda value=value: function(*value)))
-        return function
-
-    return decorate
-
 
 class Result:
     def __init__(self, code, out, err):
@@ -57,11 +40,6 @@ def run(*arguments, **options):
     done = subprocess.run([TOOL, *map(str, arguments)], stderr=subprocess.PIPE, timeout=60,
                           stdin=subprocess.DEVNULL, **options)
     return Result(done.returncode, (done.stdout or b"").decode(), done.stderr.decode(errors="replace"))
-
-
-def expect(good, what, *details):
-    if not good:
-        raise AssertionError("\n".join([what, *map(str, details)]))
 
 
 def expect_refused(result, code, command, *words):
@@ -115,29 +93,39 @@ def write(name, text):
     return path
 
 
-def changed(text):
-    """Runs `text` on a copy of the fixture, as `p` with its node `n` and point 3 `q`."""
+def put(value, *path):
+    """A change of a profile: the field at a path of keys and indices gets this value."""
+
+    def change(profile):
+        *way, last = path
+        functools.reduce(operator.getitem, way, profile)[last] = value
+
+    return change
+
+
+def drop(*path):
+    """A change of a profile: the field at a path is left out."""
+
+    def change(profile):
+        *way, last = path
+        del functools.reduce(operator.getitem, way, profile)[last]
+
+    return change
+
+
+def changed(change):
+    """The text of the fixture after a change, a function of what is in it."""
     profile = json.loads(PROFILE.read_text())
-    exec(text, {"p": profile, "n": profile["node"], "q": profile["points"][3], "copy": copy})
+    change(profile)
     return json.dumps(profile)
 
 
 def run_tests(need_engine=()):
     """Runs all tests, but those that `need_engine` names if the build has none; exits."""
     has_engine = "engine none" not in run("--version").out
-    failed = 0
-    skipped = 0
-    for name, function in tests:
+
+    def prepare(name):
         if not has_engine and (need_engine is True or name in need_engine):
-            print(f"skip {name}")
-            skipped += 1
-            continue
-        try:
-            function()
-            print(f"ok   {name}")
-        except Exception as error:  # a test that breaks has failed
-            failed += 1
-            details = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-            print(f"FAIL {name}\n     " + details.replace("\n", "\n     "))
-    print(f"{len(tests) - failed - skipped} passed, {failed} failed, {skipped} skipped")
-    sys.exit(1 if failed else 0)
+            checks.skip("this build has no engine")
+
+    checks.run_tests(prepare=prepare)

@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The importer's signatures against those of the installed python3-onnx: compare_schemas.py PRINTER"""
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import expect, note, run_tests, skip_all, test  # noqa: E402
 
 try:
     import onnx.defs
     from onnx.helper import get_attribute_value
 except ImportError:
-    print("python3-onnx is not installed")
-    sys.exit(77)
+    skip_all("python3-onnx is not installed")
 
 VARIADIC = 32767
 
@@ -41,7 +44,8 @@ def same_default(name, kind, ours, theirs):
     return ours == theirs if kind == 3 else True
 
 
-def main():
+@test
+def signatures_are_those_of_the_standard():
     printed = subprocess.run([sys.argv[1]], check=True, capture_output=True, text=True).stdout
     newest, compared, wrong, seen = onnx.defs.onnx_opset_version(), 0, [], {}
     for line in printed.splitlines():
@@ -77,9 +81,8 @@ def main():
                 continue
             if opset not in opsets and not schema.deprecated:
                 wrong.append(f"{op}, opset {opset}: missing")
-    print("\n".join(wrong[:40]))
-    print(f"onnx {onnx.__version__}: {compared} signatures of {len(seen)} operators up to opset {newest}, {len(wrong)} differ")
-    sys.exit(1 if wrong or not compared else 0)
+    note(f"onnx {onnx.__version__}: {compared} signatures of {len(seen)} operators up to opset {newest}")
+    expect(compared and not wrong, f"{len(wrong)} differ", *wrong[:40])
 
 
-main()
+run_tests()

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Constants that random nodes compute, in every type, against numpy.
 
-  test_constants.py PROGRAM       PROGRAM prints what a model gives for zeros; QB_TEST_SEED repeats a run
+  test_constants.py PROGRAM       PROGRAM prints what a model gives for zeros
 """
-import os
+import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import chosen_seed, each, expect, run_tests  # noqa: E402
 
 warnings.simplefilter("ignore")
 REAL = ["float32", "float64", "float16"]
@@ -464,44 +466,42 @@ class Model:
 
 def check(program, path, model):
     done = subprocess.run([program, path], capture_output=True)
-    if done.returncode:
-        print("refused:", done.stderr.decode().strip())
-        return 1
+    expect(not done.returncode, "refused", done.stderr.decode().strip())
     found, expected = np.frombuffer(done.stdout, np.float32), np.concatenate(model.expected)
     share = np.array([2e-3 if "float16" in o else 1e-5 for o in model.owners])
     most = np.maximum.reduceat(np.where(np.isfinite(expected), np.abs(expected), 0), starts(model))
     scale = np.repeat(most, [len(e) for e in model.expected])
     same = (found == expected) | (np.isnan(found) & np.isnan(expected))
     wrong = np.flatnonzero(~same & ~(np.abs(found - expected) <= share * scale + model.rounding))
-    for i in wrong[:5]:
-        print("%s:\n  found %r, numpy has %r" % (model.owners[i], found[i], expected[i]))
-    return len(wrong)
+    expect(not len(wrong), f"{len(wrong)} elements are wrong",
+           *("%s: found %r, numpy has %r" % (model.owners[i], found[i], expected[i]) for i in wrong[:5]))
 
 
 def starts(model):
     return np.cumsum([0] + [len(e) for e in model.expected[:-1]])
 
 
-def main():
-    program = sys.argv[1]
-    seed = int(os.environ.get("QB_TEST_SEED", time.time_ns() % 2 ** 32))
-    print("# QB_TEST_SEED=%d" % seed)
-    random, wrong = np.random.RandomState(seed), 0
-    kinds = sorted(OPERATORS)
+def model_of(number, random):
+    """A model of CASES cases, the operators in turn."""
+    model, kinds = Model([12, 13, 15, 17][number % 4]), sorted(OPERATORS)
+    for i in range(CASES):
+        kind = kinds[(number * CASES + i) % len(kinds)]
+        case = Case(random, model.opset)
+        if SINCE.get(kind, 0) <= model.opset:
+            model.add(kind, case, OPERATORS[kind](case))
+    return model
+
+
+RANDOM = np.random.RandomState(chosen_seed() % 2**32)
+
+
+@each([(f"model {n}", n) for n in range(MODELS)])
+def constants_are_those_of_numpy(_, number):
     with tempfile.TemporaryDirectory() as folder:
-        for n in range(MODELS):
-            model = Model([12, 13, 15, 17][n % 4])
-            for i in range(CASES):
-                kind = kinds[(n * CASES + i) % len(kinds)]
-                if SINCE.get(kind, 0) > model.opset:
-                    continue
-                case = Case(random, model.opset)
-                model.add(kind, case, OPERATORS[kind](case))
-            path = "%s/constants%d.onnx" % (folder, n)
-            model.save(path)
-            wrong += check(program, path, model)
-    print("%d operators, %d cases, %d elements wrong" % (len(kinds), MODELS * CASES, wrong))
-    return 1 if wrong else 0
+        path = folder + "/constants.onnx"
+        model = model_of(number, RANDOM)
+        model.save(path)
+        check(sys.argv[1], path, model)
 
 
-sys.exit(main())
+run_tests()

@@ -14,19 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import run_tests, test  # noqa: E402
 
 RUNNER, TOOL = (pathlib.Path(path).resolve() for path in sys.argv[1:])
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-mpi-test-")
 FOLDER = pathlib.Path(SCRATCH.name)
 SAMPLES, SIDE, ROW_BYTES = 60, 227, 4000
 INPUT, PROFILE = FOLDER / "x.npy", FOLDER / "profile.json"
-tests = []
-
-
-def test(function):
-    tests.append(function)
-    return function
 
 
 def write_samples():
@@ -209,20 +205,6 @@ def bad_usage_and_bad_input():
     assert not (FOLDER / "y.npy").exists()
 
 
-def main():
-    write_samples()
-    write_profile()
-    failed = 0
-    for function in tests:
-        start = time.monotonic()
-        try:
-            function()
-            print(f"ok {function.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
-        except Exception:
-            failed += 1
-            print(f"not ok {function.__name__}\n{traceback.format_exc()}", flush=True)
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    sys.exit(failed > 0)
-
-
-main()
+write_samples()
+write_profile()
+run_tests()

@@ -2,7 +2,6 @@
 """One random operator with random attributes, some of which its opset does not have, or not so."""
 import random
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 

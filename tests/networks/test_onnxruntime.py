@@ -8,12 +8,19 @@ Skipped where onnxruntime is missing: Debian 13 has it.
 import itertools
 import logging
 import os
+import pathlib
 import sys
 import tempfile
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import each, expect, needs, note, run_tests, skip_all  # noqa: E402
+
+needs(numpy="python3-numpy", onnx="python3-onnx")
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from answers import Answers  # noqa: E402
 
 
 def import_quietly():
@@ -30,8 +37,6 @@ def import_quietly():
     finally:
         os.dup2(kept, 2)
 
-
-from test_quantized import Answers  # noqa: E402
 
 SAMPLES = 8
 
@@ -179,26 +184,23 @@ def compare(runtime, answers, model, x):
     return problem, off.max(), np.mean(off < 0.01), cosine
 
 
-def main():
-    runtime = import_quietly()
-    if not runtime:
-        print("onnxruntime is not installed")
-        sys.exit(77)
-    runtime.set_default_logger_severity(3)
-    logging.disable(logging.WARNING)  # advice on preparing models
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="qosbatch-peer-") as folder:
-        answers = Answers(sys.argv[1], folder)
-        for make in (residual, depthwise, rows):
-            for label, how in forms(runtime.quantization):
-                model = quantize(runtime.quantization, make(), folder, how)
-                problem, most, same, cosine = compare(runtime, answers, model, inputs_of(model, 1))
-                failed += problem is not None
-                print(f"{make.__name__:10} {label:28} off by {most:5.2f} steps at most, {same:7.2%} the same, "
-                      f"cosine {cosine:.6f}{'' if problem is None else '  FAILED: ' + problem}")
-    print(f"onnxruntime {runtime.__version__}: {failed} failed")
-    sys.exit(1 if failed else 0)
+RUNTIME = import_quietly()
+if not RUNTIME:
+    skip_all("onnxruntime is not installed")
+RUNTIME.set_default_logger_severity(3)
+logging.disable(logging.WARNING)  # advice on preparing models
+note(f"onnxruntime {RUNTIME.__version__}")
+SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-peer-")
+ANSWERS = Answers(sys.argv[1], SCRATCH.name)
 
 
-if __name__ == "__main__":
-    main()
+@each([(f"{make.__name__}, {label}", make, how) for make in (residual, depthwise, rows)
+       for label, how in forms(RUNTIME.quantization)])
+def answers_are_those_of_onnxruntime(_, make, how):
+    model = quantize(RUNTIME.quantization, make(), SCRATCH.name, how)
+    problem, most, same, cosine = compare(RUNTIME, ANSWERS, model, inputs_of(model, 1))
+    note(f"off by {most:.2f} steps at most, {same:.2%} the same, cosine {cosine:.6f}")
+    expect(problem is None, problem)
+
+
+run_tests()

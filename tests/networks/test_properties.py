@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold for any ONNX file, tried on random networks: test_properties.py PROGRAM [SEED|any [COUNT]]
+"""What must hold for any ONNX file, tried on random networks: test_properties.py PROGRAM [COUNT]
 
 Attributes of value 0 whose field was left out, as proto3 writers do, mean 0. The order of nodes means
 nothing. Attributes are accepted only where onnx.checker accepts them, and what it accepts is refused for
-want of support at most. PROGRAM is onnx_values.
+want of support at most. PROGRAM is onnx_values; QB_TEST_SEED is the first seed, or "any".
 """
 import copy
+import pathlib
 import random
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import tempfile
 import onnx
 from onnx import helper
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import chosen_seed, expect, note, run_tests, test  # noqa: E402
 import random_attributes
 from random_onnx import random_network
 
@@ -108,20 +111,26 @@ def attributes(importer, first, count):
     return read, failures
 
 
-def main():
-    program = sys.argv[1]
-    drawn = random.SystemRandom().randrange(10**6)
-    first = drawn if len(sys.argv) < 3 or sys.argv[2] == "any" else int(sys.argv[2])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 300
-    failed = False
+COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+FIRST = chosen_seed() % 10**6
+
+
+def check(property_of):
     with tempfile.TemporaryDirectory(prefix="qosbatch-onnx-") as folder:
-        importer = Importer(program, folder)
-        for check in (graphs, attributes):
-            read, failures = check(importer, first, count)
-            print(f"{check.__name__}: seeds {first} to {first + count - 1}, {read} read, {len(failures)} failed")
-            print("\n".join(failures[:20]))
-            failed = failed or failures or read < count / 4
-    sys.exit(1 if failed else 0)
+        read, failures = property_of(Importer(sys.argv[1], folder), FIRST, COUNT)
+    note(f"seeds {FIRST} to {FIRST + COUNT - 1}, {read} read, {len(failures)} failed")
+    expect(not failures, *failures[:20])
+    expect(read >= COUNT / 4, "most are refused")
 
 
-main()
+@test
+def zeros_left_out_and_shuffled_nodes_change_nothing():
+    check(graphs)
+
+
+@test
+def attributes_are_accepted_where_the_checker_accepts_them():
+    check(attributes)
+
+
+run_tests()

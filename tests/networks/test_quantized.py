@@ -1,38 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random quantized nodes against numpy's integers: test_quantized.py PROGRAM [SEED|any [COUNT]]
+"""Random quantized nodes against numpy's integers: test_quantized.py PROGRAM [COUNT]
 
 By the engine and by plain loops. PROGRAM is onnx_answers.
 """
-import random
-import subprocess
+import pathlib
 import sys
 import tempfile
 
-import numpy as np
-import onnx
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import chosen_seed, expect, needs, note, run_tests, test  # noqa: E402
 
-from random_quantized import random_case
+needs(numpy="python3-numpy", onnx="python3-onnx")
+import numpy as np  # noqa: E402
 
-
-class Answers:
-    """onnx_answers as a process."""
-
-    def __init__(self, program, folder):
-        self.folder = folder
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def run(self, model, batch, inputs):
-        """What the engine gives and what the plain loops give, or why there is nothing."""
-        path, given, found = (f"{self.folder}/{name}" for name in ("model.onnx", "inputs", "outputs"))
-        onnx.save(model, path)
-        with open(given, "wb") as file:
-            for values in inputs:
-                file.write(np.ascontiguousarray(values, np.float32).tobytes())
-        print(path, batch, given, found, file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        if line != "done\n":
-            return line.strip() or f"ended with status {self.process.wait()}"
-        return np.fromfile(found, np.float32).reshape(2, -1)
+from answers import Answers  # noqa: E402
+from random_quantized import random_case  # noqa: E402
 
 
 def objection(case, found):
@@ -50,23 +32,20 @@ def objection(case, found):
             f"instead of {expected[at]!r}, {np.count_nonzero(off)} differ")
 
 
-def main():
-    program = sys.argv[1]
-    drawn = random.SystemRandom().randrange(10**6)
-    first = drawn if len(sys.argv) < 3 or sys.argv[2] == "any" else int(sys.argv[2])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 270
+@test
+def quantized_nodes_are_those_of_numpy():
+    first = chosen_seed() % 10**6
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 270
     failures = []
     with tempfile.TemporaryDirectory(prefix="qosbatch-quantized-") as folder:
-        answers = Answers(program, folder)
+        answers = Answers(sys.argv[1], folder)
         for seed in range(first, first + count):
             case = random_case(seed)
             wrong = objection(case, answers.run(case.model, case.batch, [v for _, v in case.inputs]))
             if wrong:
                 failures.append(f"seed {seed}, {case.kind} {case.attributes}: {wrong}")
-    print(f"seeds {first} to {first + count - 1}: {len(failures)} of {count} nodes failed")
-    print("\n".join(failures[:20]))
-    sys.exit(1 if failures else 0)
+    note(f"seeds {first} to {first + count - 1}")
+    expect(not failures, f"{len(failures)} of {count} nodes failed", *failures[:20])
 
 
-if __name__ == "__main__":
-    main()
+run_tests()

@@ -1,34 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first network of each of torchvision's families, in the oldest and the newest opset that PyTorch
 exports here, gives what PyTorch gives: test_zoo.py BENCH TOOL, with the folder of bench/zoo."""
-import collections
 import importlib.util
 import pathlib
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from checks import each, expect, note, run_tests, skip, skip_all  # noqa: E402
+
 if not importlib.util.find_spec("torchvision"):
-    print("python3-torch and python3-torchvision are not installed; ./dev test-slow installs them")
-    sys.exit(77)
+    skip_all("python3-torch and python3-torchvision are not installed; ./dev test slow installs them")
 sys.path.insert(0, sys.argv[1])
 import check  # noqa: E402
 import networks  # noqa: E402
 
-
-def main():
-    kinds = collections.Counter()
-    with tempfile.TemporaryDirectory(prefix="qosbatch-zoo-") as folder:
-        exporter = check.Exporter(pathlib.Path(folder))
-        print(f"PyTorch {exporter.versions['torch']}, torchvision {exporter.versions['torchvision']}")
-        for name in networks.FIRST:
-            for opset in (exporter.opsets()[0], exporter.opsets()[-1]):
-                result = check.check(exporter, sys.argv[2], name, opset)
-                word = {"right": "ok  ", "not exported": "skip"}.get(result.kind, "FAIL")
-                kinds[word] += 1
-                print(f"{word} {name}, opset {opset}: {result} {result.reason or ''}", flush=True)
-        exporter.close()
-    print(f"{kinds['ok  ']} passed, {kinds['FAIL']} failed, {kinds['skip']} skipped")
-    return 1 if kinds["FAIL"] or not kinds["ok  "] else 0
+SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-zoo-")
+EXPORTER = check.Exporter(pathlib.Path(SCRATCH.name))
+OPSETS = EXPORTER.opsets()
+note(f"PyTorch {EXPORTER.versions['torch']}, torchvision {EXPORTER.versions['torchvision']}")
 
 
-sys.exit(main())
+@each([(f"{name}, opset {opset}", name, opset) for name in networks.FIRST for opset in (OPSETS[0], OPSETS[-1])])
+def values_are_those_of_pytorch(_, name, opset):
+    result = check.check(EXPORTER, sys.argv[2], name, opset)
+    if result.kind == "not exported":
+        skip("PyTorch does not export it")
+    expect(result.kind == "right", result, result.reason or "")
+    note(result)
+
+
+try:
+    run_tests()
+finally:
+    EXPORTER.close()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the service share: starting one, speaking HTTP to it, and a list of tests.
+"""What the tests of the service share: starting one, and speaking HTTP to it.
 
 No test decides by an absolute time: waits are bounded, and generously.
 """
 import contextlib
-import http.client
 import json
+import pathlib
 import re
 import resource
 import signal
@@ -14,20 +14,12 @@ import struct
 import subprocess
 import sys
 import time
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import checks  # noqa: E402
+from checks import expect  # noqa: E402
 
 PATIENCE_S = 60  # for whatever a busy machine may take
-tests = []
-
-
-def test(function):
-    tests.append((function.__name__.replace("_", " "), function))
-    return function
-
-
-def expect(good, *what):
-    if not good:
-        raise AssertionError(" ".join(repr(w) if isinstance(w, bytes) else str(w) for w in what)[:2000])
 
 
 def until(condition, what):
@@ -178,17 +170,4 @@ def chunked(pieces):
 
 
 def run_tests():
-    chosen = sys.argv[-1] if "--only" in sys.argv else ""
-    failed = 0
-    run = [t for t in tests if chosen in t[0]]
-    for name, function in run:
-        try:
-            function()
-            print(f"ok   {name}", flush=True)
-        except Exception as error:  # a test that breaks has failed
-            failed += 1
-            details = str(error) if isinstance(error, AssertionError) else ""
-            print(f"FAIL {name}\n     " + (traceback.format_exc() + details).replace("\n", "\n     "),
-                  flush=True)
-    print(f"{len(run) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    checks.run_tests(sys.argv[-1] if "--only" in sys.argv else "")

@@ -5,7 +5,8 @@ import json
 import struct
 import sys
 
-from service import Model, Service, expect, read_answer, run_tests, test
+from service import Model, Service, read_answer, run_tests
+from checks import expect, test
 
 MODEL = Model("alexnet", "image", [3, 227, 227])
 S = Service(sys.argv[1], "alexnet", "--profile", sys.argv[2], "--rate", 5, "--latency", 30000, "--port", 0)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that mean no good, beside one that does: test_hostile.py SCRIPTED_SERVICE"""
 import contextlib
-import json
 import resource
 import select
 import socket
@@ -10,7 +9,8 @@ import sys
 import threading
 import time
 
-from service import Model, PATIENCE_S, Service, expect, read_answer, run_tests, service, test, until
+from service import Model, PATIENCE_S, read_answer, run_tests, service, until
+from checks import expect, test
 
 SCRIPTED = sys.argv[1]
 MODEL = Model("scripted", "image", [3, 4, 4])

@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 
-from service import (Model, PATIENCE_S, Service, chunked, expect, read_answer, run_tests, service, test,
-                     until)
+from service import Model, PATIENCE_S, Service, read_answer, run_tests, service, until
+from checks import expect, test
 
 SCRIPTED = sys.argv[1]
 MODEL = Model("scripted", "image", [3, 4, 4])

@@ -8,7 +8,8 @@ import struct
 import sys
 import zlib
 
-from service import Model, Service, chunked, expect, run_tests, test
+from service import Model, Service, chunked, run_tests
+from checks import expect, test
 
 SCRIPTED = sys.argv[1]
 MODEL = Model("scripted", "image", [3, 4, 4])

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 
-from service import PATIENCE_S, Service, expect, run_tests, test, until
+from service import PATIENCE_S, Service, run_tests
+from checks import expect, test
 
 TOOL, FIXTURES = sys.argv[1], pathlib.Path(sys.argv[2])
 ALEXNET, RESNET = FIXTURES / "alexnet.json", FIXTURES / "resnet50.json"
