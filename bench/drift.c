@@ -12,6 +12,9 @@
 
 #include <qosbatch/qosbatch.h>
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { RUNS = 500, BEFORE = 200, ROUNDS = 40, MAX_BATCH = 8, LONG = 10000, LONG_RUNS = 20 };

@@ -3,12 +3,14 @@
  * Runs a fuzz target without a fuzzer: on every file of a folder, on each of its beginnings (one in
  * so many of a long one), and on seeded random changes of it.
  *
- * usage: fuzz_NAME FOLDER [CHANGES]     QB_TEST_SEED repeats a run
+ * usage: fuzz_NAME FOLDER [CHANGES]
  */
 #include "fuzz/fuzz.h"
 #include "support/random.h"
 
 #include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LARGEST = 1 << 20, BEGINNINGS = 200 };

@@ -10,6 +10,9 @@
 
 #include <qosbatch/session.h>
 
+#include <math.h>
+#include <stdlib.h>
+
 typedef struct network_check {
   qb_context *context;
   qb_model *model;

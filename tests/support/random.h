@@ -1,35 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Seeds and normal numbers beside those of random_profile.h. */
+/* Random numbers for tests, and where they begin. */
 #ifndef QB_SUPPORT_RANDOM_H
 #define QB_SUPPORT_RANDOM_H
 
-#include "support/random_profile.h"
+#include <stdint.h>
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+/*
+ * Where a test's numbers begin, printed: the same each run, so that no run fails by the draw alone.
+ * QB_TEST_SEED names another place, or "any": a new one each run, as the slow suite asks for.
+ */
+uint64_t random_start(void);
 
-/* A new seed each run, printed; a run is repeated with QB_TEST_SEED set to it. */
-static inline uint64_t random_start(void)
-{
-  const char *given = getenv("QB_TEST_SEED");
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  uint64_t seed =
-      given ? strtoull(given, NULL, 10) : (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-  fprintf(stderr, "# QB_TEST_SEED=%" PRIu64 "\n", seed);
-  seed = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
-  for (int i = 0; i < 8; i++)
-    random_bits(&seed);
-  return seed;
-}
+/* How many random cases a test tries: `few`, or QB_TEST_CASES. */
+int random_cases(int few);
+
+/* The next of a sequence (xorshift64*); *seed is not 0. */
+uint64_t random_bits(uint64_t *seed);
+
+/* Uniform in [least, most]. */
+uint64_t random_int(uint64_t *seed, uint64_t least, uint64_t most);
+
+/* Uniform in [0, 1). */
+double random_unit(uint64_t *seed);
 
 /* Standard normal (Box and Muller, 1958). */
-static inline double random_normal(uint64_t *seed)
-{
-  return sqrt(-2 * log(1 - random_unit(seed))) * cos(6.283185307179586 * random_unit(seed));
-}
+double random_normal(uint64_t *seed);
 
 #endif

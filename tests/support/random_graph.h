@@ -7,6 +7,7 @@
 #include "support/random.h"
 #include "support/random_operators.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What networks are made of, beside what there always is. */

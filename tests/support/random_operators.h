@@ -10,6 +10,7 @@
 #include "model/builtin.h"
 #include "support/random.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A constant of the tensor's shape, in which each dimension is 1 instead as often as not. */

@@ -7,24 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-uint64_t random_bits(uint64_t *seed)
-{
-  *seed ^= *seed >> 12;
-  *seed ^= *seed << 25;
-  *seed ^= *seed >> 27;
-  return *seed * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-uint64_t random_int(uint64_t *seed, uint64_t least, uint64_t most)
-{
-  return least + random_bits(seed) % (most - least + 1);
-}
-
-double random_unit(uint64_t *seed)
-{
-  return (double)(random_bits(seed) >> 11) / 9007199254740992.0;
-}
-
 /* Milliseconds of a round: a part once a round, a part a sample, and perhaps a cliff and noise. */
 static double round_ms(uint64_t *seed, uint32_t batch, double once, double each, uint32_t cliff)
 {

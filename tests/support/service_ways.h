@@ -7,8 +7,11 @@
 #include "queue/batch_queue.h"
 #include "support/expect.h"
 #include "support/random.h"
+#include "support/random_profile.h"
 
 #include <qosbatch/plan.h>
+
+#include <math.h>
 
 /* Up to 8 samples the library looks at every batch size. */
 enum { WAY_NODES = 2, WAY_MAX_BATCH = 4, MOST_WAYS = WAY_NODES * 3 * WAY_MAX_BATCH * 5 };

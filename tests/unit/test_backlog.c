@@ -4,6 +4,8 @@
 #include "support/random.h"
 #include "support/unit.h"
 
+#include <math.h>
+
 enum { SAMPLES = 1 << 21, STRATA = QB__BACKLOG_STRATA };
 
 static uint64_t count(const qb__arrival_law *law, double capacity_per_s, uint64_t seed,

@@ -5,6 +5,8 @@
 #include "support/queue_cases.h"
 #include "support/random.h"
 
+#include <math.h>
+
 enum { QUICK_CASES = 24, QUICK_SAMPLES = 600000 };
 
 static qb_context *context;

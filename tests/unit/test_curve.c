@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/curve.h"
 #include "profile/profile_impl.h"
+#include "support/random.h"
 #include "support/random_profile.h"
 #include "support/unit.h"
 
@@ -15,8 +16,7 @@ static qb_context *context;
 static void test_properties(void **state)
 {
   (void)state;
-  uint64_t seed = 20261124;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
   for (int i = 0; i < PROFILES; i++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     const qb_configuration *k = &profile->points[0].configuration;

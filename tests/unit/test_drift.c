@@ -4,6 +4,8 @@
 #include "support/random.h"
 #include "support/unit.h"
 
+#include <math.h>
+
 static double noisy(double factor, double noise, uint64_t *random)
 {
   return factor * exp(noise * random_normal(random));

@@ -3,6 +3,7 @@
 #include "support/failing_allocator.h"
 #include "support/network_check.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 

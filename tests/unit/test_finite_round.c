@@ -3,6 +3,11 @@
 #include "support/failing_allocator.h"
 #include "support/network_check.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum { BATCH = 4 };
 
 static const int64_t row_of_5[3] = {1, 1, 5};

@@ -282,8 +282,7 @@ static void the_best_of_all_fleets_is_chosen(void **state)
 {
   (void)state;
   static all_ways all;
-  uint64_t seed = 20261125;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
   int mismatches = 0, feasible = 0, demands = 0;
   for (int i = 0; i < CATALOGUES; i++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);

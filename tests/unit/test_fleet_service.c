@@ -48,8 +48,7 @@ static uint32_t fewest(qb_profile *profile, double rate_per_s, const qb_qos *qos
 static void the_fewest_nodes_that_hold_the_rate_are_found(void **state)
 {
   (void)state;
-  uint64_t seed = 20261127;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
   int feasible = 0;
   for (int c = 0; c < CASES; c++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);

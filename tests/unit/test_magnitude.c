@@ -6,6 +6,10 @@
 #include "support/expect.h"
 #include "support/random_graph.h"
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 static qb_context *new_context(void)
 {
   qb_context *context;

@@ -6,7 +6,11 @@
 #include "support/random.h"
 #include "support/scratch_folder.h"
 
+#include <inttypes.h>
 #include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 static qb_context *context;
 static scratch_folder folder;

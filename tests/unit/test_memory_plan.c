@@ -6,6 +6,8 @@
 #include "support/failing_allocator.h"
 #include "support/random.h"
 
+#include <math.h>
+
 enum { MOST_REGIONS = 60, STEPS = 40 };
 
 static size_t rounded(size_t bytes)

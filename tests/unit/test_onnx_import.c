@@ -8,6 +8,8 @@
 #include "support/onnx_write.h"
 #include "support/random_graph.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static qb_context *context;

@@ -8,6 +8,8 @@
 #include "support/onnx_model.h"
 #include "support/random.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static qb_context *context;

@@ -6,6 +6,8 @@
 #include "support/random.h"
 #include "support/unit.h"
 
+#include <math.h>
+
 enum { MS = 1000000 };
 
 static void test_nothing_is_known_at_first(void **state)

@@ -2,6 +2,7 @@
 /* qb_place_job() against all ways to split a small job. */
 #include "support/expect.h"
 #include "support/failing_allocator.h"
+#include "support/random.h"
 #include "support/random_profile.h"
 
 #include "profile/profile_impl.h"
@@ -84,8 +85,7 @@ static qb_place_node random_node(uint64_t *seed, const qb_profile *profile)
 static void test_exhaustive(void **state)
 {
   (void)state;
-  uint64_t seed = 20261126;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
   int mismatches = 0, infeasible = 0;
   for (int c = 0; c < CASES; c++) {
     qb_profile *profiles[2] = {random_profile(context, &seed, MAX_BATCH),

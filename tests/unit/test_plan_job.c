@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qb_plan_job() against an exhaustive search that shares no code with it. */
 #include "support/expect.h"
+#include "support/random.h"
 #include "support/random_profile.h"
 #include "support/unit.h"
 
@@ -102,8 +103,7 @@ static best search(const qb_profile *profile, uint64_t samples, const qb_qos *qo
 static void the_best_of_all_plans_is_chosen(void **state)
 {
   (void)state;
-  uint64_t seed = 20261124;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
   int mismatches = 0, feasible = 0;
   for (int i = 0; i < PROFILES; i++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);

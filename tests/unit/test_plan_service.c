@@ -2,11 +2,7 @@
 /* qb_plan_service() against a search over all of (configuration, batch, wait) in plain loops. */
 #include "support/service_ways.h"
 
-#ifndef QB_TEST_CASES
-#define QB_TEST_CASES 10
-#endif
-
-enum { CASES = QB_TEST_CASES, MAX_BATCH = 8 };
+enum { FEW_CASES = 10, MAX_BATCH = 8 };
 
 static qb_context *context;
 
@@ -14,9 +10,10 @@ static void test_against_exhaustive_search(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
+  const int cases = random_cases(FEW_CASES);
   int mismatches = 0, feasible = 0, waiting = 0;
   size_t looked_at = 0;
-  for (int i = 0; i < CASES; i++) {
+  for (int i = 0; i < cases; i++) {
     service_case c;
     service_way ways[MOST_WAYS];
     make_service_case(context, &seed, &c);
@@ -43,7 +40,7 @@ static void test_against_exhaustive_search(void **state)
   print_message(
       "%d demands x 3 objectives, %zu ways looked at, %d feasible, %d of them with a wait, "
       "%d mismatches\n",
-      CASES, looked_at, feasible, waiting, mismatches);
+      cases, looked_at, feasible, waiting, mismatches);
   assert_int_equal(mismatches, 0);
   assert_true(feasible > 0);
 }
@@ -53,7 +50,8 @@ static void test_highest_rate_of_all(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  for (int i = 0; i < CASES; i++) {
+  const int cases = random_cases(FEW_CASES);
+  for (int i = 0; i < cases; i++) {
     service_case c;
     qb_service_plan most, plan;
     make_service_case(context, &seed, &c);

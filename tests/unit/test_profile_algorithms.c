@@ -13,6 +13,7 @@
 #include <qosbatch/version.h>
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum { MOST_BATCH = 5, MOST_OPERATORS = 64 };
 

@@ -3,6 +3,7 @@
 #include "profile/profile_impl.h"
 
 #include "support/failing_allocator.h"
+#include "support/random.h"
 #include "support/random_profile.h"
 #include "support/scratch_folder.h"
 #include "support/unit.h"
@@ -19,7 +20,7 @@ static char path[SCRATCH_PATH_BYTES];
 static void test_round_trip(void **state)
 {
   (void)state;
-  uint64_t seed = 20261124;
+  uint64_t seed = random_start();
   for (int i = 0; i < 50; i++) {
     qb_profile *saved = random_profile(context, &seed, 40), *loaded = NULL;
     assert_int_equal(qb_profile_save(saved, path), QB_OK);

@@ -4,6 +4,7 @@
 
 #include "support/expect.h"
 #include "support/random.h"
+#include "support/random_profile.h"
 #include "support/scripted_profile.h"
 #include "support/unit.h"
 
@@ -12,11 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#ifndef QB_TEST_CASES
-#define QB_TEST_CASES 200
-#endif
-
-enum { PROFILES = QB_TEST_CASES, STATES = 10, MAX_BATCH = 10 };
+enum { STATES = 10, MAX_BATCH = 10 };
 
 static qb_context *context;
 static size_t allocations;
@@ -152,10 +149,10 @@ static void check(const times *t, const qb_optimizer_params *params, int64_t tar
 static void test_random(void **state)
 {
   (void)state;
-  uint64_t seed = 20261124;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
+  const int profiles = random_cases(200);
   size_t during = 0;
-  for (int i = 0; i < PROFILES; i++) {
+  for (int i = 0; i < profiles; i++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     qb_qos qos = QB_QOS_INIT;
     qos.latency_ns = random_int(&seed, 0, 3) ? (int64_t)random_int(&seed, 1000000, 200000000) : 0;
@@ -184,7 +181,7 @@ static void test_random(void **state)
     qb_optimizer_free(optimizer);
     qb_profile_unref(profile);
   }
-  print_message("%d profiles, %d states each, %zu allocations in decisions\n", PROFILES, STATES,
+  print_message("%d profiles, %d states each, %zu allocations in decisions\n", profiles, STATES,
                 during);
   assert_int_equal(during, 0);
 }

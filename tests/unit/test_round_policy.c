@@ -4,7 +4,6 @@
  * out, twice the lengths and, with all answered, twice the ages, and value iteration on its
  * transformation into one of equal steps (P. J. Schweitzer, "Iterative solution of the functional
  * equations of undiscounted Markov renewal programming", J. Math. Anal. Appl. 34, 1971).
- * QB_TEST_CASES is how many random cases there are.
  */
 #include "optimize/round_policy.h"
 #include "support/random.h"
@@ -13,10 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef QB_TEST_CASES
-#define QB_TEST_CASES 8
-#endif
 
 /* Up to 4 the solver looks at every size. */
 enum { MOST_BATCH = 4, ACTIONS = MOST_BATCH + 1, MOST_TARGETS = 1024 };
@@ -281,7 +276,8 @@ static void test_against_plain(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  for (int i = 0; i < QB_TEST_CASES; i++)
+  const int cases = random_cases(8);
+  for (int i = 0; i < cases; i++)
     check_case(&seed, i % 2, i / 2 % 2);
 }
 

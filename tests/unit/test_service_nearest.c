@@ -3,6 +3,8 @@
 #include "queue/time_histogram.h"
 #include "support/service_ways.h"
 
+#include <math.h>
+
 /* So many at least, and until each term has helped once. */
 enum { CASES = 6, MOST_CASES = 100 };
 

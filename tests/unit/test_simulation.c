@@ -8,6 +8,8 @@
 
 #include <qosbatch/simulate.h>
 
+#include <math.h>
+
 static qb_context *context;
 static qb_profile *profile; /* rounds of 8 + 2 n ms, 1 instance, up to 16 */
 static const qb_configuration one = {1, 1};

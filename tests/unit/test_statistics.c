@@ -5,6 +5,8 @@
 
 #include "support/random.h"
 
+#include <math.h>
+
 static void test_sorts(void **state)
 {
   (void)state;
