@@ -119,7 +119,7 @@ def check(property_of):
     with tempfile.TemporaryDirectory(prefix="qosbatch-onnx-") as folder:
         read, failures = property_of(Importer(sys.argv[1], folder), FIRST, COUNT)
     note(f"seeds {FIRST} to {FIRST + COUNT - 1}, {read} read, {len(failures)} failed")
-    expect(not failures, *failures[:20])
+    expect(not failures, f"{len(failures)} failed", *failures[:20])
     expect(read >= COUNT / 4, "most are refused")
 
 
