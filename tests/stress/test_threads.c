@@ -86,27 +86,28 @@ static void one_profile_answers_all_threads_alike(void **state)
 /* Decisions and observations of one optimizer, as a number that depends on each of them. */
 static qb_status decide_for_a_while(uint32_t first, uint64_t *sum)
 {
-  qb_optimizer *optimizer;
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  qb_optimizer *optimizer = NULL;
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
   qb_qos qos = QB_QOS_INIT;
-  plan.configuration = (qb_configuration){1, 1};
-  plan.batch = MAX_BATCH;
-  plan.rate_per_s = 100;
+  params.configuration = (qb_configuration){1, 1};
+  params.max_batch = MAX_BATCH;
+  params.rate_per_s = 100;
   qos.latency_ns = 60000000;
-  qb_status status = qb_optimizer_new(profile, &plan, &qos, &optimizer);
+  qb_status status = qb_optimizer_new(profile, &params, &qos, &optimizer);
   *sum = 0;
   for (uint32_t i = 0; !status && i < 200; i++) {
     qb_round_state now = QB_ROUND_STATE_INIT;
     qb_decision d = QB_DECISION_INIT;
     now.queued = 1 + (first + i) % MAX_BATCH;
-    now.oldest_age_ns = (int64_t)(i % 50) * 1000000;
+    now.now_ns = (int64_t)(i + 3) * 20000000;
+    now.oldest_arrival_ns = now.now_ns - (int64_t)(i % 50) * 1000000;
     status = qb_optimize(optimizer, &now, &d);
     const qb_round_result result = {sizeof result, now.queued,
                                     (i < 100 ? 1 : 2) * (8 + 2 * (int64_t)now.queued) * 1000000};
     status = status ? status : qb_observe(optimizer, &result);
     *sum = *sum * 31 + (uint64_t)d.latency_ns + d.batch + (uint64_t)d.action;
   }
-  qb_optimizer_free(status == QB_OK ? optimizer : NULL);
+  qb_optimizer_free(optimizer);
   return status;
 }
 
