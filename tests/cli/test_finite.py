@@ -9,13 +9,11 @@ import sys
 
 from jobs import job, kill_midway, NAN, npy, rows_of, table_of
 from tool import FOLDER, run, run_tests, write
-from checks import each, expect, skip, skip_all, test
+from checks import each, expect, skip, needs, test
 
-try:
-    import onnx
-    from onnx import helper
-except ImportError:
-    skip_all("python3-onnx is not installed")
+needs(onnx="python3-onnx")
+import onnx  # noqa: E402
+from onnx import helper  # noqa: E402
 
 WIDTH = 5
 INF = float("inf")

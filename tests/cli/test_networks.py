@@ -6,13 +6,11 @@ import shutil
 
 from jobs import job, npy, samples, SIDE
 from tool import failure, FOLDER, run, run_tests, write
-from checks import each, expect, skip_all, test
+from checks import each, expect, needs, test
 
-try:
-    import onnx
-    from onnx import helper
-except ImportError:
-    skip_all("python3-onnx is not installed")
+needs(onnx="python3-onnx")
+import onnx  # noqa: E402
+from onnx import helper  # noqa: E402
 
 
 def network(path, channels=4, kernel=3, kind="Relu", seed=1):

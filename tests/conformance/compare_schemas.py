@@ -6,13 +6,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from checks import expect, note, run_tests, skip_all, test  # noqa: E402
+from checks import expect, needs, note, run_tests, test  # noqa: E402
 
-try:
-    import onnx.defs
-    from onnx.helper import get_attribute_value
-except ImportError:
-    skip_all("python3-onnx is not installed")
+needs(onnx="python3-onnx")
+import onnx.defs  # noqa: E402
+from onnx.helper import get_attribute_value  # noqa: E402
 
 VARIADIC = 32767
 

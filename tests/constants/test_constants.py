@@ -9,11 +9,12 @@ import sys
 import tempfile
 import warnings
 
-import numpy as np
-from onnx import TensorProto, helper, numpy_helper, save
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from checks import chosen_seed, each, expect, run_tests  # noqa: E402
+from checks import chosen_seed, each, expect, needs, run_tests  # noqa: E402
+
+needs(numpy="python3-numpy", onnx="python3-onnx")
+import numpy as np  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper, save  # noqa: E402
 
 warnings.simplefilter("ignore")
 REAL = ["float32", "float64", "float16"]

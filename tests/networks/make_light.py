@@ -8,10 +8,8 @@ import subprocess
 import sys
 import tempfile
 
-import numpy as np
-
 import make_networks
-from make_networks import Network, densenet121, squeezenet, vgg
+from make_networks import Network, densenet121, np, squeezenet, vgg
 
 
 def classifier(n, x, features, classes):

@@ -12,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 
-import onnx
-from onnx import helper
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from checks import chosen_seed, expect, note, run_tests, test  # noqa: E402
-import random_attributes
-from random_onnx import random_network
+from checks import chosen_seed, expect, needs, note, run_tests, test  # noqa: E402
+
+needs(numpy="python3-numpy", onnx="python3-onnx")
+import onnx  # noqa: E402
+from onnx import helper  # noqa: E402
+
+import random_attributes  # noqa: E402
+from random_onnx import random_network  # noqa: E402
 
 OLDEST, NEWEST = 7, min(onnx.defs.onnx_opset_version(), 22)
 TOLERANCE = 1e-5

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first network of each of torchvision's families, in the oldest and the newest opset that PyTorch
 exports here, gives what PyTorch gives: test_zoo.py BENCH TOOL, with the folder of bench/zoo."""
-import importlib.util
 import pathlib
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from checks import each, expect, note, run_tests, skip, skip_all  # noqa: E402
+from checks import each, expect, needs, note, run_tests, skip  # noqa: E402
 
-if not importlib.util.find_spec("torchvision"):
-    skip_all("python3-torch and python3-torchvision are not installed; ./dev test slow installs them")
+needs(torch="python3-torch", torchvision="python3-torchvision")
 sys.path.insert(0, sys.argv[1])
 import check  # noqa: E402
 import networks  # noqa: E402

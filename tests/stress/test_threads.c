@@ -38,6 +38,7 @@ static int tear_down(void **state)
 /* What one thread alone is told. */
 typedef struct answers {
   int64_t latency_ns[MAX_BATCH + 1];
+  qb_job asked;
   qb_job_plan job;
   qb_service_plan service;
   qb_load load;
@@ -47,18 +48,18 @@ typedef struct answers {
 static const char *ask_profile(void *shared, uint32_t thread, uint64_t step)
 {
   const answers *alone = shared;
-  const qb_profile *const profiles[] = {profile};
+  qb_profile *const profiles[] = {profile};
   const uint32_t batch = 1 + (uint32_t)(thread + step) % MAX_BATCH;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  CROWD_EXPECT(!qb_estimate(profile, NULL, batch, &e));
+  CROWD_EXPECT(!qb_estimate(profile, NULL, batch, NULL, &e));
   CROWD_EXPECT(e.latency_ns == alone->latency_ns[batch]);
   qb_job_plan job = QB_JOB_PLAN_INIT;
-  CROWD_EXPECT(!qb_plan_job(profiles, 1, 1000, NULL, &job));
+  CROWD_EXPECT(!qb_plan_job(profiles, 1, &alone->asked, NULL, &job, NULL));
   CROWD_EXPECT(job.batch == alone->job.batch && job.total_ns == alone->job.total_ns);
   if ((step + thread) % 16)
     return NULL; /* the one below takes as long as a hundred of these */
   qb_service_plan service = QB_SERVICE_PLAN_INIT;
-  CROWD_EXPECT(!qb_plan_service(profiles, 1, &alone->load, &alone->qos, &service));
+  CROWD_EXPECT(!qb_plan_service(profiles, 1, &alone->load, &alone->qos, &service, NULL));
   CROWD_EXPECT(service.batch == alone->service.batch && service.p99_ns == alone->service.p99_ns);
   return NULL;
 }
@@ -66,8 +67,9 @@ static const char *ask_profile(void *shared, uint32_t thread, uint64_t step)
 static void one_profile_answers_all_threads_alike(void **state)
 {
   (void)state;
-  const qb_profile *const profiles[] = {profile};
-  answers alone = {.job = QB_JOB_PLAN_INIT,
+  qb_profile *const profiles[] = {profile};
+  answers alone = {.asked = {sizeof alone.asked, 1000},
+                   .job = QB_JOB_PLAN_INIT,
                    .service = QB_SERVICE_PLAN_INIT,
                    .load = QB_LOAD_INIT,
                    .qos = QB_QOS_INIT};
@@ -75,11 +77,11 @@ static void one_profile_answers_all_threads_alike(void **state)
   alone.qos.latency_ns = 60000000;
   for (uint32_t n = 1; n <= MAX_BATCH; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    assert_ok(qb_estimate(profile, NULL, n, &e));
+    assert_ok(qb_estimate(profile, NULL, n, NULL, &e));
     alone.latency_ns[n] = e.latency_ns;
   }
-  assert_ok(qb_plan_job(profiles, 1, 1000, NULL, &alone.job));
-  assert_ok(qb_plan_service(profiles, 1, &alone.load, &alone.qos, &alone.service));
+  assert_ok(qb_plan_job(profiles, 1, &alone.asked, NULL, &alone.job, NULL));
+  assert_ok(qb_plan_service(profiles, 1, &alone.load, &alone.qos, &alone.service, NULL));
   crowd_run(0.2, ask_profile, &alone);
 }
 

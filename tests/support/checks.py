@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A list of tests that is gone through in order and reported as TAP, for meson to see each of them; and the
 seed that random ones begin with."""
+import importlib.util
 import os
 import sys
 import time
@@ -53,6 +54,13 @@ def skip_all(why):
     """Ends the program: none of its tests can be done here."""
     print(f"1..0 # SKIP {why}")
     sys.exit(0)
+
+
+def needs(**packages):
+    """Ends the program where a module is missing: needs(onnx="python3-onnx")."""
+    for module, package in packages.items():
+        if not importlib.util.find_spec(module):
+            skip_all(f"{package} is not installed")
 
 
 def note(text):
