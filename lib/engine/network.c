@@ -12,8 +12,8 @@
 
 /*
  * What oneDNN keeps of a primitive: code, tables, descriptions. It does not tell; this is the
- * growth of processes over the steps of both built-in networks (bench/memory.c), which is 30 to 36
- * KiB.
+ * growth of processes over the steps of both built-in networks (bench/bench_memory.c), which is 30
+ * to 36 KiB.
  */
 enum { PRIMITIVE_BYTES = 32768 };
 

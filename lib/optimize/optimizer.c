@@ -6,7 +6,7 @@
 #include "core/structs.h"
 #include "optimize/optimizer_impl.h"
 #include "plan/demand.h"
-#include "profile/profile_impl.h"
+#include "profile/profile_data.h"
 
 #include <math.h>
 
@@ -84,11 +84,12 @@ static qb_status check_params(const qb_optimizer_params *params)
 
 static qb_status check_network(const qb_profile *profile, const qb_optimizer_params *params)
 {
-  return params->network && profile->info.network && params->network != profile->info.network
+  return params->network && qb__profile_info(profile)->network &&
+                 params->network != qb__profile_info(profile)->network
              ? qb__fail(QB_ERROR_MISMATCH,
                         "params are of a plan for another network than '%.64s' of this profile; "
                         "plan with this profile",
-                        profile->info.model)
+                        qb__profile_info(profile)->model)
              : QB_OK;
 }
 
@@ -148,11 +149,11 @@ qb_status qb_optimizer_new(qb_profile *profile, const qb_optimizer_params *param
   if (status)
     return status;
 
-  qb_optimizer *o = qb__calloc(profile->context, 1, sizeof *o);
+  qb_optimizer *o = qb__calloc(qb__profile_context(profile), 1, sizeof *o);
   if (!o)
     return QB_ERROR_NO_MEMORY;
   o->profile = qb_profile_ref(profile);
-  o->context = profile->context;
+  o->context = qb__profile_context(profile);
   o->qos = ours_qos;
   o->batch = ours.max_batch;
   o->rate_per_s = ours.rate_per_s;

@@ -2,7 +2,7 @@
 #include "simulate/contest.h"
 
 #include "core/checked.h"
-#include "profile/profile_impl.h"
+#include "profile/profile_data.h"
 #include "simulate/optimizer_policy.h"
 #include "simulate/rivals.h"
 
@@ -45,7 +45,7 @@ static qb_status run_rival(const qb__contest *c, const qb__service *service, qb_
   }
   qb__service behind = *service;
   behind.expire_ns = settings->expire_ns;
-  return qb__simulation_run(c->profile->context, &behind, &rival.policy, outcome);
+  return qb__simulation_run(qb__profile_context(c->profile), &behind, &rival.policy, outcome);
 }
 
 static qb__rival_settings default_settings(const qb__contest *c, qb__policy_kind policy)
@@ -174,7 +174,7 @@ static qb_status run_own(const qb__contest *c, qb__outcome *outcome)
     return status;
   qb__optimizer_policy own;
   qb__optimizer_policy_init(&own, optimizer, c->qos.latency_ns);
-  status = qb__simulation_run(c->profile->context, &c->service, &own.policy, outcome);
+  status = qb__simulation_run(qb__profile_context(c->profile), &c->service, &own.policy, outcome);
   qb_optimizer_free(optimizer);
   return status ? status : own.status;
 }

@@ -3,9 +3,9 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "estimate/round_times.h"
-#include "node/node_impl.h"
+#include "node/node_data.h"
 #include "plan/demand.h"
-#include "profile/profile_impl.h"
+#include "profile/profile_data.h"
 #include "simulate/contest.h"
 
 #include <math.h>
@@ -146,7 +146,7 @@ static qb_status find_configuration(const qb_profile *profile, const qb_configur
       return QB_OK;
     }
   }
-  *max_batch = profile->info.max_batch;
+  *max_batch = qb__profile_info(profile)->max_batch;
   return QB_OK;
 }
 
@@ -173,7 +173,7 @@ static void fill_report(const qb__contest *c, const qb__result *result,
   report->throughput_per_s = (double)o->answered / span_s;
   report->goodput_per_s = (double)o->within / span_s;
   report->utilisation = fmin(1, o->busy_ns / o->span_ns / c->service.instances);
-  const double price = c->profile->node->info.price_per_hour;
+  const double price = qb__node_info(qb__profile_node(c->profile))->price_per_hour;
   if (o->within)
     report->cost_per_million = price / 3600 * 1e6 / report->goodput_per_s;
 }

@@ -33,6 +33,20 @@ for folder in lib/*/; do
 	esac
 done
 
+# What is inside of an object stays in its folder: other folders include the narrow header beside it.
+for file in $(grep -lE '^#include "[a-z_]+/[a-z_]+_impl\.h"' -r lib --include=*.[ch]); do
+	for header in $(sed -n 's/^#include "\([a-z_]*\/[a-z_]*_impl\.h\)".*/\1/p' "$file"); do
+		[ "$(dirname "$file")" = "lib/$(dirname "$header")" ] ||
+			complain "$file includes $header, which is for its own folder"
+	done
+done
+
+# One name, one file: people and debuggers name a file without its folder. Programs have a main.c.
+for name in $(find include lib tools examples bench tests -type f \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.py' \) \
+	! -name main.c | sed 's|.*/||' | sort | uniq -d); do
+	complain "several files are named $name"
+done
+
 # No circles among files either; those of a folder depend on one another in one direction.
 circles=$(python3 tests/lint/circles.py) || complain "$circles"
 

@@ -3,7 +3,7 @@
 
 Attributes of value 0 whose field was left out, as proto3 writers do, mean 0. The order of nodes means
 nothing. Attributes are accepted only where onnx.checker accepts them, and what it accepts is refused for
-want of support at most. PROGRAM is onnx_values; QB_TEST_SEED is the first seed, or "any".
+want of support at most. PROGRAM is network_values; QB_TEST_SEED is the first seed, or "any".
 """
 import copy
 import pathlib
@@ -27,7 +27,7 @@ TOLERANCE = 1e-5
 
 
 class Importer:
-    """onnx_values as a process."""
+    """network_values as a process."""
 
     def __init__(self, program, folder):
         self.path = folder + "/network.onnx"
