@@ -94,7 +94,7 @@ def write(folder, docs, models, most_runs, transfers):
     profiles = {m: load(folder / f"{m}.json") for m in models}
     node = profiles[models[0]]["node"]
     text = ["# The experiment", "",
-            "Written by `./dev experiment`, which repeats it. AlexNet and ResNet-50 on "
+            "Written by `./dev bench experiment`, which repeats it. AlexNet and ResNet-50 on "
             f"{node['usable_threads']} cores of {node['cpu']}, {node['isa']}, with "
             f"{profiles[models[0]]['engine']}. Errors are in percent of the measurement.", ""]
 

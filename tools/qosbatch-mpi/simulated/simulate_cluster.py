@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster runner on 16, 256 and 1,024 nodes of four kinds, under SimGrid's SMPI.
 
-usage: ./dev simulate-cluster [SECONDS [NODES...]]
+usage: ./dev bench simulate-cluster [SECONDS [NODES...]]
 
 The program of qosbatch-mpi with its rounds stood in for by the times of profiles (with noise), on a
 network of 10 Gbit/s links with 50 us. A job is as long as all nodes at their best rates need
