@@ -117,9 +117,9 @@ def convolve(x, w, group, strides, dilations, pads):
 
 def window(c):
     """A convolution's input, weights and attributes; deep ones have sums that 32-bit floats do not hold."""
-    deep = c.random.rand() < 0.15
+    deep = c.random.rand() < 0.3
     group = 1 if deep else c.pick(1, 1, 2, 3)
-    channels, out = (c.pick(300, 700) if deep else group * c.random.randint(1, 9)), group * c.random.randint(1, 9)
+    channels, out = (c.pick(300, 800) if deep else group * c.random.randint(1, 9)), group * c.random.randint(1, 9)
     kernel = [c.pick(1, 2, 3), c.pick(1, 3)]
     strides, dilations = [c.pick(1, 1, 2), c.pick(1, 1, 2)], [c.pick(1, 1, 2), c.pick(1, 1, 2)]
     pads = [int(v) for v in c.random.randint(0, 3, 4)]
@@ -172,7 +172,7 @@ def conv_integer(c):
 
 def matrices(c):
     """Of rows and columns, the second one of the network's inputs where both have a batch."""
-    deep = c.random.rand() < 0.2
+    deep = c.random.rand() < 0.4
     depth = c.pick(400, 1200) if deep else c.random.randint(1, 20)
     both = c.pick(True, False)
     n, m, k = c.random.randint(1, 4), c.random.randint(1, 6), c.random.randint(1, 9)

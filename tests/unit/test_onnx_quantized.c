@@ -2,6 +2,7 @@
 /* Quantized models: what the graph keeps of scales, and what is refused. */
 #include "engine/reference.h"
 #include "support/expect.h"
+#include "support/failing_allocator.h"
 #include "support/onnx_memory.h"
 #include "support/onnx_model.h"
 
@@ -220,6 +221,44 @@ static void numbers_of_each_sample_are_no_batch(void **state)
   expect_problem(m, "its input 's' is one number of each sample");
 }
 
+static Onnx__ModelProto *concatenation(void)
+{
+  Onnx__ModelProto *m = model_of(13, "N,2", TYPE(UINT8));
+  add_number(m, "s", 0.5f);
+  onnx_model_integers(m, "z", "", TYPE(UINT8), "7");
+  onnx_model_integers(m, "c", "1,2", TYPE(UINT8), "1,2");
+  microsoft(m, "QLinearConcat", "s z x s z x s z", "axis=1");
+  return m;
+}
+
+static Onnx__ModelProto *dynamic_product(void)
+{
+  Onnx__ModelProto *m = model_of(13, "N,2", TYPE(FLOAT));
+  onnx_model_integers(m, "w", "2,3", TYPE(INT8), "1,2,3,4,5,6");
+  onnx_model_node(m, "DynamicQuantizeLinear", "x", "q s z", "");
+  onnx_model_node(m, "MatMulInteger", "q w z", "y", "");
+  return m;
+}
+
+static qb_status import_with(qb_context *other, void *make)
+{
+  qb_context *usual = context;
+  qb_model *model = NULL;
+  context = other;
+  const qb_status status = import((*(Onnx__ModelProto * (**)(void)) make)(), &model);
+  qb_model_unref(model);
+  context = usual;
+  return status;
+}
+
+static void every_allocation_of_an_import_may_fail(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *(*models[])(void) = {convolution, concatenation, dynamic_product};
+  for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+    assert_true(check_every_allocation_failure(import_with, &models[i]) > 10);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -231,6 +270,7 @@ int main(void)
       cmocka_unit_test(scales_that_do_not_fit_are_refused),
       cmocka_unit_test(numbers_of_each_sample_multiply_what_has_a_batch),
       cmocka_unit_test(numbers_of_each_sample_are_no_batch),
+      cmocka_unit_test(every_allocation_of_an_import_may_fail),
   };
   if (qb_context_new(NULL, &context))
     return 1;
