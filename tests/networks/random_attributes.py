@@ -82,7 +82,7 @@ def objection(model):
 
 # Said of a file that is right but asks for more than there is, and of what onnx.checker does not look at:
 # words, the order of dimensions, axes named twice, constants that do not fit, windows that fit nowhere.
-MAY_BE_REFUSED = ["support", "which is the batch", "expected one of", "is not a permutation of its", "I times groups",
+MAY_BE_REFUSED = ["support", "mixes samples", "expected one of", "is not a permutation of its", "I times groups",
                   "where its weights have", "incompatible", "compatible matrices", "do not match",
                   "names a dimension twice", "expected one value",
                   "dimensions and its image", "pads must be smaller than the window", "is empty or too large"]
