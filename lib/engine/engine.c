@@ -20,7 +20,7 @@ const char *qb_engine_version(void)
 }
 
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_algorithm *algorithms, qb__engine **engine)
+                          const qb__algorithms *algorithms, qb__engine **engine)
 {
   (void)configuration, (void)algorithms, (void)engine;
   return qb__fail(
@@ -32,7 +32,7 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
 #endif
 
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         const qb__layer_algorithm *algorithms, qb__engine **engine)
+                         const qb__algorithms *algorithms, qb__engine **engine)
 {
   return qb__model_is_workload(model) ? qb__workload_new(model, configuration, engine)
                                       : qb__network_new(model, configuration, algorithms, engine);

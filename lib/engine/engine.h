@@ -32,10 +32,11 @@ typedef struct qb__engine_type {
   /* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
   qb__engine_memory (*memory)(const qb__engine *engine, uint32_t batch);
   /*
-   * Fills in the algorithm of each operator of the graph; false if they are not chosen yet, which
-   * the first batch size that is made ready does. NULL: an engine without algorithms.
+   * Fills in how the network is computed, each operator of the graph in an element of
+   * algorithms->layers; false if that is not chosen yet, which the first batch size that is made
+   * ready does. NULL: an engine without algorithms.
    */
-  bool (*get_algorithms)(const qb__engine *engine, qb__layer_algorithm *algorithms);
+  bool (*get_algorithms)(const qb__engine *engine, qb__algorithms *algorithms);
   /* Called when the instances' threads have ended. */
   void (*free)(qb__engine *engine);
 } qb__engine_type;
@@ -46,16 +47,16 @@ struct qb__engine {
 };
 
 /*
- * The engine for a model; the model and `configuration` outlive it. `algorithms` has the algorithm
- * of each operator of a network, or is NULL: the engine finds the fastest.
+ * The engine for a model; the model and `configuration` outlive it. `algorithms` tells
+ * how a network is computed, or is NULL: the engine finds the fastest.
  */
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         const qb__layer_algorithm *algorithms, qb__engine **engine);
+                         const qb__algorithms *algorithms, qb__engine **engine);
 
 /* The kinds there are. */
 qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
                            qb__engine **engine);
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_algorithm *algorithms, qb__engine **engine);
+                          const qb__algorithms *algorithms, qb__engine **engine);
 
 #endif

@@ -166,14 +166,15 @@ static void hide_nothing(const qb__finite_round *r, uint32_t row, void *const *o
   }
 }
 
-void qb__finite_end(qb__finite_round *r, bool done, void *const *outputs, uint32_t *flags)
+void qb__finite_end(qb__finite_round *r, bool done, void *const *outputs, uint32_t *flags,
+                    uint32_t first)
 {
   for (uint32_t row = 0; done && row < r->plan->batch; row++) {
     const uint8_t mark = r->marks ? r->marks[row] : 0;
     if (mark & MARK_HIDDEN)
-      hide_nothing(r, row, outputs);
+      hide_nothing(r, first + row, outputs);
     if (flags)
-      flags[row] = mark ? QB_SAMPLE_NOT_FINITE : 0;
+      flags[first + row] = mark ? QB_SAMPLE_NOT_FINITE : 0;
   }
   qb__free(r->graph->context, r->largest);
   qb__free(r->graph->context, r->marks);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The algorithms that compute a convolution or dense layer, with the names that profiles store. */
+/*
+ * The algorithms that compute a convolution or dense layer, with the names that profiles store, and
+ * those of a whole network.
+ */
 #ifndef QB_ENGINE_LAYER_ALGORITHM_H
 #define QB_ENGINE_LAYER_ALGORITHM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum qb__layer_algorithm {
   QB__ALGORITHM_UNKNOWN,    /* or an operator without weights, which has none */
@@ -16,6 +20,13 @@ typedef enum qb__layer_algorithm {
   QB__ALGORITHM_COLUMNS,
   QB__ALGORITHM_COUNT
 } qb__layer_algorithm;
+
+/* How a network is computed: trials find it, profiles keep it. */
+typedef struct qb__algorithms {
+  qb__layer_algorithm *layers; /* by operator */
+  uint32_t microbatch; /* the most samples that pass through the network together; 0: any number */
+  uint32_t compared;   /* larger rounds than so many samples may find a microbatch */
+} qb__algorithms;
 
 /* "winograd"; static. */
 const char *qb__layer_algorithm_name(qb__layer_algorithm algorithm);

@@ -54,7 +54,7 @@ static void free_session(qb_session *session)
 }
 
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_algorithm *algorithms, qb_session **session)
+                          const qb__algorithms *algorithms, qb_session **session)
 {
   if (!model || !session)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
@@ -122,7 +122,7 @@ qb_status qb__session_run_round(const qb_session *session, uint32_t instance, ui
   return session->engine->type->run(session->engine, instance, batch, inputs, outputs, NULL, times);
 }
 
-bool qb__session_get_algorithms(const qb_session *session, qb__layer_algorithm *algorithms)
+bool qb__session_get_algorithms(const qb_session *session, qb__algorithms *algorithms)
 {
   const qb__engine *engine = session->engine;
   return engine->type->get_algorithms && engine->type->get_algorithms(engine, algorithms);

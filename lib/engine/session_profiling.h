@@ -21,17 +21,17 @@ qb_status qb__session_run_round(const qb_session *session, uint32_t instance, ui
                                 const void *const *inputs, void *const *outputs,
                                 qb_operator_time *times);
 
-/* qb_session_new() with the algorithm of each operator, or NULL (qb__engine_new()). */
+/* qb_session_new() with how the network is computed, or NULL (qb__engine_new()). */
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
-                          const qb__layer_algorithm *algorithms, qb_session **session);
+                          const qb__algorithms *algorithms, qb_session **session);
 
 /* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
 qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_memory *memory);
 
 /*
- * Fills in the algorithm of each operator; false if there are none, as of a workload or before the
- * first batch size is ready. While nothing else uses the session.
+ * Fills in how the network is computed, each operator in an element of algorithms->layers; false if
+ * that is not known, as of a workload or before the first batch size is ready. While nothing else uses the session.
  */
-bool qb__session_get_algorithms(const qb_session *session, qb__layer_algorithm *algorithms);
+bool qb__session_get_algorithms(const qb_session *session, qb__algorithms *algorithms);
 
 #endif

@@ -262,7 +262,7 @@ void qb_profile_unref(qb_profile *profile)
   qb__free(context, profile->info.library);
   qb__free(context, profile->operators);
   for (size_t i = 0; i < profile->algorithms_count; i++)
-    qb__free(context, profile->algorithms[i].algorithms);
+    qb__free(context, profile->algorithms[i].algorithms.layers);
   qb__free(context, profile->algorithms);
   qb__free(context, profile->points);
   qb__free(context, profile);

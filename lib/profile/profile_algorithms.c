@@ -14,7 +14,7 @@
 #include <string.h>
 
 qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
-                                     const qb__layer_algorithm *algorithms)
+                                     const qb__algorithms *algorithms)
 {
   const size_t count = profile->operator_count;
   if (!qb__grow(profile->context, &profile->algorithms, profile->algorithms_count,
@@ -24,16 +24,17 @@ qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
   if (!copy)
     return QB_ERROR_NO_MEMORY;
   if (count)
-    memcpy(copy, algorithms, count * sizeof *copy);
-  profile->algorithms[profile->algorithms_count++] = (qb__profile_algorithms){threads, copy};
+    memcpy(copy, algorithms->layers, count * sizeof *copy);
+  profile->algorithms[profile->algorithms_count++] =
+      (qb__profile_algorithms){threads, {copy, algorithms->microbatch, UINT32_MAX}};
   return QB_OK;
 }
 
-const qb__layer_algorithm *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads)
+const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads)
 {
   for (size_t i = 0; i < profile->algorithms_count; i++)
     if (profile->algorithms[i].threads == threads)
-      return profile->algorithms[i].algorithms;
+      return &profile->algorithms[i].algorithms;
   return NULL;
 }
 
@@ -89,8 +90,8 @@ static bool algorithms_hold(const qb_profile *profile, const qb_model *model)
          !qb_node_get_info(profile->node, &node) && node.isa == qb__best_isa();
 }
 
-const qb__layer_algorithm *qb__profile_algorithms_for(const qb_profile *profile,
-                                                      const qb_model *model, uint32_t threads)
+const qb__algorithms *qb__profile_algorithms_for(const qb_profile *profile, const qb_model *model,
+                                                 uint32_t threads)
 {
   return algorithms_hold(profile, model) ? qb__profile_algorithms_of(profile, threads) : NULL;
 }

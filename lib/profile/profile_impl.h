@@ -7,10 +7,10 @@
 #include "engine/layer_algorithm.h"
 #include "profile/profile_data.h"
 
-/* How layers are computed by so many threads. */
+/* How the network is computed by so many threads. */
 typedef struct qb__profile_algorithms {
   uint32_t threads;
-  qb__layer_algorithm *algorithms; /* by operator */
+  qb__algorithms algorithms;
 } qb__profile_algorithms;
 
 struct qb_profile {
@@ -36,13 +36,13 @@ qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model)
 
 /* Before anybody else sees the profile, and after its operators are set; `algorithms` is copied. */
 qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
-                                     const qb__layer_algorithm *algorithms);
+                                     const qb__algorithms *algorithms);
 
-/* By operator; NULL if those for so many threads are not known. */
-const qb__layer_algorithm *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads);
+/* NULL if those for so many threads are not known. */
+const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads);
 
 /* Those that are known to be as fast here, for this model; NULL if none are. */
-const qb__layer_algorithm *qb__profile_algorithms_for(const qb_profile *profile,
-                                                      const qb_model *model, uint32_t threads);
+const qb__algorithms *qb__profile_algorithms_for(const qb_profile *profile, const qb_model *model,
+                                                 uint32_t threads);
 
 #endif

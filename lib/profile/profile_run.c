@@ -31,9 +31,8 @@ typedef struct run {
   qb_progress_callback progress;
   void *user;
   qb__sweep sweep;
-  qb__layer_algorithm *
-      *algorithms;   /* by curve, as its first session found; NULL: not yet, or none */
-  uint32_t *batches; /* the grid's */
+  qb__algorithms *algorithms; /* by curve, as its sessions found; layers NULL: not yet, or none */
+  uint32_t *batches;          /* the grid's */
   double *prior_ns;
   int64_t start_ns, prepare_ns;
   uint64_t weight_bytes;
@@ -238,26 +237,27 @@ static qb_status tell(void *user, qb_phase phase, const qb_profile_point *point,
 }
 
 /* Those found on as many threads serve, so that all sessions run the same primitives. */
-static const qb__layer_algorithm *algorithms_for(const run *s, size_t curve)
+static const qb__algorithms *algorithms_for(const run *s, size_t curve)
 {
   const uint32_t threads = s->sweep.curves[curve].configuration.threads;
   for (size_t k = 0; k < s->sweep.curve_count; k++)
-    if (s->algorithms[k] && s->sweep.curves[k].configuration.threads == threads)
-      return s->algorithms[k];
+    if (s->algorithms[k].layers && s->sweep.curves[k].configuration.threads == threads)
+      return &s->algorithms[k];
   return s->like ? qb__profile_algorithms_for(s->like, s->model, threads) : NULL;
 }
 
+/* After each batch size that is made ready: a larger one may find a microbatch. */
 static qb_status keep_algorithms(run *s)
 {
-  if (qb__model_is_workload(s->model) || s->algorithms[s->open])
+  if (qb__model_is_workload(s->model))
     return QB_OK;
-  qb__layer_algorithm *algorithms =
-      qb__calloc(s->context, qb__model_graph(s->model)->operator_count, sizeof *algorithms);
-  if (!algorithms)
+  qb__algorithms *kept = &s->algorithms[s->open];
+  if (!kept->layers)
+    kept->layers =
+        qb__calloc(s->context, qb__model_graph(s->model)->operator_count, sizeof *kept->layers);
+  if (!kept->layers)
     return QB_ERROR_NO_MEMORY;
-  s->algorithms[s->open] = algorithms;
-  (void)qb__session_get_algorithms(s->session,
-                                   algorithms); /* of a network, and a batch size is ready */
+  (void)qb__session_get_algorithms(s->session, kept);
   return QB_OK;
 }
 
@@ -346,7 +346,7 @@ static qb_status assemble(const run *s, const qb_profile_point *points, size_t c
     status = qb__profile_take_operators(*profile, s->model);
   for (size_t k = 0; k < s->sweep.curve_count && !status; k++) {
     const uint32_t threads = s->sweep.curves[k].configuration.threads;
-    const qb__layer_algorithm *algorithms = algorithms_for(s, k);
+    const qb__algorithms *algorithms = algorithms_for(s, k);
     if (algorithms && !qb__profile_algorithms_of(*profile, threads))
       status = qb__profile_add_algorithms(*profile, threads, algorithms);
   }
@@ -375,7 +375,7 @@ static void clear(run *s)
 {
   for (size_t k = 0; k < s->sweep.curve_count; k++) {
     qb__points_clear(s->context, &s->sweep.curves[k]);
-    qb__free(s->context, s->algorithms[k]);
+    qb__free(s->context, s->algorithms[k].layers);
   }
   qb__free(s->context, s->sweep.curves);
   qb__free(s->context, s->algorithms);

@@ -52,8 +52,9 @@ static json_t *algorithms_to_json(const qb__profile_algorithms *w, size_t count)
 {
   json_t *algorithms = json_array();
   for (size_t i = 0; i < count; i++)
-    append(&algorithms, json_string(qb__layer_algorithm_name(w->algorithms[i])));
-  return json_pack("{s:I, s:o}", "threads", (json_int_t)w->threads, "ways", algorithms);
+    append(&algorithms, json_string(qb__layer_algorithm_name(w->algorithms.layers[i])));
+  return json_pack("{s:I, s:I, s:o}", "threads", (json_int_t)w->threads, "microbatch",
+                   (json_int_t)w->algorithms.microbatch, "ways", algorithms);
 }
 
 qb_status qb_profile_save(const qb_profile *profile, const char *path)
@@ -118,21 +119,24 @@ static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
   qb__json array;
   const uint32_t threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
   qb__json_array(at, "ways", count, count, &array);
+  qb__algorithms algorithms = {NULL, 0, UINT32_MAX};
+  if (qb__json_has(at, "microbatch")) /* older profiles were measured with whole rounds */
+    algorithms.microbatch = (uint32_t)qb__json_int(at, "microbatch", 0, QB_MAX_BATCH);
   qb__json_end(at);
   if (!at->file->status && qb__profile_algorithms_of(profile, threads))
     qb__json_fail(at, "threads", "%u threads listed twice; keep one entry", threads);
-  qb__layer_algorithm *algorithms = qb__calloc(profile->context, count, sizeof *algorithms);
-  if (!algorithms)
+  algorithms.layers = qb__calloc(profile->context, count, sizeof *algorithms.layers);
+  if (!algorithms.layers)
     return QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < count && !at->file->status; i++) {
     const char *name = qb__json_element_string(&array, i);
-    if (!at->file->status && !qb__layer_algorithm_of(name, &algorithms[i]))
+    if (!at->file->status && !qb__layer_algorithm_of(name, &algorithms.layers[i]))
       qb__json_fail(&array, NULL, "unknown layer algorithm '%.32s'; profile again", name);
   }
   const qb_status status = at->file->status
                                ? at->file->status
-                               : qb__profile_add_algorithms(profile, threads, algorithms);
-  qb__free(profile->context, algorithms);
+                               : qb__profile_add_algorithms(profile, threads, &algorithms);
+  qb__free(profile->context, algorithms.layers);
   return status;
 }
 

@@ -75,10 +75,11 @@ qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_bat
   const qb__operator_work work[3] = {{1e9, 1e6, 4e6}, {0, 2e6, 0}, {1e8, 1e3, 1e6}};
   const qb__layer_algorithm last =
       random_int(seed, 0, 1) ? QB__ALGORITHM_ROWS : QB__ALGORITHM_COLUMNS;
-  const qb__layer_algorithm algorithms[3] = {QB__ALGORITHM_WINOGRAD, QB__ALGORITHM_UNKNOWN, last};
+  qb__layer_algorithm layers[3] = {QB__ALGORITHM_WINOGRAD, QB__ALGORITHM_UNKNOWN, last};
+  const qb__algorithms algorithms = {layers, (uint32_t)random_int(seed, 0, 9), UINT32_MAX};
   if (qb__profile_set_operators(profile, work, 3) ||
-      qb__profile_add_algorithms(profile, 1, algorithms) ||
-      qb__profile_add_algorithms(profile, 4, algorithms))
+      qb__profile_add_algorithms(profile, 1, &algorithms) ||
+      qb__profile_add_algorithms(profile, 4, &algorithms))
     abort();
   qb_node_unref(node);
   free(points);

@@ -105,8 +105,9 @@ static void test_sessions_of_a_profile_are_alike(void **state)
   assert_true(first && other);
   for (int profiles = 0; profiles < 2; profiles++) {
     qb_profile *profile = measured(scratch_folder_path(&folder, "profile.json").text, NULL);
-    const qb__layer_algorithm *kept = qb__profile_algorithms_of(profile, 1);
+    const qb__algorithms *kept = qb__profile_algorithms_of(profile, 1);
     assert_non_null(kept);
+    profile->algorithms[0].algorithms.microbatch = profiles ? 2 : 0;
     for (int sessions = 0; sessions < 3; sessions++) {
       qb_session *session = session_for(profile, sessions ? &two : &one, true);
       for (uint32_t i = 0; i < MOST_BATCH; i++) {
@@ -118,10 +119,12 @@ static void test_sessions_of_a_profile_are_alike(void **state)
         else
           network_check_expect(&check, session, 0, batch);
       }
-      qb__layer_algorithm algorithms[MOST_OPERATORS];
+      qb__layer_algorithm layers[MOST_OPERATORS];
+      qb__algorithms taken = {layers, 7, 7};
       assert_true(check.model->graph.operator_count <= MOST_OPERATORS);
-      assert_true(qb__session_get_algorithms(session, algorithms));
-      assert_memory_equal(algorithms, kept, check.model->graph.operator_count * sizeof *algorithms);
+      assert_true(qb__session_get_algorithms(session, &taken));
+      assert_memory_equal(layers, kept->layers, check.model->graph.operator_count * sizeof *layers);
+      assert_int_equal(taken.microbatch, kept->microbatch);
       qb_session_unref(session);
     }
     qb_profile_unref(profile);
@@ -135,7 +138,8 @@ static void test_a_profile_is_measured_like_another(void **state)
   (void)state;
   qb_profile *first = measured(scratch_folder_path(&folder, "first.json").text, NULL);
   qb_profile *second = measured(scratch_folder_path(&folder, "second.json").text, first);
-  assert_memory_equal(qb__profile_algorithms_of(second, 1), qb__profile_algorithms_of(first, 1),
+  assert_memory_equal(qb__profile_algorithms_of(second, 1)->layers,
+                      qb__profile_algorithms_of(first, 1)->layers,
                       check.model->graph.operator_count * sizeof(qb__layer_algorithm));
   qb_profile_unref(first);
   qb_profile_unref(second);
@@ -147,12 +151,13 @@ static void test_any_ways_compute_the_same(void **state)
   (void)state;
   for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
        algorithm++) {
-    qb__layer_algorithm algorithms[MOST_OPERATORS];
+    qb__layer_algorithm layers[MOST_OPERATORS];
+    const qb__algorithms algorithms = {layers, algorithm % 3, UINT32_MAX};
     for (uint32_t i = 0; i < check.model->graph.operator_count; i++)
-      algorithms[i] =
+      layers[i] =
           check.model->graph.operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN : algorithm;
     qb_session *session;
-    assert_ok(qb__session_new(check.model, &one, algorithms, &session));
+    assert_ok(qb__session_new(check.model, &one, &algorithms, &session));
     network_check_expect(&check, session, 0, 1);
     network_check_expect(&check, session, 0, MOST_BATCH);
     qb_session_unref(session);
@@ -175,10 +180,11 @@ static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, con
   info.model = "then";
   info.engine = engine;
   info.library = "test";
-  qb__layer_algorithm algorithms[MOST_OPERATORS] = {QB__ALGORITHM_UNKNOWN};
+  qb__layer_algorithm layers[MOST_OPERATORS] = {QB__ALGORITHM_UNKNOWN};
+  const qb__algorithms algorithms = {layers, 0, 0};
   for (uint32_t i = 0; model && i < model->graph.operator_count; i++)
-    algorithms[i] = model->graph.operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN
-                                                                  : QB__ALGORITHM_PREFERRED;
+    layers[i] = model->graph.operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN
+                                                              : QB__ALGORITHM_PREFERRED;
   qb_node *made = NULL;
   qb_profile *stored = NULL;
   qb_status status = make_node(owner, isa, &made);
@@ -187,7 +193,7 @@ static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, con
   if (!status && model)
     status = qb__profile_take_operators(stored, model);
   if (!status)
-    status = qb__profile_add_algorithms(stored, 1, algorithms);
+    status = qb__profile_add_algorithms(stored, 1, &algorithms);
   qb_node_unref(made);
   if (status)
     qb_profile_unref(stored);

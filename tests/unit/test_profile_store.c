@@ -44,10 +44,12 @@ static void test_round_trip(void **state)
       assert_int_equal(x.mean_ns, y.mean_ns);
       assert_int_equal(x.memory_bytes, y.memory_bytes);
     }
-    for (uint32_t threads = 1; threads <= 4; threads += 3)
-      assert_memory_equal(qb__profile_algorithms_of(loaded, threads),
-                          qb__profile_algorithms_of(saved, threads),
-                          3 * sizeof(qb__layer_algorithm));
+    for (uint32_t threads = 1; threads <= 4; threads += 3) {
+      const qb__algorithms *is = qb__profile_algorithms_of(loaded, threads);
+      const qb__algorithms *was = qb__profile_algorithms_of(saved, threads);
+      assert_memory_equal(is->layers, was->layers, 3 * sizeof *is->layers);
+      assert_int_equal(is->microbatch, was->microbatch);
+    }
     assert_null(qb__profile_algorithms_of(loaded, 2));
     assert_int_equal(qb_profile_check_node(loaded, qb_profile_node(saved)), QB_OK);
     qb_profile_unref(saved);
@@ -166,6 +168,9 @@ static void test_ways_are_checked(void **state)
   (void)state;
   json_t *root = valid();
   json_t *all = json_object_get(root, "layer_ways"), *first = json_array_get(all, 0);
+  json_object_set_new(first, "microbatch", json_integer(-1));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].microbatch");
+  json_object_del(first, "microbatch"); /* as older profiles are */
   refuse_fields(root, first, "$.layer_ways[0]");
   json_object_set_new(first, "threads", json_integer(4));
   refuse(root, QB_ERROR_FORMAT, "$.layer_ways[1].threads");

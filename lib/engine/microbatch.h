@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How many samples of a round pass through the network together. More of them share what is read of
+ * the weights, fewer keep their activations in the caches: what is the fastest is found by running it.
+ */
+#ifndef QB_ENGINE_MICROBATCH_H
+#define QB_ENGINE_MICROBATCH_H
+
+#include "engine/workspace.h"
+
+enum { QB__MOST_MICROBATCHES = 8 };
+
+/*
+ * The numbers of samples, by rising size, that a trial compares for rounds of `batch` samples whose
+ * activations take `sample_bytes` each; 0 of them where a trial would tell nothing. The last one stands
+ * for all larger ones.
+ */
+size_t qb__microbatch_candidates(uint32_t batch, size_t sample_bytes,
+                                 uint32_t sizes[QB__MOST_MICROBATCHES]);
+
+/*
+ * Which of `count` plans takes the least time a sample; the last one, unless another one is faster by
+ * more than trials are uncertain. Runs them in a workspace of its own on the calling thread's team.
+ */
+qb_status qb__microbatch_trial(const qb__graph *graph, const qb__finite_guards *guards,
+                               struct dnnl_engine *engine, const qb__network_plan *const *plans,
+                               size_t count, size_t *best);
+
+#endif
