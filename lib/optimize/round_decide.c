@@ -3,12 +3,6 @@
 
 #include "optimize/round_size.h"
 
-static int64_t add_ns(int64_t a, int64_t b)
-{
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
 /* The largest of 1..most samples that a round answers within left_ns; 0: none. */
 static uint32_t most_within(const int64_t *times_ns, uint32_t most, int64_t left_ns)
 {
@@ -31,7 +25,7 @@ static void predict(const qb__round_tables *t, uint32_t samples, int64_t start_a
   d->latency_ns = t->latency_ns[samples];
   d->low_ns = t->low_ns[samples];
   d->high_ns = t->high_ns[samples];
-  d->oldest_latency_ns = add_ns(start_age_ns, d->latency_ns);
+  d->oldest_latency_ns = qb__add_ns(start_age_ns, d->latency_ns);
 }
 
 static void give_up_all(const qb__round_tables *t, const qb__round_queue *q, uint32_t late,
@@ -51,7 +45,7 @@ static void wait_for(const qb__round_tables *t, const qb__round_queue *q, int64_
   d->reason = reason;
   d->batch = t->batch;
   d->max_wait_ns = wait_ns;
-  predict(t, qb__min_u32(q->count, t->batch), add_ns(q->age_ns, wait_ns), d);
+  predict(t, qb__min_u32(q->count, t->batch), qb__add_ns(q->age_ns, wait_ns), d);
 }
 
 static void run(const qb__round_tables *t, const qb__round_queue *q, uint32_t size,

@@ -18,7 +18,13 @@ typedef struct qb__round_queue {
   int64_t age_ns;    /* of the oldest sample */
 } qb__round_queue;
 
-/* a - b, or the nearest that there is. */
+/* a + b and a - b, or the nearest that there is; b of a sum is not negative. */
+static inline int64_t qb__add_ns(int64_t a, int64_t b)
+{
+  int64_t sum;
+  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 static inline int64_t qb__subtract_ns(int64_t a, int64_t b)
 {
   int64_t difference;

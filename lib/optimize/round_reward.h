@@ -8,6 +8,7 @@
 #define QB_OPTIMIZE_ROUND_REWARD_H
 
 #include "optimize/round_problem.h"
+#include "optimize/round_queue.h"
 
 #include <math.h>
 
@@ -27,28 +28,35 @@ static inline double qb__even_late(double n, double oldest, double most)
 }
 
 /* How many of these answers are expected to be late: one that has T left is so every other time. */
-static inline double qb__expected_late(const qb__round_problem *problem, const int64_t *left_ns,
-                                       uint32_t size)
+static inline double qb__expected_late(const qb__round_problem *problem, const int64_t *deadline_ns,
+                                       int64_t now_ns, uint32_t size)
 {
-  const double typical_ns = (double)problem->latency_ns[size];
-  const double slow_ns = fmax((double)problem->slow_ns[size], typical_ns + 1);
-  const double half = 0.5 / (slow_ns - typical_ns);
+  const int64_t typical_ns = problem->latency_ns[size], slow_ns = problem->slow_ns[size];
+  const int64_t spread_ns = slow_ns > typical_ns ? slow_ns - typical_ns : 1;
+  const int64_t end_ns = qb__add_ns(now_ns, typical_ns), safe_ns = qb__add_ns(end_ns, spread_ns);
+  if (deadline_ns[0] >= safe_ns)
+    return 0;
+  const double half = 0.5 / (double)spread_ns;
   double late = 0;
-  for (uint32_t i = 0; i < size && (double)left_ns[i] < slow_ns; i++)
-    late += fmin(0.5 - half * ((double)left_ns[i] - typical_ns), 1);
+  for (uint32_t i = 0; i < size && deadline_ns[i] < safe_ns; i++) {
+    const double chance = 0.5 - half * (double)qb__subtract_ns(deadline_ns[i], end_ns);
+    late += chance < 1 ? chance : 1;
+  }
   return late;
 }
 
 /*
- * What a round of `size` samples earns that have left_ns each, rising. `sum_ns` is the sum of that,
- * with more than the target, as samples of another class may have, counted as the target.
+ * What a round of `size` samples with these deadlines, the first one's first, earns. `left_ns` is how
+ * long they have left together, with more than the target, as samples of another class may have,
+ * counted as the target.
  */
-static inline double qb__round_earned(const qb__round_problem *problem, const int64_t *left_ns,
-                                      uint32_t size, double sum_ns)
+static inline double qb__round_earned(const qb__round_problem *problem, const int64_t *deadline_ns,
+                                      int64_t now_ns, uint32_t size, double left_ns)
 {
   const double target_ns = (double)problem->target_ns;
-  const double latency_ns = size * (target_ns + (double)problem->latency_ns[size]) - sum_ns;
-  return qb__reward(size, qb__expected_late(problem, left_ns, size), latency_ns / target_ns);
+  const double latency_ns = size * (target_ns + (double)problem->latency_ns[size]) - left_ns;
+  const double late = qb__expected_late(problem, deadline_ns, now_ns, size);
+  return qb__reward(size, late, latency_ns / target_ns);
 }
 
 #endif

@@ -27,7 +27,6 @@ typedef struct search {
   const qb__round_tables *tables;
   int64_t *arrived_ns;       /* [SAMPLES + 1], the last one never */
   int64_t *free_ns;          /* [instance] */
-  int64_t *left_ns;          /* [largest round] */
   qb__rate_table *candidate; /* that is tried */
 } search;
 
@@ -40,29 +39,32 @@ static uint32_t first_free(const search *s)
   return first;
 }
 
-/* What a round of the samples from `first` on earns. */
-static double earned(search *s, uint32_t first, uint32_t size, int64_t now_ns)
+/* By a clock that is late by the target, arrivals are deadlines. */
+static int64_t deadline_clock(const search *s, int64_t now_ns)
 {
-  double sum_ns = 0;
-  for (uint32_t i = 0; i < size; i++) {
-    s->left_ns[i] = s->arrived_ns[first + i] + s->tables->problem.target_ns - now_ns;
-    sum_ns += (double)s->left_ns[i];
-  }
-  return qb__round_earned(&s->tables->problem, s->left_ns, size, sum_ns);
+  return now_ns - s->tables->problem.target_ns;
+}
+
+/* What a round of the samples from `first` on earns. */
+static double earned(const search *s, uint32_t first, uint32_t size, int64_t now_ns)
+{
+  const int64_t clock_ns = deadline_clock(s, now_ns);
+  double left_ns = 0;
+  for (uint32_t i = 0; i < size; i++)
+    left_ns += (double)(s->arrived_ns[first + i] - clock_ns);
+  return qb__round_earned(&s->tables->problem, s->arrived_ns + first, clock_ns, size, left_ns);
 }
 
 static qb_decision decide(const search *s, const qb__rate_table *table, uint32_t first,
                           uint32_t end, int64_t now_ns)
 {
-  const int64_t target_ns = s->tables->problem.target_ns;
-  /* By a clock that is late by the target, arrivals are deadlines. */
   const qb__round_queue queue = {.count = end - first,
                                  .known = end - first,
                                  .deadline_ns = s->arrived_ns,
                                  .first = first,
                                  .room = SIZE_MAX,
-                                 .now_ns = now_ns - target_ns,
-                                 .target_ns = target_ns,
+                                 .now_ns = deadline_clock(s, now_ns),
+                                 .target_ns = s->tables->problem.target_ns,
                                  .age_ns = now_ns - s->arrived_ns[first]};
   qb_decision d = QB_DECISION_INIT;
   qb__round_decide_by(s->tables, table, &queue, &d);
@@ -200,13 +202,11 @@ qb_status qb__round_search(const qb_context *context, qb__round_tables *tables)
   search s = {.tables = tables};
   s.arrived_ns = qb__calloc(context, SAMPLES + 1, sizeof *s.arrived_ns);
   s.free_ns = qb__calloc(context, problem->instances, sizeof *s.free_ns);
-  s.left_ns = qb__calloc(context, tables->batch, sizeof *s.left_ns);
   s.candidate = qb__calloc(context, 1, sizeof *s.candidate);
-  const bool made = s.arrived_ns && s.free_ns && s.left_ns && s.candidate;
+  const bool made = s.arrived_ns && s.free_ns && s.candidate;
   for (int i = 0; made && i < QB__POLICY_RATES - (problem->shed ? 1 : 0); i++)
     search_table(&s, &tables->policy.table[i]);
   qb__free(context, s.candidate);
-  qb__free(context, s.left_ns);
   qb__free(context, s.free_ns);
   qb__free(context, s.arrived_ns);
   return made ? QB_OK : QB_ERROR_NO_MEMORY;

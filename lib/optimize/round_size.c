@@ -3,57 +3,79 @@
 
 #include "optimize/round_reward.h"
 
+#include <string.h>
+
 /* The scores of one decision's sizes, and the best so far. */
 typedef struct scorer {
   const qb__round_policy *policy;
   const qb__rate_table *table;
   const qb__round_problem *problem;
-  double step_per_ns; /* 1 / age step */
+  const int64_t *deadline_ns; /* of `count` samples */
+  int64_t now_ns, fresh_ns;   /* fresh: the deadline of a sample that arrives now */
+  double step_per_ns;         /* 1 / age step */
   uint32_t count;
-  uint32_t late;     /* of the first samples: for the size that is scored */
-  uint32_t survivor; /* the first sample in time for the round after it */
+  uint32_t late;       /* of the first samples: for the size that is scored */
+  uint32_t survivor;   /* the first sample in time for the round after it */
+  uint32_t first, end; /* samples whose deadlines are in the sum */
+  uint64_t sum_ns;     /* none counts as more than a fresh one; it may wrap around */
   qb__round_size best;
   double most;
-  int64_t left_ns[QB__POLICY_LONGEST];
-  int64_t sum_ns[QB__POLICY_LONGEST + 1]; /* of those before, more than the target left out */
 } scorer;
-
-/* A sum of times of this size does not overflow. */
-static const int64_t MOST_NS = INT64_MAX / QB__POLICY_LONGEST;
 
 static int64_t lesser(int64_t a, int64_t b)
 {
   return a < b ? a : b;
 }
 
-static void read_queue(scorer *s, const qb__round_queue *queue, uint32_t late)
+/* Deadlines behind `late` others: where the host keeps them, unless they go around its ring. */
+static const int64_t *straight_deadlines(const qb__round_queue *queue, uint32_t late,
+                                         int64_t *scratch)
 {
-  const int64_t most_ns = lesser(s->problem->target_ns, MOST_NS);
-  int64_t sum_ns = 0;
-  s->sum_ns[0] = 0;
-  for (uint32_t i = 0; i < s->count; i++) {
-    const int64_t left_ns = qb__queue_left_ns(queue, late + i);
-    s->left_ns[i] = left_ns;
-    sum_ns += left_ns < -most_ns ? -most_ns : lesser(left_ns, most_ns);
-    s->sum_ns[i + 1] = sum_ns;
-  }
+  const size_t count = queue->count - late, at = queue->first + late;
+  const size_t start = at < queue->room ? at : at - queue->room, tail = queue->room - start;
+  const int64_t *deadline_ns = queue->deadline_ns;
+  if (count <= tail)
+    return deadline_ns + start;
+  memcpy(scratch, deadline_ns + start, tail * sizeof *scratch);
+  memcpy(scratch + tail, deadline_ns, (count - tail) * sizeof *scratch);
+  return scratch;
 }
 
 /* Counts the samples that are too late for a round of `size`. */
 static void count_late(scorer *s, uint32_t size)
 {
-  const int64_t need_ns = s->problem->latency_ns[size];
-  while (s->late > 0 && s->left_ns[s->late - 1] >= need_ns)
-    s->late--;
-  while (s->late < s->count && s->left_ns[s->late] < need_ns)
-    s->late++;
+  const int64_t end_ns = qb__add_ns(s->now_ns, s->problem->latency_ns[size]);
+  uint32_t late = s->late;
+  while (late > 0 && s->deadline_ns[late - 1] >= end_ns)
+    late--;
+  while (late < s->count && s->deadline_ns[late] < end_ns)
+    late++;
+  s->late = late;
+}
+
+static uint64_t sum_of(const scorer *s, uint32_t first, uint32_t end)
+{
+  const int64_t *deadline_ns = s->deadline_ns, fresh_ns = s->fresh_ns;
+  uint64_t sum_ns = 0;
+  for (uint32_t i = first; i < end; i++)
+    sum_ns += (uint64_t)lesser(deadline_ns[i], fresh_ns);
+  return sum_ns;
+}
+
+/* Moves the sum to samples further back, and says how long they have left together. */
+static double sum_left_ns(scorer *s, uint32_t first, uint32_t size)
+{
+  s->sum_ns += sum_of(s, s->end, first + size) - sum_of(s, s->first, first);
+  s->first = first;
+  s->end = first + size;
+  return (double)(int64_t)(s->sum_ns - size * (uint64_t)s->now_ns);
 }
 
 /* What a round of `size` behind the first `lost` earns by itself. */
-static double earned(const scorer *s, uint32_t lost, uint32_t size)
+static double earned(scorer *s, uint32_t lost, uint32_t size)
 {
-  const double sum_ns = (double)(s->sum_ns[lost + size] - s->sum_ns[lost]);
-  return qb__round_earned(s->problem, s->left_ns + lost, size, sum_ns);
+  return qb__round_earned(s->problem, s->deadline_ns + lost, s->now_ns, size,
+                          sum_left_ns(s, lost, size));
 }
 
 /*
@@ -67,18 +89,19 @@ static double value_left(scorer *s, uint32_t i, uint32_t first)
   const qb__round_problem *problem = s->problem;
   const uint32_t size = p->sizes[i];
   if (problem->shed && problem->instances == 1) {
-    const int64_t need_ns = problem->latency_ns[size] + problem->latency_ns[1];
-    if (s->survivor < first)
-      s->survivor = first;
-    while (s->survivor < s->count && s->left_ns[s->survivor] < need_ns)
-      s->survivor++;
-    first = s->survivor;
+    const int64_t next_ns =
+        qb__add_ns(s->now_ns, problem->latency_ns[size] + problem->latency_ns[1]);
+    if (first < s->survivor)
+      first = s->survivor;
+    while (first < s->count && s->deadline_ns[first] < next_ns)
+      first++;
+    s->survivor = first;
   }
   if (first == s->count)
     return s->table->value_empty[size];
-  const double age_ns =
-      (double)(problem->target_ns - lesser(s->left_ns[first], problem->target_ns));
-  const double age = fmin(age_ns * s->step_per_ns, QB__POLICY_AGES - 1.001);
+  const int64_t deadline_ns = lesser(s->deadline_ns[first], s->fresh_ns);
+  const double steps = (double)qb__subtract_ns(s->fresh_ns, deadline_ns) * s->step_per_ns;
+  const double last = QB__POLICY_AGES - 1.001, age = steps < last ? steps : last;
   const uint32_t whole = (uint32_t)age;
   const size_t states = ((size_t)p->lengths + 1) * QB__POLICY_AGES;
   const float *at =
@@ -129,16 +152,17 @@ qb__round_size qb__round_find_size(const qb__round_policy *policy, const qb__rat
                                    const qb__round_problem *problem, const qb__round_queue *queue,
                                    uint32_t late)
 {
-  scorer s;
-  s.policy = policy;
-  s.table = table;
-  s.problem = problem;
-  s.step_per_ns = 1 / policy->age_step_ns;
-  s.count = queue->count - late;
-  s.late = s.survivor = 0;
-  s.best = (qb__round_size){0, 1};
-  s.most = -INFINITY;
-  read_queue(&s, queue, late);
+  int64_t scratch[QB__POLICY_LONGEST];
+  scorer s = {.policy = policy,
+              .table = table,
+              .problem = problem,
+              .deadline_ns = straight_deadlines(queue, late, scratch),
+              .now_ns = queue->now_ns,
+              .fresh_ns = qb__add_ns(queue->now_ns, problem->target_ns),
+              .step_per_ns = 1 / policy->age_step_ns,
+              .count = queue->count - late,
+              .best = {0, 1},
+              .most = -INFINITY};
   for (uint32_t i = 0; i < policy->size_count; i++) {
     const uint32_t size = policy->sizes[i];
     count_late(&s, size);
