@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A bounded queue of samples, a thread for each instance that takes rounds from it as qb_optimize()
- * decides, and admission. It knows nothing of HTTP: copy it into a host of any protocol.
+ * decides, a thread that refreshes its tables, and admission. It knows nothing of HTTP: copy the files
+ * batcher* into a host of any protocol.
  */
 #ifndef SERVE_BATCHER_H
 #define SERVE_BATCHER_H
@@ -52,6 +53,7 @@ typedef struct batcher_counts {
   uint64_t reasons[BATCHER_REASONS];            /* of decisions to run */
   uint64_t latency[LATENCY_BUCKETS + 1]; /* samples by sixths of the target; the last: more */
   double latency_sum_s, round_sum_s, predicted_sum_s;
+  uint64_t refreshes; /* of the tables that decisions look up */
   uint32_t queued;
   qb_service_plan plan;    /* that rounds are run by */
   double margin_s;         /* that admission takes answers to come later than expected */

@@ -95,6 +95,8 @@ char *metrics_text(batcher *b, const qb_qos *qos, response_counts *responses,
   value(to, "round_seconds_total", "counter", "Time that rounds took.", c.round_sum_s);
   value(to, "round_predicted_seconds_total", "counter", "Time that was predicted for them.",
         c.predicted_sum_s);
+  value(to, "refreshes_total", "counter", "Times that tables were solved for a changed node.",
+        (double)c.refreshes);
   write_latencies(to, &c, qos);
   write_rounds(to, &c);
   write_connections(to, closed);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* New tables beside decisions: none is lost, torn, or of another slowdown than was observed. */
+#include "support/expect.h"
+#include "support/failing_allocator.h"
+#include "support/random.h"
+#include "support/scripted_profile.h"
+#include "support/unit.h"
+
+#include <qosbatch/optimize.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { MAX_BATCH = 4, MOST_ROUNDS = 200000, REFRESHES = 12, STEPS = 2000 };
+
+static const int64_t TARGET_NS = 30000000;
+
+typedef struct scene {
+  qb_context *context;
+  qb_profile *profile;
+  qb_optimizer *optimizer;
+  qb_latency_estimate profiled[MAX_BATCH + 1];
+} scene;
+
+/* Rounds of 8 + 2 n ms. */
+static scene scene_new(qb_context *context, uint32_t instances)
+{
+  scene s = {.context = context};
+  const qb_configuration configuration = {instances, 1};
+  s.profile = scripted_profile(context, &configuration, MAX_BATCH, 8, 2, 1.05);
+  for (uint32_t n = 1; n <= MAX_BATCH; n++) {
+    s.profiled[n] = (qb_latency_estimate)QB_LATENCY_ESTIMATE_INIT;
+    assert_ok(qb_estimate(s.profile, &configuration, n, NULL, &s.profiled[n]));
+  }
+  qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
+  params.configuration = configuration;
+  params.max_batch = MAX_BATCH;
+  params.rate_per_s = 200;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = TARGET_NS;
+  assert_ok(qb_optimizer_new(s.profile, &params, &qos, &s.optimizer));
+  return s;
+}
+
+static void scene_free(scene *s)
+{
+  qb_optimizer_free(s->optimizer);
+  qb_profile_unref(s->profile);
+}
+
+static qb_decision decide(const scene *s, uint32_t queued)
+{
+  int64_t deadline_ns[MAX_BATCH];
+  for (uint32_t i = 0; i < queued; i++)
+    deadline_ns[i] = 18000000 + (int64_t)i * 1000000;
+  qb_round_state now = QB_ROUND_STATE_INIT;
+  now.queued = now.deadline_count = queued;
+  now.deadline_ns = deadline_ns;
+  qb_decision d = QB_DECISION_INIT;
+  assert_ok(qb_optimize(s->optimizer, &now, &d));
+  assert_in_range(d.batch, 1, MAX_BATCH);
+  return d;
+}
+
+static void observe(const scene *s, uint32_t batch, int64_t latency_ns)
+{
+  qb_round_result result = QB_ROUND_RESULT_INIT;
+  result.batch = batch;
+  result.latency_ns = latency_ns;
+  assert_ok(qb_observe(s->optimizer, &result));
+}
+
+/* The slowdown that a decision to run was predicted with, which all its times have to agree on. */
+static double tables_of(const scene *s, const qb_decision *d)
+{
+  const qb_latency_estimate *p = &s->profiled[d->batch];
+  const double slowdown = (double)d->latency_ns / (double)p->latency_ns;
+  assert_true(fabs((double)d->low_ns - slowdown * (double)p->low_ns) <= 4);
+  assert_true(fabs((double)d->high_ns - slowdown * (double)p->high_ns) <= 4);
+  return slowdown;
+}
+
+typedef struct beside {
+  qb_optimizer *optimizer;
+  atomic_uint refreshes;
+  atomic_bool over;
+  atomic_bool failed;
+} beside;
+
+static void *refresh_beside(void *user)
+{
+  beside *b = user;
+  const struct timespec pause = {0, 1000000};
+  while (!atomic_load(&b->over)) {
+    if (qb_optimizer_refresh(b->optimizer))
+      atomic_store(&b->failed, true);
+    atomic_fetch_add(&b->refreshes, 1);
+    nanosleep(&pause, NULL);
+  }
+  return NULL;
+}
+
+/*
+ * Rounds whose times wander, until both sides have been at it for long enough. Which decision takes
+ * new tables first is chance; what was observed is not, so another optimizer that is told the same
+ * without any refresh has the same slowdown after each round.
+ */
+static void no_decision_and_no_observation_is_lost_beside_refreshes(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  qb_context *context;
+  assert_ok(qb_context_new(NULL, &context));
+  scene s = scene_new(context, 2), alone = scene_new(context, 2);
+  beside b = {.optimizer = s.optimizer};
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, refresh_beside, &b), 0);
+  unsigned rounds = 0, changes = 0;
+  double tables = 1, slowdown = 1;
+  for (; rounds < MOST_ROUNDS &&
+         (rounds < STEPS || atomic_load(&b.refreshes) < REFRESHES || changes < REFRESHES / 2);
+       rounds++) {
+    const qb_decision d = decide(&s, (uint32_t)random_int(&seed, 1, MAX_BATCH));
+    const uint32_t n = d.action == QB_ACTION_WAIT ? 1 : d.batch;
+    if (d.action != QB_ACTION_WAIT) {
+      const double now = tables_of(&s, &d);
+      changes += fabs(now - tables) > 1e-6;
+      tables = now;
+    }
+    if (rounds % 64 == 0)
+      slowdown = 0.8 + random_unit(&seed);
+    const int64_t taken_ns = (int64_t)(slowdown * (double)s.profiled[n].latency_ns);
+    observe(&s, n, taken_ns);
+    observe(&alone, n, taken_ns);
+    const double theirs = decide(&s, 1).slowdown, ours = decide(&alone, 1).slowdown;
+    assert_true(theirs == ours);
+    const struct timespec pause = {0, 50000};
+    nanosleep(&pause, NULL); /* a host runs its rounds here */
+  }
+  atomic_store(&b.over, true);
+  pthread_join(thread, NULL);
+  print_message("%u rounds, %u refreshes, %u seen\n", rounds, atomic_load(&b.refreshes), changes);
+  assert_false(atomic_load(&b.failed));
+  assert_true(changes >= REFRESHES / 2);
+  scene_free(&alone);
+  scene_free(&s);
+  qb_context_unref(context);
+}
+
+/* Whatever comes in between, a decision is by the last refresh that was done. */
+static void decisions_are_by_the_last_refresh(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  qb_context *context;
+  assert_ok(qb_context_new(NULL, &context));
+  scene s = scene_new(context, 1), alone = scene_new(context, 1);
+  double observed = 1, refreshed = 1;
+  for (int i = 0; i < 600; i++) {
+    const unsigned what = (unsigned)random_int(&seed, 0, 2);
+    if (what == 0) {
+      const int64_t taken_ns = (int64_t)((0.7 + random_unit(&seed)) * 16e6);
+      for (int k = 0; k < 8; k++) {
+        observe(&s, 4, taken_ns);
+        observe(&alone, 4, taken_ns);
+      }
+      observed = decide(&alone, 1).slowdown;
+    } else if (what == 1) { /* which no decision may see before the next one */
+      assert_ok(qb_optimizer_refresh(s.optimizer));
+      refreshed = observed;
+    } else {
+      const qb_decision d = decide(&s, MAX_BATCH);
+      assert_int_not_equal(d.action, QB_ACTION_WAIT);
+      assert_true(fabs(tables_of(&s, &d) - refreshed) < 1e-6);
+      assert_true(d.slowdown == observed);
+    }
+  }
+  scene_free(&alone);
+  scene_free(&s);
+  qb_context_unref(context);
+}
+
+static double tables_now(const scene *s)
+{
+  const qb_decision d = decide(s, MAX_BATCH);
+  return tables_of(s, &d);
+}
+
+static void slow_down(const scene *s, double slowdown)
+{
+  for (int i = 0; i < 50; i++)
+    observe(s, 4, (int64_t)(slowdown * 16e6));
+}
+
+/* With memory refused at any point decisions go on by tables that are whole, and later ones succeed. */
+static void a_refresh_without_memory_leaves_whole_tables(void **state)
+{
+  const bool is_untaken = *state;
+  for (long k = 1;; k++) {
+    failing_allocator allocator = {0};
+    qb_context *context = failing_allocator_context(&allocator);
+    scene s = scene_new(context, 2);
+    if (is_untaken) { /* the one that fails takes it back */
+      slow_down(&s, 1.2);
+      assert_ok(qb_optimizer_refresh(s.optimizer));
+    }
+    slow_down(&s, 1.5);
+    allocator.fail_at = allocator.requests + k;
+    const qb_status status = qb_optimizer_refresh(s.optimizer);
+    allocator.fail_at = 0;
+    const double before = tables_now(&s);
+    if (status) {
+      assert_int_equal(status, QB_ERROR_NO_MEMORY);
+      assert_true(fabs(before - 1) < 1e-6);
+      assert_ok(qb_optimizer_refresh(s.optimizer));
+    }
+    assert_true(fabs(tables_now(&s) - 1.5) < 0.02);
+    scene_free(&s);
+    qb_context_unref(context);
+    assert_int_equal(allocator.live, 0);
+    if (!status) {
+      assert_true(k > 2);
+      return;
+    }
+  }
+}
+
+int main(void)
+{
+  static bool is_untaken = true;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(no_decision_and_no_observation_is_lost_beside_refreshes),
+      cmocka_unit_test(decisions_are_by_the_last_refresh),
+      cmocka_unit_test(a_refresh_without_memory_leaves_whole_tables),
+      {"a_refresh_without_memory_leaves_whole_tables when one before it was not taken",
+       a_refresh_without_memory_leaves_whole_tables, NULL, NULL, &is_untaken},
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
