@@ -58,11 +58,13 @@ struct batcher {
   uint64_t *batches;
 };
 
-/* The first sample of the queue. Called with the lock. */
+/* batcher_queue.c; all called with the lock. */
+
+/* Puts a sample of a request at the end of the queue, and takes the first one from it. */
+void batcher_put(batcher *self, request *r, uint32_t index);
 sample batcher_take(batcher *self);
 
-/* Waits until something has changed, or for at most at_most_ns if that is not 0. Called with the lock,
- * which is given up meanwhile. */
+/* Gives up the lock until something changes, or for at most at_most_ns if that is not 0. */
 void batcher_wait(batcher *self, int64_t now_ns, int64_t at_most_ns);
 
 /* batcher_admission.c; all called with the lock. */

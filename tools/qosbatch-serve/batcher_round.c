@@ -129,7 +129,7 @@ static void run_round(worker *w, const qb_decision *d)
   self->last_round_ns = end_ns;
   self->counts.failed += status ? n : 0;
   self->counts.rounds++;
-  self->batches[n]++;
+  __atomic_fetch_add(&self->batches[n], 1, __ATOMIC_RELAXED);
   self->counts.round_sum_s += (double)(end_ns - start_ns) * 1e-9;
   self->counts.predicted_sum_s += (double)d->latency_ns * 1e-9;
   const qb_round_result result = {sizeof result, n, end_ns - start_ns};

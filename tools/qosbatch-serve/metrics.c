@@ -35,9 +35,11 @@ static void write_latencies(FILE *to, const batcher_counts *c, const qb_qos *qos
 static void write_rounds(FILE *to, const batcher_counts *c)
 {
   describe(to, "rounds_total", "counter", "Rounds by the samples in them.");
-  for (uint32_t n = 1; n <= c->most_batch; n++)
-    if (c->batches[n] || n == 1)
-      fprintf(to, "qosbatch_rounds_total{batch=\"%u\"} %" PRIu64 "\n", n, c->batches[n]);
+  for (uint32_t n = 1; n <= c->most_batch; n++) {
+    const uint64_t rounds = __atomic_load_n(&c->batches[n], __ATOMIC_RELAXED); /* they go on */
+    if (rounds || n == 1)
+      fprintf(to, "qosbatch_rounds_total{batch=\"%u\"} %" PRIu64 "\n", n, rounds);
+  }
   describe(to, "decisions_total", "counter", "Rounds by what decided them.");
   for (int i = 0; i < BATCHER_REASONS; i++)
     if (c->reasons[i] || i == QB_REASON_THROUGHPUT)
