@@ -109,10 +109,10 @@ static void *refresh(void *unused)
       pthread_cond_wait(&refresh_due, &lock);
       continue;
     }
-    is_refresh_due = false;
     pthread_mutex_unlock(&lock);
     require(qb_optimizer_refresh(optimizer), "refresh the optimizer");
     pthread_mutex_lock(&lock);
+    is_refresh_due = false; /* not before: decisions by the old tables would ask again */
   }
   pthread_mutex_unlock(&lock);
   return unused;
@@ -147,11 +147,17 @@ static int ascending(const void *a, const void *b)
 static qb_profile *measure(qb_context *context, qb_model *model, double seconds)
 {
   qb_node *node;
+  qb_node_info info = QB_NODE_INFO_INIT;
   qb_profile *profile;
-  qb_profile_params how = QB_PROFILE_PARAMS_INIT;
-  how.max_batch = 8;
-  how.time_budget_ns = (int64_t)(seconds * 1e9);
   require(qb_node_detect(context, NULL, &node), "detect the node");
+  require(qb_node_get_info(node, &info), "describe the node");
+  const uint32_t all = info.usable_threads, half = all > 1 ? all / 2 : 1;
+  const qb_configuration splits[] = {{1, all}, {2, half}}; /* for the plan to choose from */
+  qb_profile_params how = QB_PROFILE_PARAMS_INIT;
+  how.max_batch = 4;
+  how.configurations = splits;
+  how.configuration_count = all > 1 ? 2 : 1;
+  how.time_budget_ns = (int64_t)(seconds * 1e9);
   require(qb_profile_run(model, node, &how, NULL, NULL, &profile), "profile the network");
   /* For a profile that was stored: predictions of another machine's would be wrong. */
   require(qb_profile_check_node(profile, node), "use the profile on this node");
