@@ -29,12 +29,12 @@ static void compare(const char *name)
 {
   qb_model *model;
   qb_session *session;
-  assert_int_equal(qb_model_builtin(context, name, &model), QB_OK);
+  assert_ok(qb_model_builtin(context, name, &model));
   qb__range *ranges = calloc(model->graph.tensor_count, sizeof *ranges);
   assert_non_null(ranges);
   expected e = expect(&model->graph, 3, ranges);
   check_ranges(&model->graph, ranges);
-  assert_int_equal(qb_session_new(model, NULL, &session), QB_OK);
+  assert_ok(qb_session_new(model, NULL, &session));
   run_and_compare(session, &e, 1);
   run_and_compare(session, &e, 3);
   qb_session_unref(session);

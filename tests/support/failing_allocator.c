@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "support/expect.h"
 #include "support/unit.h"
 
 static void *allocate(void *user, size_t bytes, size_t alignment)
@@ -38,7 +39,7 @@ qb_context *failing_allocator_context(failing_allocator *allocator)
 {
   const qb_context_params params = failing_allocator_params(allocator);
   qb_context *context = NULL;
-  assert_int_equal(qb_context_new(&params, &context), QB_OK);
+  assert_ok(qb_context_new(&params, &context));
   return context;
 }
 

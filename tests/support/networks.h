@@ -6,6 +6,7 @@
 #include "engine/reference.h"
 #include "model/builtin.h"
 #include "model/model_impl.h"
+#include "support/expect.h"
 #include "support/unit.h"
 
 #include <qosbatch/session.h>
@@ -29,8 +30,7 @@ static inline expected expect(const qb__graph *graph, uint32_t batch, qb__range 
   assert_non_null(e.input);
   assert_non_null(e.output);
   qb__fill_values(e.input, inputs, 42, 0, 1);
-  assert_int_equal(
-      qb__reference_run(graph, batch, (const float *const *)&e.input, &e.output, ranges), QB_OK);
+  assert_ok(qb__reference_run(graph, batch, (const float *const *)&e.input, &e.output, ranges));
   return e;
 }
 
@@ -57,7 +57,7 @@ static inline void run_and_compare(qb_session *session, const expected *e, uint3
   assert_non_null(output);
   const void *const inputs[1] = {e->input};
   void *const outputs[1] = {output};
-  assert_int_equal(qb_session_run(session, batch, inputs, outputs), QB_OK);
+  assert_ok(qb_session_run(session, batch, inputs, outputs));
   const double off = difference(e, output, batch);
   if (off > 1e-4)
     print_message("batch %u: off by %g\n", batch, off);

@@ -5,6 +5,7 @@
 
 #include "core/alloc.h"
 #include "engine/reference.h"
+#include "support/expect.h"
 #include "support/random_graph.h"
 
 #include <float.h>
@@ -26,8 +27,7 @@ static inline double rounding_error(const qb__graph *g, uint32_t batch, const fl
   float *found = qb__calloc(g->context, out, sizeof *found);
   for (size_t i = 0; i < in; i++)
     rounded[i] = input[i] * (i % 2 ? 1 + FLT_EPSILON : 1 - FLT_EPSILON);
-  assert_int_equal(qb__reference_run(g, batch, (const float *const *)&rounded, &found, NULL),
-                   QB_OK);
+  assert_ok(qb__reference_run(g, batch, (const float *const *)&rounded, &found, NULL));
   const double error = relative_error(found, *expected, out);
   qb__free(g->context, rounded);
   qb__free(g->context, found);
@@ -38,18 +38,18 @@ static inline double rounding_error(const qb__graph *g, uint32_t batch, const fl
 static inline void check_same_result(qb__graph *g)
 {
   enum { BATCH = 2 };
-  assert_int_equal(g->status, QB_OK);
+  assert_ok(g->status);
   const size_t in = BATCH * g->tensors[g->inputs[0]].elements;
   const size_t out = BATCH * g->tensors[g->outputs[0]].elements;
   float *input = qb__calloc(g->context, in, sizeof *input);
   float *before = qb__calloc(g->context, out, sizeof *before);
   float *after = qb__calloc(g->context, out, sizeof *after);
   qb__fill_values(input, in, 7, 0, 1);
-  assert_int_equal(qb__reference_run(g, BATCH, (const float *const *)&input, &before, NULL), QB_OK);
+  assert_ok(qb__reference_run(g, BATCH, (const float *const *)&input, &before, NULL));
   const double rounding = rounding_error(g, BATCH, input, &before, out);
   const double limit = rounding > 1e-6 ? 10 * rounding : 1e-5;
-  assert_int_equal(qb__graph_optimize(g), QB_OK);
-  assert_int_equal(qb__reference_run(g, BATCH, (const float *const *)&input, &after, NULL), QB_OK);
+  assert_ok(qb__graph_optimize(g));
+  assert_ok(qb__reference_run(g, BATCH, (const float *const *)&input, &after, NULL));
   const double error = relative_error(after, before, out);
   for (size_t i = 0; !(error <= limit) && i < g->operator_count; i++)
     print_message("%s -> %d of %d and %d\n", qb__operator_kind_name(&g->operators[i]),

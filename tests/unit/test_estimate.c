@@ -36,12 +36,11 @@ static void test_formula(void **state)
       uint32_t max_batch;
       qb__configuration_at(profile, c, &k, &max_batch);
       double all_flops;
-      assert_int_equal(qb_node_compute_flops(qb_profile_node(profile), k.instances * k.threads,
-                                             QB_ISA_BEST, &all_flops),
-                       QB_OK);
+      assert_ok(qb_node_compute_flops(qb_profile_node(profile), k.instances * k.threads,
+                                      QB_ISA_BEST, &all_flops));
       for (uint32_t b = 1; b <= max_batch; b++) {
         qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-        assert_int_equal(qb_estimate(profile, &k, b, NULL, &e), QB_OK);
+        assert_ok(qb_estimate(profile, &k, b, NULL, &e));
         assert_true(fabs(e.compute_flops * k.instances / all_flops - 1) < 1e-9);
         const double t = b * profile->info.flops_per_sample * e.density / e.compute_flops;
         assert_true(fabs(t * 1e9 / (double)e.latency_ns - 1) < 1e-6);
@@ -71,7 +70,7 @@ static void test_best_configuration(void **state)
       }
     }
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, NULL, 1, NULL, &e), QB_OK);
+    assert_ok(qb_estimate(profile, NULL, 1, NULL, &e));
     assert_memory_equal(&e.configuration, &best, sizeof best);
     qb_profile_unref(profile);
   }
@@ -92,7 +91,7 @@ static void test_transfer(void **state)
   k.instances = 1;
   k.threads = 2;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &e), QB_OK);
+  assert_ok(qb_estimate(profile, &k, 1, NULL, &e));
   assert_int_equal(e.source, QB_SOURCE_TRANSFERRED);
   assert_true((double)e.high_ns / (double)e.latency_ns > 1.12);
   assert_true((double)e.low_ns / (double)e.latency_ns < 0.89);
@@ -100,13 +99,13 @@ static void test_transfer(void **state)
   for (size_t c = 0; c < qb__configuration_count(profile); c++) {
     qb__configuration_at(profile, c, &measured, &max_batch);
     qb_latency_estimate from = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, &measured, 1, NULL, &from), QB_OK);
+    assert_ok(qb_estimate(profile, &measured, 1, NULL, &from));
     const double teams = 1.03 / (1 + 0.03 * log2(measured.threads));
     same_density |= fabs(from.density * teams / e.density - 1) < 1e-6;
   }
   assert_true(same_density);
   k.instances = k.threads = 65536; /* their product is more than 32 bits hold */
-  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &e), QB_OK);
+  assert_ok(qb_estimate(profile, &k, 1, NULL, &e));
   assert_true(fabs(e.compute_flops / (4e11 / 65536) - 1) < 1e-9);
   qb_profile_unref(profile);
 }
@@ -122,30 +121,29 @@ static void test_another_node(void **state)
   static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 1e10}};
   qb_node_info info = qb_profile_node(profile)->info;
   qb_node *slower, *plain, *unmeasured;
-  assert_int_equal(qb__node_new(context, &info, halved, 2, memory, 1, &slower), QB_OK);
-  assert_int_equal(qb__node_new(context, &info, without_fma, 2, memory, 1, &plain), QB_OK);
+  assert_ok(qb__node_new(context, &info, halved, 2, memory, 1, &slower));
+  assert_ok(qb__node_new(context, &info, without_fma, 2, memory, 1, &plain));
   info.cpu = "another";
-  assert_int_equal(qb__node_new(context, &info, NULL, 0, NULL, 0, &unmeasured), QB_OK);
+  assert_ok(qb__node_new(context, &info, NULL, 0, NULL, 0, &unmeasured));
   qb_configuration k;
   uint32_t max_batch;
   qb__configuration_at(profile, 0, &k, &max_batch);
   qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
   static const qb__operator_work compute = {1e9, 0, 0};
-  assert_int_equal(qb__profile_set_operators(profile, &compute, 1), QB_OK);
+  assert_ok(qb__profile_set_operators(profile, &compute, 1));
   for (uint32_t b = 1; b <= max_batch; b++) {
-    assert_int_equal(qb_estimate(profile, &k, b, NULL, &here), QB_OK);
-    assert_int_equal(estimate_on(profile, slower, QB_ISA_BEST, &k, b, &there), QB_OK);
+    assert_ok(qb_estimate(profile, &k, b, NULL, &here));
+    assert_ok(estimate_on(profile, slower, QB_ISA_BEST, &k, b, &there));
     assert_int_equal(there.source, QB_SOURCE_TRANSFERRED);
     assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2) < 1e-6);
     assert_true(fabs(there.density / here.density - 1) < 1e-6);
     assert_true(there.low_ns < there.latency_ns && there.latency_ns < there.high_ns);
     assert_true(there.memory_share == 0);
-    assert_int_equal(estimate_on(profile, plain, QB_ISA_SSE41, &k, b, &there), QB_OK);
+    assert_ok(estimate_on(profile, plain, QB_ISA_SSE41, &k, b, &there));
     assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2 / 0.85) < 1e-6);
   }
-  assert_int_equal(estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there),
-                   QB_ERROR_NOT_FOUND);
-  assert_int_equal(estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there), QB_ERROR_NOT_FOUND);
+  assert_status(estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there), QB_ERROR_NOT_FOUND);
+  assert_status(estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there), QB_ERROR_NOT_FOUND);
   qb_node_unref(slower);
   qb_node_unref(plain);
   qb_node_unref(unmeasured);
@@ -195,7 +193,7 @@ static void test_roofline(void **state)
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__operator_work work[] = {{100, 10, 0}, {20, 0, 1000}};
   const qb__instance_roof roof = {10, 5, 5};
-  assert_int_equal(qb__profile_set_operators(profile, work, 2), QB_OK);
+  assert_ok(qb__profile_set_operators(profile, work, 2));
   qb__roofline r = qb__roofline_of(profile, 3, &roof);
   assert_true(fabs(r.time_s - (30 + 200)) < 1e-9); /* 300 / 10 > 30 / 5; 1000 / 5 > 60 / 10 */
   assert_true(fabs(r.memory_s - 200) < 1e-9);
@@ -215,7 +213,7 @@ static void test_instances_share(void **state)
   static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 40}, {QB_ISA_GENERIC, 4, 60}};
   qb_node *node;
   const qb_node_info info = qb_profile_node(profile)->info;
-  assert_int_equal(qb__node_new(context, &info, compute, 2, memory, 2, &node), QB_OK);
+  assert_ok(qb__node_new(context, &info, compute, 2, memory, 2, &node));
   const qb_configuration four = {4, 1}, team = {1, 4};
   const qb__instance_roof each = qb__instance_roof_of(node, QB_ISA_AVX2, &four);
   const qb__instance_roof one = qb__instance_roof_of(node, QB_ISA_AVX2, &team);
@@ -239,10 +237,10 @@ static void test_quota(void **state)
   const double longer = 2;
   info.quota_cores = fmin((double)k.instances * k.threads, info.usable_threads) / longer;
   qb_node *throttled;
-  assert_int_equal(qb__node_new(context, &info, compute, 2, NULL, 0, &throttled), QB_OK);
+  assert_ok(qb__node_new(context, &info, compute, 2, NULL, 0, &throttled));
   qb_latency_estimate here = QB_LATENCY_ESTIMATE_INIT, there = QB_LATENCY_ESTIMATE_INIT;
-  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &here), QB_OK);
-  assert_int_equal(estimate_on(profile, throttled, QB_ISA_BEST, &k, 1, &there), QB_OK);
+  assert_ok(qb_estimate(profile, &k, 1, NULL, &here));
+  assert_ok(estimate_on(profile, throttled, QB_ISA_BEST, &k, 1, &there));
   assert_true(fabs((double)there.latency_ns / (double)here.latency_ns / longer - 1) < 1e-6);
   assert_true(fabs((double)there.mean_ns / (double)here.mean_ns / longer - 1) < 1e-6);
 
@@ -250,7 +248,7 @@ static void test_quota(void **state)
     profile->points[i].mean_ns = (int64_t)(longer * (double)profile->points[i].mean_ns);
   qb_node *free_node = profile->node;
   profile->node = throttled;
-  assert_int_equal(estimate_on(profile, free_node, QB_ISA_BEST, &k, 1, &there), QB_OK);
+  assert_ok(estimate_on(profile, free_node, QB_ISA_BEST, &k, 1, &there));
   assert_true(fabs((double)there.mean_ns / (double)here.mean_ns - 1) < 1e-6);
   assert_true(there.latency_ns >= here.latency_ns);
   profile->node = free_node;
@@ -266,14 +264,13 @@ static void test_arguments(void **state)
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
   e.batch = 77;
   qb_configuration k = {1, 1};
-  assert_int_equal(qb_estimate(profile, NULL, 0, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_estimate(profile, NULL, QB_MAX_BATCH + 1, NULL, &e),
-                   QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_estimate(NULL, NULL, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_estimate(profile, NULL, 0, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_estimate(profile, NULL, QB_MAX_BATCH + 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_estimate(NULL, NULL, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
   k.threads = 0;
-  assert_int_equal(qb_estimate(profile, &k, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_estimate(profile, &k, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
   e.size = 3;
-  assert_int_equal(qb_estimate(profile, NULL, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_estimate(profile, NULL, 1, NULL, &e), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(e.batch, 77);
   assert_string_equal(qb_source_name(QB_SOURCE_MEASURED), "measured");
   assert_string_equal(qb_source_name((qb_source)99), "unknown");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/graph.h"
 
+#include "support/expect.h"
 #include "support/unit.h"
 
 #include "support/failing_allocator.h"
@@ -51,7 +52,7 @@ static void check_shape(const qb__graph *graph, int32_t tensor, uint32_t rank, i
                         int64_t c)
 {
   const int64_t dims[3] = {a, b, c};
-  assert_int_equal(graph->status, QB_OK);
+  assert_ok(graph->status);
   assert_int_equal(graph->tensors[tensor].rank, rank);
   size_t elements = 1;
   for (uint32_t i = 0; i < rank; i++) {
@@ -440,7 +441,7 @@ static void test_shapes_that_overflow(void **state)
   qb__graph *g = *state;
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     assert_int_equal(qb__graph_input(g, "huge", 3, shapes[i]), QB__NONE);
-    assert_int_equal(g->status, QB_ERROR_OVERFLOW);
+    assert_status(g->status, QB_ERROR_OVERFLOW);
     assert_non_null(strstr(qb_error_message(), "'huge'"));
     qb__graph_clear(g);
   }
@@ -448,7 +449,7 @@ static void test_shapes_that_overflow(void **state)
   check_shape(g, qb__graph_input(g, "large", 3, largest), 3, 1 << 20, 1 << 20, 1);
   static const int64_t ones[QB_MAX_DIMS + 1] = {1, 1, 1, 1, 1, 1, 1, 1};
   assert_int_equal(qb__graph_input(g, "deep", QB_MAX_DIMS + 1, ones), QB__NONE);
-  assert_int_equal(g->status, QB_ERROR_OVERFLOW);
+  assert_status(g->status, QB_ERROR_OVERFLOW);
 }
 
 static void test_nothing_is_built_after_a_failure(void **state)
@@ -476,7 +477,7 @@ static void test_nothing_is_built_after_a_failure(void **state)
   x = qb__graph_group_norm(g, "later", x, 1, x, x, 0);
   x = qb__graph_pick(g, "later", x, 0, 1, 1, NULL, NULL, 0);
   assert_int_equal(x, QB__NONE);
-  assert_int_equal(g->status, QB_ERROR_INVALID_ARGUMENT);
+  assert_status(g->status, QB_ERROR_INVALID_ARGUMENT);
   assert_non_null(strstr(qb_error_message(), "'first'"));
   assert_int_equal(g->tensor_count, tensors + 1); /* the constant before the failure */
   assert_int_equal(g->operator_count, 1);

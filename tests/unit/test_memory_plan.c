@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/memory_plan.h"
 
+#include "support/expect.h"
 #include "support/unit.h"
 
 #include "support/failing_allocator.h"
@@ -70,7 +71,7 @@ static void uint64_t_regions(void **state)
         regions[i].last = regions[i].first + 2;
     }
     size_t arena_bytes;
-    assert_int_equal(qb__memory_plan(context, regions, count, &arena_bytes), QB_OK);
+    assert_ok(qb__memory_plan(context, regions, count, &arena_bytes));
     check_plan(regions, count, arena_bytes);
     ratios += (double)arena_bytes / (double)lower_bound(regions, count);
   }
@@ -83,14 +84,14 @@ static void test_chain_needs_two_at_a_time(void **state)
 {
   (void)state;
   qb_context *context;
-  assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+  assert_ok(qb_context_new(NULL, &context));
   qb__region chain[10];
   for (uint32_t i = 0; i < 10; i++)
     chain[i] = (qb__region){.bytes = 8192, .first = i, .last = i + 1};
   size_t arena_bytes = 1;
-  assert_int_equal(qb__memory_plan(context, chain, 10, &arena_bytes), QB_OK);
+  assert_ok(qb__memory_plan(context, chain, 10, &arena_bytes));
   assert_int_equal(arena_bytes, 2 * 8192);
-  assert_int_equal(qb__memory_plan(context, chain, 0, &arena_bytes), QB_OK);
+  assert_ok(qb__memory_plan(context, chain, 0, &arena_bytes));
   assert_int_equal(arena_bytes, 0);
   qb_context_unref(context);
 }
@@ -99,13 +100,13 @@ static void test_overflow(void **state)
 {
   (void)state;
   qb_context *context;
-  assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+  assert_ok(qb_context_new(NULL, &context));
   size_t arena_bytes = 1;
   qb__region regions[5] = {{.bytes = SIZE_MAX}};
-  assert_int_equal(qb__memory_plan(context, regions, 1, &arena_bytes), QB_ERROR_OVERFLOW);
+  assert_status(qb__memory_plan(context, regions, 1, &arena_bytes), QB_ERROR_OVERFLOW);
   for (int i = 0; i < 5; i++)
     regions[i].bytes = SIZE_MAX / 8;
-  assert_int_equal(qb__memory_plan(context, regions, 5, &arena_bytes), QB_ERROR_OVERFLOW);
+  assert_status(qb__memory_plan(context, regions, 5, &arena_bytes), QB_ERROR_OVERFLOW);
   assert_int_equal(arena_bytes, 1);
   qb_context_unref(context);
 }

@@ -317,7 +317,7 @@ static void what_joins_samples_is_refused_with_an_open_batch(void **state)
       qb_model_unref(model);
       continue;
     }
-    assert_int_equal(status, QB_ERROR_UNSUPPORTED);
+    assert_status(status, QB_ERROR_UNSUPPORTED);
     assert_message("it mixes samples, as the first dimension is the batch");
   }
 }

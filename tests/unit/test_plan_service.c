@@ -82,21 +82,21 @@ static void test_reasons(void **state)
   qb_qos qos = QB_QOS_INIT;
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   load.rate_per_s = 1e9;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL));
   assert_false(plan.feasible);
   assert_int_equal(plan.reason, QB_REASON_CAPACITY);
   assert_true(plan.nearest.rate_per_s > 0);
   load.rate_per_s = 0.1;
   qos.latency_ns = 1000;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL));
   assert_false(plan.feasible);
   assert_int_equal(plan.reason, QB_REASON_SLO);
   assert_true(plan.nearest.latency_ns > 1000);
   qos.latency_ns = plan.nearest.latency_ns;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL));
   assert_true(plan.feasible);
   load.queued = 100000;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL));
   assert_false(plan.feasible);
   qb_profile_unref(profile);
 }
@@ -112,15 +112,15 @@ static void test_bursts(void **state)
   qb_qos qos = QB_QOS_INIT;
   qb_service_plan even = QB_SERVICE_PLAN_INIT, bursty = QB_SERVICE_PLAN_INIT;
   load.rate_per_s = 1;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &even, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &even, NULL));
   load.rate_per_s = 0.5 * even.max_rate_per_s;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &even, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &even, NULL));
   load.dispersion = 8;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &bursty, NULL), QB_OK);
+  assert_ok(qb_plan_service(profiles, 1, &load, &qos, &bursty, NULL));
   assert_true(bursty.p99_ns > even.p99_ns);
   load.dispersion = -1;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &bursty, NULL),
-                   QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_plan_service(profiles, 1, &load, &qos, &bursty, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
   qb_profile_unref(profile);
 }
 
@@ -134,16 +134,12 @@ static void test_arguments(void **state)
   qb_service_plan plan = QB_SERVICE_PLAN_INIT;
   qb_qos qos = QB_QOS_INIT;
   plan.batch = 77;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, NULL, &plan, NULL),
-                   QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_plan_service(profiles, 1, NULL, NULL, &plan, NULL),
-                   QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_plan_service(profiles, 0, &load, NULL, &plan, NULL),
-                   QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_plan_service(profiles, 1, &load, NULL, &plan, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_plan_service(profiles, 1, NULL, NULL, &plan, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_plan_service(profiles, 0, &load, NULL, &plan, NULL), QB_ERROR_INVALID_ARGUMENT);
   load.rate_per_s = 1;
   qos.objective = (qb_objective)3;
-  assert_int_equal(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL),
-                   QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_plan_service(profiles, 1, &load, &qos, &plan, NULL), QB_ERROR_INVALID_ARGUMENT);
   assert_message("qos.objective");
   assert_int_equal(plan.batch, 77);
   qb_profile_unref(profile);

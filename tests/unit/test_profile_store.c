@@ -2,6 +2,7 @@
 /* Profiles saved and loaded: nothing lost, nothing wrong accepted. */
 #include "profile/profile_impl.h"
 
+#include "support/expect.h"
 #include "support/failing_allocator.h"
 #include "support/random.h"
 #include "support/random_profile.h"
@@ -23,19 +24,19 @@ static void test_round_trip(void **state)
   uint64_t seed = random_start();
   for (int i = 0; i < 50; i++) {
     qb_profile *saved = random_profile(context, &seed, 40), *loaded = NULL;
-    assert_int_equal(qb_profile_save(saved, path), QB_OK);
-    assert_int_equal(qb_profile_load(context, path, &loaded), QB_OK);
+    assert_ok(qb_profile_save(saved, path));
+    assert_ok(qb_profile_load(context, path, &loaded));
     qb_profile_info a = QB_PROFILE_INFO_INIT, b = QB_PROFILE_INFO_INIT;
-    assert_int_equal(qb_profile_get_info(saved, &a), QB_OK);
-    assert_int_equal(qb_profile_get_info(loaded, &b), QB_OK);
+    assert_ok(qb_profile_get_info(saved, &a));
+    assert_ok(qb_profile_get_info(loaded, &b));
     assert_string_equal(a.model, b.model);
     assert_string_equal(a.engine, b.engine);
     assert_int_equal(a.points, b.points);
     assert_true(a.flops_per_sample == b.flops_per_sample);
     for (uint32_t p = 0; p < a.points; p++) {
       qb_profile_point x = QB_PROFILE_POINT_INIT, y = QB_PROFILE_POINT_INIT;
-      assert_int_equal(qb_profile_get_point(saved, p, &x), QB_OK);
-      assert_int_equal(qb_profile_get_point(loaded, p, &y), QB_OK);
+      assert_ok(qb_profile_get_point(saved, p, &x));
+      assert_ok(qb_profile_get_point(loaded, p, &y));
       assert_int_equal(x.batch, y.batch);
       assert_int_equal(x.latency_ns, y.latency_ns);
       assert_int_equal(x.low_ns, y.low_ns);
@@ -51,7 +52,7 @@ static void test_round_trip(void **state)
       assert_int_equal(is->microbatch, was->microbatch);
     }
     assert_null(qb__profile_algorithms_of(loaded, 2));
-    assert_int_equal(qb_profile_check_node(loaded, qb_profile_node(saved)), QB_OK);
+    assert_ok(qb_profile_check_node(loaded, qb_profile_node(saved)));
     qb_profile_unref(saved);
     qb_profile_unref(loaded);
   }
@@ -69,7 +70,7 @@ static json_t *valid(void)
 {
   uint64_t seed = 4;
   qb_profile *profile = random_profile(context, &seed, 8);
-  assert_int_equal(qb_profile_save(profile, path), QB_OK);
+  assert_ok(qb_profile_save(profile, path));
   qb_profile_unref(profile);
   json_t *root = json_load_file(path, 0, NULL);
   assert_non_null(root);
@@ -196,7 +197,7 @@ static void test_truncated_at_every_byte(void **state)
   for (size_t n = 0; n < bytes; n += 1 + n / 300) {
     write_text(text, n);
     qb_profile *profile;
-    assert_int_equal(qb_profile_load(context, path, &profile), QB_ERROR_FORMAT);
+    assert_status(qb_profile_load(context, path, &profile), QB_ERROR_FORMAT);
   }
   free(text);
   json_decref(root);
@@ -207,10 +208,10 @@ static void test_io(void **state)
   (void)state;
   uint64_t seed = 4;
   qb_profile *profile = random_profile(context, &seed, 8), *loaded;
-  assert_int_equal(qb_profile_save(profile, "/dev/full"), QB_ERROR_IO);
-  assert_int_equal(qb_profile_save(profile, "/nowhere/at/all.json"), QB_ERROR_IO);
-  assert_int_equal(qb_profile_load(context, "/nowhere/at/all.json", &loaded), QB_ERROR_IO);
-  assert_int_equal(qb_profile_load(context, folder.path, &loaded), QB_ERROR_IO);
+  assert_status(qb_profile_save(profile, "/dev/full"), QB_ERROR_IO);
+  assert_status(qb_profile_save(profile, "/nowhere/at/all.json"), QB_ERROR_IO);
+  assert_status(qb_profile_load(context, "/nowhere/at/all.json", &loaded), QB_ERROR_IO);
+  assert_status(qb_profile_load(context, folder.path, &loaded), QB_ERROR_IO);
   qb_profile_unref(profile);
 }
 

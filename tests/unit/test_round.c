@@ -43,7 +43,7 @@ static times read_times(const qb_profile *profile, const qb_optimizer_params *pa
   times t = {.batch = params->max_batch};
   for (uint32_t n = 1; n <= params->max_batch; n++) {
     qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-    assert_int_equal(qb_estimate(profile, &params->configuration, n, NULL, &e), QB_OK);
+    assert_ok(qb_estimate(profile, &params->configuration, n, NULL, &e));
     t.latency_ns[n] = (double)e.latency_ns;
     /* Counted with: the slower of the interval's end and a slow single round. */
     t.high_ns[n] = e.high_ns > e.p95_ns ? e.high_ns : e.p95_ns;
@@ -77,10 +77,9 @@ static qb_optimizer_params random_params(const qb_profile *profile, uint64_t *se
                                          int64_t target_ns)
 {
   qb_profile_info info = QB_PROFILE_INFO_INIT;
-  assert_int_equal(qb_profile_get_info(profile, &info), QB_OK);
+  assert_ok(qb_profile_get_info(profile, &info));
   qb_profile_point p = QB_PROFILE_POINT_INIT;
-  assert_int_equal(
-      qb_profile_get_point(profile, (uint32_t)random_int(seed, 0, info.points - 1), &p), QB_OK);
+  assert_ok(qb_profile_get_point(profile, (uint32_t)random_int(seed, 0, info.points - 1), &p));
   qb_optimizer_params params = QB_OPTIMIZER_PARAMS_INIT;
   params.configuration = p.configuration;
   params.max_batch = p.batch;
@@ -162,7 +161,7 @@ static void test_random(void **state)
     for (uint32_t n = 1; n <= (t.batch < 8 ? t.batch : 8); n++)
       (void)least_sum(&t, n, 0, &best[n]);
     qb_optimizer *optimizer;
-    assert_int_equal(qb_optimizer_new(profile, &params, &qos, &optimizer), QB_OK);
+    assert_ok(qb_optimizer_new(profile, &params, &qos, &optimizer));
     for (int s = 0; s < STATES; s++) {
       qb_round_state now = QB_ROUND_STATE_INIT;
       now.queued = (uint32_t)random_int(&seed, 0, 8);
@@ -173,7 +172,7 @@ static void test_random(void **state)
         continue;
       qb_decision d = QB_DECISION_INIT;
       const size_t before = allocations;
-      assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+      assert_ok(qb_optimize(optimizer, &now, &d));
       during += allocations - before;
       check(&t, &params, qos.latency_ns, &now, &d,
             best[now.queued < t.batch ? now.queued : t.batch]);
@@ -199,7 +198,7 @@ static qb_optimizer *scripted_optimizer(qb_profile **profile, bool shed)
   qos.latency_ns = 40000000;
   qos.shed = shed;
   qb_optimizer *optimizer;
-  assert_int_equal(qb_optimizer_new(*profile, &params, &qos, &optimizer), QB_OK);
+  assert_ok(qb_optimizer_new(*profile, &params, &qos, &optimizer));
   return optimizer;
 }
 
@@ -214,14 +213,14 @@ static void test_shedding(void **state)
   qb_decision d = QB_DECISION_INIT;
   now.queued = now.deadline_count = 3;
   now.deadline_ns = lost;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_ok(qb_optimize(optimizer, &now, &d));
   assert_int_equal(d.action, QB_ACTION_INFEASIBLE);
   assert_int_equal(d.give_up, 3);
   /* The first of seven has 11 ms left: alone it would be in time, and the others wait for it. */
   const int64_t left[] = {11000000, 23000000, 23000000, 23000000, 23000000, 23000000, 23000000};
   now.queued = now.deadline_count = 7;
   now.deadline_ns = left;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_ok(qb_optimize(optimizer, &now, &d));
   assert_int_equal(d.action, QB_ACTION_RUN);
   assert_int_equal(d.give_up, 1);
   assert_int_equal(d.batch, 6);
@@ -229,7 +228,7 @@ static void test_shedding(void **state)
   /* Without shedding it is answered, too, and the others are not made late for it. */
   qb_profile_unref(profile);
   optimizer = scripted_optimizer(&profile, false);
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_ok(qb_optimize(optimizer, &now, &d));
   assert_int_equal(d.action, QB_ACTION_RUN);
   assert_int_equal(d.reason, QB_REASON_LATE);
   assert_int_equal(d.give_up, 0);
@@ -250,7 +249,7 @@ static void test_own_targets(void **state)
     qb_decision d = QB_DECISION_INIT;
     now.queued = now.deadline_count = 2;
     now.deadline_ns = left;
-    assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+    assert_ok(qb_optimize(optimizer, &now, &d));
     if (d.action == QB_ACTION_WAIT)
       assert_true(d.max_wait_ns + 14000000 <= urgent);
     else
@@ -273,11 +272,11 @@ static double serve(qb_optimizer *optimizer, int rounds, double slowdown, uint64
     qb_round_state now = QB_ROUND_STATE_INIT;
     qb_decision d = QB_DECISION_INIT;
     now.queued = (uint32_t)random_int(seed, 1, 8);
-    assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+    assert_ok(qb_optimize(optimizer, &now, &d));
     if (d.refresh_due) {
       ++*refreshes;
-      assert_int_equal(qb_optimizer_refresh(optimizer), QB_OK);
-      assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+      assert_ok(qb_optimizer_refresh(optimizer));
+      assert_ok(qb_optimize(optimizer, &now, &d));
       assert_false(d.refresh_due);
     }
     const double truth_ns = slowdown * (8e6 + 2e6 * d.batch);
@@ -286,7 +285,7 @@ static double serve(qb_optimizer *optimizer, int rounds, double slowdown, uint64
     const qb_round_result result = {sizeof result, d.batch,
                                     (int64_t)(truth_ns * (0.95 + 0.1 * random_unit(seed)))};
     const size_t before = allocations;
-    assert_int_equal(qb_observe(optimizer, &result), QB_OK);
+    assert_ok(qb_observe(optimizer, &result));
     assert_int_equal(allocations, before);
   }
   return 100 * sum / rounds;
@@ -310,7 +309,7 @@ static void test_drift(void **state)
     params.configuration = one;
     params.max_batch = 8;
     qb_optimizer *optimizer;
-    assert_int_equal(qb_optimizer_new(profile, &params, NULL, &optimizer), QB_OK);
+    assert_ok(qb_optimizer_new(profile, &params, NULL, &optimizer));
     refreshes = 0;
     (void)serve(optimizer, 10000, 1, &seed, &refreshes, &told);
     assert_int_equal(refreshes, 0);
@@ -335,13 +334,13 @@ static void test_interrupted_round(void **state)
   qb_profile *profile;
   qb_optimizer *optimizer = scripted_optimizer(&profile, false);
   qb_round_result result = {sizeof result, 4, 160000000};
-  assert_int_equal(qb_observe(optimizer, &result), QB_OK);
+  assert_ok(qb_observe(optimizer, &result));
   result.latency_ns = 16000000;
   for (int i = 0; i < 40; i++)
-    assert_int_equal(qb_observe(optimizer, &result), QB_OK);
+    assert_ok(qb_observe(optimizer, &result));
   qb_round_state now = QB_ROUND_STATE_INIT;
   qb_decision d = QB_DECISION_INIT;
-  assert_int_equal(qb_optimize(optimizer, &now, &d), QB_OK);
+  assert_ok(qb_optimize(optimizer, &now, &d));
   assert_false(d.refresh_due);
   assert_true(fabs(d.slowdown - 1) < 0.02);
   qb_optimizer_free(optimizer);
@@ -355,26 +354,26 @@ static void test_arguments(void **state)
   qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
   const qb_optimizer_params params = random_params(profile, &seed, 0);
   qb_optimizer *optimizer = NULL;
-  assert_int_equal(qb_optimizer_new(NULL, &params, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_optimizer_new(NULL, &params, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
   qb_optimizer_params wrong = params;
   wrong.max_batch = 0;
-  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
   wrong = params;
   wrong.max_wait_ns = -1;
-  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
   wrong = params;
   wrong.rate_per_s = NAN;
-  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
   wrong = params;
   wrong.network = 2;
   profile->info.network = 1;
-  assert_int_equal(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_MISMATCH);
+  assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_MISMATCH);
   assert_null(optimizer);
-  assert_int_equal(qb_optimizer_new(profile, &params, NULL, &optimizer), QB_OK);
+  assert_ok(qb_optimizer_new(profile, &params, NULL, &optimizer));
   qb_round_result result = QB_ROUND_RESULT_INIT;
-  assert_int_equal(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
   result.batch = 1;
-  assert_int_equal(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
   qb_optimizer_free(optimizer);
   qb_profile_unref(profile);
 }
@@ -383,7 +382,7 @@ static void refuse_state(qb_optimizer *optimizer, const qb_round_state *now)
 {
   qb_decision d = QB_DECISION_INIT;
   d.batch = 77;
-  assert_int_equal(qb_optimize(optimizer, now, &d), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_optimize(optimizer, now, &d), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(d.batch, 77);
 }
 
@@ -416,7 +415,7 @@ static void a_state_that_cannot_be_is_refused(void **state)
   bad.oldest_arrival_ns = 1;
   refuse_state(optimizer, &bad);
   d.size = 1;
-  assert_int_equal(qb_optimize(optimizer, &good, &d), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_optimize(optimizer, &good, &d), QB_ERROR_INVALID_ARGUMENT);
   qb_optimizer_free(optimizer);
   qb_profile_unref(profile);
 }

@@ -6,6 +6,7 @@
  * equations of undiscounted Markov renewal programming", J. Math. Anal. Appl. 34, 1971).
  */
 #include "optimize/round_policy.h"
+#include "support/expect.h"
 #include "support/random.h"
 #include "support/unit.h"
 
@@ -231,7 +232,7 @@ static void solve_for_other_times(const qb__round_problem *problem, uint32_t bat
   qb__round_problem other = *problem;
   other.latency_ns = latency_ns;
   other.slow_ns = slow_ns;
-  assert_int_equal(qb__round_policy_solve(context, &other, policy), QB_OK);
+  assert_ok(qb__round_policy_solve(context, &other, policy));
 }
 
 static void check_case(uint64_t *seed, bool shed, bool refreshed)
@@ -250,11 +251,11 @@ static void check_case(uint64_t *seed, bool shed, bool refreshed)
       .slow_ns = slow_ns,
       .shed = shed};
   qb__round_policy policy;
-  assert_int_equal(qb__round_policy_init(context, batch, &policy), QB_OK);
+  assert_ok(qb__round_policy_init(context, batch, &policy));
   const double factor = 0.7 + 0.6 * random_unit(seed);
   if (refreshed)
     solve_for_other_times(&problem, batch, factor, &policy);
-  assert_int_equal(qb__round_policy_solve(context, &problem, &policy), QB_OK);
+  assert_ok(qb__round_policy_solve(context, &problem, &policy));
   const qb__rate_table *table = &policy.table[random_int(seed, 0, 3)];
   plain p = make_plain(&problem, &policy, table->rate_per_s);
   const double best = gain_per_s(&p, NULL, NULL), theirs = gain_per_s(&p, &policy, table);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The size of a round by deadlines, where the best one is known without the solution. */
 #include "optimize/round_size.h"
+#include "support/expect.h"
 #include "support/random.h"
 #include "support/unit.h"
 
@@ -31,8 +32,8 @@ static void make(scene *s, uint64_t *seed, double targets, bool shed)
                                    .latency_ns = s->latency_ns,
                                    .slow_ns = s->slow_ns,
                                    .shed = shed};
-  assert_int_equal(qb__round_policy_init(context, batch, &s->policy), QB_OK);
-  assert_int_equal(qb__round_policy_solve(context, &s->problem, &s->policy), QB_OK);
+  assert_ok(qb__round_policy_init(context, batch, &s->policy));
+  assert_ok(qb__round_policy_solve(context, &s->problem, &s->policy));
   s->table = &s->policy.table[random_int(seed, 0, QB__POLICY_RATES - 1)];
 }
 

@@ -69,18 +69,18 @@ static qb_model *new_model(qb_context *context, script *s)
   workload.instance_bytes = 100;
   workload.instance_sample_bytes = 10;
   qb_model *model;
-  assert_int_equal(qb_model_from_workload(context, &workload, &model), QB_OK);
+  assert_ok(qb_model_from_workload(context, &workload, &model));
   return model;
 }
 
 static qb_session *new_session(script *s, uint32_t instances)
 {
   qb_context *context;
-  assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+  assert_ok(qb_context_new(NULL, &context));
   qb_model *model = new_model(context, s);
   const qb_configuration configuration = {instances, 1};
   qb_session *session;
-  assert_int_equal(qb_session_new(model, &configuration, &session), QB_OK);
+  assert_ok(qb_session_new(model, &configuration, &session));
   qb_model_unref(model); /* the session keeps both */
   qb_context_unref(context);
   return session;
@@ -153,15 +153,15 @@ static void test_failed_prepare(void **state)
   script s = {.fail_prepare_on = 2};
   qb_session *session = new_session(&s, 3);
   int64_t prepare_ns = -1;
-  assert_int_equal(qb_session_prepare(session, 4, &prepare_ns), QB_ERROR_ENGINE);
+  assert_status(qb_session_prepare(session, 4, &prepare_ns), QB_ERROR_ENGINE);
   assert_non_null(strstr(qb_error_message(), "'script': prepare returned 7 for batch 4 on"));
   assert_int_equal(prepare_ns, -1);
   assert_int_equal(s.prepared[2][4], 0); /* not called after the failure */
-  assert_int_equal(qb_session_run(session, 4, NULL, NULL), QB_ERROR_ENGINE);
+  assert_status(qb_session_run(session, 4, NULL, NULL), QB_ERROR_ENGINE);
   assert_int_equal(s.rounds, 0);
   s.fail_prepare_on = 0; /* no round or preparation is under way */
-  assert_int_equal(qb_session_run(session, 4, NULL, NULL), QB_OK);
-  assert_int_equal(qb_session_prepare(session, 4, &prepare_ns), QB_OK);
+  assert_ok(qb_session_run(session, 4, NULL, NULL));
+  assert_ok(qb_session_prepare(session, 4, &prepare_ns));
   assert_int_equal(prepare_ns, 0);
   qb_session_unref(session);
 }
@@ -171,10 +171,10 @@ static void test_info(void **state)
   (void)state;
   script s = {0};
   qb_session *session = new_session(&s, 2);
-  assert_int_equal(qb_session_prepare(session, 8, NULL), QB_OK);
-  assert_int_equal(qb_session_prepare(session, 3, NULL), QB_OK);
+  assert_ok(qb_session_prepare(session, 8, NULL));
+  assert_ok(qb_session_prepare(session, 3, NULL));
   qb_session_info info = QB_SESSION_INFO_INIT;
-  assert_int_equal(qb_session_get_info(session, &info), QB_OK);
+  assert_ok(qb_session_get_info(session, &info));
   assert_int_equal(info.instances, 2);
   assert_int_equal(info.threads, 1);
   assert_int_equal(info.ready_batches, 2);
@@ -182,7 +182,7 @@ static void test_info(void **state)
   assert_int_equal(info.arena_bytes, 2 * (100 + 8 * 10));
   qb_session *same = qb_session_ref(session);
   qb_session_unref(session);
-  assert_int_equal(qb_session_run(same, 3, NULL, NULL), QB_OK);
+  assert_ok(qb_session_run(same, 3, NULL, NULL));
   qb_session_unref(same);
   qb_session_unref(NULL);
 }
@@ -234,11 +234,11 @@ static void test_cores_of_the_hosts_engine(void **state)
     qb_model *model;
     qb_session *session;
     qb_session_info info = QB_SESSION_INFO_INIT;
-    assert_int_equal(qb_context_new(NULL, &context), QB_OK);
-    assert_int_equal(qb_model_from_workload(context, &workload, &model), QB_OK);
-    assert_int_equal(qb_session_new(model, c, &session), QB_OK);
-    assert_int_equal(qb_session_prepare(session, 1, NULL), QB_OK);
-    assert_int_equal(qb_session_get_info(session, &info), QB_OK);
+    assert_ok(qb_context_new(NULL, &context));
+    assert_ok(qb_model_from_workload(context, &workload, &model));
+    assert_ok(qb_session_new(model, c, &session));
+    assert_ok(qb_session_prepare(session, 1, NULL));
+    assert_ok(qb_session_get_info(session, &info));
     for (uint32_t k = 0; k < c->instances && info.pinned_threads; k++)
       assert_int_equal(p.cores[k], c->threads);
     if (info.pinned_threads)
@@ -253,18 +253,18 @@ static void test_wrong_arguments(void **state)
 {
   (void)state;
   qb_context *context;
-  assert_int_equal(qb_context_new(NULL, &context), QB_OK);
+  assert_ok(qb_context_new(NULL, &context));
   script s = {0};
   qb_model *model = new_model(context, &s);
   qb_session *session = NULL;
   qb_configuration c = {1, 1};
-  assert_int_equal(qb_session_new(NULL, &c, &session), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_session_new(model, &c, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(NULL, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(model, &c, NULL), QB_ERROR_INVALID_ARGUMENT);
   static const uint32_t wrong[][2] = {{0, 1}, {1, 0}, {100000, 1}, {1, 100000}};
   for (int i = 0; i < 4; i++) {
     c.instances = wrong[i][0];
     c.threads = wrong[i][1];
-    assert_int_equal(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+    assert_status(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
   }
   c = (qb_configuration){1, 1, .reserved = {[4] = 1}};
   assert_status(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
@@ -274,13 +274,12 @@ static void test_wrong_arguments(void **state)
   assert_message("int8");
   assert_null(session);
   c = (qb_configuration){1, 1};
-  assert_int_equal(qb_session_new(model, &c, &session), QB_OK);
-  assert_int_equal(qb_session_run(session, 0, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_session_run(session, QB_MAX_BATCH + 1, NULL, NULL),
-                   QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_session_prepare(session, 0, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_session_run(NULL, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_int_equal(qb_session_get_info(session, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_ok(qb_session_new(model, &c, &session));
+  assert_status(qb_session_run(session, 0, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, QB_MAX_BATCH + 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_prepare(session, 0, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(NULL, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_get_info(session, NULL), QB_ERROR_INVALID_ARGUMENT);
   qb_session_unref(session);
   qb_model_unref(model);
   qb_context_unref(context);
@@ -296,7 +295,7 @@ static void test_host_thread_is_left_alone(void **state)
 #endif
   script s = {0};
   qb_session *session = new_session(&s, 2);
-  assert_int_equal(qb_session_run(session, 1, NULL, NULL), QB_OK);
+  assert_ok(qb_session_run(session, 1, NULL, NULL));
   qb_session_unref(session);
   assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
   assert_true(CPU_EQUAL(&before, &after));

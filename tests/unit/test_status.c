@@ -49,9 +49,9 @@ static void numbers_that_are_no_status_are_unknown(void **state)
 static void fail_returns_its_status_and_sets_the_message(void **state)
 {
   (void)state;
-  assert_int_equal(qb__fail(QB_ERROR_FORMAT, "%s has %d", "x.json", 3), QB_ERROR_FORMAT);
+  assert_status(qb__fail(QB_ERROR_FORMAT, "%s has %d", "x.json", 3), QB_ERROR_FORMAT);
   assert_string_equal(qb_error_message(), "x.json has 3");
-  assert_int_equal(qb__fail_within(QB_ERROR_IO, "loading %d", 7), QB_ERROR_IO);
+  assert_status(qb__fail_within(QB_ERROR_IO, "loading %d", 7), QB_ERROR_IO);
   assert_string_equal(qb_error_message(), "loading 7: x.json has 3");
 }
 

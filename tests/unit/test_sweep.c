@@ -272,7 +272,7 @@ static void test_known_profile(void **state)
   other.run = run;
   assert_ok(qb_model_from_workload(f->context, &other, &model));
   qb_profile *none = NULL;
-  assert_int_equal(qb_profile_run(model, f->node, &params, NULL, NULL, &none), QB_ERROR_MISMATCH);
+  assert_status(qb_profile_run(model, f->node, &params, NULL, NULL, &none), QB_ERROR_MISMATCH);
   assert_non_null(strstr(qb_error_message(), "script"));
   assert_null(none);
   qb_model_unref(model);
