@@ -43,13 +43,13 @@ static void compare(const char *name)
   qb_model_unref(model);
 }
 
-static void test_alexnet(void **state)
+static void alexnet_computes_what_the_reference_does(void **state)
 {
   (void)state;
   compare("alexnet");
 }
 
-static void test_resnet50(void **state)
+static void resnet50_computes_what_the_reference_does(void **state)
 {
   (void)state;
   compare("resnet50");
@@ -58,8 +58,8 @@ static void test_resnet50(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_alexnet),
-      cmocka_unit_test(test_resnet50),
+      cmocka_unit_test(alexnet_computes_what_the_reference_does),
+      cmocka_unit_test(resnet50_computes_what_the_reference_does),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -25,7 +25,7 @@ static uint64_t count(const qb__arrival_law *law, double capacity_per_s, uint64_
   return SAMPLES;
 }
 
-static void test_shares(void **state)
+static void strata_have_the_share_of_their_arrivals(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -53,7 +53,7 @@ static void test_shares(void **state)
   }
 }
 
-static void test_strata_of_few_are_joined(void **state)
+static void strata_of_few_are_joined(void **state)
 {
   (void)state;
   const qb__backlog backlog = {.strata = STRATA, .steps_per_ns = 1, .over = 0.5};
@@ -71,7 +71,7 @@ static void test_strata_of_few_are_joined(void **state)
 }
 
 /* Without bursts, or with bursts that the capacity holds, there is nothing to weigh. */
-static void test_no_backlog(void **state)
+static void without_a_backlog_nothing_is_weighed(void **state)
 {
   (void)state;
   const qb__arrival_law even = {.rate_per_s = {1000, 0}};
@@ -91,9 +91,9 @@ static void test_no_backlog(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_shares),
-      cmocka_unit_test(test_strata_of_few_are_joined),
-      cmocka_unit_test(test_no_backlog),
+      cmocka_unit_test(strata_have_the_share_of_their_arrivals),
+      cmocka_unit_test(strata_of_few_are_joined),
+      cmocka_unit_test(without_a_backlog_nothing_is_weighed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static double erlang_wait(double rate, double d, double t)
   return (1 - rate * d) * sum;
 }
 
-static void test_one_server_of_theory(void **state)
+static void one_server_is_as_in_theory(void **state)
 {
   (void)state;
   static const double utilisations[] = {0.3, 0.6, 0.8};
@@ -55,7 +55,7 @@ static void test_one_server_of_theory(void **state)
 }
 
 /* On the same arrivals what is left is the chance of single rounds and of the ends of the path. */
-static void test_against_the_simulator(void **state)
+static void queues_are_those_of_the_simulator(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -83,7 +83,7 @@ static void test_against_the_simulator(void **state)
 }
 
 /* An even path is one of the same process: each stratum has its turn, and rates are as asked. */
-static void test_even_bursts(void **state)
+static void even_bursts_take_each_stratum_in_turn(void **state)
 {
   (void)state;
   enum { BURSTS = 64 };
@@ -107,7 +107,7 @@ static void test_even_bursts(void **state)
   assert_true(fabs(arrived / (arrivals.now_ns * 1e-9) - 1000) < 20);
 }
 
-static void test_bounded_queue_loses(void **state)
+static void a_bounded_queue_loses_what_the_simulator_does(void **state)
 {
   (void)state;
   queue_case c;
@@ -126,7 +126,7 @@ static void test_bounded_queue_loses(void **state)
   assert_true(relative_error(report.p99_ns, truth.p99_ns) < 0.03);
 }
 
-static void test_saturation_is_declared(void **state)
+static void saturation_is_declared(void **state)
 {
   (void)state;
   queue_case c;
@@ -151,7 +151,7 @@ static qb_status analyse_one(qb_context *its, void *user)
   return qb__batch_queue_analyse(its, &c->queue, &report);
 }
 
-static void test_out_of_memory(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   queue_case c;
@@ -163,12 +163,12 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_one_server_of_theory),
-      cmocka_unit_test(test_against_the_simulator),
-      cmocka_unit_test(test_even_bursts),
-      cmocka_unit_test(test_bounded_queue_loses),
-      cmocka_unit_test(test_saturation_is_declared),
-      cmocka_unit_test(test_out_of_memory),
+      cmocka_unit_test(one_server_is_as_in_theory),
+      cmocka_unit_test(queues_are_those_of_the_simulator),
+      cmocka_unit_test(even_bursts_take_each_stratum_in_turn),
+      cmocka_unit_test(a_bounded_queue_loses_what_the_simulator_does),
+      cmocka_unit_test(saturation_is_declared),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;

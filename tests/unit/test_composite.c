@@ -19,7 +19,7 @@ static int by_value(const void *a, const void *b)
   return x < y ? -1 : x > y;
 }
 
-static void test_median_of_the_faster_half(void **state)
+static void the_faster_half_is_what_counts(void **state)
 {
   (void)state;
   static const int64_t odd[] = {10, 12, 13, 50, 60}, even[] = {10, 12, 13, 15, 60, 70, 80, 90};
@@ -38,7 +38,7 @@ static void test_median_of_the_faster_half(void **state)
 }
 
 /* Each visit has a burst in another part; no round is undisturbed, their composite is. */
-static void test_bursts_in_different_parts(void **state)
+static void bursts_in_different_parts_disappear(void **state)
 {
   (void)state;
   int64_t part_ns[10][PARTS];
@@ -80,7 +80,7 @@ static void compose_visits(int visits, double common, double own, double burst, 
 }
 
 /* The interval is about what repeating the whole measurement would show. */
-static void test_interval_covers_repetitions(void **state)
+static void the_interval_covers_repetitions(void **state)
 {
   (void)state;
   enum { REPETITIONS = 1500 };
@@ -104,7 +104,7 @@ static void test_interval_covers_repetitions(void **state)
 }
 
 /* A third of the visits meet a burst; on average over measurements that shows by less than 1.5 %. */
-static void test_bursts_hardly_matter(void **state)
+static void bursts_hardly_matter(void **state)
 {
   (void)state;
   enum { REPETITIONS = 100 };
@@ -130,7 +130,7 @@ static qb_status compose(qb_context *in, void *user)
   return qb__compose(in, part_ns, 3, 2, &made);
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   check_every_allocation_failure(compose, NULL);
@@ -139,11 +139,11 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_median_of_the_faster_half),
-      cmocka_unit_test(test_bursts_in_different_parts),
-      cmocka_unit_test(test_interval_covers_repetitions),
-      cmocka_unit_test(test_bursts_hardly_matter),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(the_faster_half_is_what_counts),
+      cmocka_unit_test(bursts_in_different_parts_disappear),
+      cmocka_unit_test(the_interval_covers_repetitions),
+      cmocka_unit_test(bursts_hardly_matter),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -13,7 +13,7 @@ enum { PROFILES = 2000, MAX_BATCH = 48 };
 static qb_context *context;
 
 /* Whatever the noise: totals never fall, intervals hold their estimate. */
-static void test_properties(void **state)
+static void totals_never_fall_and_intervals_hold_their_estimate(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -53,7 +53,7 @@ static qb_profile_point point(uint32_t batch, double latency_ns)
 }
 
 /* Points in order are given back as they are, with at least 2 % on either side. */
-static void test_measured_points(void **state)
+static void measured_points_are_given_back(void **state)
 {
   (void)state;
   const qb_profile_point points[] = {point(1, 10e6), point(2, 15e6), point(4, 30e6)};
@@ -107,7 +107,7 @@ static void check_smooth_curves(uint32_t step, double worst, double mean, double
   assert_true(widths[count / 2] < half_width);
 }
 
-static void test_smooth_curves(void **state)
+static void smooth_curves_are_interpolated_closely(void **state)
 {
   (void)state;
   check_smooth_curves(2, 0.03, 0.01, 0.04);
@@ -115,7 +115,7 @@ static void test_smooth_curves(void **state)
 }
 
 /* A jump anywhere between two points lies in the interval. */
-static void test_cliffs(void **state)
+static void a_cliff_lies_within_the_interval(void **state)
 {
   (void)state;
   for (uint32_t cliff = 8; cliff < 16; cliff++) {
@@ -130,7 +130,7 @@ static void test_cliffs(void **state)
   }
 }
 
-static void test_beyond_the_points(void **state)
+static void beyond_the_points_intervals_widen(void **state)
 {
   (void)state;
   const qb_profile_point points[] = {point(4, 40e6), point(8, 60e6)};
@@ -145,9 +145,11 @@ static void test_beyond_the_points(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_properties),        cmocka_unit_test(test_measured_points),
-      cmocka_unit_test(test_smooth_curves),     cmocka_unit_test(test_cliffs),
-      cmocka_unit_test(test_beyond_the_points),
+      cmocka_unit_test(totals_never_fall_and_intervals_hold_their_estimate),
+      cmocka_unit_test(measured_points_are_given_back),
+      cmocka_unit_test(smooth_curves_are_interpolated_closely),
+      cmocka_unit_test(a_cliff_lies_within_the_interval),
+      cmocka_unit_test(beyond_the_points_intervals_widen),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -15,7 +15,7 @@ static double noisy(double factor, double noise, uint64_t *random)
  * 10,000 rounds of 5 % noise, a hundred times over: no other regime. (Noise of no bound crosses any
  * limit at last: 2 alarms in 600 million rounds.)
  */
-static void test_noise_is_no_change(void **state)
+static void noise_is_no_change(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -35,7 +35,7 @@ static void test_noise_is_no_change(void **state)
 }
 
 /* Uniform noise of +-5 %, on a profile that is 4 % off to begin with. */
-static void test_profile_that_is_a_little_off(void **state)
+static void a_profile_that_is_a_little_off_is_no_change(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -68,7 +68,7 @@ static void check_change(double before, double behind, double noise, uint64_t *r
   assert_true(sum < 0.05);
 }
 
-static void test_slower_and_back(void **state)
+static void a_change_is_learnt_within_ten_rounds(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -80,7 +80,7 @@ static void test_slower_and_back(void **state)
 }
 
 /* A burst that lasts two rounds says nothing of the next ones. */
-static void test_bursts(void **state)
+static void short_bursts_are_no_change(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -92,7 +92,7 @@ static void test_bursts(void **state)
 }
 
 /* Each regime is learnt anew: rounds before the change do not weigh. */
-static void test_forgets_by_regime(void **state)
+static void rounds_before_a_change_do_not_count(void **state)
 {
   (void)state;
   qb__drift drift;
@@ -107,7 +107,7 @@ static void test_forgets_by_regime(void **state)
   assert_int_equal(drift.regimes, 1);
 }
 
-static void test_impossible_times(void **state)
+static void impossible_times_are_ignored(void **state)
 {
   (void)state;
   qb__drift drift, before;
@@ -124,12 +124,12 @@ static void test_impossible_times(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_noise_is_no_change),
-      cmocka_unit_test(test_profile_that_is_a_little_off),
-      cmocka_unit_test(test_slower_and_back),
-      cmocka_unit_test(test_bursts),
-      cmocka_unit_test(test_forgets_by_regime),
-      cmocka_unit_test(test_impossible_times),
+      cmocka_unit_test(noise_is_no_change),
+      cmocka_unit_test(a_profile_that_is_a_little_off_is_no_change),
+      cmocka_unit_test(a_change_is_learnt_within_ten_rounds),
+      cmocka_unit_test(short_bursts_are_no_change),
+      cmocka_unit_test(rounds_before_a_change_do_not_count),
+      cmocka_unit_test(impossible_times_are_ignored),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static network_check make_builtin(qb_context *context,
   return network_check_make(&graph, most_batch, NULL);
 }
 
-static void test_small_alexnet(void **state)
+static void a_small_alexnet_computes_what_the_reference_does(void **state)
 {
   (void)state;
   qb_context *context = new_context_with_clock(stopped_clock, NULL);
@@ -60,7 +60,7 @@ static void test_small_alexnet(void **state)
   qb_context_unref(context);
 }
 
-static void test_small_resnet50(void **state)
+static void a_small_resnet50_computes_what_the_reference_does(void **state)
 {
   (void)state;
   qb_context *context = new_context_with_clock(stopped_clock, NULL);
@@ -71,7 +71,7 @@ static void test_small_resnet50(void **state)
 }
 
 /* Weights are held once whatever is chosen, and whatever is chosen computes the same. */
-static void test_every_way(void **state)
+static void every_algorithm_computes_the_same(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -95,7 +95,7 @@ static void test_every_way(void **state)
   qb_context_unref(context);
 }
 
-static void test_random_networks(void **state)
+static void random_networks_compute_what_the_reference_does(void **state)
 {
   (void)state;
   uint64_t random = random_start(), noise = random;
@@ -131,7 +131,7 @@ static void expect_two_samples(qb__graph *graph)
 }
 
 /* Strides, uneven pads, dilations and groups of one convolution, which networks draw seldom. */
-static void test_convolutions(void **state)
+static void every_form_of_convolution_computes_the_same(void **state)
 {
   (void)state;
   uint64_t random = random_start(), noise = random;
@@ -169,7 +169,7 @@ static void test_convolutions(void **state)
  * Rows of one element, which oneDNN 3.7.2 computes wrongly of one channel, and windows of one column with
  * a dilation all the same, on which it may crash.
  */
-static void test_narrow_rows(void **state)
+static void narrow_rows_compute_the_same(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -201,7 +201,7 @@ static void test_narrow_rows(void **state)
  * 1x1 windows on the channels of large networks, of which oneDNN 3.7.2 cannot compute some in the
  * layout it likes best; nor deconvolutions, which are the same backwards.
  */
-static void test_many_channels(void **state)
+static void many_channels_compute_the_same(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -234,7 +234,7 @@ static void test_many_channels(void **state)
 }
 
 /* What a convolution adds may still be needed: by itself, or by a later operator. */
-static void test_addends_that_are_read_again(void **state)
+static void addends_that_are_read_again_are_kept(void **state)
 {
   (void)state;
   qb_context *context = new_context_with_clock(stopped_clock, NULL);
@@ -263,7 +263,7 @@ static void test_addends_that_are_read_again(void **state)
 }
 
 /* One channel of a layer's result is taken from all of them, which nothing else reads. */
-static void test_a_channel_repeated_over_what_is_overwritten(void **state)
+static void a_channel_may_be_repeated_over_what_is_overwritten(void **state)
 {
   (void)state;
   uint64_t random = random_start(), clock = random;
@@ -306,7 +306,7 @@ static void *call(void *argument)
   return NULL;
 }
 
-static void test_different_batches_at_the_same_time(void **state)
+static void different_batches_may_run_at_the_same_time(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -326,7 +326,7 @@ static void test_different_batches_at_the_same_time(void **state)
   qb_context_unref(context);
 }
 
-static void test_later_batches_disturb_no_earlier_ones(void **state)
+static void later_batches_disturb_no_earlier_ones(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -349,7 +349,7 @@ static void test_later_batches_disturb_no_earlier_ones(void **state)
   qb_context_unref(context);
 }
 
-static void test_missing_tensors(void **state)
+static void missing_tensors_are_refused(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -394,7 +394,7 @@ static qb_status run_once(qb_context *context, void *user)
 }
 
 /* A layout that cannot be tried for want of memory is not a failure: another one does. */
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_survived(void **state)
 {
   (void)state;
   (void)outlive_every_allocation_failure(run_once, NULL);
@@ -403,19 +403,19 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_small_alexnet),
-      cmocka_unit_test(test_small_resnet50),
-      cmocka_unit_test(test_every_way),
-      cmocka_unit_test(test_random_networks),
-      cmocka_unit_test(test_convolutions),
-      cmocka_unit_test(test_narrow_rows),
-      cmocka_unit_test(test_many_channels),
-      cmocka_unit_test(test_addends_that_are_read_again),
-      cmocka_unit_test(test_a_channel_repeated_over_what_is_overwritten),
-      cmocka_unit_test(test_different_batches_at_the_same_time),
-      cmocka_unit_test(test_later_batches_disturb_no_earlier_ones),
-      cmocka_unit_test(test_missing_tensors),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(a_small_alexnet_computes_what_the_reference_does),
+      cmocka_unit_test(a_small_resnet50_computes_what_the_reference_does),
+      cmocka_unit_test(every_algorithm_computes_the_same),
+      cmocka_unit_test(random_networks_compute_what_the_reference_does),
+      cmocka_unit_test(every_form_of_convolution_computes_the_same),
+      cmocka_unit_test(narrow_rows_compute_the_same),
+      cmocka_unit_test(many_channels_compute_the_same),
+      cmocka_unit_test(addends_that_are_read_again_are_kept),
+      cmocka_unit_test(a_channel_may_be_repeated_over_what_is_overwritten),
+      cmocka_unit_test(different_batches_may_run_at_the_same_time),
+      cmocka_unit_test(later_batches_disturb_no_earlier_ones),
+      cmocka_unit_test(missing_tensors_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_survived),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

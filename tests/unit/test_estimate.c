@@ -24,7 +24,7 @@ static qb_status estimate_on(const qb_profile *profile, const qb_node *node, qb_
 }
 
 /* T = b F p / c, with c what one instance has while all run. */
-static void test_formula(void **state)
+static void estimates_obey_the_formula(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -53,7 +53,7 @@ static void test_formula(void **state)
 }
 
 /* Without a configuration: the one whose best point gives the most samples per second. */
-static void test_best_configuration(void **state)
+static void the_best_configuration_is_the_default(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -80,7 +80,7 @@ static void test_best_configuration(void **state)
  * A configuration that was not measured: the compute power is its own, and the density is that of one
  * that was but for what teams of threads lose.
  */
-static void test_transfer(void **state)
+static void a_configuration_that_was_not_measured_is_transferred(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -111,7 +111,7 @@ static void test_transfer(void **state)
 }
 
 /* Operators that compute follow c, those that wait for memory follow m. */
-static void test_another_node(void **state)
+static void another_node_is_estimated_by_compute_and_memory(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -186,7 +186,7 @@ static void memory_beside_weights_goes_with_instances(void **state)
 }
 
 /* Layer by layer: the sum of the larger of arithmetic and traffic. */
-static void test_roofline(void **state)
+static void the_roofline_is_summed_by_layer(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -204,7 +204,7 @@ static void test_roofline(void **state)
 }
 
 /* Instances share c and the traffic of activations, but each gets the weights as if it were alone. */
-static void test_instances_share(void **state)
+static void instances_share_compute_and_memory(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -224,7 +224,7 @@ static void test_instances_share(void **state)
 }
 
 /* Rounds that a quota holds up half of the time take twice as long in the mean, there and back. */
-static void test_quota(void **state)
+static void a_quota_lengthens_the_mean(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -256,7 +256,7 @@ static void test_quota(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   uint64_t seed = 8;
@@ -281,16 +281,16 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_formula),
-      cmocka_unit_test(test_best_configuration),
-      cmocka_unit_test(test_transfer),
-      cmocka_unit_test(test_another_node),
+      cmocka_unit_test(estimates_obey_the_formula),
+      cmocka_unit_test(the_best_configuration_is_the_default),
+      cmocka_unit_test(a_configuration_that_was_not_measured_is_transferred),
+      cmocka_unit_test(another_node_is_estimated_by_compute_and_memory),
       cmocka_unit_test(a_node_like_the_profiled_one_has_the_measured_times),
       cmocka_unit_test(memory_beside_weights_goes_with_instances),
-      cmocka_unit_test(test_roofline),
-      cmocka_unit_test(test_instances_share),
-      cmocka_unit_test(test_quota),
-      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(the_roofline_is_summed_by_layer),
+      cmocka_unit_test(instances_share_compute_and_memory),
+      cmocka_unit_test(a_quota_lengthens_the_mean),
+      cmocka_unit_test(bad_arguments_are_refused),
   };
   if (qb_context_new(NULL, &context))
     return 1;

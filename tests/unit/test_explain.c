@@ -19,7 +19,7 @@ static qb_decision decision(qb_action action, qb_reason reason)
   return d;
 }
 
-static void test_sentences_have_their_figures(void **state)
+static void sentences_have_their_figures(void **state)
 {
   (void)state;
   static const qb_action actions[] = {QB_ACTION_RUN, QB_ACTION_WAIT, QB_ACTION_INFEASIBLE};
@@ -39,7 +39,7 @@ static void test_sentences_have_their_figures(void **state)
 }
 
 /* A node that is not as it was profiled is said to be so. */
-static void test_slower_node(void **state)
+static void a_slower_node_is_mentioned(void **state)
 {
   (void)state;
   qb_decision d = decision(QB_ACTION_RUN, QB_REASON_SLO);
@@ -57,7 +57,7 @@ static void test_slower_node(void **state)
   assert_non_null(strstr(text, "The node is 2.00 times faster than profiled."));
 }
 
-static void test_refused_samples(void **state)
+static void refused_samples_are_mentioned(void **state)
 {
   (void)state;
   qb_decision d = decision(QB_ACTION_RUN, QB_REASON_SLO);
@@ -69,7 +69,7 @@ static void test_refused_samples(void **state)
   assert_non_null(strstr(text, "Refuse the first 3 samples"));
 }
 
-static void test_cut(void **state)
+static void a_short_buffer_is_cut_and_terminated(void **state)
 {
   (void)state;
   const qb_decision d = decision(QB_ACTION_RUN, QB_REASON_SLO);
@@ -82,7 +82,7 @@ static void test_cut(void **state)
   assert_true(qb_explain(NULL, text, sizeof text) > 1);
 }
 
-static void test_names(void **state)
+static void names_are_different(void **state)
 {
   (void)state;
   assert_string_equal(qb_action_name(QB_ACTION_WAIT), "wait");
@@ -98,11 +98,11 @@ static void test_names(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sentences_have_their_figures),
-      cmocka_unit_test(test_slower_node),
-      cmocka_unit_test(test_refused_samples),
-      cmocka_unit_test(test_cut),
-      cmocka_unit_test(test_names),
+      cmocka_unit_test(sentences_have_their_figures),
+      cmocka_unit_test(a_slower_node_is_mentioned),
+      cmocka_unit_test(refused_samples_are_mentioned),
+      cmocka_unit_test(a_short_buffer_is_cut_and_terminated),
+      cmocka_unit_test(names_are_different),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,7 +192,7 @@ static int32_t add_lrn(qb__graph *g, int32_t x)
 }
 
 /* What numpy makes of one value, and the reference with it. */
-static void test_single_operators(void **state)
+static void single_operators_mark_poisoned_samples(void **state)
 {
   (void)state;
   static const add_one operators[] = {
@@ -224,7 +224,7 @@ static void test_single_operators(void **state)
 }
 
 /* The values of docs: numpy's, written down. */
-static void test_numpy_values(void **state)
+static void values_are_those_of_numpy(void **state)
 {
   (void)state;
   static const struct {
@@ -269,7 +269,7 @@ static void poison(uint64_t *random, float *values, size_t count)
 }
 
 /* A poisoned sample is told, or has the kinds of values of the reference; others never are. */
-static void test_random_networks(void **state)
+static void random_networks_mark_poisoned_samples_alone(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -327,7 +327,7 @@ static int32_t ones(qb__graph *g, int64_t size)
  * Finite values overflow in the middle, infinities meet their opposites, and a fused clip makes numbers
  * of the NaN: nothing that goes in or comes out tells.
  */
-static void test_overflow_inside(void **state)
+static void overflow_inside_a_network_is_marked(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -358,7 +358,7 @@ static void test_overflow_inside(void **state)
 }
 
 /* As above, and a host that does not ask for flags sees it too. */
-static void test_convolution_that_overflows(void **state)
+static void a_convolution_that_overflows_is_marked(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -392,7 +392,7 @@ static void test_convolution_that_overflows(void **state)
 }
 
 /* Large values that nothing overflows with, and infinite constants that are meant. */
-static void test_what_is_finite_is_not_told(void **state)
+static void finite_samples_are_not_marked(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -416,7 +416,7 @@ static void test_what_is_finite_is_not_told(void **state)
 }
 
 /* A weight that is NaN makes numbers behind a fused activation, of every sample. */
-static void test_weights_that_are_not_finite(void **state)
+static void weights_that_are_not_finite_mark_every_sample(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -443,7 +443,7 @@ static int run_nothing(void *user, uint32_t instance, uint32_t batch, const void
   return 0;
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   uint32_t flags[1] = {7};
@@ -488,7 +488,7 @@ static qb_status run_poisoned(qb_context *context, void *user)
 }
 
 /* Some allocations of a plan are only for what would be faster. */
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_survived(void **state)
 {
   (void)state;
   (void)outlive_every_allocation_failure(run_poisoned, NULL);
@@ -497,15 +497,15 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_single_operators),
-      cmocka_unit_test(test_numpy_values),
-      cmocka_unit_test(test_random_networks),
-      cmocka_unit_test(test_overflow_inside),
-      cmocka_unit_test(test_convolution_that_overflows),
-      cmocka_unit_test(test_what_is_finite_is_not_told),
-      cmocka_unit_test(test_weights_that_are_not_finite),
-      cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(single_operators_mark_poisoned_samples),
+      cmocka_unit_test(values_are_those_of_numpy),
+      cmocka_unit_test(random_networks_mark_poisoned_samples_alone),
+      cmocka_unit_test(overflow_inside_a_network_is_marked),
+      cmocka_unit_test(a_convolution_that_overflows_is_marked),
+      cmocka_unit_test(finite_samples_are_not_marked),
+      cmocka_unit_test(weights_that_are_not_finite_mark_every_sample),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_survived),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static void check_shape(const qb__graph *graph, int32_t tensor, uint32_t rank, i
   assert_int_equal(graph->tensors[tensor].elements, elements);
 }
 
-static void test_convolution_shapes(void **state)
+static void convolutions_have_the_shape_of_their_window(void **state)
 {
   qb__graph *g = *state;
   int32_t x = input(g, 4, 227, 30);
@@ -87,7 +87,7 @@ static void test_convolution_shapes(void **state)
   check_shape(g, x, 3, 5, 1, 1);
 }
 
-static void test_other_shapes(void **state)
+static void shapes_follow_from_those_of_the_inputs(void **state)
 {
   qb__graph *g = *state;
   int32_t x = input(g, 5, 13, 12);
@@ -112,7 +112,7 @@ static void test_other_shapes(void **state)
   check_shape(g, qb__graph_softmax(g, "softmax", x, 0, false), 1, 7, 0, 0);
 }
 
-static void test_shapes_of_repeated_inputs(void **state)
+static void repeated_inputs_give_the_larger_shape(void **state)
 {
   qb__graph *g = *state;
   const int32_t x = input(g, 4, 1, 6);
@@ -127,7 +127,7 @@ static void test_shapes_of_repeated_inputs(void **state)
               3, 4, 1, 9);
 }
 
-static void test_shapes_along_axes(void **state)
+static void operators_along_an_axis_change_it_alone(void **state)
 {
   static const int64_t indices[6] = {3, 3, 0, -1, 1, 2};
   qb__graph *g = *state;
@@ -151,7 +151,7 @@ static double flops_of_last(const qb__graph *g)
   return qb__operator_flops(g, &g->operators[g->operator_count - 1]);
 }
 
-static void test_work_is_counted(void **state)
+static void work_is_counted(void **state)
 {
   static const int64_t indices[6] = {3, 3, 0, -1, 1, 2};
   static const float factors[6] = {1, 1, 1, 1, 1, 1};
@@ -378,7 +378,7 @@ static int32_t pick_beyond(qb__graph *g, int32_t x)
   return qb__graph_pick(g, "wrong", x, 0, 2, 1, indices, NULL, 0);
 }
 
-static void test_wrong_shapes_are_refused_by_name(void **state)
+static void wrong_shapes_are_refused_by_name(void **state)
 {
   static const struct {
     wrong_operator build;
@@ -431,7 +431,7 @@ static void test_wrong_shapes_are_refused_by_name(void **state)
   }
 }
 
-static void test_shapes_that_overflow(void **state)
+static void shapes_that_overflow_are_refused(void **state)
 {
   static const int64_t shapes[][3] = {{1 << 20, 1 << 20, 2},
                                       {INT64_MAX, INT64_MAX, INT64_MAX},
@@ -452,7 +452,7 @@ static void test_shapes_that_overflow(void **state)
   assert_status(g->status, QB_ERROR_OVERFLOW);
 }
 
-static void test_nothing_is_built_after_a_failure(void **state)
+static void nothing_is_built_after_a_failure(void **state)
 {
   qb__graph *g = *state;
   int32_t x = qb__graph_softmax(g, "softmax", input(g, 1, 2, 3), 0, false);
@@ -500,7 +500,7 @@ static qb_status build(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   assert_true(check_every_allocation_failure(build, NULL) > 12 * 4);
@@ -509,15 +509,16 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_convolution_shapes, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_other_shapes, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_shapes_of_repeated_inputs, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_shapes_along_axes, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_work_is_counted, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_wrong_shapes_are_refused_by_name, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_shapes_that_overflow, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_nothing_is_built_after_a_failure, set_up, tear_down),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test_setup_teardown(convolutions_have_the_shape_of_their_window, set_up,
+                                      tear_down),
+      cmocka_unit_test_setup_teardown(shapes_follow_from_those_of_the_inputs, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(repeated_inputs_give_the_larger_shape, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(operators_along_an_axis_change_it_alone, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(work_is_counted, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(wrong_shapes_are_refused_by_name, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(shapes_that_overflow_are_refused, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(nothing_is_built_after_a_failure, set_up, tear_down),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ static double largest_value(const float *values, size_t count)
   return most;
 }
 
-static void test_bounds_hold(void **state)
+static void bounds_hold(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -76,7 +76,7 @@ static void test_bounds_hold(void **state)
 }
 
 /* The bound of one layer is reached by inputs with the signs of its weights. */
-static void test_bounds_are_tight(void **state)
+static void bounds_of_one_layer_are_reached(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -114,7 +114,7 @@ static qb__magnitude of_activation(qb__activation activation, float alpha, float
   return m;
 }
 
-static void test_activations(void **state)
+static void activations_bound_their_results(void **state)
 {
   (void)state;
   assert_true(of_activation(QB__ACTIVATION_CLIP, 0, 6, 1e30).result == 6);
@@ -130,9 +130,9 @@ static void test_activations(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_bounds_hold),
-      cmocka_unit_test(test_bounds_are_tight),
-      cmocka_unit_test(test_activations),
+      cmocka_unit_test(bounds_hold),
+      cmocka_unit_test(bounds_of_one_layer_are_reached),
+      cmocka_unit_test(activations_bound_their_results),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static qb_profile_point point_at(const qb_profile *profile, uint32_t index)
   return point;
 }
 
-static void test_rows_are_samples(void **state)
+static void each_row_is_one_measured_round(void **state)
 {
   (void)state;
   qb_profile *profile;
@@ -55,7 +55,7 @@ static void test_rows_are_samples(void **state)
 }
 
 /* F is not known: 1 is taken, and c is 1 FLOP/s an instance, so that p is the seconds a sample. */
-static void test_density_is_seconds_per_sample(void **state)
+static void without_flops_the_density_is_seconds_per_sample(void **state)
 {
   (void)state;
   qb_profile *profile;
@@ -69,7 +69,7 @@ static void test_density_is_seconds_per_sample(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_model_and_node_beside_it(void **state)
+static void model_and_node_may_be_given_beside_the_rows(void **state)
 {
   (void)state;
   const scratch_path path = scratch_folder_write_text(
@@ -97,7 +97,7 @@ static void test_model_and_node_beside_it(void **state)
 }
 
 /* What spreadsheets and data frames make of the same four numbers. */
-static void test_dialects(void **state)
+static void every_dialect_of_csv_gives_the_same_point(void **state)
 {
   (void)state;
   static const char *const same[] = {
@@ -131,7 +131,7 @@ static void refuse(const char *text, const char *place, const char *words)
   assert_message(words);
 }
 
-static void test_bad_headers(void **state)
+static void wrong_headers_are_refused_by_line(void **state)
 {
   (void)state;
   refuse("", "rounds.csv", "empty");
@@ -146,7 +146,7 @@ static void test_bad_headers(void **state)
 }
 
 /* Line 3 of each file is wrong. */
-static void test_bad_rows(void **state)
+static void wrong_rows_are_refused_by_line_and_field(void **state)
 {
   (void)state;
   static const char *const wrong[][2] = {
@@ -180,7 +180,7 @@ static void test_bad_rows(void **state)
 }
 
 /* Whatever the rows and their order: the profile saves, loads, and holds their medians. */
-static void test_round_trip(void **state)
+static void profiles_of_measurements_survive_a_round_trip(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -213,7 +213,7 @@ static void test_round_trip(void **state)
   }
 }
 
-static void test_wrong_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   const scratch_path path = scratch_folder_write_text(
@@ -244,7 +244,7 @@ static qb_status load_work(qb_context *each, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   scratch_path path = scratch_folder_write_text(
@@ -255,15 +255,15 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_rows_are_samples),
-      cmocka_unit_test(test_density_is_seconds_per_sample),
-      cmocka_unit_test(test_model_and_node_beside_it),
-      cmocka_unit_test(test_dialects),
-      cmocka_unit_test(test_bad_headers),
-      cmocka_unit_test(test_bad_rows),
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_wrong_arguments),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(each_row_is_one_measured_round),
+      cmocka_unit_test(without_flops_the_density_is_seconds_per_sample),
+      cmocka_unit_test(model_and_node_may_be_given_beside_the_rows),
+      cmocka_unit_test(every_dialect_of_csv_gives_the_same_point),
+      cmocka_unit_test(wrong_headers_are_refused_by_line),
+      cmocka_unit_test(wrong_rows_are_refused_by_line_and_field),
+      cmocka_unit_test(profiles_of_measurements_survive_a_round_trip),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;

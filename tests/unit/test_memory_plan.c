@@ -51,7 +51,7 @@ static void check_plan(const qb__region *regions, size_t count, size_t arena_byt
   assert_true(arena_bytes <= sum);
 }
 
-static void uint64_t_regions(void **state)
+static void regions_in_use_together_do_not_overlap(void **state)
 {
   (void)state;
   failing_allocator allocator = {0};
@@ -80,7 +80,7 @@ static void uint64_t_regions(void **state)
   qb_context_unref(context);
 }
 
-static void test_chain_needs_two_at_a_time(void **state)
+static void a_chain_needs_two_at_a_time(void **state)
 {
   (void)state;
   qb_context *context;
@@ -96,7 +96,7 @@ static void test_chain_needs_two_at_a_time(void **state)
   qb_context_unref(context);
 }
 
-static void test_overflow(void **state)
+static void sizes_that_overflow_are_refused(void **state)
 {
   (void)state;
   qb_context *context;
@@ -119,7 +119,7 @@ static qb_status plan_five(qb_context *context, void *user)
   return qb__memory_plan(context, regions, 5, &arena_bytes);
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   assert_int_equal(check_every_allocation_failure(plan_five, NULL), 2);
@@ -128,10 +128,10 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(uint64_t_regions),
-      cmocka_unit_test(test_chain_needs_two_at_a_time),
-      cmocka_unit_test(test_overflow),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(regions_in_use_together_do_not_overlap),
+      cmocka_unit_test(a_chain_needs_two_at_a_time),
+      cmocka_unit_test(sizes_that_overflow_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,7 +76,7 @@ static const qb_mitigation *find(const qb_profile *profile, const qb_configurati
 static const qb_configuration ONE = {1, 1}, WIDE = {1, 2};
 
 /* 10 ms once and 1 ms a sample, and a cliff behind batch 16. */
-static void test_batches(void **state)
+static void better_batches_are_suggested(void **state)
 {
   (void)state;
   const qb_profile_point points[] = {point(1, 1, 1, 11), point(1, 1, 4, 14), point(1, 1, 16, 26),
@@ -95,7 +95,7 @@ static void test_batches(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_configurations(void **state)
+static void better_configurations_are_suggested(void **state)
 {
   (void)state;
   const qb_profile_point points[] = {point(1, 1, 1, 10), point(1, 2, 1, 7), point(2, 1, 1, 11)};
@@ -112,7 +112,7 @@ static void test_configurations(void **state)
 }
 
 /* 20 % more samples a second, if the clock was right: within 5 % it is so, within 15 % it may not be. */
-static void test_uncertain_gains(void **state)
+static void uncertain_gains_are_not_suggested(void **state)
 {
   (void)state;
   for (int sure = 0; sure < 2; sure++) {
@@ -129,7 +129,7 @@ static void test_uncertain_gains(void **state)
   }
 }
 
-static void test_quota(void **state)
+static void a_larger_quota_is_suggested(void **state)
 {
   (void)state;
   const qb_profile_point points[] = {point(1, 1, 1, 10), point(1, 2, 1, 8)};
@@ -145,7 +145,7 @@ static void test_quota(void **state)
  * Twice the roof of the best instruction set, right at that of the one below; and weights that explain
  * half of such a time, with no arithmetic to blame.
  */
-static void test_instruction_set(void **state)
+static void a_better_instruction_set_is_suggested(void **state)
 {
   (void)state;
   const qb_profile_point slow[] = {point(1, 1, 1, 11)}, fast[] = {point(1, 1, 1, 5.5)};
@@ -163,7 +163,7 @@ static void test_instruction_set(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_single_rounds(void **state)
+static void single_rounds_have_their_remedies(void **state)
 {
   (void)state;
   qb_profile_point points[] = {point(1, 1, 1, 10), point(1, 1, 2, 20)};
@@ -182,7 +182,7 @@ static void test_single_rounds(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   const qb_profile_point points[] = {point(1, 1, 1, 10)};
@@ -203,10 +203,13 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_batches),         cmocka_unit_test(test_configurations),
-      cmocka_unit_test(test_uncertain_gains), cmocka_unit_test(test_quota),
-      cmocka_unit_test(test_instruction_set), cmocka_unit_test(test_single_rounds),
-      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(better_batches_are_suggested),
+      cmocka_unit_test(better_configurations_are_suggested),
+      cmocka_unit_test(uncertain_gains_are_not_suggested),
+      cmocka_unit_test(a_larger_quota_is_suggested),
+      cmocka_unit_test(a_better_instruction_set_is_suggested),
+      cmocka_unit_test(single_rounds_have_their_remedies),
+      cmocka_unit_test(bad_arguments_are_refused),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -62,17 +62,17 @@ static void check_builtin(qb_context *context, const char *name, double flops, u
   qb_model_unref(model);
 }
 
-static void test_alexnet(void **state)
+static void alexnet_has_its_parameters_and_flops(void **state)
 {
   check_builtin(*state, "alexnet", 1.45e9, 60900000, 61100000, 227);
 }
 
-static void test_resnet50(void **state)
+static void resnet50_has_its_parameters_and_flops(void **state)
 {
   check_builtin(*state, "resnet50", 8.2e9, 25500000, 25600000, 224);
 }
 
-static void test_unknown_name_lists_the_names(void **state)
+static void unknown_name_lists_the_names(void **state)
 {
   qb_model *model = NULL;
   assert_status(qb_model_builtin(*state, "vgg16", &model), QB_ERROR_NOT_FOUND);
@@ -103,7 +103,7 @@ static qb_workload valid_workload(void)
   return workload;
 }
 
-static void test_workload(void **state)
+static void a_workload_is_copied(void **state)
 {
   char name[] = "mine";
   qb_workload workload = valid_workload();
@@ -125,7 +125,7 @@ static void test_workload(void **state)
   qb_model_unref(model);
 }
 
-static void test_wrong_workloads(void **state)
+static void wrong_workloads_are_refused(void **state)
 {
   qb_workload wrong[7];
   for (int i = 0; i < 7; i++)
@@ -144,7 +144,7 @@ static void test_wrong_workloads(void **state)
   assert_null(model);
 }
 
-static void test_structs_to_fill(void **state)
+static void structs_of_a_wrong_size_are_not_filled(void **state)
 {
   const qb_workload workload = valid_workload();
   qb_model *model;
@@ -158,7 +158,7 @@ static void test_structs_to_fill(void **state)
   qb_model_unref(model);
 }
 
-static void test_references(void **state)
+static void a_model_lives_until_its_last_reference(void **state)
 {
   (void)state;
   failing_allocator allocator = {0};
@@ -187,7 +187,7 @@ static qb_status make_workload(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   assert_int_equal(check_every_allocation_failure(make_workload, NULL), 2);
@@ -196,14 +196,14 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_alexnet, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_resnet50, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_unknown_name_lists_the_names, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_workload, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_wrong_workloads, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_structs_to_fill, set_up, tear_down),
-      cmocka_unit_test(test_references),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test_setup_teardown(alexnet_has_its_parameters_and_flops, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(resnet50_has_its_parameters_and_flops, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(unknown_name_lists_the_names, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_workload_is_copied, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(wrong_workloads_are_refused, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(structs_of_a_wrong_size_are_not_filled, set_up, tear_down),
+      cmocka_unit_test(a_model_lives_until_its_last_reference),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,7 @@ static Onnx__ModelProto *made_of(const char *shape)
   return m;
 }
 
-static void test_memory_limit_is_the_only_limit(void **state)
+static void the_memory_limit_is_the_only_limit(void **state)
 {
   (void)state;
   assert_ok(load_constant(made_of("20000000"), 0)); /* 80 MB */
@@ -68,7 +68,7 @@ static void test_memory_limit_is_the_only_limit(void **state)
 }
 
 /* What is no longer read does not count: 50 constants of 1 MB, one after another. */
-static void test_memory_is_counted_at_one_time(void **state)
+static void memory_is_counted_while_it_is_held(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(13);
@@ -106,7 +106,7 @@ static Onnx__ModelProto *with_constants(void)
   return m;
 }
 
-static void test_what_is_wrong_is_named(void **state)
+static void constants_that_cannot_be_computed_are_named(void **state)
 {
   (void)state;
   static const refusal refusals[] = {
@@ -249,7 +249,7 @@ static qb_status load_all(qb_context *context, void *user)
   return status;
 }
 
-static void test_every_allocation_may_fail(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   onnx_memory file;
@@ -262,10 +262,10 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_memory_limit_is_the_only_limit),
-      cmocka_unit_test(test_memory_is_counted_at_one_time),
-      cmocka_unit_test(test_what_is_wrong_is_named),
-      cmocka_unit_test(test_every_allocation_may_fail),
+      cmocka_unit_test(the_memory_limit_is_the_only_limit),
+      cmocka_unit_test(memory_is_counted_while_it_is_held),
+      cmocka_unit_test(constants_that_cannot_be_computed_are_named),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ static void run_loops(const qb_model *model, const float *input, float *output)
   assert_ok(qb__reference_run(&model->graph, 2, &input, &output, NULL));
 }
 
-static void test_random_graphs_return(void **state)
+static void random_graphs_return_from_onnx(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -107,7 +107,7 @@ static Onnx__ModelProto *classifier(const char *image, const char *shape)
   return m;
 }
 
-static void test_batch(void **state)
+static void the_batch_may_be_open_or_fixed(void **state)
 {
   (void)state;
   static const char *const images[] = {"N,3,5,5", "1,3,5,5", "6,3,5,5"};
@@ -128,7 +128,7 @@ static void test_batch(void **state)
   qb_model_unref(imported(classifier("6,3,5,5", "6,16"))); /* the size that the file knows */
 }
 
-static void test_no_batch(void **state)
+static void a_model_without_a_batch_is_one_sample(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(13);
@@ -162,7 +162,7 @@ static void test_no_batch(void **state)
   qb_model_unref(model);
 }
 
-static void test_all_problems_at_once(void **state)
+static void all_problems_are_listed_at_once(void **state)
 {
   (void)state;
   qb_model *model = NULL;
@@ -322,7 +322,7 @@ static void what_joins_samples_is_refused_with_an_open_batch(void **state)
   }
 }
 
-static void test_many_problems(void **state)
+static void a_long_list_of_problems_is_cut(void **state)
 {
   (void)state;
   qb_model *model = NULL;
@@ -340,7 +340,7 @@ static void test_many_problems(void **state)
 }
 
 /* What is computed of the shape of an activation. */
-static void test_computed_shapes(void **state)
+static void shapes_may_be_computed(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(13);
@@ -361,7 +361,7 @@ static void test_computed_shapes(void **state)
   qb_model_unref(model);
 }
 
-static void test_types_of_constants(void **state)
+static void constants_may_have_half_precision(void **state)
 {
   (void)state;
   enum { HALF = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16 };
@@ -397,7 +397,7 @@ static void test_types_of_constants(void **state)
 }
 
 /* An input that is an output, one value twice, an initializer listed as an input. */
-static void test_inputs_and_outputs(void **state)
+static void outputs_may_be_inputs_and_repeat(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(13);
@@ -438,7 +438,7 @@ static void expect_failure(Onnx__ModelProto *m, qb_status status, const char *me
   assert_null(model);
 }
 
-static void test_wrong_models(void **state)
+static void wrong_models_are_refused(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(6);
@@ -485,7 +485,7 @@ static void test_wrong_models(void **state)
   expect_failure(m, QB_ERROR_NO_MEMORY, "qb_context_params.memory_limit_bytes allows");
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = classifier("6,3,5,5", "-1,16");
@@ -515,21 +515,21 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random_graphs_return),
-      cmocka_unit_test(test_batch),
-      cmocka_unit_test(test_no_batch),
-      cmocka_unit_test(test_all_problems_at_once),
-      cmocka_unit_test(test_many_problems),
+      cmocka_unit_test(random_graphs_return_from_onnx),
+      cmocka_unit_test(the_batch_may_be_open_or_fixed),
+      cmocka_unit_test(a_model_without_a_batch_is_one_sample),
+      cmocka_unit_test(all_problems_are_listed_at_once),
+      cmocka_unit_test(a_long_list_of_problems_is_cut),
       cmocka_unit_test(nodes_may_come_in_any_order),
       cmocka_unit_test(cycles_are_called_cycles),
       cmocka_unit_test(nodes_that_nothing_depends_on_are_ignored),
       cmocka_unit_test(the_batch_is_followed_through_attention),
       cmocka_unit_test(what_joins_samples_is_refused_with_an_open_batch),
-      cmocka_unit_test(test_computed_shapes),
-      cmocka_unit_test(test_types_of_constants),
-      cmocka_unit_test(test_inputs_and_outputs),
-      cmocka_unit_test(test_wrong_models),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(shapes_may_be_computed),
+      cmocka_unit_test(constants_may_have_half_precision),
+      cmocka_unit_test(outputs_may_be_inputs_and_repeat),
+      cmocka_unit_test(wrong_models_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -68,7 +68,7 @@ static qb_status load(Onnx__ModelProto *proto, qb_model **model)
   return qb_model_load_onnx(context, path, model);
 }
 
-static void test_a_model_is_named_like_its_file(void **state)
+static void a_model_is_named_like_its_file(void **state)
 {
   (void)state;
   qb_model *model = NULL;
@@ -79,7 +79,7 @@ static void test_a_model_is_named_like_its_file(void **state)
   qb_model_unref(model);
 }
 
-static void test_data_beside_the_model(void **state)
+static void data_may_lie_beside_the_model(void **state)
 {
   (void)state;
   qb_model *model = NULL;
@@ -98,7 +98,7 @@ static void test_data_beside_the_model(void **state)
   assert_null(model);
 }
 
-static void test_data_stays_in_the_folder(void **state)
+static void data_must_stay_in_the_folder(void **state)
 {
   (void)state;
   char outside[4200];
@@ -112,7 +112,7 @@ static void test_data_stays_in_the_folder(void **state)
   assert_null(model);
 }
 
-static void test_places_are_numbers(void **state)
+static void offsets_must_be_numbers(void **state)
 {
   (void)state;
   static const char *const offsets[] = {"0x4", "", "-4", " 4", "4 ", "18446744073709551616"};
@@ -130,7 +130,7 @@ static void link_to(const char *target, const char *name)
 }
 
 /* As stores of models have them: files by their hash, and links of readable names to them. */
-static void test_models_and_data_behind_links(void **state)
+static void models_and_data_may_lie_behind_links(void **state)
 {
   (void)state;
   static const float values[3] = {1, 2, 3};
@@ -163,7 +163,7 @@ static void test_models_and_data_behind_links(void **state)
   free(data);
 }
 
-static void test_pipes_and_devices_are_refused(void **state)
+static void pipes_and_devices_are_refused(void **state)
 {
   (void)state;
   qb_model *model = NULL;
@@ -178,7 +178,7 @@ static void test_pipes_and_devices_are_refused(void **state)
   assert_null(model);
 }
 
-static void test_files_that_are_no_models(void **state)
+static void files_that_are_not_models_are_refused(void **state)
 {
   (void)state;
   qb_model *model = NULL;
@@ -199,7 +199,7 @@ static void test_files_that_are_no_models(void **state)
 }
 
 /* Every beginning of a model is refused, and none is taken for another. */
-static void test_truncated_models(void **state)
+static void truncated_models_are_refused(void **state)
 {
   (void)state;
   size_t bytes;
@@ -216,7 +216,7 @@ static void test_truncated_models(void **state)
   free(data);
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   qb_context *whole = context;
@@ -267,15 +267,15 @@ static int tear_down(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_model_is_named_like_its_file),
-      cmocka_unit_test(test_data_beside_the_model),
-      cmocka_unit_test(test_data_stays_in_the_folder),
-      cmocka_unit_test(test_places_are_numbers),
-      cmocka_unit_test(test_models_and_data_behind_links),
-      cmocka_unit_test(test_pipes_and_devices_are_refused),
-      cmocka_unit_test(test_files_that_are_no_models),
-      cmocka_unit_test(test_truncated_models),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(a_model_is_named_like_its_file),
+      cmocka_unit_test(data_may_lie_beside_the_model),
+      cmocka_unit_test(data_must_stay_in_the_folder),
+      cmocka_unit_test(offsets_must_be_numbers),
+      cmocka_unit_test(models_and_data_may_lie_behind_links),
+      cmocka_unit_test(pipes_and_devices_are_refused),
+      cmocka_unit_test(files_that_are_not_models_are_refused),
+      cmocka_unit_test(truncated_models_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -52,7 +52,7 @@ static void expect_problem(Onnx__ModelProto *proto, const char *message)
   assert_message(message);
 }
 
-static void test_numbers_on_either_side(void **state)
+static void a_number_may_stand_on_either_side(void **state)
 {
   (void)state;
   static const float two[1] = {2}, x[2] = {1, 4};
@@ -72,7 +72,7 @@ static void test_numbers_on_either_side(void **state)
   }
 }
 
-static void test_channels_on_either_side(void **state)
+static void channels_may_stand_on_either_side(void **state)
 {
   (void)state;
   static const float c[2] = {2, 4}, x[4] = {1, 2, 3, 4};
@@ -93,7 +93,7 @@ static void test_channels_on_either_side(void **state)
 }
 
 /* Each input repeated to the other, activations too. */
-static void test_activations_repeated(void **state)
+static void activations_are_repeated_to_each_other(void **state)
 {
   (void)state;
   static const float x[4] = {1, 2, 3, 4};
@@ -107,7 +107,7 @@ static void test_activations_repeated(void **state)
   expect(m, x, (const float[4]){1.5f, 0.75f, 3.5f / 3, 0.875f}, 4);
 }
 
-static void test_pads(void **state)
+static void every_mode_of_padding_is_supported(void **state)
 {
   (void)state;
   static const float x[3] = {1, 2, 3};
@@ -141,7 +141,7 @@ static void test_pads(void **state)
   expect_problem(m, "pads of -3 and 0 on dimension 1 of 3");
 }
 
-static void test_opsets(void **state)
+static void every_opset_has_its_form(void **state)
 {
   (void)state;
   static const float x[3] = {-1, 2, 7}, clipped[3] = {0, 2, 6};
@@ -174,7 +174,7 @@ static void test_opsets(void **state)
   expect(m, x, (const float[1]){8.0f / 3}, 1);
 }
 
-static void test_resize(void **state)
+static void images_are_resized_as_exporters_ask(void **state)
 {
   (void)state;
   static const float x[2] = {1, 3}, scales[4] = {1, 1, 1, 2};
@@ -193,7 +193,7 @@ static void test_resize(void **state)
   expect(m, x, (const float[4]){1, 1, 3, 3}, 4);
 }
 
-static void test_gemm(void **state)
+static void products_of_matrices_take_their_factors(void **state)
 {
   (void)state;
   static const float x[2] = {1, 2}, b[4] = {1, 2, 3, 4}, c[2] = {10, 20}, one[1] = {1};
@@ -214,7 +214,7 @@ static void test_gemm(void **state)
   expect(m, x, (const float[2]){38, 54}, 2);
 }
 
-static void test_forms_that_are_missing(void **state)
+static void unsupported_forms_are_named(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = model_of(13, "N,3,5,5");
@@ -306,14 +306,14 @@ static void indices_and_pads_beyond_an_axis_are_refused(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_numbers_on_either_side),
-      cmocka_unit_test(test_channels_on_either_side),
-      cmocka_unit_test(test_activations_repeated),
-      cmocka_unit_test(test_pads),
-      cmocka_unit_test(test_opsets),
-      cmocka_unit_test(test_resize),
-      cmocka_unit_test(test_gemm),
-      cmocka_unit_test(test_forms_that_are_missing),
+      cmocka_unit_test(a_number_may_stand_on_either_side),
+      cmocka_unit_test(channels_may_stand_on_either_side),
+      cmocka_unit_test(activations_are_repeated_to_each_other),
+      cmocka_unit_test(every_mode_of_padding_is_supported),
+      cmocka_unit_test(every_opset_has_its_form),
+      cmocka_unit_test(images_are_resized_as_exporters_ask),
+      cmocka_unit_test(products_of_matrices_take_their_factors),
+      cmocka_unit_test(unsupported_forms_are_named),
       cmocka_unit_test(windows_at_the_end_of_an_image),
       cmocka_unit_test(transposed_convolutions_may_be_padded_beyond_their_reach),
       cmocka_unit_test(bounds_the_wrong_way_round_give_the_upper_one),

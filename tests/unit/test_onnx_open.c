@@ -117,7 +117,7 @@ static bool has_form(const operation *o, qb__onnx_amount a, qb__onnx_amount b)
 }
 
 /* Accepted exactly where there is such a form, and then with the value that every batch has. */
-static void test_arithmetic_holds_for_every_batch(void **state)
+static void arithmetic_holds_for_every_batch(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -141,7 +141,7 @@ static void test_arithmetic_holds_for_every_batch(void **state)
   assert_in_range(accepted, 10000, 45000);
 }
 
-static void test_types_that_batches_do_not_fit(void **state)
+static void types_that_batches_do_not_fit_are_refused(void **state)
 {
   (void)state;
   const qb__onnx_amount batch = {QB__ONNX_SYMBOLIC, true}, two = {2, false};
@@ -195,7 +195,7 @@ static void add_nodes(Onnx__ModelProto *m, const char *const *nodes)
 }
 
 /* Moves and computations that end in `to`, a shape that x is given. */
-static void test_marks_move_with_elements(void **state)
+static void the_batch_is_followed_through_rearrangements(void **state)
 {
   (void)state;
   enum { MOST = 7 };
@@ -251,7 +251,7 @@ static void test_marks_move_with_elements(void **state)
 }
 
 /* What needs the batch as a number is refused, and the node is named. */
-static void test_batch_as_a_number(void **state)
+static void nodes_that_need_the_batch_as_a_number_are_refused(void **state)
 {
   (void)state;
   enum { MOST = 4 };
@@ -305,10 +305,10 @@ static void test_batch_as_a_number(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_arithmetic_holds_for_every_batch),
-      cmocka_unit_test(test_types_that_batches_do_not_fit),
-      cmocka_unit_test(test_marks_move_with_elements),
-      cmocka_unit_test(test_batch_as_a_number),
+      cmocka_unit_test(arithmetic_holds_for_every_batch),
+      cmocka_unit_test(types_that_batches_do_not_fit_are_refused),
+      cmocka_unit_test(the_batch_is_followed_through_rearrangements),
+      cmocka_unit_test(nodes_that_need_the_batch_as_a_number_are_refused),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -10,7 +10,7 @@ static qb_status check(const uint8_t *data, size_t bytes)
   return qb__wire_check_depth(&onnx__model_proto__descriptor, data, bytes);
 }
 
-static void test_models_pass(void **state)
+static void well_formed_models_pass(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(13);
@@ -25,7 +25,7 @@ static void test_models_pass(void **state)
 }
 
 /* A graph in an attribute of a node in a graph, and so on: fields 7 (graph), 1, 5 and 6. */
-static void test_depth_is_limited(void **state)
+static void nesting_is_limited(void **state)
 {
   (void)state;
   static uint8_t data[100000];
@@ -49,7 +49,7 @@ static void test_depth_is_limited(void **state)
   }
 }
 
-static void test_lengths_beyond_the_end(void **state)
+static void lengths_beyond_the_end_are_refused(void **state)
 {
   (void)state;
   static const uint8_t cases[][12] = {
@@ -69,9 +69,9 @@ static void test_lengths_beyond_the_end(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_models_pass),
-      cmocka_unit_test(test_depth_is_limited),
-      cmocka_unit_test(test_lengths_beyond_the_end),
+      cmocka_unit_test(well_formed_models_pass),
+      cmocka_unit_test(nesting_is_limited),
+      cmocka_unit_test(lengths_beyond_the_end_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 enum { MS = 1000000 };
 
-static void test_nothing_is_known_at_first(void **state)
+static void nothing_is_known_at_first(void **state)
 {
   (void)state;
   pace p;
@@ -26,7 +26,7 @@ static void test_nothing_is_known_at_first(void **state)
 }
 
 /* Rounds of random sizes at a true rate: whatever their sizes, it is found within seconds. */
-static void test_finds_the_rate(void **state)
+static void the_true_rate_is_found_within_seconds(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -48,7 +48,7 @@ static void test_finds_the_rate(void **state)
   }
 }
 
-static void test_forgets_what_was_long_ago(void **state)
+static void the_pace_forgets_what_was_long_ago(void **state)
 {
   (void)state;
   pace p;
@@ -61,7 +61,7 @@ static void test_forgets_what_was_long_ago(void **state)
   assert_true(fabs(pace_per_s(&p) - 50) < 1);
 }
 
-static void test_restart_leaves_out_rounds_under_way(void **state)
+static void a_restart_leaves_out_rounds_under_way(void **state)
 {
   (void)state;
   pace p;
@@ -91,7 +91,7 @@ static correction three_sizes(void)
 
 static const int64_t HOUR_NS = INT64_C(3600000) * MS;
 
-static void test_as_planned_nothing_changes(void **state)
+static void a_job_that_runs_as_planned_keeps_its_batch(void **state)
 {
   (void)state;
   correction c = three_sizes();
@@ -100,7 +100,7 @@ static void test_as_planned_nothing_changes(void **state)
 }
 
 /* A machine that is slower as a whole: the others are tried once, and the planned size stays. */
-static void test_slower_as_a_whole(void **state)
+static void a_slower_machine_tries_the_others_once(void **state)
 {
   (void)state;
   correction c = three_sizes();
@@ -110,7 +110,7 @@ static void test_slower_as_a_whole(void **state)
     assert_int_equal(correction_choose(&c, i ? 13 * MS : 11 * 1.3 * MS, HOUR_NS), 16);
 }
 
-static void test_one_size_was_planned_wrong(void **state)
+static void a_size_that_was_planned_wrong_is_left(void **state)
 {
   (void)state;
   correction c = three_sizes();
@@ -119,7 +119,7 @@ static void test_one_size_was_planned_wrong(void **state)
     assert_int_equal(correction_choose(&c, 10.5 * MS, HOUR_NS), 24);
 }
 
-static void test_no_try_for_the_rest_of_a_short_job(void **state)
+static void the_end_of_a_short_job_is_no_time_to_try(void **state)
 {
   (void)state;
   correction c = three_sizes();
@@ -130,14 +130,14 @@ static void test_no_try_for_the_rest_of_a_short_job(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nothing_is_known_at_first),
-      cmocka_unit_test(test_finds_the_rate),
-      cmocka_unit_test(test_forgets_what_was_long_ago),
-      cmocka_unit_test(test_restart_leaves_out_rounds_under_way),
-      cmocka_unit_test(test_as_planned_nothing_changes),
-      cmocka_unit_test(test_slower_as_a_whole),
-      cmocka_unit_test(test_one_size_was_planned_wrong),
-      cmocka_unit_test(test_no_try_for_the_rest_of_a_short_job),
+      cmocka_unit_test(nothing_is_known_at_first),
+      cmocka_unit_test(the_true_rate_is_found_within_seconds),
+      cmocka_unit_test(the_pace_forgets_what_was_long_ago),
+      cmocka_unit_test(a_restart_leaves_out_rounds_under_way),
+      cmocka_unit_test(a_job_that_runs_as_planned_keeps_its_batch),
+      cmocka_unit_test(a_slower_machine_tries_the_others_once),
+      cmocka_unit_test(a_size_that_was_planned_wrong_is_left),
+      cmocka_unit_test(the_end_of_a_short_job_is_no_time_to_try),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static int32_t relu(qb__graph *g, int32_t x)
 }
 
 /* A block of ResNet: two convolutions with batch norms, and the input added to the second. */
-static void test_residual_block_becomes_two_operators(void **state)
+static void residual_block_becomes_two_operators(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -82,7 +82,7 @@ static void test_residual_block_becomes_two_operators(void **state)
                   (int32_t)i == g->operators[2].bias);
 }
 
-static void test_dense_layer_takes_its_activation(void **state)
+static void dense_layer_takes_its_activation(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -94,7 +94,7 @@ static void test_dense_layer_takes_its_activation(void **state)
   assert_string_equal(qb__operator_kind_name(&g->operators[1]), "dense+relu");
 }
 
-static void test_tensor_read_twice_is_kept(void **state)
+static void tensor_read_twice_is_kept(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -107,7 +107,7 @@ static void test_tensor_read_twice_is_kept(void **state)
   assert_int_equal(count_kind(g, QB__OP_ADD), 1);
 }
 
-static void test_output_read_by_the_caller_is_kept(void **state)
+static void output_read_by_the_caller_is_kept(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -120,7 +120,7 @@ static void test_output_read_by_the_caller_is_kept(void **state)
   assert_int_equal(g->operators[0].activation, QB__ACTIVATION_NONE);
 }
 
-static void test_tensor_added_to_itself(void **state)
+static void tensor_added_to_itself_stays_an_addition(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -132,7 +132,7 @@ static void test_tensor_added_to_itself(void **state)
 }
 
 /* Scaling the weights for one of the convolutions would change the other. */
-static void test_weights_shared_by_two_convolutions(void **state)
+static void weights_shared_by_two_convolutions_are_not_scaled(void **state)
 {
   qb__graph *g = *state;
   uint64_t random = random_start();
@@ -160,7 +160,7 @@ static qb_status optimize(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   check_every_allocation_failure(optimize, NULL);
@@ -170,13 +170,14 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(random_graphs_compute_the_same, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_residual_block_becomes_two_operators, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_dense_layer_takes_its_activation, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_tensor_read_twice_is_kept, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_output_read_by_the_caller_is_kept, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_tensor_added_to_itself, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_weights_shared_by_two_convolutions, set_up, tear_down),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test_setup_teardown(residual_block_becomes_two_operators, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(dense_layer_takes_its_activation, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(tensor_read_twice_is_kept, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(output_read_by_the_caller_is_kept, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(tensor_added_to_itself_stays_an_addition, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(weights_shared_by_two_convolutions_are_not_scaled, set_up,
+                                      tear_down),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,7 +128,7 @@ static int32_t hard_swish_of_six(qb__graph *g, int32_t x, bool swapped)
                  : mul(g, x, linear(g, gate, 1.0 / 6, 0), false);
 }
 
-static void test_gates(void **state)
+static void gated_activations_become_one_operator(void **state)
 {
   static const struct {
     int32_t (*build)(qb__graph *g, int32_t x, bool swapped);
@@ -195,7 +195,7 @@ static int32_t wrong_degree(qb__graph *g, int32_t x)
   return mul(g, x, act(g, square, QB__ACTIVATION_SIGMOID), false);
 }
 
-static void test_near_misses_stay(void **state)
+static void near_misses_stay(void **state)
 {
   int32_t (*const cases[])(qb__graph *, int32_t) = {wrong_number, wrong_shift, wrong_input,
                                                     wrong_factor, wrong_bound, wrong_degree};
@@ -209,7 +209,7 @@ static void test_near_misses_stay(void **state)
 }
 
 /* What a product is made of may be read elsewhere. */
-static void test_parts_that_are_read_stay(void **state)
+static void parts_that_are_read_stay(void **state)
 {
   qb__graph *g = *state;
   const int32_t x = image(g), gate = act(g, x, QB__ACTIVATION_SIGMOID);
@@ -248,7 +248,7 @@ static int32_t layer_norm(qb__graph *g, int32_t x, uint32_t axes, int form)
   return qb__graph_binary(g, "norm", QB__OP_DIVIDE, centred, root);
 }
 
-static void test_layer_norms(void **state)
+static void layer_norms_become_one_operator(void **state)
 {
   qb__graph *g = *state;
   for (int form = 0; form < 8; form++)
@@ -269,7 +269,7 @@ static void test_layer_norms(void **state)
   assert_int_equal(count_kind(g, QB__OP_LAYER_NORM), 0);
 }
 
-static void test_transpositions(void **state)
+static void opposite_transpositions_cancel(void **state)
 {
   static const uint32_t to[3] = {1, 2, 0}, back[3] = {2, 0, 1};
   qb__graph *g = *state;
@@ -285,7 +285,7 @@ static void test_transpositions(void **state)
 }
 
 /* A unit of ShuffleNet's begins with one operator for each half. */
-static void test_shuffles(void **state)
+static void channel_shuffles_become_one_operator_a_half(void **state)
 {
   static const uint32_t order[4] = {1, 0, 2, 3};
   static const int64_t groups[4] = {2, 4, 3, 6}, channels[3] = {8, 3, 6};
@@ -305,7 +305,7 @@ static void test_shuffles(void **state)
 }
 
 /* Rows turned among themselves are no channels. */
-static void test_other_turns_stay(void **state)
+static void other_rearrangements_stay(void **state)
 {
   static const uint32_t orders[2][4] = {{0, 2, 1, 3}, {1, 0, 3, 2}};
   static const int64_t groups[4] = {2, 2, 3, 6}, channels[3] = {4, 3, 6};
@@ -320,7 +320,7 @@ static void test_other_turns_stay(void **state)
   }
 }
 
-static void test_means_of_images(void **state)
+static void means_of_images_become_pools(void **state)
 {
   qb__graph *g = *state;
   qb__graph_output(g, qb__graph_reduce(g, "mean", QB__REDUCTION_MEAN, image(g), 6));
@@ -329,7 +329,7 @@ static void test_means_of_images(void **state)
 }
 
 /* A layer of rows takes the bias, the factors and the channels' norm behind it. */
-static void test_linear_layers(void **state)
+static void linear_layers_take_what_follows_them(void **state)
 {
   static const int64_t shape[2] = {6, 6};
   static const uint32_t to[3] = {2, 0, 1};
@@ -349,15 +349,16 @@ static void test_linear_layers(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_gates, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_near_misses_stay, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_parts_that_are_read_stay, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_layer_norms, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_transpositions, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_shuffles, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_other_turns_stay, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_means_of_images, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_linear_layers, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(gated_activations_become_one_operator, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(near_misses_stay, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(parts_that_are_read_stay, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(layer_norms_become_one_operator, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(opposite_transpositions_cancel, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(channel_shuffles_become_one_operator_a_half, set_up,
+                                      tear_down),
+      cmocka_unit_test_setup_teardown(other_rearrangements_stay, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(means_of_images_become_pools, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(linear_layers_take_what_follows_them, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,7 +82,7 @@ static qb_place_node random_node(uint64_t *seed, const qb_profile *profile)
   return node;
 }
 
-static void test_exhaustive(void **state)
+static void shares_are_those_of_an_exhaustive_search(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -134,7 +134,7 @@ static void test_exhaustive(void **state)
 }
 
 /* Of a job far longer than a round, all end together, close to the bound. */
-static void test_large(void **state)
+static void long_jobs_end_together_on_all_nodes(void **state)
 {
   (void)state;
   enum { NODES = 300 };
@@ -165,7 +165,7 @@ static void test_large(void **state)
     qb_profile_unref(profiles[i]);
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   uint64_t seed = 3;
@@ -217,7 +217,7 @@ static qb_status place_with(qb_context *failing, void *user)
   return status;
 }
 
-static void test_no_memory(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   assert_true(check_every_allocation_failure(place_with, NULL) >= 4);
@@ -226,10 +226,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_exhaustive),
-      cmocka_unit_test(test_large),
-      cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(shares_are_those_of_an_exhaustive_search),
+      cmocka_unit_test(long_jobs_end_together_on_all_nodes),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;

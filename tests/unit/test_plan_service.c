@@ -6,7 +6,7 @@ enum { FEW_CASES = 10, MAX_BATCH = 8 };
 
 static qb_context *context;
 
-static void test_against_exhaustive_search(void **state)
+static void plans_are_those_of_an_exhaustive_search(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -46,7 +46,7 @@ static void test_against_exhaustive_search(void **state)
 }
 
 /* Without a rate the plan is for the highest one: it holds that rate and no other plan a higher. */
-static void test_highest_rate_of_all(void **state)
+static void without_a_rate_the_plan_holds_the_highest(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -72,7 +72,7 @@ static void test_highest_rate_of_all(void **state)
   }
 }
 
-static void test_reasons(void **state)
+static void infeasible_plans_have_their_reason(void **state)
 {
   (void)state;
   uint64_t seed = 5;
@@ -102,7 +102,7 @@ static void test_reasons(void **state)
 }
 
 /* Bursts make answers late that would be in time if the same samples came evenly. */
-static void test_bursts(void **state)
+static void bursts_make_answers_late(void **state)
 {
   (void)state;
   uint64_t seed = 5;
@@ -124,7 +124,7 @@ static void test_bursts(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   uint64_t seed = 5;
@@ -148,11 +148,11 @@ static void test_arguments(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_against_exhaustive_search),
-      cmocka_unit_test(test_highest_rate_of_all),
-      cmocka_unit_test(test_reasons),
-      cmocka_unit_test(test_bursts),
-      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(plans_are_those_of_an_exhaustive_search),
+      cmocka_unit_test(without_a_rate_the_plan_holds_the_highest),
+      cmocka_unit_test(infeasible_plans_have_their_reason),
+      cmocka_unit_test(bursts_make_answers_late),
+      cmocka_unit_test(bad_arguments_are_refused),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -79,7 +79,7 @@ static qb_status new_profile(qb_context *context, qb_node *node, const qb_profil
   return status;
 }
 
-static void test_points_are_put_in_order(void **state)
+static void points_are_put_in_order(void **state)
 {
   const fixture *f = *state;
   const qb_profile_point points[] = {point(2, 1, 8), point(1, 4, 2),  point(2, 1, 1),
@@ -115,7 +115,7 @@ static void test_points_are_put_in_order(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_wrong_points_are_named(void **state)
+static void wrong_points_are_named(void **state)
 {
   const fixture *f = *state;
   qb_profile_point wrong[11];
@@ -149,7 +149,7 @@ static void test_wrong_points_are_named(void **state)
   assert_null(profile);
 }
 
-static void test_check_node_lists_every_difference(void **state)
+static void check_node_lists_every_difference(void **state)
 {
   const fixture *f = *state;
   const qb_profile_point one = point(1, 1, 1);
@@ -184,7 +184,7 @@ static void test_check_node_lists_every_difference(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_compute_power_may_differ_a_little_or_be_unknown(void **state)
+static void compute_power_may_differ_a_little_or_be_unknown(void **state)
 {
   const fixture *f = *state;
   const qb_profile_point one = point(1, 1, 1);
@@ -210,7 +210,7 @@ static void test_compute_power_may_differ_a_little_or_be_unknown(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_references(void **state)
+static void a_profile_lives_until_its_last_reference(void **state)
 {
   const fixture *f = *state;
   const qb_profile_point one = point(1, 1, 1);
@@ -244,7 +244,7 @@ static qb_status make(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   check_every_allocation_failure(make, NULL);
@@ -254,12 +254,12 @@ int main(void)
 {
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      IN_FIXTURE(test_points_are_put_in_order),
-      IN_FIXTURE(test_wrong_points_are_named),
-      IN_FIXTURE(test_check_node_lists_every_difference),
-      IN_FIXTURE(test_compute_power_may_differ_a_little_or_be_unknown),
-      IN_FIXTURE(test_references),
-      cmocka_unit_test(test_allocation_failures),
+      IN_FIXTURE(points_are_put_in_order),
+      IN_FIXTURE(wrong_points_are_named),
+      IN_FIXTURE(check_node_lists_every_difference),
+      IN_FIXTURE(compute_power_may_differ_a_little_or_be_unknown),
+      IN_FIXTURE(a_profile_lives_until_its_last_reference),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static qb_session *session_for(const qb_profile *profile, const qb_configuration
 }
 
 /* Batch sizes become ready in another order in each session. */
-static void test_sessions_of_a_profile_are_alike(void **state)
+static void sessions_of_a_profile_compute_the_same_bits(void **state)
 {
   (void)state;
   const size_t row = MOST_BATCH * check.out;
@@ -133,7 +133,7 @@ static void test_sessions_of_a_profile_are_alike(void **state)
   free(other);
 }
 
-static void test_a_profile_is_measured_like_another(void **state)
+static void a_profile_may_take_the_algorithms_of_another(void **state)
 {
   (void)state;
   qb_profile *first = measured(scratch_folder_path(&folder, "first.json").text, NULL);
@@ -146,7 +146,7 @@ static void test_a_profile_is_measured_like_another(void **state)
 }
 
 /* Ways that do not suit a layer, as of a file that somebody changed, cost speed alone. */
-static void test_any_ways_compute_the_same(void **state)
+static void any_algorithms_compute_the_same(void **state)
 {
   (void)state;
   for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
@@ -226,7 +226,7 @@ static void expect_refused(qb_profile *profile)
   qb_profile_unref(profile);
 }
 
-static void test_ways_that_do_not_hold_are_found_anew(void **state)
+static void algorithms_of_another_engine_are_chosen_anew(void **state)
 {
   (void)state;
   const qb_isa isa = qb__best_isa();
@@ -244,7 +244,7 @@ static void test_ways_that_do_not_hold_are_found_anew(void **state)
 }
 
 /* By what it computes: a profile of a network is that of a copy with other weights and another name. */
-static void test_networks_are_told_by_content(void **state)
+static void networks_are_recognised_by_their_content(void **state)
 {
   (void)state;
   qb_profile *profile = stored_as(qb__best_isa(), qb_engine_version(), check.model);
@@ -270,7 +270,7 @@ static void test_networks_are_told_by_content(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_wrong_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   qb_profile *profile = stored_as(qb__best_isa(), qb_engine_version(), check.model);
@@ -321,7 +321,7 @@ static qb_status live_once(qb_context *owner, void *user)
 }
 
 /* A algorithm that cannot be tried for want of memory is not a failure: another one does. */
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_survived(void **state)
 {
   (void)state;
   (void)outlive_every_allocation_failure(live_once, NULL);
@@ -355,13 +355,13 @@ static int tear_down(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sessions_of_a_profile_are_alike),
-      cmocka_unit_test(test_a_profile_is_measured_like_another),
-      cmocka_unit_test(test_any_ways_compute_the_same),
-      cmocka_unit_test(test_ways_that_do_not_hold_are_found_anew),
-      cmocka_unit_test(test_networks_are_told_by_content),
-      cmocka_unit_test(test_wrong_arguments),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(sessions_of_a_profile_compute_the_same_bits),
+      cmocka_unit_test(a_profile_may_take_the_algorithms_of_another),
+      cmocka_unit_test(any_algorithms_compute_the_same),
+      cmocka_unit_test(algorithms_of_another_engine_are_chosen_anew),
+      cmocka_unit_test(networks_are_recognised_by_their_content),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_survived),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -18,7 +18,7 @@ static qb_context *context;
 static scratch_folder folder;
 static char path[SCRATCH_PATH_BYTES];
 
-static void test_round_trip(void **state)
+static void profiles_survive_a_round_trip(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -116,7 +116,7 @@ static void refuse_fields(json_t *root, json_t *object, const char *prefix)
   json_object_del(object, "colour");
 }
 
-static void test_every_field_is_checked(void **state)
+static void every_field_is_checked(void **state)
 {
   (void)state;
   json_t *root = valid();
@@ -127,7 +127,7 @@ static void test_every_field_is_checked(void **state)
   json_decref(root);
 }
 
-static void test_values_out_of_range(void **state)
+static void values_out_of_range_are_refused(void **state)
 {
   (void)state;
   static const struct {
@@ -164,7 +164,7 @@ static void test_values_out_of_range(void **state)
   json_decref(root);
 }
 
-static void test_ways_are_checked(void **state)
+static void layer_algorithms_are_checked(void **state)
 {
   (void)state;
   json_t *root = valid();
@@ -188,7 +188,7 @@ static void test_ways_are_checked(void **state)
   json_decref(root);
 }
 
-static void test_truncated_at_every_byte(void **state)
+static void files_cut_anywhere_are_refused(void **state)
 {
   (void)state;
   json_t *root = valid();
@@ -203,7 +203,7 @@ static void test_truncated_at_every_byte(void **state)
   json_decref(root);
 }
 
-static void test_io(void **state)
+static void unreadable_and_unwritable_files_are_io_errors(void **state)
 {
   (void)state;
   uint64_t seed = 4;
@@ -225,7 +225,7 @@ static qb_status load_work(qb_context *each, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   json_decref(valid());
@@ -235,13 +235,13 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_allocation_failures),
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_every_field_is_checked),
-      cmocka_unit_test(test_values_out_of_range),
-      cmocka_unit_test(test_ways_are_checked),
-      cmocka_unit_test(test_truncated_at_every_byte),
-      cmocka_unit_test(test_io),
+      cmocka_unit_test(every_failed_allocation_is_reported),
+      cmocka_unit_test(profiles_survive_a_round_trip),
+      cmocka_unit_test(every_field_is_checked),
+      cmocka_unit_test(values_out_of_range_are_refused),
+      cmocka_unit_test(layer_algorithms_are_checked),
+      cmocka_unit_test(files_cut_anywhere_are_refused),
+      cmocka_unit_test(unreadable_and_unwritable_files_are_io_errors),
   };
   if (qb_context_new(NULL, &context))
     return 1;

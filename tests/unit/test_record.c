@@ -46,7 +46,7 @@ static const qb_profile_point *finish(fixture *f)
   return p;
 }
 
-static void test_slower_half_is_set_aside(void **state)
+static void slower_half_is_set_aside(void **state)
 {
   fixture *f = *state;
   for (int i = 0; i < 4; i++)
@@ -64,7 +64,7 @@ static void test_slower_half_is_set_aside(void **state)
 }
 
 /* The parts are those of different rounds: the medians of two that vary against each other. */
-static void test_parts(void **state)
+static void medians_of_parts_are_of_different_rounds(void **state)
 {
   fixture *f = *state;
   for (int i = 0; i < 5; i++) {
@@ -78,7 +78,7 @@ static void test_parts(void **state)
   assert_int_equal(p->mean_ns, 1033);
 }
 
-static void test_disturbed(void **state)
+static void visits_that_disagree_are_marked_disturbed(void **state)
 {
   fixture *f = *state;
   for (int i = 0; i < 3; i++)
@@ -90,7 +90,7 @@ static void test_disturbed(void **state)
   assert_true(finish(f)->disturbed);
 }
 
-static void test_standing_clock_is_taken_as_it_is(void **state)
+static void standing_clock_is_taken_as_it_is(void **state)
 {
   fixture *f = *state;
   for (int i = 0; i < 8; i++)
@@ -102,7 +102,7 @@ static void test_standing_clock_is_taken_as_it_is(void **state)
   assert_int_equal(p->latency_ns, 502); /* 501.5 */
 }
 
-static void test_single_visit(void **state)
+static void a_single_visit_has_a_wide_interval(void **state)
 {
   fixture *f = *state;
   add(f, 700, 1);
@@ -114,7 +114,7 @@ static void test_single_visit(void **state)
 }
 
 /* What is known joins what is seen: the more certain of the two counts for more. */
-static void test_known_point(void **state)
+static void a_known_point_counts_by_its_certainty(void **state)
 {
   fixture *f = *state;
   qb_profile_point known = QB_PROFILE_POINT_INIT;
@@ -141,7 +141,7 @@ static void test_known_point(void **state)
 }
 
 /* A quota's pauses come again and again: the mean is of all rounds, which neighbours' bursts are not. */
-static void test_throttled(void **state)
+static void pauses_of_a_quota_count_in_the_mean(void **state)
 {
   fixture *f = *state;
   for (int i = 0; i < 4; i++) {
@@ -157,7 +157,7 @@ static void test_throttled(void **state)
 }
 
 /* Finishing tells how far a point is; more may be added after. */
-static void test_finish_may_be_repeated(void **state)
+static void finish_may_be_repeated(void **state)
 {
   fixture *f = *state;
   for (int i = 0; i < 3; i++)
@@ -186,7 +186,7 @@ static qb_status record_visits(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   check_every_allocation_failure(record_visits, NULL);
@@ -195,15 +195,15 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_slower_half_is_set_aside, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_parts, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_disturbed, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_standing_clock_is_taken_as_it_is, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_single_visit, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_known_point, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_throttled, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_finish_may_be_repeated, set_up, tear_down),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test_setup_teardown(slower_half_is_set_aside, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(medians_of_parts_are_of_different_rounds, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(visits_that_disagree_are_marked_disturbed, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(standing_clock_is_taken_as_it_is, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_single_visit_has_a_wide_interval, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_known_point_counts_by_its_certainty, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(pauses_of_a_quota_count_in_the_mean, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(finish_may_be_repeated, set_up, tear_down),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

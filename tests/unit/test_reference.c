@@ -64,7 +64,7 @@ static void check(qb__graph *g, int32_t y, const float *input, const float *expe
   qb__graph_clear(g);
 }
 
-static void test_activations(void **state)
+static void activations_are_those_of_numpy(void **state)
 {
   static const float x[8] = {-2.5f, -1, -0.25f, 0, 0.5f, 1.5f, 3, NAN};
   static const struct {
@@ -119,7 +119,7 @@ static void test_activations(void **state)
         x, cases[i].y, 8);
 }
 
-static void test_binary_operators(void **state)
+static void binary_operators_are_those_of_numpy(void **state)
 {
   static const float x[6] = {-7, -2, 0, 3, 7, NAN}, y[6] = {3, -2, 1, NAN, -3, 1};
   static const struct {
@@ -147,7 +147,7 @@ static void test_binary_operators(void **state)
   }
 }
 
-static void test_repeated_inputs(void **state)
+static void inputs_are_repeated_as_in_numpy(void **state)
 {
   static const float x[2] = {1, 2}, y[3] = {10, 20, 30};
   static const int64_t dims[3] = {1, 1, 3}, scalar[3] = {1, 1, 1};
@@ -166,7 +166,7 @@ static void test_repeated_inputs(void **state)
   check(g, qb__graph_select(g, "select", equal, row, constant(g, 3, scalar, five)), x, selected, 6);
 }
 
-static void test_reductions(void **state)
+static void reductions_are_those_of_numpy(void **state)
 {
   static const float x[6] = {1, -2, 3, 4, 0.5f, -6};
   static const struct {
@@ -195,7 +195,7 @@ static void test_reductions(void **state)
   }
 }
 
-static void test_arg(void **state)
+static void arg_takes_the_first_or_last_of_ties(void **state)
 {
   static const float x[6] = {3, 1, 1, 3, 2, 2}; /* columns of a 3x2 image */
   static const struct {
@@ -212,7 +212,7 @@ static void test_arg(void **state)
   check(g, qb__graph_arg(g, "arg", image(g, 1, 2, 2), 2, false, true), ties, last, 2);
 }
 
-static void test_norms(void **state)
+static void norms_are_those_of_onnx(void **state)
 {
   static const float x[8] = {1, 2, 3, 6, -1, 0, 4, 5}, two[2] = {2, 3}, shift[2] = {0, 1};
   static const int64_t dims[1] = {2};
@@ -229,14 +229,14 @@ static void test_norms(void **state)
   check(g, qb__graph_group_norm(g, "norm", in, 2, scale, shifts, 0), x, of_groups, 8);
 }
 
-static void test_log_softmax(void **state)
+static void log_softmax_is_that_of_numpy(void **state)
 {
   static const float x[3] = {1, 2, 3}, y[3] = {-2.4076060f, -1.4076060f, -0.40760596f};
   qb__graph *g = *state;
   check(g, qb__graph_softmax(g, "softmax", image(g, 1, 1, 3), 2, true), x, y, 3);
 }
 
-static void test_products_of_matrices(void **state)
+static void products_of_matrices_are_those_of_numpy(void **state)
 {
   static const float x[4] = {1, 2, 3, 4}, w[6] = {1, 0, 0, 1, 1, 1}, bias[3] = {0, 10, 20};
   static const int64_t three[1] = {3}, weights[2] = {3, 2}, left[3] = {2, 1, 2};
@@ -251,7 +251,7 @@ static void test_products_of_matrices(void **state)
   check(g, qb__graph_matmul(g, "matmul", constant(g, 3, left, swapped), in), x, of_both, 4);
 }
 
-static void test_picks(void **state)
+static void picks_copy_and_mix_elements(void **state)
 {
   static const float x[3] = {1, 2, 4};
   static const int64_t copies[4] = {2, 0, -1, 2}, pairs[4] = {0, 1, 1, 2};
@@ -265,15 +265,15 @@ static void test_picks(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_activations, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_binary_operators, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_repeated_inputs, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_reductions, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_arg, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_norms, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_log_softmax, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_products_of_matrices, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_picks, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(activations_are_those_of_numpy, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(binary_operators_are_those_of_numpy, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(inputs_are_repeated_as_in_numpy, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(reductions_are_those_of_numpy, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(arg_takes_the_first_or_last_of_ties, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(norms_are_those_of_onnx, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(log_softmax_is_that_of_numpy, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(products_of_matrices_are_those_of_numpy, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(picks_copy_and_mix_elements, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,7 @@ static void check(const times *t, const qb_optimizer_params *params, int64_t tar
   }
 }
 
-static void test_random(void **state)
+static void decisions_keep_their_promises(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -203,7 +203,7 @@ static qb_optimizer *scripted_optimizer(qb_profile **profile, bool shed)
 }
 
 /* Giving up follows the times left: those who cannot be in time, and who make others late. */
-static void test_shedding(void **state)
+static void samples_that_would_be_late_are_refused(void **state)
 {
   (void)state;
   qb_profile *profile;
@@ -238,7 +238,7 @@ static void test_shedding(void **state)
 }
 
 /* A request with a target of its own is not made to wait beyond it. */
-static void test_own_targets(void **state)
+static void a_deadline_of_its_own_is_waited_for_no_longer(void **state)
 {
   (void)state;
   qb_profile *profile;
@@ -295,7 +295,7 @@ static double serve(qb_optimizer *optimizer, int rounds, double slowdown, uint64
  * Noise is no change; a node that becomes 1.5 times slower, and recovers, is predicted within 5 % on
  * average from the tenth round on, at every batch size.
  */
-static void test_drift(void **state)
+static void a_slower_node_is_learnt_and_forgotten(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -328,7 +328,7 @@ static void test_drift(void **state)
 }
 
 /* One round that was interrupted says nothing of the node. */
-static void test_interrupted_round(void **state)
+static void one_interrupted_round_changes_nothing(void **state)
 {
   (void)state;
   qb_profile *profile;
@@ -347,7 +347,7 @@ static void test_interrupted_round(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   uint64_t seed = 11;
@@ -454,12 +454,12 @@ static void a_ring_of_deadlines_is_read_like_an_array(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_random),
-      cmocka_unit_test(test_shedding),
-      cmocka_unit_test(test_own_targets),
-      cmocka_unit_test(test_drift),
-      cmocka_unit_test(test_interrupted_round),
-      cmocka_unit_test(test_arguments),
+      cmocka_unit_test(decisions_keep_their_promises),
+      cmocka_unit_test(samples_that_would_be_late_are_refused),
+      cmocka_unit_test(a_deadline_of_its_own_is_waited_for_no_longer),
+      cmocka_unit_test(a_slower_node_is_learnt_and_forgotten),
+      cmocka_unit_test(one_interrupted_round_changes_nothing),
+      cmocka_unit_test(bad_arguments_are_refused),
       cmocka_unit_test(a_state_that_cannot_be_is_refused),
       cmocka_unit_test(a_ring_of_deadlines_is_read_like_an_array),
   };

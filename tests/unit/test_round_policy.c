@@ -273,7 +273,7 @@ static void check_case(uint64_t *seed, bool shed, bool refreshed)
   qb__round_policy_free(context, &policy);
 }
 
-static void test_against_plain(void **state)
+static void policies_are_those_of_plain_value_iteration(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -284,7 +284,7 @@ static void test_against_plain(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_plain)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(policies_are_those_of_plain_value_iteration)};
   if (qb_context_new(NULL, &context))
     return 1;
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);

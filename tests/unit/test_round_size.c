@@ -68,7 +68,7 @@ static qb__round_size choose(const scene *s)
 }
 
 /* What is given up is never a sample that was to run, and what runs is in time or runs in order. */
-static void test_promises(void **state)
+static void refused_samples_are_never_those_that_run(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -85,7 +85,7 @@ static void test_promises(void **state)
 }
 
 /* Requests of another class, who have all the time in the world, are no reason to give up others. */
-static void test_classes(void **state)
+static void patient_requests_are_no_reason_to_refuse_others(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -104,7 +104,7 @@ static void test_classes(void **state)
 
 /* With a target shorter than two rounds nobody survives one: as many as can be run, if that is the last
  * chance of all. */
-static void test_last_chance(void **state)
+static void the_last_chance_runs_as_many_as_it_can(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -125,9 +125,10 @@ static void test_last_chance(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_promises),
-                                     cmocka_unit_test(test_classes),
-                                     cmocka_unit_test(test_last_chance)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(refused_samples_are_never_those_that_run),
+      cmocka_unit_test(patient_requests_are_no_reason_to_refuse_others),
+      cmocka_unit_test(the_last_chance_runs_as_many_as_it_can)};
   if (qb_context_new(NULL, &context))
     return 1;
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,7 @@ static void make_tight_case(uint64_t *seed, service_case *c)
   }
 }
 
-static void test_each_change(void **state)
+static void the_nearest_change_makes_the_demand_feasible(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -158,7 +158,8 @@ static void test_each_change(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_change)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_nearest_change_makes_the_demand_feasible)};
   if (qb_context_new(NULL, &context))
     return 1;
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,20 +134,20 @@ static void check_concurrent_calls(uint32_t instances, uint32_t fail_at)
   qb_session_unref(session);
 }
 
-static void test_many_callers(void **state)
+static void many_callers_share_the_instances(void **state)
 {
   (void)state;
   for (uint32_t instances = 1; instances <= MOST_INSTANCES; instances++)
     check_concurrent_calls(instances, 0);
 }
 
-static void test_failed_rounds_reach_their_callers(void **state)
+static void failed_rounds_reach_their_callers(void **state)
 {
   (void)state;
   check_concurrent_calls(MOST_INSTANCES, 5);
 }
 
-static void test_failed_prepare(void **state)
+static void a_failed_preparation_is_tried_again(void **state)
 {
   (void)state;
   script s = {.fail_prepare_on = 2};
@@ -166,7 +166,7 @@ static void test_failed_prepare(void **state)
   qb_session_unref(session);
 }
 
-static void test_info(void **state)
+static void info_counts_what_is_ready(void **state)
 {
   (void)state;
   script s = {0};
@@ -218,7 +218,7 @@ static int run_nothing(void *user, uint32_t instance, uint32_t batch, const void
 }
 
 /* Threads that the host's engine starts inherit the cores of its instance, all of them. */
-static void test_cores_of_the_hosts_engine(void **state)
+static void threads_of_the_hosts_engine_have_its_instances_cores(void **state)
 {
   (void)state;
   static const qb_configuration configurations[] = {{1, 2}, {2, 1}};
@@ -249,7 +249,7 @@ static void test_cores_of_the_hosts_engine(void **state)
   }
 }
 
-static void test_wrong_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   qb_context *context;
@@ -285,7 +285,7 @@ static void test_wrong_arguments(void **state)
   qb_context_unref(context);
 }
 
-static void test_host_thread_is_left_alone(void **state)
+static void host_thread_is_left_alone(void **state)
 {
   (void)state;
   cpu_set_t before, after;
@@ -327,7 +327,7 @@ static qb_status live_once(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   check_every_allocation_failure(live_once, NULL);
@@ -336,14 +336,14 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_many_callers),
-      cmocka_unit_test(test_failed_rounds_reach_their_callers),
-      cmocka_unit_test(test_failed_prepare),
-      cmocka_unit_test(test_info),
-      cmocka_unit_test(test_cores_of_the_hosts_engine),
-      cmocka_unit_test(test_wrong_arguments),
-      cmocka_unit_test(test_host_thread_is_left_alone),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(many_callers_share_the_instances),
+      cmocka_unit_test(failed_rounds_reach_their_callers),
+      cmocka_unit_test(a_failed_preparation_is_tried_again),
+      cmocka_unit_test(info_counts_what_is_ready),
+      cmocka_unit_test(threads_of_the_hosts_engine_have_its_instances_cores),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(host_thread_is_left_alone),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

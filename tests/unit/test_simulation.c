@@ -32,7 +32,7 @@ static qb_traffic poisson(double rate_per_s)
   return traffic;
 }
 
-static void test_replay_is_identical(void **state)
+static void replay_is_identical(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
@@ -57,7 +57,7 @@ static void test_replay_is_identical(void **state)
 }
 
 /* Rounds vary as single ones did when they were measured: their mean and their 95th percentile. */
-static void test_rounds_as_measured(void **state)
+static void rounds_vary_as_measured(void **state)
 {
   (void)state;
   qb_profile *noisy = scripted_profile(context, &one, 1, 8, 2, 1.2);
@@ -73,7 +73,7 @@ static void test_rounds_as_measured(void **state)
 }
 
 /* Three samples at once, one more while they run: worked out by hand. */
-static void test_by_hand(void **state)
+static void a_short_trace_is_simulated_as_by_hand(void **state)
 {
   (void)state;
   const int64_t times_ns[] = {0, 1000000000, 1000000000, 1000000000, 1005000000};
@@ -100,7 +100,7 @@ static void test_by_hand(void **state)
   assert_int_equal(r.p99_ns, 0);
 }
 
-static void test_rates_are_as_asked(void **state)
+static void rates_are_as_asked(void **state)
 {
   (void)state;
   qb_simulation simulation = QB_SIMULATION_INIT;
@@ -119,7 +119,7 @@ static void test_rates_are_as_asked(void **state)
 }
 
 /* What is promised: above the rivals when there is too much to do, and no sample made late. */
-static void test_own_policy(void **state)
+static void our_policy_is_above_the_rivals(void **state)
 {
   (void)state;
   static const double rates[] = {60, 150, 300};
@@ -141,7 +141,7 @@ static void test_own_policy(void **state)
 }
 
 /* Where all is answered a loaded service stays one: as good as the best largest batch and wait. */
-static void test_own_policy_without_shedding(void **state)
+static void our_policy_without_refusing_matches_the_best_batch_and_wait(void **state)
 {
   (void)state;
   static const struct {
@@ -170,7 +170,7 @@ static void test_own_policy_without_shedding(void **state)
 }
 
 /* A target of two or three rounds, where every sample's own age counts: not below who looks at them. */
-static void test_few_rounds_in_a_target(void **state)
+static void our_policy_holds_targets_of_few_rounds(void **state)
 {
   (void)state;
   static const char *const rivals[] = {"bentoml", "clipper-deadline"};
@@ -200,7 +200,7 @@ static void test_few_rounds_in_a_target(void **state)
   }
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   qb_traffic traffic = poisson(0);
@@ -252,7 +252,7 @@ static qb_status simulate_one(qb_context *its, void *user)
   return status;
 }
 
-static void test_out_of_memory(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   assert_true(check_every_allocation_failure(simulate_one, NULL) > 8);
@@ -261,15 +261,15 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_replay_is_identical),
-      cmocka_unit_test(test_by_hand),
-      cmocka_unit_test(test_rounds_as_measured),
-      cmocka_unit_test(test_rates_are_as_asked),
-      cmocka_unit_test(test_own_policy),
-      cmocka_unit_test(test_own_policy_without_shedding),
-      cmocka_unit_test(test_few_rounds_in_a_target),
-      cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_out_of_memory),
+      cmocka_unit_test(replay_is_identical),
+      cmocka_unit_test(a_short_trace_is_simulated_as_by_hand),
+      cmocka_unit_test(rounds_vary_as_measured),
+      cmocka_unit_test(rates_are_as_asked),
+      cmocka_unit_test(our_policy_is_above_the_rivals),
+      cmocka_unit_test(our_policy_without_refusing_matches_the_best_batch_and_wait),
+      cmocka_unit_test(our_policy_holds_targets_of_few_rounds),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-static void test_sorts(void **state)
+static void sorting_orders_all_values(void **state)
 {
   (void)state;
   int64_t values[] = {3, INT64_MIN, 7, -1, INT64_MAX, 3};
@@ -17,7 +17,7 @@ static void test_sorts(void **state)
   qb__sort_ns(values, 0);
 }
 
-static void test_quantiles(void **state)
+static void quantiles_are_interpolated(void **state)
 {
   (void)state;
   static const int64_t values[] = {10, 20, 40, 80};
@@ -30,7 +30,7 @@ static void test_quantiles(void **state)
 }
 
 /* Ranks from tables of the sign test: 2.5 % on each side at most. */
-static void test_ranks_of_the_interval(void **state)
+static void ranks_are_those_of_the_sign_test(void **state)
 {
   (void)state;
   static const struct {
@@ -63,7 +63,7 @@ static double two_modes(uint64_t *random)
                                    : 1e6 + 5e6 * random_unit(random);
 }
 
-static void test_interval_covers_the_median(void **state)
+static void the_interval_covers_the_median(void **state)
 {
   (void)state;
   enum { SAMPLES = 10000 };
@@ -87,7 +87,7 @@ static void test_interval_covers_the_median(void **state)
 }
 
 /* Points of 1 to 5 values, as often as not of one alone: their intervals hold 95 % all the same. */
-static void test_interval_of_few_values(void **state)
+static void the_interval_of_few_values_holds_95_percent(void **state)
 {
   (void)state;
   enum { RUNS = 300, POINTS = 40 };
@@ -117,7 +117,7 @@ static void test_interval_of_few_values(void **state)
 }
 
 /* Without other points the values themselves and what is common are all there is. */
-static void test_intervals_of_one_point(void **state)
+static void one_point_has_a_wide_interval(void **state)
 {
   (void)state;
   static const int64_t values[] = {100000000, 150000000, 200000000};
@@ -134,12 +134,12 @@ static void test_intervals_of_one_point(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sorts),
-      cmocka_unit_test(test_quantiles),
-      cmocka_unit_test(test_ranks_of_the_interval),
-      cmocka_unit_test(test_interval_covers_the_median),
-      cmocka_unit_test(test_interval_of_few_values),
-      cmocka_unit_test(test_intervals_of_one_point),
+      cmocka_unit_test(sorting_orders_all_values),
+      cmocka_unit_test(quantiles_are_interpolated),
+      cmocka_unit_test(ranks_are_those_of_the_sign_test),
+      cmocka_unit_test(the_interval_covers_the_median),
+      cmocka_unit_test(the_interval_of_few_values_holds_95_percent),
+      cmocka_unit_test(one_point_has_a_wide_interval),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,7 +159,7 @@ static void check_points(const qb_profile *profile, const qb_configuration *conf
   }
 }
 
-static void test_profile_has_the_latencies_of_the_rounds(void **state)
+static void profile_has_the_latencies_of_the_rounds(void **state)
 {
   const fixture *f = *state;
   static const uint32_t given[] = {9, 1, 4, 1}, batches[] = {1, 4, 9};
@@ -187,7 +187,7 @@ static void test_profile_has_the_latencies_of_the_rounds(void **state)
 }
 
 /* Powers of two and the largest batch, and more where the curve bends. */
-static void test_defaults(void **state)
+static void powers_of_two_and_the_largest_batch_are_the_default(void **state)
 {
   const fixture *f = *state;
   static const qb_configuration configurations[] = {{1, 1}, {1, 2}, {2, 1}};
@@ -216,7 +216,7 @@ static void test_defaults(void **state)
 }
 
 /* A second run goes on from the first: what is sure is not run again, the rest becomes surer. */
-static void test_known_profile(void **state)
+static void a_known_profile_is_extended(void **state)
 {
   fixture *f = *state;
   static const qb_configuration one = {1, 1};
@@ -316,7 +316,7 @@ static qb_profile_params two_batches(void)
   return params;
 }
 
-static void test_time_budget(void **state)
+static void the_time_budget_is_kept(void **state)
 {
   fixture *f = *state;
   f->script.noisy = true;
@@ -342,7 +342,7 @@ static void test_time_budget(void **state)
 }
 
 /* Both take so long that a visit is of one round, and they are visited in turn. */
-static void test_rounds_are_warm(void **state)
+static void timed_rounds_are_warm(void **state)
 {
   fixture *f = *state;
   static const uint32_t batches[] = {8, 9};
@@ -360,7 +360,7 @@ static void test_rounds_are_warm(void **state)
 }
 
 /* Visits of the two batch sizes take about 60 and 460 ms. */
-static void test_short_visits_are_the_more(void **state)
+static void short_visits_are_the_more(void **state)
 {
   fixture *f = *state;
   static const uint32_t batches[] = {1, 64};
@@ -400,7 +400,7 @@ static bool watch(void *user, const qb_progress *progress)
   return ++w->calls != w->stop_at;
 }
 
-static void test_progress(void **state)
+static void progress_rises_to_the_end(void **state)
 {
   fixture *f = *state;
   static const int64_t budgets[] = {0, 1, 1000000000};
@@ -418,7 +418,7 @@ static void test_progress(void **state)
     }
 }
 
-static void test_cancelling_at_any_call(void **state)
+static void a_sweep_may_be_cancelled_at_any_call(void **state)
 {
   const fixture *f = *state;
   const qb_profile_params params = two_batches();
@@ -440,7 +440,7 @@ static void test_cancelling_at_any_call(void **state)
   qb_profile_unref(profile);
 }
 
-static void test_failing_workload(void **state)
+static void a_failing_workload_ends_the_sweep(void **state)
 {
   fixture *f = *state;
   const qb_profile_params params = two_batches();
@@ -463,7 +463,7 @@ static void test_failing_workload(void **state)
   assert_int_equal(atomic_load(&f->allocator.live), before);
 }
 
-static void test_wrong_parameters(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   const fixture *f = *state;
   static const uint32_t zero[] = {1, 0}, large[] = {QB_MAX_BATCH + 1};
@@ -511,17 +511,17 @@ int main(void)
 {
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      IN_FIXTURE(test_profile_has_the_latencies_of_the_rounds),
-      IN_FIXTURE(test_defaults),
-      IN_FIXTURE(test_known_profile),
+      IN_FIXTURE(profile_has_the_latencies_of_the_rounds),
+      IN_FIXTURE(powers_of_two_and_the_largest_batch_are_the_default),
+      IN_FIXTURE(a_known_profile_is_extended),
       IN_FIXTURE(a_known_profile_gains_the_other_splits),
-      IN_FIXTURE(test_rounds_are_warm),
-      IN_FIXTURE(test_short_visits_are_the_more),
-      IN_FIXTURE(test_time_budget),
-      IN_FIXTURE(test_progress),
-      IN_FIXTURE(test_cancelling_at_any_call),
-      IN_FIXTURE(test_failing_workload),
-      IN_FIXTURE(test_wrong_parameters),
+      IN_FIXTURE(timed_rounds_are_warm),
+      IN_FIXTURE(short_visits_are_the_more),
+      IN_FIXTURE(the_time_budget_is_kept),
+      IN_FIXTURE(progress_rises_to_the_end),
+      IN_FIXTURE(a_sweep_may_be_cancelled_at_any_call),
+      IN_FIXTURE(a_failing_workload_ends_the_sweep),
+      IN_FIXTURE(bad_arguments_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

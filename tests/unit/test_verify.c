@@ -25,7 +25,7 @@ static qb_verification verify(size_t count, size_t late)
 }
 
 /* The table of MLPerf Inference's rules: p99 at 99 % needs 459 samples, 662 with one late. */
-static void test_of_mlperf(void **state)
+static void numbers_of_samples_are_those_of_mlperf(void **state)
 {
   (void)state;
   static const struct {
@@ -44,7 +44,7 @@ static void test_of_mlperf(void **state)
 }
 
 /* Of 1, 2, 3, ... the rank is the value: by integers, for every percentile of up to two decimals. */
-static void test_percentiles_are_exact(void **state)
+static void percentiles_are_exact(void **state)
 {
   (void)state;
   enum { COUNT = 1000 };
@@ -64,7 +64,7 @@ static void test_percentiles_are_exact(void **state)
 }
 
 /* The least number by adding up the binomial distribution from scratch. */
-static void test_needed(void **state)
+static void the_samples_needed_are_those_of_the_binomial_law(void **state)
 {
   (void)state;
   for (size_t late = 0; late < 8; late++) {
@@ -82,7 +82,7 @@ static void test_needed(void **state)
   }
 }
 
-static void test_broken(void **state)
+static void broken_targets_fail(void **state)
 {
   (void)state;
   assert_int_equal(verify(100, 20).verdict, QB_VERDICT_FAIL);
@@ -91,7 +91,7 @@ static void test_broken(void **state)
   assert_int_equal(verify(100, 2).verdict, QB_VERDICT_MORE);
 }
 
-static void test_bound(void **state)
+static void the_bound_is_the_least_target_that_passes(void **state)
 {
   (void)state;
   int64_t latencies_ns[662];
@@ -109,7 +109,7 @@ static void test_bound(void **state)
   assert_int_equal(v.bound_ns, 0);
 }
 
-static void test_arguments(void **state)
+static void bad_arguments_are_refused(void **state)
 {
   (void)state;
   const int64_t good = 5, bad[2] = {5, -3};
@@ -138,7 +138,7 @@ static qb_status verify_one(qb_context *its, void *user)
   return qb_verify(its, &latency_ns, 1, &qos, 0.99, &v);
 }
 
-static void test_out_of_memory(void **state)
+static void every_failed_allocation_is_reported(void **state)
 {
   (void)state;
   assert_int_equal(check_every_allocation_failure(verify_one, NULL), 1);
@@ -147,13 +147,13 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_percentiles_are_exact),
-      cmocka_unit_test(test_of_mlperf),
-      cmocka_unit_test(test_needed),
-      cmocka_unit_test(test_broken),
-      cmocka_unit_test(test_bound),
-      cmocka_unit_test(test_arguments),
-      cmocka_unit_test(test_out_of_memory),
+      cmocka_unit_test(percentiles_are_exact),
+      cmocka_unit_test(numbers_of_samples_are_those_of_mlperf),
+      cmocka_unit_test(the_samples_needed_are_those_of_the_binomial_law),
+      cmocka_unit_test(broken_targets_fail),
+      cmocka_unit_test(the_bound_is_the_least_target_that_passes),
+      cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
     return 1;
