@@ -2,10 +2,8 @@
 #include "node/bandwidth.h"
 
 #include "core/alloc.h"
-#include "core/hooks.h"
 #include "node/measuring.h"
-
-enum { FEWEST_PASSES = 2, MOST_PASSES = 15 };
+#include "node/sustained.h"
 
 /* Of the three arrays together: several times the cache, and no burden to a small machine. */
 static const uint64_t LEAST_BYTES = 96u << 20, MOST_BYTES = 768u << 20;
@@ -51,6 +49,21 @@ static double run(void *argument, uint32_t index, uint32_t threads)
   return 3.0 * sizeof(vector) * (double)(end - first);
 }
 
+typedef struct crew {
+  const qb_context *context;
+  const qb__topology *topology;
+  triad *triad;
+} crew;
+
+/* Always on the same cores, near the memory that they touched first. */
+static qb_status measure(void *user, const qb__sustained *entry, uint32_t pass, double *per_s)
+{
+  (void)pass;
+  const crew *all = user;
+  return qb__measure_together(all->context, all->topology, 0, entry->threads, run, all->triad,
+                              per_s);
+}
+
 qb_status qb__measure_bandwidth(const qb_context *context, const qb__topology *topology,
                                 uint32_t most, int64_t budget_ns,
                                 qb__sustained table[QB__MOST_BANDWIDTH], size_t *count)
@@ -74,17 +87,11 @@ qb_status qb__measure_bandwidth(const qb_context *context, const qb__topology *t
   }
   double per_s;
   if (!status)
-    status = qb__measure_together(context, topology, most, touch, &t, &per_s);
-  const int64_t start_ns = qb__now_ns(context);
-  for (int pass = 0; pass < MOST_PASSES && !status; pass++) {
-    if (pass >= FEWEST_PASSES && qb__now_ns(context) - start_ns >= budget_ns)
-      break;
-    for (size_t i = 0; i < entries && !status; i++) {
-      status = qb__measure_together(context, topology, table[i].threads, run, &t, &per_s);
-      if (!status && per_s > table[i].per_s)
-        table[i].per_s = per_s;
-    }
-  }
+    status = qb__measure_together(context, topology, 0, most, touch, &t, &per_s);
+  crew all = {context, topology, &t};
+  if (!status)
+    status =
+        qb__measure_passes(context, "memory bandwidth", measure, &all, budget_ns, table, entries);
   qb__free(context, t.a);
   qb__free(context, t.b);
   qb__free(context, t.c);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/compute_power.h"
 
-#include "core/hooks.h"
 #include "node/measuring.h"
+#include "node/sustained.h"
 #include "node/yardstick.h"
 
 #include <time.h>
 
 /* Long enough for a core to reach its clock under vector load, short enough for several passes. */
-enum { PIECE_US = 4000, FEWEST_PASSES = 3, MOST_PASSES = 25 };
+enum { PIECE_US = 4000 };
 
 static double work(void *argument, uint32_t index, uint32_t threads)
 {
@@ -21,12 +21,33 @@ static double work(void *argument, uint32_t index, uint32_t threads)
          ((double)(after.tv_sec - before.tv_sec) + 1e-9 * (double)(after.tv_nsec - before.tv_nsec));
 }
 
+typedef struct crew {
+  const qb_context *context;
+  const qb__topology *topology;
+} crew;
+
+/* Each pass begins at another core, so that few threads are not those of one that is busy or slow. */
+static qb_status measure(void *user, const qb__sustained *entry, uint32_t pass, double *per_s)
+{
+  const crew *all = user;
+  qb_isa isa = entry->isa;
+  return qb__measure_together(all->context, all->topology, pass, entry->threads, work, &isa, per_s);
+}
+
 /* Keeps the order of the measured table: by instruction set, then by threads. */
 static void raise_to_lower_isa(qb__sustained *table, size_t count, size_t thread_counts)
 {
   for (size_t i = thread_counts; i < count; i++)
     if (table[i].per_s < table[i - thread_counts].per_s)
       table[i].per_s = table[i - thread_counts].per_s;
+}
+
+/* Cores that idle beside others do not take anything from them. */
+static void raise_to_fewer_threads(qb__sustained *table, size_t count)
+{
+  for (size_t i = 1; i < count; i++)
+    if (table[i].isa == table[i - 1].isa && table[i].per_s < table[i - 1].per_s)
+      table[i].per_s = table[i - 1].per_s;
 }
 
 qb_status qb__measure_compute(const qb_context *context, const qb__topology *topology,
@@ -41,20 +62,12 @@ qb_status qb__measure_compute(const qb_context *context, const qb__topology *top
       const qb__sustained entry = {isa, threads[t], 0};
       table[entries++] = entry;
     }
-  const int64_t start_ns = qb__now_ns(context);
-  for (int pass = 0; pass < MOST_PASSES; pass++) {
-    if (pass >= FEWEST_PASSES && qb__now_ns(context) - start_ns >= budget_ns)
-      break;
-    for (size_t i = 0; i < entries; i++) {
-      double per_s;
-      const qb_status status =
-          qb__measure_together(context, topology, table[i].threads, work, &table[i].isa, &per_s);
-      if (status)
-        return status;
-      if (per_s > table[i].per_s)
-        table[i].per_s = per_s;
-    }
-  }
+  crew all = {context, topology};
+  const qb_status status =
+      qb__measure_passes(context, "compute power", measure, &all, budget_ns, table, entries);
+  if (status)
+    return status;
+  raise_to_fewer_threads(table, entries);
   raise_to_lower_isa(table, entries, thread_counts);
   *count = entries;
   return QB_OK;

@@ -11,9 +11,10 @@ enum { QB__MOST_COMPUTE = QB_ISA_AVX512 * 32 };
 
 /*
  * Measures c of up to `most` threads together, for each instruction set of the processor, in
- * interleaved passes over about `budget_ns`. Each figure is the best of the passes: what the cores
- * sustain when nobody disturbs them. A processor may always use a lower instruction set, so no
- * figure is below that of a lower one.
+ * interleaved passes over about `budget_ns` (qb__measure_passes()). Each figure is the best of the
+ * passes: what the cores sustain when nobody disturbs them. A processor may always use a lower
+ * instruction set and leave cores idle, so no figure is below that of a lower one, or of fewer
+ * threads.
  */
 qb_status qb__measure_compute(const qb_context *context, const qb__topology *topology,
                               uint32_t most, int64_t budget_ns,

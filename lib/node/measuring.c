@@ -58,7 +58,8 @@ static void *measure(void *argument)
 }
 
 qb_status qb__measure_together(const qb_context *context, const qb__topology *topology,
-                               uint32_t threads, qb__work work, void *argument, double *per_s)
+                               uint32_t first, uint32_t threads, qb__work work, void *argument,
+                               double *per_s)
 {
   member *members = qb__calloc(context, threads, sizeof *members);
   if (!members)
@@ -75,7 +76,7 @@ qb_status qb__measure_together(const qb_context *context, const qb__topology *to
   for (; started < threads && !status; started++) {
     member *m = &members[started];
     m->crew = &all;
-    m->cpu = topology->cpus[started % topology->core_count];
+    m->cpu = topology->cpus[(first + started) % topology->core_count];
     m->index = started;
     m->threads = threads;
     m->work = work;

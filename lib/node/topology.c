@@ -2,6 +2,7 @@
 #include "node/topology.h"
 
 #include "core/error.h"
+#include "node/cpuid_caches.h"
 
 #include <hwloc.h>
 #include <sched.h>
@@ -124,6 +125,16 @@ done:
   return status;
 }
 
+/* Some virtual machines hide the caches from the system, not from programs. */
+static void fill_in_caches(qb__topology *topology)
+{
+  const qb__cache_sizes told = qb__cpuid_caches();
+  uint64_t *sizes[] = {&topology->l1d_bytes, &topology->l2_bytes, &topology->l3_bytes};
+  for (int level = 1; level <= 3; level++)
+    if (!*sizes[level - 1])
+      *sizes[level - 1] = told.bytes[level];
+}
+
 qb_status qb__topology_read(qb__topology *topology)
 {
   memset(topology, 0, sizeof *topology);
@@ -133,6 +144,7 @@ qb_status qb__topology_read(qb__topology *topology)
     read_affinity_alone(topology);
   else
     status = read_hwloc(topology);
+  fill_in_caches(topology);
   if (!status && !topology->core_count)
     status = qb__fail(QB_ERROR_SYSTEM,
                       "no usable core: the affinity mask of the process contains no online CPU");

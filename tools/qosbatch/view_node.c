@@ -81,6 +81,23 @@ static void print_scaling(const qb_node *node, uint32_t usable_threads)
   table_print(t);
 }
 
+/* Those that are known. */
+static void print_caches(const qb_node_info *info)
+{
+  const struct {
+    const char *name;
+    uint64_t bytes;
+  } caches[] = {{"L1d", info->l1d_bytes}, {"L2", info->l2_bytes}, {"L3", info->l3_bytes}};
+  const char *before = "caches     ", *after = "";
+  for (size_t i = 0; i < sizeof caches / sizeof *caches; i++)
+    if (caches[i].bytes) {
+      printf("%s%s %s", before, caches[i].name, human_bytes((double)caches[i].bytes).s);
+      before = ", ";
+      after = "\n";
+    }
+  printf("%s", after);
+}
+
 void node_print(const qb_node *node)
 {
   qb_node_info info = QB_NODE_INFO_INIT;
@@ -90,8 +107,7 @@ void node_print(const qb_node *node)
          info.usable_threads, info.cores, plural(info.cores), info.hardware_threads,
          plural(info.hardware_threads), digits(info.quota_cores).s);
   if (info.memory_bytes > 0) {
-    printf("caches     L1d %s, L2 %s, L3 %s\n", human_bytes((double)info.l1d_bytes).s,
-           human_bytes((double)info.l2_bytes).s, human_bytes((double)info.l3_bytes).s);
+    print_caches(&info);
     printf("memory     %s on %u NUMA node%s\n", human_bytes((double)info.memory_bytes).s,
            info.numa_nodes, plural(info.numa_nodes));
   }

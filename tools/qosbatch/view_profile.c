@@ -67,13 +67,19 @@ void profile_to_json(const qb_profile *profile, json_t *object)
   }
 }
 
+/*
+ * No engine does the same arithmetic in less time than the peak allows. Winograd's algorithm needs less,
+ * in layers of 3x3 filters, and a noisy measurement of the peak may be as far off.
+ */
+static const double LEAST_DENSITY = 0.9;
+
 static void print_points(const qb_profile *profile)
 {
   static const char *const titles[] = {
       "instances", "threads", "batch",       "latency [ms]", "+- [%]", "p95 [ms]",
       "samples/s", "density", "of peak [%]", "memory [MiB]", "visits",
   };
-  bool disturbed = false;
+  bool disturbed = false, impossible = false;
   /* Of a peak there is no share while the work or the peak is not known. */
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   qb_node_info node = QB_NODE_INFO_INIT;
@@ -92,14 +98,19 @@ static void print_points(const qb_profile *profile)
     table_cell(t, "%s", digits(milliseconds(point.p95_ns)).s);
     table_cell(t, "%s", digits(samples_per_s(&point)).s);
     table_cell(t, "%s", digits(p).s);
-    table_cell(t, "%s", known ? digits(100 / p).s : "-");
+    table_cell(t, "%s", known && p >= LEAST_DENSITY ? digits(100 / p).s : "-");
     table_cell(t, "%.0f", mebibytes((double)point.memory_bytes));
     table_cell(t, "%s%u", point.disturbed ? "*" : "", point.visits);
     disturbed = disturbed || point.disturbed;
+    impossible = impossible || (known && p < LEAST_DENSITY);
   }
   table_print(t);
   if (disturbed)
     printf("* neighbours slowed the cores in most visits: this time is uncertain\n");
+  if (impossible)
+    printf("- of peak: rounds did more than the node's cores sustained when they were measured; "
+           "profile "
+           "again when it is quiet\n");
 }
 
 void profile_print(const qb_profile *profile)

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sizes of the caches as the processor itself tells them, where the system does not. */
+#ifndef QB_NODE_CPUID_CACHES_H
+#define QB_NODE_CPUID_CACHES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* By level from 1; 0: not told. */
+typedef struct qb__cache_sizes {
+  uint64_t bytes[4];
+} qb__cache_sizes;
+
+/* The registers of one cache: leaf 4 of Intel's processors, 0x8000001d of AMD's. */
+typedef struct qb__cache_registers {
+  uint32_t eax, ebx, ecx;
+} qb__cache_registers;
+
+/* Adds a cache of data, or of data and instructions; false at the end of the list. */
+bool qb__cache_sizes_add(qb__cache_sizes *sizes, const qb__cache_registers *registers);
+
+/* Of the CPU that this thread runs on; all 0 on other architectures. */
+qb__cache_sizes qb__cpuid_caches(void);
+
+#endif
