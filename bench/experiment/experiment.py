@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import report
+from plans import plans
 from quota import quota
 
 MODELS = ("alexnet", "resnet50")
@@ -126,7 +127,8 @@ def main():
         run_step(options.tool, result, arguments, environment, cores)
         left -= 1
     report.write(options.folder, options.docs, MODELS, RUNS,
-                 list(transfers(options.tool, options.folder)))
+                 list(transfers(options.tool, options.folder)),
+                 list(plans(options.tool, options.folder, MODELS, CAPS)))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,32 @@ def deviations(evaluations):
     return by_configuration
 
 
-def write(folder, docs, models, most_runs, transfers):
+def plan_table(plans):
+    text = ["", "## Plans from a catalogue", "",
+            "A job of 1,000 samples and a service, planned by `qosbatch plan` for a node type that was "
+            "not profiled: for all cores from the points of one thread, and for lower instruction sets "
+            "from single instances. Beside them what the rounds of the job's plan take as measured "
+            "there, and the highest rate that the measured times hold within the same latency (10 "
+            "rounds of one sample). A service is planned at the upper end of the interval, so that it "
+            "should promise less than that:", "",
+            "| network | on | job, planned [s] | as measured [s] | error [%] | in the 95 % interval | "
+            "rate promised [/s] | rate held [/s] | error [%] |", "|---|---|---|---|---|---|---|---|---|"]
+    errors = []
+    for network, where, p in plans:
+        job, took_ns = p["job"], p["job_ns"]
+        errors.append(100 * (job["total_ns"] / took_ns - 1))
+        inside = job["low_ns"] <= took_ns <= job["total_95_ns"]
+        rate_error = 100 * (p["promised_per_s"] / p["held_per_s"] - 1)
+        text.append(f"| {network} | {where} | {job['total_ns'] * 1e-9:.2f} | {took_ns * 1e-9:.2f} | "
+                    f"{errors[-1]:+.1f} | {'yes' if inside else 'no'} | {p['promised_per_s']:.1f} | "
+                    f"{p['held_per_s']:.1f} | {rate_error:+.1f} |")
+    mean = sum(map(abs, errors)) / len(errors)
+    kept = sum(p["promised_per_s"] <= p["held_per_s"] for _, _, p in plans)
+    return text + ["", f"Jobs are off by {mean:.1f} % in the mean, {max(map(abs, errors)):.1f} % at "
+                   f"worst; {kept} of {len(plans)} services promise no more than is held."]
+
+
+def write(folder, docs, models, most_runs, transfers, plans):
     pictures = docs / "figures"
     pictures.mkdir(exist_ok=True)
     runs = {m: [load(p) for p in (folder / f"{m}-held-out-{r}.json"
@@ -155,4 +180,5 @@ def write(folder, docs, models, most_runs, transfers):
     means = [sum(abs(v[0]) for v in values) / len(values) for values in groups.values()]
     text += ["", f"In the mean of these {len(means)}: {sum(means) / len(means):.1f} %, worst "
              f"{max(abs(v[0]) for values in groups.values() for v in values):.1f} %."]
+    text += plan_table(plans)
     (docs / "experiment.md").write_text("\n".join(text) + "\n")
