@@ -31,7 +31,7 @@ QB_BEGIN_DECLS
  * @param profiles of one model, `profile_count` of them, 1 or more
  * @param qos NULL: no limits
  * @param[in,out] plan its size is set by the caller
- * @param[out] frontier over all that is within the budget; empty only if nothing is; free it with
+ * @param[out] frontier empty if nothing keeps the limits but the deadline; free it with
  * qb_job_frontier_free(). NULL if not wanted
  * @return QB_OK, also when not feasible; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH (profiles of
  * different models); QB_ERROR_NOT_FOUND (a type has no profile, and its c, or that of the profiles'

@@ -161,15 +161,15 @@ QB_API void qb_service_frontier_free(qb_service_frontier *frontier);
 
 /**
  * Plans a job on the node of one of the profiles, by exhaustive search over profiles, configurations
- * and batch sizes. Of all plans that keep the limits it takes the one that ends first (total_ns), or
- * with QB_OBJECTIVE_COST the one with the lowest cost; of equal plans the one with the fewest threads,
- * then the smallest batch. Samples are split over the instances as evenly as possible.
+ * and batch sizes. Of all plans that keep the limits it takes the one that ends first (high_ns), or
+ * with QB_OBJECTIVE_COST the one with the lowest cost; of equally good ones the cheapest, or the one
+ * that ends first. Samples are split over the instances as evenly as possible.
  *
  * @param profiles the nodes to choose among, `profile_count` of them, 1 or more
  * @param qos NULL: no limits
  * @param[in,out] plan its size is set by the caller
- * @param[out] frontier empty if nothing keeps the limits; free it with qb_job_frontier_free(). NULL if
- * not wanted
+ * @param[out] frontier empty if nothing keeps the limits but the deadline; free it with
+ * qb_job_frontier_free(). NULL if not wanted
  * @return QB_OK, also when not feasible; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
  */

@@ -16,10 +16,9 @@ QB_BEGIN_DECLS
 
 /** What a plan is best in, among all that keep the limits. Values are stable. */
 typedef enum qb_objective {
-  QB_OBJECTIVE_LATENCY =
-      0,                 /**< service: the least latency at the percentile; job: the earliest end */
-  QB_OBJECTIVE_RATE = 1, /**< service: the highest rate within the latency; job: as LATENCY */
-  QB_OBJECTIVE_COST = 2  /**< service: the least price per hour; job: the least bill */
+  QB_OBJECTIVE_LATENCY = 0, /**< service: the least latency; job: the earliest end */
+  QB_OBJECTIVE_RATE = 1,    /**< service: the highest rate; job: as QB_OBJECTIVE_LATENCY */
+  QB_OBJECTIVE_COST = 2     /**< service: the lowest price per hour; job: the lowest bill */
 } qb_objective;
 
 /** @return "latency" and so on; "unknown" for any other value. Thread-safety: safe. */
@@ -30,17 +29,17 @@ QB_API const char *qb_objective_name(qb_objective objective);
  * takes this struct; each field says whom it concerns.
  */
 typedef struct qb_qos {
-  size_t size;         /**< sizeof(qb_qos) */
-  int64_t latency_ns;  /**< service: from a sample's arrival to its answer; job: of a round */
-  double percentile;   /**< service: percent of the samples within latency_ns, in (0, 100); 0: 99 */
-  int64_t deadline_ns; /**< job: from its start to the last answer, with a chance of 95 % */
-  double budget;       /**< job: of the whole job, with a chance of 95 % */
+  size_t size;        /**< sizeof(qb_qos) */
+  int64_t latency_ns; /**< service: from a sample's arrival to its answer; job: of a round */
+  double percentile;  /**< service: percent of the samples within latency_ns, in (0, 100); 0: 99 */
+  int64_t
+      deadline_ns; /**< job: from its start to the last answer; its 95 % interval ends by then */
+  double budget;   /**< job: of all nodes, at the end of that interval */
   double budget_per_hour; /**< of all nodes together */
   uint64_t memory_bytes;  /**< of a node: weights, activations and scratchpads */
-  uint32_t
-      spare_nodes; /**< service on node types: how many nodes may fail without breaking a limit */
-  bool shed;       /**< service: refuse samples that cannot be answered in time, so that more
-                               of the others are in time, instead of answering them late */
+  uint32_t spare_nodes;   /**< service on node types: how many nodes may fail */
+  bool shed; /**< service: refuse samples that cannot be answered in time, so that more of the
+                  others are in time, instead of answering them late */
   qb_objective objective;
 } qb_qos;
 

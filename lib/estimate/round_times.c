@@ -38,8 +38,7 @@ static void fill_row(const qb__curve_value *value, uint32_t n, qb__round_times *
   table->spread[n] = spread;
 }
 
-qb_status qb__round_times_fill(const qb_profile *profile, const qb_node *node,
-                               qb__round_times *table)
+static qb_status fill(const qb_profile *profile, const qb_node *node, qb__round_times *table)
 {
   qb_where where = QB_WHERE_INIT;
   where.node = node;
@@ -72,7 +71,7 @@ qb_status qb__round_times_init(const qb_profile *profile, const qb_node *node,
                           .memory_bytes = (uint64_t *)(times + 6 * count),
                           .median_ns = times + 7 * count,
                           .spread = (double *)(times + 8 * count)};
-  const qb_status status = qb__round_times_fill(profile, node, &ours);
+  const qb_status status = fill(profile, node, &ours);
   if (status)
     qb__free(qb__profile_context(profile), times);
   else

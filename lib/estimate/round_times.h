@@ -5,8 +5,10 @@
 
 #include <qosbatch/estimate.h>
 
-/* Of one configuration. Arrays are indexed by samples in the round, 0..max_batch; a round of 0 takes no
- * time. A larger round never has a lower mean. */
+/*
+ * Of one configuration. Arrays are indexed by samples in the round, 0..max_batch; a round of 0 takes
+ * no time. A larger round never has a lower mean.
+ */
 typedef struct qb__round_times {
   qb_configuration configuration;
   uint32_t max_batch;
@@ -29,10 +31,6 @@ typedef struct qb__round_times {
  */
 qb_status qb__round_times_init(const qb_profile *profile, const qb_node *node,
                                const qb_configuration *configuration, uint32_t max_batch,
-                               qb__round_times *table);
-
-/* Estimates them anew, in the same memory. */
-qb_status qb__round_times_fill(const qb_profile *profile, const qb_node *node,
                                qb__round_times *table);
 
 /* A table of zeros is allowed. */

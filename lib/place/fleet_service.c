@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "place/catalogue_impl.h"
-#include "place/cost.h"
 #include "place/type_node.h"
+#include "plan/bill.h"
 #include "plan/service_frontier.h"
 #include "profile/profile_data.h"
 

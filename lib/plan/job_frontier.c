@@ -31,10 +31,10 @@ static size_t longer(const qb_job_frontier *f, double time_ns)
   return low;
 }
 
-bool qb__job_frontier_beats(const qb_job_frontier *frontier, double time_ns, double price)
+bool qb__job_frontier_beats(const qb_job_frontier *frontier, double time_ns, double cost)
 {
   const size_t at = longer(frontier, time_ns);
-  return at < frontier->count && frontier->plans[at].price <= price;
+  return at < frontier->count && frontier->plans[at].plan.cost <= cost;
 }
 
 qb_status qb__job_frontier_add(qb_job_frontier *frontier, const qb__priced_plan *candidate)
@@ -47,7 +47,7 @@ qb_status qb__job_frontier_add(qb_job_frontier *frontier, const qb__priced_plan 
   const bool same =
       at < frontier->count && frontier->plans[at].plan.high_ns == candidate->plan.high_ns;
   size_t first = at;
-  while (first && frontier->plans[first - 1].price >= candidate->price)
+  while (first && frontier->plans[first - 1].plan.cost >= candidate->plan.cost)
     first--;
   const size_t next = at + same;
   memmove(&frontier->plans[first + 1], &frontier->plans[next],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The chance that is promised, against jobs drawn at random. */
-#include "place/cost.h"
+#include "plan/bill.h"
 #include "plan/job_time.h"
 
 #include "support/random.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bills. */
-#ifndef QB_PLACE_COST_H
-#define QB_PLACE_COST_H
+#ifndef QB_PLAN_BILL_H
+#define QB_PLAN_BILL_H
 
 #include "estimate/round_times.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "place/cost.h"
+#include "plan/bill.h"
 
 #include "core/checked.h"
 
