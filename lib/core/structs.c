@@ -36,10 +36,9 @@ qb_status qb__structs_check(const void *theirs, size_t count, size_t oldest, con
     return status;
   const size_t size = size_of(theirs);
   if (size % sizeof size)
-    return qb__fail(
-        QB_ERROR_INVALID_ARGUMENT,
-        "%s.size is %zu, which is no multiple of %zu; initialise it with its _INIT macro", name,
-        size, sizeof size);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "%s.size is %zu, not a multiple of %zu; initialise it with its _INIT macro",
+                    name, size, sizeof size);
   for (size_t i = 1; i < count; i++)
     if (size_of(qb__struct_at(theirs, i)) != size)
       return qb__fail(QB_ERROR_INVALID_ARGUMENT,

@@ -55,8 +55,7 @@ static void unknown_attribute(qb__onnx *im, const qb__onnx_node *node, const cha
                          node->form->most_inputs > 1 ? "; later opsets have an input for it" : "");
       return;
     }
-  qb__onnx_problem(im, node, "it has an attribute '%.64s', which this operator does not have",
-                   name);
+  qb__onnx_problem(im, node, "unknown attribute '%.64s'", name);
 }
 
 static bool check_attribute(qb__onnx *im, const qb__onnx_node *node, const Onnx__AttributeProto *a)

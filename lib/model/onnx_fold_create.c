@@ -95,7 +95,7 @@ void qb__onnx_make_shape(qb__onnx *im, const qb__onnx_node *node, const qb__onnx
     of_ints(im, 0, &size, 1, result);
   }
   if (!fits)
-    qb__onnx_problem(im, node, "the number of its elements is no multiple of an open batch");
+    qb__onnx_problem(im, node, "the number of its elements is not a multiple of the open batch");
   else if (!im->status)
     (void)qb__onnx_mark_open(im, result);
 }

@@ -167,4 +167,12 @@ bool qb__onnx_axis(qb__onnx *im, const qb__onnx_node *node, int64_t axis, uint32
 bool qb__onnx_fold(qb__onnx *im, const qb__onnx_node *node);
 bool qb__onnx_folds(const char *operator_type);
 
+/*
+ * Imports a parsed model that has a graph; its tensors are used up, and external data is where the
+ * source says. With `may_batch` the first dimension of the inputs, where they share it, is taken for
+ * the batch; *mixes is set, and the graph unfinished, if a node shows that it is not.
+ */
+qb_status qb__onnx_import_parsed(Onnx__ModelProto *model, const qb__onnx_source *source,
+                                 bool may_batch, qb__graph *graph, bool *mixes);
+
 #endif

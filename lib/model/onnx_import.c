@@ -4,7 +4,6 @@
 #include "core/error.h"
 #include "model/onnx_constant.h"
 #include "model/onnx_map.h"
-#include "model/onnx_parsed.h"
 #include "model/onnx_quantized.h"
 
 #include <stdio.h>

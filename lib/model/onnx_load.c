@@ -5,7 +5,7 @@
 #include "core/file.h"
 #include "core/memory_limit.h"
 #include "model/model_impl.h"
-#include "model/onnx_parsed.h"
+#include "model/onnx_impl.h"
 #include "model/onnx_wire.h"
 
 #include <libgen.h>

@@ -66,7 +66,7 @@ void qb__onnx_map_qlinear(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_value *inputs[3] = {qb__onnx_input(node, 0)};
   bool good = true;
   if (qb__onnx_int(node, "channels_last")) {
-    qb__onnx_problem(im, node, "channels behind the image are not supported");
+    qb__onnx_problem(im, node, "channels-last images are not supported");
     return;
   }
   for (size_t i = 0; good && i < f->inputs; i++) {

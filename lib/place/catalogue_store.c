@@ -43,10 +43,9 @@ static qb_isa isa_from_json(qb__json *at)
   for (qb_isa isa = QB_ISA_BEST; isa <= QB_ISA_AVX512; isa++)
     if (!strcmp(qb_isa_name(isa), name))
       return isa;
-  qb__json_fail(at, "isa",
-                "'%.32s' is no instruction set; expected best, generic, sse41, avx, avx2 "
-                "or avx512",
-                name);
+  qb__json_fail(
+      at, "isa",
+      "unknown instruction set '%.32s'; expected best, generic, sse41, avx, avx2 or avx512", name);
   return QB_ISA_BEST;
 }
 

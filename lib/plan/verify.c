@@ -4,13 +4,39 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "plan/demand.h"
-#include "plan/percentile.h"
 
 #include <qosbatch/verify.h>
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/*
+ * Parts of a percentile: more decimals than these are rounded. Percentiles are the decimal numbers
+ * that people write: in binary, 99.9 % of 1000 would be a little more than 999.
+ */
+#define PERCENTILE_PARTS UINT64_C(10000000)
+
+static uint64_t percentile_parts(double percentile)
+{
+  return (uint64_t)llround(percentile * (double)PERCENTILE_PARTS);
+}
+
+/* The share of samples beyond it, which may be late. */
+static double percentile_beyond(double percentile)
+{
+  const uint64_t all = 100 * PERCENTILE_PARTS;
+  return (double)(all - percentile_parts(percentile)) / (double)all;
+}
+
+/* The least rank, from 1 on, that so many percent of `count` ascending values do not exceed. */
+static uint64_t percentile_rank(double percentile, uint64_t count)
+{
+  const uint64_t all = 100 * PERCENTILE_PARTS, parts = percentile_parts(percentile);
+  const uint64_t whole = count / all * parts, rest = count % all;
+  const uint64_t rank = whole + (rest * parts + all - 1) / all;
+  return rank ? rank : 1;
+}
 
 const char *qb_verdict_name(qb_verdict verdict)
 {
@@ -133,7 +159,7 @@ qb_status qb_verify(qb_context *context, const int64_t *latencies_ns, size_t cou
   memcpy(sorted, latencies_ns, count * sizeof *sorted);
   qsort(sorted, count, sizeof *sorted, ascending);
 
-  const double allowed = qb__percentile_beyond(asked.percentile), doubt = 1 - confidence;
+  const double allowed = percentile_beyond(asked.percentile), doubt = 1 - confidence;
   qb_verification v = QB_VERIFICATION_INIT;
   v.samples = count;
   while (v.late < count && sorted[count - 1 - v.late] > asked.latency_ns)
@@ -141,7 +167,7 @@ qb_status qb_verify(qb_context *context, const int64_t *latencies_ns, size_t cou
   v.needed = needed_samples(v.late, allowed, doubt);
   v.verdict = judge(&v, allowed, doubt);
   v.more = v.verdict == QB_VERDICT_MORE ? v.needed - v.samples : 0;
-  v.latency_ns = sorted[qb__percentile_rank(asked.percentile, count) - 1];
+  v.latency_ns = sorted[percentile_rank(asked.percentile, count) - 1];
   const int64_t most = most_late(count, allowed, doubt);
   v.bound_ns = most >= 0 ? sorted[count - 1 - (size_t)most] : 0;
   qb__free(context, sorted);

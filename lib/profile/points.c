@@ -110,7 +110,7 @@ qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *p
   return status;
 }
 
-qb_status qb__points_level(const qb_context *context, const qb__points *points, double *flops)
+qb_status qb__points_full_speed(const qb_context *context, const qb__points *points, double *flops)
 {
   size_t count = 0;
   for (size_t i = 0; i < points->count; i++)

@@ -37,7 +37,7 @@ qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *p
  * The upper quartile of the visits' fastest yardsticks, in FLOP/s of a thread, as bursts only ever
  * slow them; without visits that of the first point.
  */
-qb_status qb__points_level(const qb_context *context, const qb__points *points, double *flops);
+qb_status qb__points_full_speed(const qb_context *context, const qb__points *points, double *flops);
 
 /* The smallest and the largest that are not settled; 0: all are. */
 uint32_t qb__points_smallest_open(const qb__points *points);

@@ -316,7 +316,7 @@ static qb_status collect(const qb__sweep *sweep, qb_profile_point *points, size_
   for (size_t k = 0; k < sweep->curve_count && !status; k++) {
     const qb__points *c = &sweep->curves[k];
     double flops = 0;
-    status = qb__points_level(sweep->context, c, &flops);
+    status = qb__points_full_speed(sweep->context, c, &flops);
     for (size_t b = 0; b < c->count && !status; b++) {
       qb__record *record = &c->records[b];
       if (!record->visit_count && !record->known)

@@ -159,7 +159,7 @@ def binary_tensors():
     refused(400, post(body + b"xxxx", Inference_Header_Content_Length=head), "196")
     refused(400, post(body, Inference_Header_Content_Length=len(body) + 1), "more than")
     plain = MODEL.plain(VALUES)
-    refused(400, post(plain + b"1234", Inference_Header_Content_Length=len(plain)), "4 bytes behind")
+    refused(400, post(plain + b"1234", Inference_Header_Content_Length=len(plain)), "4 bytes after")
     both = MODEL.plain(VALUES, tensor={"parameters": {"binary_data_size": 192}})
     refused(400, post(both), "either")
     refused(400, post(text(data=None)), "either")

@@ -46,7 +46,7 @@ static int collect(dispatcher *d, link_kind kind)
     link_message m;
     if (!link_wait(LINK_UP, PROGRESS_NS, &m)) {
       if (link_now_ns() - asked_ns > LONG_NS) {
-        note("waiting for %d of %d ranks to get ready", d->job->workers - got, d->job->workers);
+        note("waiting for %d of %d ranks", d->job->workers - got, d->job->workers);
         asked_ns = link_now_ns();
       }
       continue;

@@ -373,13 +373,11 @@ static const command command_mpi = {
     .operand_role = FILE_MODEL,
     .synopsis = "--input X --output Y [options]",
     .summary = "Run a network over an array of samples on all ranks of mpirun",
-    .details =
-        "mpirun -np K qosbatch-mpi MODEL --input X.npy --output Y.npy\n"
-        "Every rank reads X where it is, so X is on a file system that all share; rank 0 writes "
-        "Y.\n"
-        "Each rank profiles its node, rank 0 places the job, ranks run rounds of their own best\n"
-        "batch. A rank that slows down gives work away. If a rank is lost, what is done is kept:\n"
-        "the same command goes on.",
+    .details = "mpirun -np K qosbatch-mpi MODEL --input X.npy --output Y.npy\nEvery rank reads X, "
+               "which must be on a shared file system; rank 0 writes Y. Each rank\nprofiles its "
+               "node, rank 0 places the job, and ranks run rounds of their own best batch\nsize. A "
+               "rank that slows down gives work away. If a rank is lost, finished samples "
+               "are\nkept: run the same command to continue.",
 };
 
 int main(int argc, char **argv)

@@ -66,7 +66,7 @@ char *protocol_write(const protocol_model *model, const infer_request *r, const 
     }
   char *text = NULL;
   FILE *to = open_memstream(&text, bytes);
-  refuse(p, 500, "no memory for the answer");
+  refuse(p, 500, "out of memory for the answer");
   if (!to)
     return NULL;
   write_field(to, "{\"model_name\":", model->name);

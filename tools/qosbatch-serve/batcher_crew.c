@@ -60,7 +60,7 @@ static crew *crew_new(batcher *self, const batcher_rounds *rounds)
   if (good && predict_rounds(c) &&
       !qb_optimizer_new(rounds->profile, params, &self->params.qos, &c->optimizer))
     return c;
-  self->params.report(good ? qb_error_message() : "no memory for the rounds");
+  self->params.report(good ? qb_error_message() : "out of memory for the rounds");
   crew_free(c);
   return NULL;
 }

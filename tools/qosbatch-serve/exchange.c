@@ -84,7 +84,7 @@ static route find_model_route(exchange *e, const char *rest)
   if (version) {
     at = behind(version, PROTOCOL_VERSION_OF_MODEL);
     if (!at || (*at && *at != '/'))
-      return refuse_path(e, "no such version of the model; there is " PROTOCOL_VERSION_OF_MODEL);
+      return refuse_path(e, "no such version of the model; expected " PROTOCOL_VERSION_OF_MODEL);
   }
   return !*at                    ? ROUTE_MODEL
          : !strcmp(at, "/ready") ? ROUTE_READY
@@ -121,7 +121,7 @@ static bool check_framing(exchange *e, uint64_t *length)
   if (given.count + coding.count > 1)
     return refuse(&e->problem, 400, "more than one Content-Length or Transfer-Encoding");
   if (coding.count && strcasecmp(coding.value, "chunked"))
-    return refuse(&e->problem, 501, "no Transfer-Encoding but chunked is known");
+    return refuse(&e->problem, 501, "the only Transfer-Encoding supported is chunked");
   return !given.count || read_length(given.value, length) ||
          refuse(&e->problem, 400, "Content-Length: expected digits");
 }
@@ -180,11 +180,10 @@ static bool check_infer(exchange *e, uint64_t length)
   const uint32_t most = batcher_most_samples(b);
   set_most_bytes(e, most);
   if (length > e->most_bytes)
-    return refuse(
-        &e->problem, 413,
-        "a body of %llu bytes; the most samples that can be answered in time, %u, take at "
-        "most %zu",
-        (unsigned long long)length, most, e->most_bytes);
+    return refuse(&e->problem, 413,
+                  "the body has %llu bytes; the most samples that can be answered in time, %u, "
+                  "take at most %zu",
+                  (unsigned long long)length, most, e->most_bytes);
   e->upload = (upload){.samples = guess_samples(e, length),
                        .since_ns = e->request.arrived_ns,
                        .expected_bytes = length};
@@ -204,5 +203,5 @@ void exchange_begin(exchange *e, const char *url, const char *method)
   if (e->route == ROUTE_INFER)
     check_infer(e, length);
   else if (length > e->most_bytes)
-    refuse(&e->problem, 413, "a body where none is expected");
+    refuse(&e->problem, 413, "unexpected body");
 }

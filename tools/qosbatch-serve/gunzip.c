@@ -16,15 +16,15 @@ typedef struct growing {
 static bool grow(growing *g, problem *why)
 {
   if (g->bytes > g->most)
-    return refuse(why, 413, "the body has more than %zu bytes when it is unpacked", g->most);
+    return refuse(why, 413, "the body is larger than %zu bytes when unpacked", g->most);
   const size_t wanted = g->room ? 2 * g->room : FIRST_ROOM;
   const size_t room = wanted < g->most + 2 ? wanted : g->most + 2;
   if (!budget_take(g->memory, room - g->room))
-    return refuse(why, 503, "no memory for the body now");
+    return refuse(why, 503, "out of memory for the body");
   char *text = realloc(g->text, room);
   if (!text) {
     budget_give(g->memory, room - g->room);
-    return refuse(why, 503, "no memory for the body now");
+    return refuse(why, 503, "out of memory for the body");
   }
   g->text = text;
   g->room = room;
@@ -42,12 +42,12 @@ static bool step(z_stream *z, growing *g, bool *done, problem *why)
   g->bytes = (size_t)((char *)z->next_out - g->text);
   *done = result == Z_STREAM_END && !z->avail_in;
   if (*done && g->bytes > g->most)
-    return refuse(why, 413, "the body has more than %zu bytes when it is unpacked", g->most);
+    return refuse(why, 413, "the body is larger than %zu bytes when unpacked", g->most);
   if (result == Z_STREAM_END)
     return *done || inflateReset(z) == Z_OK;
   if (result == Z_OK && (z->avail_in || !z->avail_out))
     return true;
-  return refuse(why, 400, "the body is not what its Content-Encoding says: %s",
+  return refuse(why, 400, "the body does not match its Content-Encoding: %s",
                 z->msg ? z->msg : "it ends too early");
 }
 
@@ -57,7 +57,7 @@ char *gunzip(const char *packed, size_t packed_bytes, size_t most, budget *memor
   growing g = {.most = most, .memory = memory};
   z_stream z = {.next_in = (const Bytef *)packed, .avail_in = (uInt)packed_bytes};
   if (packed_bytes > UINT32_MAX || inflateInit2(&z, ANY_WRAPPING) != Z_OK) {
-    refuse(why, 503, "no memory for the body now");
+    refuse(why, 503, "out of memory for the body");
     return NULL;
   }
   bool done = false;

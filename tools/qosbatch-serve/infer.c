@@ -19,7 +19,7 @@ static exchange *exchange_of(task *t)
 static bool hold(exchange *e, size_t bytes)
 {
   if (!budget_take(&e->of->memory, bytes))
-    return refuse(&e->problem, 503, "no memory for the request now");
+    return refuse(&e->problem, 503, "out of memory for the request");
   e->held += bytes;
   return true;
 }
@@ -69,7 +69,7 @@ static bool read_input(exchange *e)
     return false;
   e->request.inputs = e->numbers = malloc(bytes);
   if (!e->numbers)
-    return refuse(&e->problem, 503, "no memory for the request now");
+    return refuse(&e->problem, 503, "out of memory for the request");
   if (!protocol_read_numbers(model, &e->infer, e->numbers, &e->problem))
     return false;
   drop_body(e); /* the text has been read */
@@ -83,7 +83,7 @@ static bool make_room_for_answer(exchange *e)
   if (!hold(e, count * (sizeof(float) + text_bytes)))
     return false;
   e->request.outputs = calloc(count, sizeof *e->request.outputs);
-  return e->request.outputs || refuse(&e->problem, 503, "no memory for the request now");
+  return e->request.outputs || refuse(&e->problem, 503, "out of memory for the request");
 }
 
 static bool read_body(exchange *e)
@@ -120,7 +120,7 @@ static void over(request *r)
   case OUTCOME_LATE: refuse(&e->problem, 429, TOO_LATE); break;
   case OUTCOME_NOT_FINITE:
     refuse(&e->problem, 422,
-           "this input, or what the network makes of it, holds a NaN or an infinity");
+           "this input, or a result of the network on it, holds a NaN or an infinity");
     break;
   case OUTCOME_FAILED: refuse(&e->problem, 500, "the round failed"); break;
   case OUTCOME_ANSWERED:

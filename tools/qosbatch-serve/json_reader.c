@@ -118,7 +118,7 @@ static json_token read_string(json_reader *r, json_token as)
       at++;
       if (read_escape(&at, end) < 0) {
         r->at = (size_t)(at - r->text);
-        return bad(r, "no such escape in a string");
+        return bad(r, "invalid escape in a string");
       }
       continue;
     }
@@ -131,7 +131,7 @@ static json_token read_string(json_reader *r, json_token as)
   }
   r->at = (size_t)(at - r->text);
   if (at == end || *at != '"')
-    return bad(r, at == end ? "a string without an end" : "a control character in a string");
+    return bad(r, at == end ? "unterminated string" : "a control character in a string");
   r->token_bytes = (size_t)(at - r->token);
   r->at++;
   return as;
@@ -176,12 +176,12 @@ static json_token read_number(json_reader *r)
   r->at += is_negative;
   const size_t first = r->at;
   if (!read_digits(r, &digits, &is_short) || (r->text[first] == '0' && r->at > first + 1))
-    return bad(r, "not a number of JSON");
+    return bad(r, "not a JSON number");
   int32_t exponent = 0;
   if (here(r) == '.') {
     const size_t point = ++r->at;
     if (!read_digits(r, &digits, &is_short))
-      return bad(r, "not a number of JSON");
+      return bad(r, "not a JSON number");
     exponent = r->at - point < 400 ? -(int32_t)(r->at - point) : -400;
   }
   if (here(r) == 'e' || here(r) == 'E') {
@@ -190,7 +190,7 @@ static json_token read_number(json_reader *r)
     r->at += down || here(r) == '+';
     bool is_short_power = true;
     if (!read_digits(r, &power, &is_short_power))
-      return bad(r, "not a number of JSON");
+      return bad(r, "not a JSON number");
     const int32_t step = power < 1000 && is_short_power ? (int32_t)power : 1000;
     exponent += down ? -step : step;
   }
@@ -205,7 +205,7 @@ static json_token read_word(json_reader *r, const char *word, json_token as)
 {
   const size_t length = strlen(word);
   if (r->bytes - r->at < length || memcmp(r->text + r->at, word, length) != 0)
-    return bad(r, "not a value of JSON");
+    return bad(r, "not a JSON value");
   r->at += length;
   return as;
 }
@@ -248,7 +248,7 @@ static json_token read_value(json_reader *r)
   }
   if (c == '-' || is_digit(c))
     return r->depth ? read_number(r) : bad(r, "expected an object or an array");
-  return bad(r, r->at == r->bytes ? "the end of the text" : "not a value of JSON");
+  return bad(r, r->at == r->bytes ? "the end of the text" : "not a JSON value");
 }
 
 static json_token read_key(json_reader *r)
@@ -261,7 +261,7 @@ static json_token read_key(json_reader *r)
     return token;
   skip_blanks(r);
   if (here(r) != ':')
-    return bad(r, "expected ':' behind a key");
+    return bad(r, "expected ':' after a key");
   r->at++;
   r->needs = READER_NEEDS_VALUE;
   return TOKEN_KEY;
@@ -273,7 +273,7 @@ json_token reader_next(json_reader *r)
   if (r->needs == READER_NEEDS_VALUE)
     return read_value(r);
   if (!r->depth)
-    return r->at == r->bytes ? TOKEN_END : bad(r, "more text behind the value");
+    return r->at == r->bytes ? TOKEN_END : bad(r, "text after the value");
   if (here(r) == '}' || here(r) == ']')
     return close_value(r);
   if (r->needs == READER_NEEDS_NEXT) {

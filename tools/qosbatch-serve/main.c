@@ -43,7 +43,7 @@ static void take_new_profile(service *self)
 {
   batcher_rounds next;
   if (!self->demand.profile)
-    note("there is no --profile to read again");
+    note("no --profile to reload");
   else if (!setup_rounds(self->context, self->model, &self->demand, &next)) {
     if (!batcher_change(self->web.batcher, &next)) {
       setup_free(&next);
@@ -59,7 +59,7 @@ static void take_new_profile(service *self)
 static void print_counts(const batcher_counts *c)
 {
   printf("%llu requests, %llu refused; %llu samples answered, %llu in time; rounds took %.3f times "
-         "what was predicted\n",
+         "as long as predicted\n",
          (unsigned long long)c->requests, (unsigned long long)c->refused,
          (unsigned long long)c->samples, (unsigned long long)c->in_time,
          c->predicted_sum_s > 0 ? c->round_sum_s / c->predicted_sum_s : 1);
@@ -121,15 +121,12 @@ static const command command_serve = {
     .operand = "MODEL",
     .synopsis = "--latency MS [options]",
     .summary = "Serve a network over HTTP, with answers within a latency",
-    .details = "MODEL is 'alexnet', 'resnet50', or a file that ends in .onnx with one input and "
-               "one output.\n"
-               "The Open Inference Protocol 2 is at /v2, its infer requests in JSON or with binary "
-               "tensors;\n"
-               "Prometheus' metrics are at /metrics. A request that cannot be answered in time is "
-               "refused at\n"
-               "once with 429, one that never could be with 413. The first line of output names "
-               "the port.\n"
-               "SIGHUP reads the profile again; SIGTERM answers what waits and ends.",
+    .details =
+        "MODEL is alexnet, resnet50, or a file that ends in .onnx with one input and one output. "
+        "The\nOpen Inference Protocol 2 is at /v2, with JSON or binary tensors; Prometheus' "
+        "metrics are\nat /metrics. A request that cannot be answered in time is refused at once "
+        "with 429, one\nthat never could be with 413. The first line of output names the port. "
+        "SIGHUP reloads the\nprofile; SIGTERM answers the queued requests and ends.",
 };
 
 int main(int argc, char **argv)
@@ -145,22 +142,23 @@ int main(int argc, char **argv)
   d->qos.shed = true;
   const option options[] = {
       OPTION_NUMBER("latency", "MS", &self.latency_ms, 0, 3.6e6,
-                    "answers within so many milliseconds of a request's headers (required)"),
+                    "latency target in milliseconds, from headers to answer (required)"),
       OPTION_NUMBER("percentile", "P", &d->qos.percentile, 0, 100,
-                    "for so many of 100 requests that are taken (99)"),
+                    "percentile of accepted requests that must meet it (99)"),
       OPTION_NUMBER("rate", "R", &d->rate_per_s, 0, 1e9,
-                    "samples per second to plan for (the highest there is)"),
+                    "samples per second to plan for (the highest feasible)"),
       OPTION_STRING(0, "profile", "FILE", &d->profile,
                     "profile of MODEL on this node (default: a brief one is made)"),
-      OPTION_STRING(0, "address", "A", &self.web.address, "to listen at (127.0.0.1)"),
-      OPTION_INTEGER("port", "N", &self.port, 0, 65535, "to listen at; 0: any free one (8080)"),
-      OPTION_INTEGER("queue", "N", &self.queue, 1, 1 << 20, "samples that may wait (1024)"),
+      OPTION_STRING(0, "address", "A", &self.web.address, "address to listen on (127.0.0.1)"),
+      OPTION_INTEGER("port", "N", &self.port, 0, 65535,
+                     "port to listen on; 0: any free port (8080)"),
+      OPTION_INTEGER("queue", "N", &self.queue, 1, 1 << 20, "most samples in the queue (1024)"),
       OPTION_INTEGER("request-memory", "MIB", &self.memory_mib, 1, 1 << 20,
-                     "that requests may hold together (256)"),
+                     "most memory of all requests, in MiB (256)"),
       OPTION_NUMBER("request-timeout", "S", &self.timeout_s, 0, 3600,
-                    "for headers, for a body and for taking an answer, each (10, or --latency)"),
+                    "seconds for headers, body and reading an answer, each (10, or --latency)"),
       OPTION_NUMBER("grace", "S", &self.grace_s, 0, 3600,
-                    "at the end connections have for a last request (1)"),
+                    "seconds that connections get for a last request at the end (1)"),
   };
   diagnose_as(command_serve.name);
   d->model =

@@ -40,7 +40,7 @@ static void write_rounds(FILE *to, const batcher_counts *c)
     if (rounds || n == 1)
       fprintf(to, "qosbatch_rounds_total{batch=\"%u\"} %" PRIu64 "\n", n, rounds);
   }
-  describe(to, "decisions_total", "counter", "Rounds by what decided them.");
+  describe(to, "decisions_total", "counter", "Rounds by the reason of their decision.");
   for (int i = 0; i < BATCHER_REASONS; i++)
     if (c->reasons[i] || i == QB_REASON_THROUGHPUT)
       fprintf(to, "qosbatch_decisions_total{reason=\"%s\"} %" PRIu64 "\n",
@@ -80,20 +80,19 @@ char *metrics_text(batcher *b, const qb_qos *qos, response_counts *responses,
   if (!to)
     return NULL;
   write_responses(to, responses);
-  value(to, "requests_total", "counter", "Infer requests that admission judged.",
-        (double)c.requests);
+  value(to, "requests_total", "counter", "Infer requests seen by admission.", (double)c.requests);
   value(to, "refused_total", "counter", "Infer requests refused at once.", (double)c.refused);
-  value(to, "given_up_total", "counter", "Samples given up after a wait.", (double)c.given_up);
+  value(to, "given_up_total", "counter", "Samples given up while queued.", (double)c.given_up);
   value(to, "failed_total", "counter", "Samples whose round failed.", (double)c.failed);
   value(to, "answered_total", "counter", "Samples answered.", (double)c.samples);
   value(to, "in_time_total", "counter", "Samples answered within the target.", (double)c.in_time);
-  value(to, "queue_samples", "gauge", "Samples that wait.", c.queued);
+  value(to, "queue_samples", "gauge", "Samples in the queue.", c.queued);
   value(to, "request_memory_bytes", "gauge", "Memory that requests hold.", (double)memory_bytes);
   value(to, "target_seconds", "gauge", "Latency that is promised.", (double)qos->latency_ns * 1e-9);
   value(to, "predicted_p99_seconds", "gauge",
         "Latency at the 99th percentile that the plan predicts.", (double)c.plan.p99_ns * 1e-9);
   value(to, "admission_margin_seconds", "gauge",
-        "What admission takes answers to come later than expected.", c.margin_s);
+        "Delay beyond the prediction that admission allows for.", c.margin_s);
   value(to, "round_seconds_total", "counter", "Time that rounds took.", c.round_sum_s);
   value(to, "round_predicted_seconds_total", "counter", "Time that was predicted for them.",
         c.predicted_sum_s);

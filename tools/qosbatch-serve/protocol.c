@@ -309,14 +309,12 @@ static bool find_elements(parser *p, const char *binary)
         p->problem, 400,
         "inputs[0]: expected either \"data\" or \"parameters\": {\"binary_data_size\": ...}");
   if (p->has_data && p->binary_bytes)
-    return refuse(p->problem, 400, "%zu bytes behind the JSON belong to no tensor",
-                  p->binary_bytes);
+    return refuse(p->problem, 400, "%zu bytes after the JSON belong to no tensor", p->binary_bytes);
   if (p->has_binary_size && (p->binary_size != bytes || p->binary_bytes != bytes))
-    return refuse(
-        p->problem, 400,
-        "inputs[0].parameters.binary_data_size: the shape takes %llu bytes, found %llu, and "
-        "%zu bytes behind the JSON",
-        (unsigned long long)bytes, (unsigned long long)p->binary_size, p->binary_bytes);
+    return refuse(p->problem, 400,
+                  "inputs[0].parameters.binary_data_size: the shape takes %llu bytes, found %llu, "
+                  "and %zu bytes after the JSON",
+                  (unsigned long long)bytes, (unsigned long long)p->binary_size, p->binary_bytes);
   p->request->binary = p->has_binary_size ? binary : NULL;
   return true;
 }
@@ -372,8 +370,8 @@ static bool count_element(nesting *n, bool is_number)
 static bool wrong_nesting(const nesting *n, problem *p)
 {
   return refuse(p, 400,
-                "inputs[0].data: expected numbers one behind the other or nested as the shape; at "
-                "level %u it has %s than the %llu elements there, or elements of another kind",
+                "inputs[0].data: expected a flat list of numbers or one nested as the shape; level "
+                "%u has %s than %llu elements, or elements of another kind",
                 n->level, n->counts[n->level] < n->sizes[n->level] ? "fewer" : "more",
                 (unsigned long long)n->sizes[n->level]);
 }
@@ -403,8 +401,8 @@ bool protocol_read_numbers(const protocol_model *model, const infer_request *req
         return wrong_nesting(&n, p);
       n.level--;
     } else {
-      return refuse(
-          p, 400, "inputs[0].data: expected only numbers, found something else behind %zu", count);
+      return refuse(p, 400, "inputs[0].data: expected only numbers, found something else after %zu",
+                    count);
     }
   } while (n.level);
   return true;

@@ -263,7 +263,7 @@ static int listen_at(const server_params *p)
   if (s >= 0 && !setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) &&
       !bind(s, address, is_v6 ? sizeof v6 : sizeof v4) && !listen(s, SOMAXCONN))
     return s;
-  fail("cannot listen at %s, port %u: %s", p->address, p->port, strerror(errno));
+  fail("cannot listen on %s, port %u: %s", p->address, p->port, strerror(errno));
   if (s >= 0)
     close(s);
   return -1;

@@ -73,7 +73,7 @@ static int refuse_infeasible(const demand *d, const qb_service_plan *plan)
   return fail("INFEASIBLE: %s samples/s within %s ms for %s %% of them; feasible with %s%s%s",
               digits(plan->rate_per_s).s, digits((double)d->qos.latency_ns * 1e-6).s,
               digits(d->qos.percentile).s, latency, *latency && *rate ? " or " : "",
-              *latency || *rate ? rate : "no change of one of them alone");
+              *latency || *rate ? rate : "no change of a single term");
 }
 
 /* The batches that the configuration was measured with; larger ones would be guesses. */

@@ -93,8 +93,8 @@ static int check_prices(const nodes *all, const demand *d)
   for (size_t i = 0; i < all->count && d->qos.budget_per_hour > 0; i++) {
     qb_node_info info = QB_NODE_INFO_INIT;
     if (!qb_node_get_info(qb_profile_node(all->profiles[i]), &info) && !(info.price_per_hour > 0))
-      return fail("--budget-per-hour needs a price, and '%s' has none; 'qosbatch profile "
-                  "--price-per-hour' puts it in",
+      return fail("--budget-per-hour needs a price, and '%s' has none; set one with 'qosbatch "
+                  "profile --price-per-hour'",
                   all->paths[i]);
   }
   return EXIT_DONE;
@@ -149,12 +149,10 @@ const command command_optimize = {
     .operand_role = FILE_READ,
     .synopsis = "--rate R --latency MS [options] | --samples N [options]",
     .summary = "Choose batch, wait, instances and threads for a service or a job",
-    .details =
-        "A service answers samples as they arrive; a job runs samples that are all there. Of "
-        "several\n"
-        "profiles of a model, each of a node, one node is chosen. --objective rate without --rate\n"
-        "asks how many samples a second there can be. A demand that cannot be met is an answer "
-        "too:\n"
-        "it says which limit binds, and for each limit the value that alone is enough.",
+    .details = "A service answers samples as they arrive; a job runs samples that are all "
+               "available at the\nstart. Given several profiles of a model, one per node, the "
+               "command chooses a node.\n--objective rate without --rate finds the highest rate. "
+               "An infeasible demand is an answer\ntoo: it names the limit that binds and, for "
+               "each limit, the value that alone is enough.",
     .run = run,
 };

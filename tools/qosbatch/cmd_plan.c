@@ -256,7 +256,7 @@ static void print_service(const material *m, const qb_load *load, const qb_qos *
   };
   printf("%s samples/s, %g %% of them within %s: %s\n", digits(load->rate_per_s).s, qos->percentile,
          human_time(qos->latency_ns).s,
-         plan->feasible ? "feasible" : "INFEASIBLE with the nodes there are");
+         plan->feasible ? "feasible" : "INFEASIBLE with the nodes available");
   printf("prices in %s; the first is the choice\n", m->info.currency);
   print_note(m);
   printf("\n");
@@ -381,9 +381,9 @@ const command command_plan = {
     .synopsis = "--catalog FILE (--samples N | --rate R --latency MS) [options]",
     .summary = "Choose node type, number of nodes, configuration and batch by their cost",
     .details =
-        "A job gets the cheapest nodes whose 95 % interval ends by the deadline; with --budget\n"
-        "alone, those that end first. A service gets the fewest nodes of each type that hold the\n"
-        "latency, the cheapest type first. A profile of another node is transferred by c and m.\n"
-        "A demand that cannot be met is an answer too: it says what would be feasible.",
+        "For a job, the cheapest nodes whose 95 % interval ends by the deadline; with "
+        "--budget\nalone, the fastest. For a service, the fewest nodes of each type that meet the "
+        "latency,\ncheapest type first. A profile of another node is transferred by c and m. An "
+        "infeasible\ndemand is an answer too: it says what would be feasible.",
     .run = run,
 };

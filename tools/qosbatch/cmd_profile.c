@@ -164,18 +164,13 @@ const command command_profile = {
     .synopsis = "-o FILE [options]",
     .summary = "Measure how long rounds of a network take on this node",
     .details =
-        "MODEL is alexnet, resnet50, or an ONNX file that ends in .onnx.\n"
-        "\n"
-        "Without --threads and --instances: all ways to split the threads among instances; of "
-        "more\n"
-        "than 3 those are measured in full that could be the best for some target, rate or job.\n"
-        "With both: all their products that fit. With --threads alone: 1 instance; with "
-        "--instances\n"
-        "alone: they share all threads.\n"
-        "\n"
-        "With --measurements nothing is run. The CSV file has a row for each round with the "
-        "columns\n"
-        "instances, threads, batch and latency_ns; others are ignored. Beside it MODEL tells how\n"
-        "much work a sample is, and --node what the cores sustain; both may be left out.",
+        "MODEL is alexnet, resnet50, or an ONNX file that ends in .onnx.\n\nWithout --threads and "
+        "--instances, all splits of the threads among instances are tried; if\nthere are more than "
+        "3, only those that could be best for some target, rate or job are\nmeasured in full. With "
+        "both, all their products that fit; with --threads alone, 1\ninstance; with --instances "
+        "alone, they share all threads.\n\nWith --measurements nothing is run. The CSV file has a "
+        "row for each round with the columns\ninstances, threads, batch and latency_ns; others are "
+        "ignored. MODEL then tells the work\nper sample, and --node what the cores sustain; both "
+        "may be left out.",
     .run = run,
 };

@@ -142,7 +142,7 @@ const command command_show = {
     .operand = "FILE",
     .operand_role = FILE_READ,
     .synopsis = "[--layers [--batch N] [--threads T]] [--json]",
-    .summary = "Show what a profile, a node file or a network holds",
+    .summary = "Show the contents of a profile, a node file or a network",
     .details =
         "FILE is a profile, a node saved by 'qosbatch node -o', alexnet, resnet50, or an ONNX\n"
         "file that ends in .onnx.",

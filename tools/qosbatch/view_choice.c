@@ -58,7 +58,7 @@ static const char *limit(qb_reason reason)
 {
   switch (reason) {
   case QB_REASON_SLO: return "the latency target";
-  case QB_REASON_CAPACITY: return "the rate, which is beyond the capacity";
+  case QB_REASON_CAPACITY: return "the rate, which exceeds the capacity";
   case QB_REASON_MEMORY: return "the memory limit";
   case QB_REASON_BUDGET: return "the budget";
   case QB_REASON_DEADLINE: return "the deadline";
