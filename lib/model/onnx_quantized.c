@@ -166,38 +166,67 @@ static float limit_of(float low, float high, const qb__onnx_value *zero_point)
   return zero_point ? limit : fmaxf(high, -low);
 }
 
-bool qb__onnx_make_shifted(qb__onnx *im, const qb__onnx_node *node, size_t index, size_t zero_point,
-                           int64_t axis, qb__onnx_value *made, float *limit)
+/* Integers and a zero point of the same type, which has a range; false after a problem. */
+static bool fit_each_other(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                           const qb__onnx_value *zero_point, float *low, float *high)
 {
-  qb__onnx_value *x = qb__onnx_input(node, index), *zero = qb__onnx_input(node, zero_point);
-  const bool computed = zero && !is_constant(zero);
-  float low, high;
-  uint32_t at;
-  if (!qb__onnx_integer_range(x->type, &low, &high) || (zero && zero->type != x->type)) {
-    qb__onnx_problem(im, node, "elements of type %s and zero points of type %s do not fit",
-                     qb__onnx_type_name(x->type), zero ? qb__onnx_type_name(zero->type) : "int8");
-    return false;
-  }
-  if (!computed && !fits_axis(im, node, x, zero, axis, &at))
-    return false;
-  *limit = limit_of(low, high, zero);
-  if (computed)
-    return qb__onnx_make_by(im, node, "Sub", NULL, (qb__onnx_value *[]){x, zero}, 2, made);
-  if (is_constant(x)) {
-    const bool good = make_constant(im, x, zero, at, 1, made);
-    *limit = good ? largest_of(made) : 0;
-    return good;
-  }
-  if (zero && zero->elements > 1 && !qb__onnx_within(im, node, x, axis, &at))
-    return false;
+  if (qb__onnx_integer_range(x->type, low, high) && (!zero_point || zero_point->type == x->type))
+    return true;
+  qb__onnx_problem(im, node, "elements of type %s with zero points of type %s are not supported",
+                   qb__onnx_type_name(x->type),
+                   qb__onnx_type_name(zero_point ? zero_point->type : x->type));
+  return false;
+}
+
+/* An activation less constant zero points, of which there are several along axis `at`. */
+static bool shift_activation(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
+                             qb__onnx_value *zero_point, uint32_t at, qb__onnx_value *made)
+{
+  const bool several = zero_point && zero_point->elements > 1;
   const qb__onnx_shape shape = qb__onnx_shape_of(x);
-  const qb__onnx_scaling shift = {NULL, zero, x->type};
-  const uint32_t along = zero && zero->elements > 1 ? qb__onnx_sample_axis(im, &shape, at) : 0;
+  const qb__onnx_scaling shift = {NULL, zero_point, x->type};
+  if (several && !qb__onnx_within(im, node, x, at, &at))
+    return false;
+  const uint32_t along = several ? qb__onnx_sample_axis(im, &shape, at) : 0;
   set_made(made, qb__onnx_to_reals(im, node, x->tensor, &shift, along), x);
   return !im->graph->status;
 }
 
+bool qb__onnx_make_shifted(qb__onnx *im, const qb__onnx_node *node, size_t index, size_t zero_point,
+                           int64_t axis, qb__onnx_value *made, float *limit)
+{
+  qb__onnx_value *x = qb__onnx_input(node, index), *zero = qb__onnx_input(node, zero_point);
+  float low, high;
+  uint32_t at;
+  if (!fit_each_other(im, node, x, zero, &low, &high))
+    return false;
+  *limit = limit_of(low, high, zero);
+  if (zero && !is_constant(zero))
+    return qb__onnx_make_by(im, node, "Sub", NULL, (qb__onnx_value *[]){x, zero}, 2, made);
+  if (!fits_axis(im, node, x, zero, axis, &at))
+    return false;
+  if (!is_constant(x))
+    return shift_activation(im, node, x, zero, at, made);
+  const bool good = make_constant(im, x, zero, at, 1, made);
+  *limit = good ? largest_of(made) : 0;
+  return good;
+}
+
 enum { MOST_ATTRIBUTES = 16 /* more than any operator has */ };
+
+/* Those of a node that another operator has, too; their number. */
+static size_t common_attributes(const qb__onnx_node *node, const qb__onnx_schema *schema,
+                                const char *without, Onnx__AttributeProto **attributes)
+{
+  size_t count = 0;
+  for (size_t i = 0; i < node->proto->n_attribute && count < MOST_ATTRIBUTES; i++) {
+    Onnx__AttributeProto *a = node->proto->attribute[i];
+    if (qb__onnx_rule_in(schema, a->name, node->opset) &&
+        (!without || strcmp(a->name, without) != 0))
+      attributes[count++] = a;
+  }
+  return count;
+}
 
 bool qb__onnx_make_by(qb__onnx *im, const qb__onnx_node *node, const char *type,
                       const char *without, qb__onnx_value **inputs, size_t count,
@@ -205,23 +234,17 @@ bool qb__onnx_make_by(qb__onnx *im, const qb__onnx_node *node, const char *type,
 {
   Onnx__AttributeProto *attributes[MOST_ATTRIBUTES];
   Onnx__NodeProto proto = *node->proto;
+  char name[32] = "";
+  strncat(name, type, sizeof name - 1);
+  proto.op_type = name;
+  proto.attribute = attributes;
   qb__onnx_node inner = *node;
+  inner.proto = &proto;
   inner.schema = qb__onnx_schema_of(type);
   inner.form = qb__onnx_form_in(inner.schema, inner.opset);
-  proto.n_attribute = 0;
-  for (size_t i = 0; i < node->proto->n_attribute && proto.n_attribute < MOST_ATTRIBUTES; i++) {
-    Onnx__AttributeProto *a = node->proto->attribute[i];
-    if (qb__onnx_rule_in(inner.schema, a->name, inner.opset) &&
-        (!without || strcmp(a->name, without) != 0))
-      attributes[proto.n_attribute++] = a;
-  }
-  char operator_type[32] = "";
-  strncat(operator_type, type, sizeof operator_type - 1);
-  proto.op_type = operator_type;
-  proto.attribute = attributes;
-  inner.proto = &proto;
   inner.inputs = inputs;
   inner.input_count = count;
+  proto.n_attribute = common_attributes(node, inner.schema, without, attributes);
   qb__onnx_value *result = qb__onnx_find(im, node->proto->output[0]);
   qb__onnx_operator_of(type)->map(im, &inner);
   const bool good = !im->status && !im->graph->status && result->kind == QB__ONNX_ACTIVATION;

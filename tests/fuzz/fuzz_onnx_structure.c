@@ -217,6 +217,10 @@ static Onnx__ModelProto *fresh_model(uint64_t *random)
   onnx_model_input(model, "x", random_int(random, 0, 1) ? "N,2,4,4" : "2,2,4,4");
   onnx_model_random(model, "w", "2,2,3,3");
   onnx_model_random(model, "c", "2");
+  model->graph->input[0]->type->tensor_type->elem_type = (int32_t)random_int(random, 1, 3);
+  onnx_model_floats(model, "f", "", &(const float){0.5f});
+  onnx_model_integers(model, "z", "", 2 /* uint8 */, "3");
+  onnx_model_integers(model, "k", "2,2,1,1", 3 /* int8 */, "1,-2,3,-4");
   onnx_model_ints(model, "i", "1");
   onnx_model_ints(model, "s", "0,2,-1");
   onnx_model_output(model, "n0");
