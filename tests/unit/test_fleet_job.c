@@ -331,6 +331,76 @@ static void the_best_of_all_fleets_is_chosen(void **state)
   assert_true(feasible > CATALOGUES / 2 && feasible < CATALOGUES);
 }
 
+static double least(double a, double b)
+{
+  return a > 0 && a < b ? a : b;
+}
+
+/* With the nearest change of any one limit, and no other, the demand is met. */
+static void check_nearest(const qb_catalogue *catalogue, qb_profile *profile, const qb_job *job,
+                          const qb_qos *qos, const qb_nearest *nearest)
+{
+  const double little = 1 + 1e-12;
+  qb_qos changed[5] = {*qos, *qos, *qos, *qos, *qos};
+  changed[0].deadline_ns = nearest->deadline_ns;
+  changed[1].latency_ns = nearest->latency_ns;
+  changed[2].memory_bytes = nearest->memory_bytes;
+  changed[3].budget = nearest->budget * little;
+  changed[4].budget_per_hour = nearest->budget_per_hour * little;
+  const bool given[5] = {nearest->deadline_ns, nearest->latency_ns, nearest->memory_bytes,
+                         nearest->budget > 0, nearest->budget_per_hour > 0};
+  for (int i = 0; i < 5; i++) {
+    qb_job_plan plan = QB_JOB_PLAN_INIT;
+    if (!given[i])
+      continue;
+    assert_ok(qb_plan_job_fleet(catalogue, &profile, 1, job, &changed[i], &plan, NULL));
+    assert_true(plan.feasible);
+  }
+}
+
+static void every_limit_is_kept_or_its_nearest_change_named(void **state)
+{
+  (void)state;
+  uint64_t seed = 20261127;
+  print_message("seed %llu\n", (unsigned long long)seed);
+  int feasible = 0, named = 0;
+  for (int i = 0; i < 300; i++) {
+    qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+    qb_catalogue *catalogue = random_catalogue(context, &seed, MOST_TYPES, MOST_NODES);
+    qb_job job = QB_JOB_INIT;
+    qb_qos qos = QB_QOS_INIT;
+    job.samples = random_int(&seed, 1, 400);
+    qos.objective = random_int(&seed, 0, 1) ? QB_OBJECTIVE_COST : QB_OBJECTIVE_LATENCY;
+    qos.latency_ns = random_int(&seed, 0, 1) ? (int64_t)random_int(&seed, 1000000, 60000000) : 0;
+    qos.memory_bytes = random_int(&seed, 0, 1) ? random_int(&seed, 100000, 6000000) : 0;
+    qos.budget_per_hour = random_int(&seed, 0, 1) ? 0.01 + 2 * random_unit(&seed) : 0;
+    qos.budget = random_int(&seed, 0, 2) ? 0 : 0.1 * random_unit(&seed);
+    qos.deadline_ns = random_int(&seed, 0, 2) ? 0 : (int64_t)random_int(&seed, 1, 120) * 1000000000;
+    qb_job_plan plan = QB_JOB_PLAN_INIT;
+    assert_ok(qb_plan_job_fleet(catalogue, &profile, 1, &job, &qos, &plan, NULL));
+    const qb_nearest *n = &plan.nearest;
+    if (plan.feasible) {
+      qb_node_type type = QB_NODE_TYPE_INIT;
+      assert_ok(qb_catalogue_get_type(catalogue, plan.type, &type));
+      const double price = plan.nodes * type.billing.price_per_hour;
+      assert_true(plan.memory_bytes <= least((double)qos.memory_bytes, (double)type.memory_bytes));
+      assert_true(price <= least(qos.budget_per_hour, INFINITY));
+      assert_true(plan.cost_high <= least(qos.budget, INFINITY));
+      assert_true((double)plan.high_ns <= least((double)qos.deadline_ns, INFINITY));
+      assert_true(!n->deadline_ns && !n->latency_ns && !n->memory_bytes);
+    } else {
+      check_nearest(catalogue, profile, &job, &qos, n);
+      named += n->deadline_ns || n->latency_ns || n->memory_bytes || n->budget > 0 ||
+               n->budget_per_hour > 0;
+    }
+    feasible += plan.feasible;
+    qb_catalogue_unref(catalogue);
+    qb_profile_unref(profile);
+  }
+  print_message("%d feasible, %d with a nearest change\n", feasible, named);
+  assert_true(feasible > 30 && named > 30);
+}
+
 static void bad_arguments_are_refused_and_leave_the_plan_alone(void **state)
 {
   (void)state;
@@ -433,6 +503,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_best_of_all_fleets_is_chosen),
+      cmocka_unit_test(every_limit_is_kept_or_its_nearest_change_named),
       cmocka_unit_test(bad_arguments_are_refused_and_leave_the_plan_alone),
       cmocka_unit_test(a_type_that_no_profile_tells_of_is_named),
       cmocka_unit_test(every_allocation_may_fail),

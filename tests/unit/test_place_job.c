@@ -5,6 +5,7 @@
 #include "support/random.h"
 #include "support/random_profile.h"
 
+#include "node/node_data.h"
 #include "profile/profile_impl.h"
 
 #include <qosbatch/estimate.h>
@@ -200,6 +201,105 @@ static void bad_arguments_are_refused(void **state)
   qb_profile_unref(profile);
 }
 
+static void a_node_that_was_not_profiled_has_the_times_of_its_estimate(void **state)
+{
+  (void)state;
+  uint64_t seed = 6;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 0.3e11}, {QB_ISA_AVX2, 2, 0.6e11}};
+  qb_node_info info = *qb__node_info(qb_profile_node(profile));
+  info.cpu = "another";
+  info.cores = info.usable_threads = info.hardware_threads = 2;
+  info.quota_cores = 2;
+  qb_node *node = NULL;
+  assert_ok(qb__node_new(context, &info, compute, 2, NULL, 0, &node));
+  qb_place_node nodes[2] = {QB_PLACE_NODE_INIT, QB_PLACE_NODE_INIT};
+  qb_share shares[2] = {QB_SHARE_INIT, QB_SHARE_INIT};
+  nodes[0].profile = nodes[1].profile = profile;
+  nodes[1].node = node;
+  assert_ok(place(nodes, 2, 1000, shares, NULL));
+  assert_true(shares[0].samples > shares[1].samples && shares[1].samples > 0);
+  qb_where where = QB_WHERE_INIT;
+  where.node = node;
+  const qb_configuration *k = &shares[1].configuration;
+  const uint64_t each = (shares[1].samples + k->instances - 1) / k->instances;
+  qb_latency_estimate full = QB_LATENCY_ESTIMATE_INIT, rest = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(profile, k, shares[1].batch, &where, &full));
+  int64_t expected_ns = (int64_t)(each / shares[1].batch) * full.mean_ns;
+  if (each % shares[1].batch) {
+    assert_ok(qb_estimate(profile, k, (uint32_t)(each % shares[1].batch), &where, &rest));
+    expected_ns += rest.mean_ns;
+  }
+  assert_int_equal(shares[1].total_ns, expected_ns);
+  qb_node_unref(node);
+  qb_profile_unref(profile);
+}
+
+static void limits_of_the_qos_are_kept(void **state)
+{
+  (void)state;
+  uint64_t seed = 6;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  qb_place_node node = QB_PLACE_NODE_INIT;
+  qb_share share = QB_SHARE_INIT;
+  qb_placement placement = QB_PLACEMENT_INIT;
+  qb_job job = QB_JOB_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  node.profile = profile;
+  job.samples = 100;
+  assert_ok(qb_place_job(&node, 1, &job, NULL, &share, &placement));
+  qos.deadline_ns = placement.total_ns;
+  assert_ok(qb_place_job(&node, 1, &job, &qos, &share, &placement));
+  assert_true(placement.feasible);
+  qos.deadline_ns--;
+  assert_ok(qb_place_job(&node, 1, &job, &qos, &share, &placement));
+  assert_false(placement.feasible);
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(profile, &share.configuration, share.batch, NULL, &e));
+  qos.latency_ns = e.high_ns - 1;
+  assert_ok(qb_place_job(&node, 1, &job, &qos, &share, &placement));
+  assert_ok(qb_estimate(profile, &share.configuration, share.batch, NULL, &e));
+  assert_true(e.high_ns <= qos.latency_ns);
+  qos.memory_bytes = 1;
+  assert_status(qb_place_job(&node, 1, &job, &qos, &share, &placement), QB_ERROR_INFEASIBLE);
+  qb_profile_unref(profile);
+}
+
+/* As a host with a newer header has them. */
+static void arrays_are_walked_by_the_size_of_their_elements(void **state)
+{
+  (void)state;
+  uint64_t seed = 6;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  struct {
+    qb_place_node node;
+    uint64_t newer;
+  } nodes[3];
+  struct {
+    qb_share share;
+    uint64_t newer;
+  } shares[3];
+  uint64_t placed = 0;
+  for (int i = 0; i < 3; i++) {
+    nodes[i].node = (qb_place_node)QB_PLACE_NODE_INIT;
+    shares[i].share = (qb_share)QB_SHARE_INIT;
+    nodes[i].node.size = sizeof nodes[i];
+    shares[i].share.size = sizeof shares[i];
+    nodes[i].node.profile = profile;
+    nodes[i].newer = 0;
+    shares[i].newer = 77;
+  }
+  assert_ok(place(&nodes[0].node, 3, 300, &shares[0].share, NULL));
+  for (int i = 0; i < 3; i++) {
+    placed += shares[i].share.samples;
+    assert_int_equal(shares[i].newer, 0);
+  }
+  assert_int_equal(placed, 300);
+  nodes[2].newer = 1;
+  assert_status(place(&nodes[0].node, 3, 300, &shares[0].share, NULL), QB_ERROR_INVALID_ARGUMENT);
+  qb_profile_unref(profile);
+}
+
 static qb_status place_with(qb_context *failing, void *user)
 {
   (void)user;
@@ -229,6 +329,9 @@ int main(void)
       cmocka_unit_test(shares_are_those_of_an_exhaustive_search),
       cmocka_unit_test(long_jobs_end_together_on_all_nodes),
       cmocka_unit_test(bad_arguments_are_refused),
+      cmocka_unit_test(a_node_that_was_not_profiled_has_the_times_of_its_estimate),
+      cmocka_unit_test(limits_of_the_qos_are_kept),
+      cmocka_unit_test(arrays_are_walked_by_the_size_of_their_elements),
       cmocka_unit_test(every_failed_allocation_is_reported),
   };
   if (qb_context_new(NULL, &context))
