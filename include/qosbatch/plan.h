@@ -16,19 +16,19 @@
  * answer, not an error: the plan is then the nearest one, and qb_nearest says what would be feasible.
  *
  * ## How long a job takes
- * The rounds of the instance that has most samples, at the mean of single rounds, add up to T. Their
- * time has two errors, whose standard deviations add up over the rounds, as neither averages out:
- * that of the profile, S in all, is the same on every node; that of a node, D in all, comes from
- * neighbours that slow the rounds they meet for as long as they stay. Nodes have different
- * neighbours, so a job on N nodes ends with the slowest of N normal deviates, whose median is m and
+ * T is the sum of the rounds of the busiest instance, each at its mean. It has two errors. Neither
+ * averages out over rounds, so standard deviations add up. That of the profile, S in all, is the same
+ * on every node. That of a node, D in all, comes from neighbours, who slow all rounds they meet. Nodes
+ * have different neighbours: N nodes end with the slowest of N normal deviates, whose median is m and
  * whose 97.5 % quantile is q:
  *
- *     total  T + m D        high  total + sqrt((1.96 S)^2 + (q - m)^2 D^2)        low  all rounds at
- *                                                                                 their low_ns
+ *     total = T + m D
+ *     high  = total + sqrt((1.96 S)^2 + (q - m)^2 D^2)
+ *     low   = the sum of the rounds' low_ns
  *
  * The start-up of bought nodes, and their interruptions, come on top (fleet.h). S follows from
  * qb_latency_estimate's interval, D from its p95_ns and mean_ns. A job of one round on one quiet node
- * has the interval of that round's estimate. docs/cost.md derives the formula.
+ * has the interval of that round's estimate. docs/cost.md explains the formula.
  */
 #ifndef QOSBATCH_PLAN_H
 #define QOSBATCH_PLAN_H

@@ -51,7 +51,7 @@ static const qb__service_candidate *most_capacity(const qb__service_search *s)
   return most;
 }
 
-/* What bound a choice is what kept the best candidate of all out. */
+/* What kept the best candidate of all out. */
 static qb_reason bound_by(const qb__service_search *s)
 {
   const qb__service_candidate *best = &s->candidates[0];
