@@ -254,17 +254,23 @@ static qb_status tell(void *user, qb_phase phase, const qb_profile_point *point,
   return QB_OK;
 }
 
-/* How rounds vary, of which instances that have slow cores are the larger part: the squares add to 1. */
-static const double INSTANCES_PART = 0.9, ROUNDS_PART = 0.436;
-
-/* Normal quantiles, by the logistic law that is nearest, one for each instance. */
-static double place_of_instance(uint32_t index, uint32_t instances)
+/*
+ * A quantile of single rounds over their median, by a curve that has the point's median, 95th percentile
+ * and mean: straight below the median, a power of the rank from there on, and 10 % more at the end.
+ */
+static double quantile(const table_point *p, double rank)
 {
-  const double below = (index + 0.5) / instances;
-  return log(below / (1 - below)) / 1.702;
+  const double beyond = p->p95_ns / p->latency_ns - 1;
+  if (rank < 0.5)
+    return 0.97 + 0.06 * rank;
+  if (rank > 0.95)
+    return (1 + beyond) * (1 + 2 * (rank - 0.95));
+  const double rest = p->mean_ns / p->latency_ns - 0.5 * 0.985 - 0.45 - 0.05 * 1.05 * (1 + beyond);
+  const double power = 0.45 * beyond / fmax(rest, 0.05 * beyond) - 1;
+  return 1 + beyond * pow((rank - 0.5) / 0.45, fmax(power, 0));
 }
 
-/* Ends when the slowest instance is done. */
+/* Ends when the slowest instance is done. Each keeps to its place among them, as cores are of unequal speed. */
 static qb_status visit(void *user, uint32_t batch, uint32_t rounds, uint32_t warm_up_batch,
                        qb__visit *seen)
 {
@@ -272,18 +278,16 @@ static qb_status visit(void *user, uint32_t batch, uint32_t rounds, uint32_t war
   const table_point *p = table_find(r->table, r->open, batch);
   const table_point *warm = table_find(r->table, r->open, warm_up_batch);
   const double visit_ns = p->latency_ns * exp(r->unrest * fabs(qb__random_normal(&r->random)));
-  const double varies = log(p->p95_ns / p->latency_ns) / 1.645;
   const size_t count = (size_t)rounds * p->instances;
   double longest_ns = 0;
   r->round_ns = realloc(r->round_ns, count * sizeof *r->round_ns);
   if (!r->round_ns)
     fail("memory", "there is none left");
   for (uint32_t i = 0; i < p->instances; i++) {
-    const double instance = INSTANCES_PART * varies * place_of_instance(i, p->instances);
     double all_ns = 0;
     for (uint32_t n = 0; n < rounds; n++) {
-      const double ns =
-          visit_ns * exp(instance + ROUNDS_PART * varies * qb__random_normal(&r->random));
+      const double rank = (i + qb__random_unit(&r->random)) / p->instances;
+      const double ns = visit_ns * quantile(p, rank);
       r->round_ns[i * rounds + n] = (int64_t)ns;
       all_ns += ns;
     }
