@@ -30,6 +30,9 @@ static const double SCOUTS = 0.7;
 /* No answer that a search could still find would gain more than this: in the mean, and in one question. */
 static const double SETTLED_MEAN = 0.005, SETTLED_WORST = 0.02;
 
+/* Worth a word to the host, when the time is over. */
+static const double WORTH_TELLING = 0.05;
+
 /* Less likely to be the best answer to any question: not measured further. */
 static const double HOPELESS = 0.1;
 
@@ -397,27 +400,40 @@ static qb_status new_search(const qb__sweep *s, qb__search **search)
 }
 
 /* Finds the candidates to measure, and what of them; *left_ns of the budget is for that. */
-static qb_status search(qb__sweep *s, bool *chosen, int64_t *left_ns)
+static qb_status search(scouting *x, bool *chosen, int64_t *left_ns)
 {
-  scouting x = {.sweep = s,
-                .start_ns = qb__now_ns(s->context),
-                .share_ns = (int64_t)(SEARCH * (double)s->budget_ns),
-                .open = SIZE_MAX,
-                .opening_ns = AN_OPENING_NS};
-  qb_status status = new_search(s, &x.search);
+  qb__sweep *s = x->sweep;
+  qb_status status = new_search(s, &x->search);
   if (status)
     return status;
-  learn_known(&x);
-  status = scout_all(&x);
+  learn_known(x);
+  status = scout_all(x);
   if (!status)
-    status = settle(&x);
+    status = settle(x);
   s->visitor->close(s->user);
-  *left_ns = s->budget_ns - elapsed_ns(&x);
+  *left_ns = s->budget_ns - elapsed_ns(x);
   *left_ns = *left_ns > 1 ? *left_ns : 1;
-  if (!status)
-    status = choose(&x, *left_ns, chosen);
-  qb__search_free(x.search);
-  return status;
+  return status ? status : choose(x, *left_ns, chosen);
+}
+
+/* Says where more time could change an answer. */
+static void tell_what_is_open(const scouting *x)
+{
+  const qb__sweep *s = x->sweep;
+  for (size_t k = 0; k < s->curve_count; k++)
+    for (size_t i = 0; i < s->curves[k].count; i++)
+      if (visits_of(&s->curves[k].records[i].point))
+        learn(x, k, &s->curves[k].records[i]);
+  const qb__search_cost cost = {(double)VISIT_NS, x->opening_ns, INFINITY};
+  qb__search_choice next;
+  if (!qb__search_next(x->search, SIZE_MAX, &cost, &next) || next.worst_regret < WORTH_TELLING)
+    return;
+  const qb_configuration *c = &s->curves[next.split].configuration;
+  qb__message(
+      s->context, QB_SEVERITY_WARNING,
+      "measuring %ux%u at batch %u further could change an answer, and gain %.0f %%; refine "
+      "the profile",
+      c->instances, c->threads, s->batches[next.batch], 100 * next.worst_regret);
 }
 
 /* What points of many visits have in common, as logarithms over their latency. */
@@ -476,16 +492,24 @@ qb_status qb__sweep_run(qb__sweep *sweep)
   bool *chosen = qb__calloc(sweep->context, sweep->curve_count, sizeof *chosen);
   if (!chosen)
     return QB_ERROR_NO_MEMORY;
+  scouting x = {.sweep = sweep,
+                .start_ns = qb__now_ns(sweep->context),
+                .share_ns = (int64_t)(SEARCH * (double)sweep->budget_ns),
+                .open = SIZE_MAX,
+                .opening_ns = AN_OPENING_NS};
   int64_t left_ns = sweep->budget_ns;
   qb_status status = QB_OK;
   for (size_t k = 0; k < sweep->curve_count; k++)
     chosen[k] = true;
   if (sweep->prior_ns)
-    status = search(sweep, chosen, &left_ns);
+    status = search(&x, chosen, &left_ns);
   if (!status)
     status = run_sessions(sweep, chosen, left_ns);
   if (!status)
     status = finish(sweep);
+  if (!status && x.search)
+    tell_what_is_open(&x);
+  qb__search_free(x.search);
   qb__free(sweep->context, chosen);
   return status;
 }

@@ -11,6 +11,7 @@
 #include "support/random.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { THREADS = 16, BATCHES = 6 };
 static const uint32_t batches[BATCHES] = {1, 2, 4, 8, 16, 32};
@@ -167,6 +168,7 @@ typedef struct field {
   int64_t now_ns;
   size_t open;
   uint32_t largest_batch;
+  char warning[256];
   int64_t round_ns[QB__MOST_ROUNDS * THREADS];
 } field;
 
@@ -175,6 +177,13 @@ enum { OPENING_NS = 500000000 };
 static int64_t now_ns(void *user)
 {
   return ((const field *)user)->now_ns;
+}
+
+static void warned(void *user, qb_severity severity, const char *text)
+{
+  field *f = user;
+  assert_int_equal(severity, QB_SEVERITY_WARNING);
+  snprintf(f->warning, sizeof f->warning, "%s", text);
 }
 
 static qb_status open_split(void *user, size_t index, uint32_t largest_batch)
@@ -229,44 +238,80 @@ static qb_status tell(void *user, qb_phase phase, const qb_profile_point *point,
   return QB_OK;
 }
 
+static const qb__visitor visitor = {open_split, prepare, visit_rounds, close_split, tell};
+
+/* A sweep of so long; the curves are the caller's to clear. */
+static qb_context *sweep_over(field *f, qb__sweep *sweep, qb__points curves[QB__MOST_SPLITS],
+                              double budget_s)
+{
+  const machine *m = f->machine;
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.now_ns = now_ns;
+  params.clock_user = f;
+  params.message = warned;
+  params.message_user = f;
+  qb_context *context;
+  assert_ok(qb_context_new(&params, &context));
+  for (size_t k = 0; k < m->split_count; k++)
+    curves[k] = (qb__points){.configuration = m->splits[k]};
+  *sweep = (qb__sweep){.context = context,
+                       .visitor = &visitor,
+                       .user = f,
+                       .curve_count = m->split_count,
+                       .curves = curves,
+                       .prior_ns = m->prior_ns,
+                       .batch_count = BATCHES,
+                       .batches = batches,
+                       .budget_ns = (int64_t)(1e9 * budget_s),
+                       .goal = 0.01};
+  assert_ok(qb__sweep_run(sweep));
+  assert_int_equal(f->open, SIZE_MAX);
+  assert_true(sweep->done > 0.999);
+  return context;
+}
+
+static void clear(qb_context *context, qb__sweep *sweep)
+{
+  for (size_t k = 0; k < sweep->curve_count; k++)
+    qb__points_clear(context, &sweep->curves[k]);
+  qb_context_unref(context);
+}
+
 /* However slow the machine, on which the whole table would take far longer. */
 static void a_sweep_looks_at_all_splits_of_all_cores_in_the_time_it_has(void **state)
 {
   (void)state;
-  static const qb__visitor visitor = {open_split, prepare, visit_rounds, close_split, tell};
   uint64_t seed = random_start();
   for (int i = 0; i < 4; i++) {
     machine m = random_machine(&seed);
     field f = {.machine = &m, .now_ns = 1, .open = SIZE_MAX};
-    qb_context_params params = QB_CONTEXT_PARAMS_INIT;
-    params.now_ns = now_ns;
-    params.clock_user = &f;
-    qb_context *context;
-    assert_ok(qb_context_new(&params, &context));
-    qb__points curves[QB__MOST_SPLITS] = {{.count = 0}};
-    for (size_t k = 0; k < m.split_count; k++)
-      curves[k].configuration = m.splits[k];
-    qb__sweep sweep = {.context = context,
-                       .visitor = &visitor,
-                       .user = &f,
-                       .curve_count = m.split_count,
-                       .curves = curves,
-                       .prior_ns = m.prior_ns,
-                       .batch_count = BATCHES,
-                       .batches = batches,
-                       .budget_ns = 60000000000,
-                       .goal = 0.01};
-    assert_ok(qb__sweep_run(&sweep));
-    assert_int_equal(f.open, SIZE_MAX);
-    print_message("%.0f s\n", 1e-9 * (double)f.now_ns);
+    qb__points curves[QB__MOST_SPLITS];
+    qb__sweep sweep;
+    qb_context *context = sweep_over(&f, &sweep, curves, 60);
     assert_true((double)f.now_ns < 1.3 * (double)sweep.budget_ns);
-    assert_true(sweep.done > 0.999);
-    for (size_t k = 0; k < m.split_count; k++) {
+    for (size_t k = 0; k < m.split_count; k++)
       if (m.splits[k].instances * m.splits[k].threads == THREADS)
         assert_true(curves[k].count > 0);
-      qb__points_clear(context, &curves[k]);
-    }
-    qb_context_unref(context);
+    clear(context, &sweep);
+  }
+}
+
+/* With hardly any time most splits are guessed at; with plenty of it on a quiet machine none matters. */
+static void answers_that_more_time_could_change_are_told(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  machine m = random_machine(&seed);
+  m.sample_ns = 2e7;
+  m.unrest = 0.01;
+  for (int hurried = 0; hurried < 2; hurried++) {
+    field f = {.machine = &m, .now_ns = 1, .open = SIZE_MAX};
+    qb__points curves[QB__MOST_SPLITS];
+    qb__sweep sweep;
+    qb_context *context = sweep_over(&f, &sweep, curves, hurried ? 1 : 600);
+    print_message("%s\n", f.warning);
+    assert_int_equal(*f.warning != 0, hurried);
+    clear(context, &sweep);
   }
 }
 
@@ -436,6 +481,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(answers_lose_little_of_what_the_whole_table_would_give),
       cmocka_unit_test(a_sweep_looks_at_all_splits_of_all_cores_in_the_time_it_has),
+      cmocka_unit_test(answers_that_more_time_could_change_are_told),
       cmocka_unit_test(points_that_do_not_exist_or_cost_too_much_are_not_visited),
       cmocka_unit_test(hope_goes_by_what_was_seen),
       cmocka_unit_test(a_belief_is_what_gaussian_processes_say),
