@@ -29,7 +29,7 @@ typedef enum qb_billing_kind {
  * type: it has no size and never grows.
  */
 typedef struct qb_billing {
-  qb_billing_kind kind;
+  qb_billing_kind kind;   /**< which of the prices count */
   double price_per_hour;  /**< QB_BILLING_TIME: of a node */
   double price_per_gib_s; /**< QB_BILLING_CALLS: of a GiB of the node's memory for a second */
   double price_per_call;  /**< QB_BILLING_CALLS: of a call, whatever it takes */
@@ -55,7 +55,7 @@ typedef struct qb_node_type {
   int64_t start_up_ns;        /**< from the order until batch sizes are ready; billed */
   double interruptions_per_h; /**< expected, of one node: of a spot price; else 0 */
   uint32_t most_nodes;        /**< how many can be had at once, 1..QB_MOST_NODES */
-  qb_billing billing;
+  qb_billing billing;         /**< what it costs */
 } qb_node_type;
 
 /** The most nodes of a type, and the most types of a catalogue. */

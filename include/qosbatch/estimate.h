@@ -50,21 +50,21 @@ typedef struct qb_latency_estimate {
   size_t size;                    /**< sizeof(qb_latency_estimate) */
   qb_configuration configuration; /**< as asked for */
   uint32_t batch;                 /**< as asked for */
-  qb_source source;
-  int64_t latency_ns; /**< T, an undisturbed round */
-  int64_t low_ns;     /**< 95 % interval of T */
-  int64_t high_ns;
-  int64_t p95_ns;          /**< 95th percentile of single rounds */
-  int64_t mean_ns;         /**< mean of single rounds: what each of many takes */
-  double throughput_per_s; /**< samples/s of all instances together */
-  double density;          /**< p, dimensionless; 1/p is the efficiency */
-  double compute_flops;    /**< c, FLOP/s of the threads of one instance while all instances run */
+  qb_source source;               /**< where the figures come from */
+  int64_t latency_ns;             /**< T, an undisturbed round */
+  int64_t low_ns;                 /**< 95 % interval of T: its lower end ... */
+  int64_t high_ns;                /**< ... and its upper end */
+  int64_t p95_ns;                 /**< 95th percentile of single rounds */
+  int64_t mean_ns;                /**< mean of single rounds: what each of many takes */
+  double throughput_per_s;        /**< samples/s of all instances together */
+  double density;                 /**< p, dimensionless; 1/p is the efficiency */
+  double compute_flops;  /**< c, FLOP/s of the threads of one instance while all instances run */
   uint64_t memory_bytes; /**< of a session with this batch size ready: packed weights, the arenas of
                               all instances, compiled layers. Beside it are the model with its own
                               copy of the weights, and another qb_session_info.code_bytes /
                               ready_batches for each further batch size */
-  qb_bound bound;
-  double memory_share; /**< part of the roofline's time that waits for memory, 0..1 */
+  qb_bound bound;        /**< what bounds T */
+  double memory_share;   /**< part of the roofline's time that waits for memory, 0..1 */
   double thread_flops; /**< FLOP/s that a thread sustained when it was profiled; 0: not known. If a
                             thread now sustains f, scale T by memory_share + (1 - memory_share) *
                             thread_flops / f */

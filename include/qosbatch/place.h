@@ -27,9 +27,9 @@ typedef struct qb_place_node {
 
 /** The share of one node. A node without work has batch 0. */
 typedef struct qb_share {
-  size_t size; /**< sizeof(qb_share) */
-  qb_configuration configuration;
-  uint32_t batch;      /**< samples in a round; service: at most */
+  size_t size;                    /**< sizeof(qb_share) */
+  qb_configuration configuration; /**< of the node */
+  uint32_t batch;                 /**< samples in a round; service: at most */
   uint64_t samples;    /**< job: of the node, split over its instances as evenly as possible */
   int64_t total_ns;    /**< job: when the node is done, ready_ns included */
   double rate_per_s;   /**< service: of the node */

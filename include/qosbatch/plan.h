@@ -69,14 +69,14 @@ typedef struct qb_job_plan {
   uint64_t rounds_per_instance;   /**< full rounds of the busiest instance */
   int64_t total_ns;               /**< from the start to the last answer; batch sizes are prepared
                                        before, or during start-up */
-  int64_t low_ns;                 /**< 95 % interval of total_ns (see above) */
-  int64_t high_ns;
-  double throughput_per_s; /**< samples / total */
-  double cost;             /**< bill for total_ns; 0 if no price is known */
-  double cost_high;        /**< bill for high_ns */
-  double cost_per_1000;    /**< bill for 1,000 samples, at `cost` */
-  uint64_t memory_bytes;   /**< of a node */
-  qb_nearest nearest;      /**< if not feasible; all 0 in a frontier */
+  int64_t low_ns;                 /**< 95 % interval of total_ns (see above): its lower end ... */
+  int64_t high_ns;                /**< ... and its upper end */
+  double throughput_per_s;        /**< samples / total */
+  double cost;                    /**< bill for total_ns; 0 if no price is known */
+  double cost_high;               /**< bill for high_ns */
+  double cost_per_1000;           /**< bill for 1,000 samples, at `cost` */
+  uint64_t memory_bytes;          /**< of a node */
+  qb_nearest nearest;             /**< if not feasible; all 0 in a frontier */
 } qb_job_plan;
 
 #define QB_JOB_PLAN_INIT                                                                           \
@@ -97,9 +97,9 @@ typedef struct qb_service_plan {
   qb_configuration configuration; /**< of each node */
   uint32_t batch;                 /**< the most samples in a round */
   int64_t max_wait_ns;            /**< the longest time a free instance waits for a batch to fill */
-  int64_t p50_ns; /**< predicted time from arrival to answer; 0: the queue grows for ever */
-  int64_t p95_ns;
-  int64_t p99_ns;
+  int64_t p50_ns;        /**< predicted time from arrival to answer; 0: the queue grows for ever */
+  int64_t p95_ns;        /**< the same at the 95th percentile */
+  int64_t p99_ns;        /**< the same at the 99th percentile */
   int64_t latency_ns;    /**< predicted at the percentile asked for */
   double mean_batch;     /**< predicted samples in a round */
   double utilisation;    /**< predicted share of time an instance is busy, 0..1 */

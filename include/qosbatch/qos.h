@@ -40,7 +40,7 @@ typedef struct qb_qos {
   uint32_t spare_nodes;   /**< service on node types: how many nodes may fail */
   bool shed; /**< service: refuse samples that cannot be answered in time, so that more of the
                   others are in time, instead of answering them late */
-  qb_objective objective;
+  qb_objective objective; /**< what the plan is best in */
 } qb_qos;
 
 #define QB_QOS_INIT                                                                                \
