@@ -41,12 +41,14 @@ static void plan_job(const qb_catalogue *catalogue, qb_profile *profile, const q
            (double)plan.nearest.deadline_ns / 1e9);
   /* What one would pay to have it sooner: the fastest plan comes first, the cheapest last. */
   const uint32_t count = qb_job_frontier_count(frontier);
-  printf("%u plans that no other beats in both time and cost, from\n", count);
-  require(qb_job_frontier_get(frontier, 0, &plan), "read the frontier");
-  print_plan(catalogue, &plan);
-  printf("to\n");
-  require(qb_job_frontier_get(frontier, count - 1, &plan), "read the frontier");
-  print_plan(catalogue, &plan);
+  printf("%u plans that no other beats in both time and cost%s\n", count, count ? ", from" : "");
+  if (count) {
+    require(qb_job_frontier_get(frontier, 0, &plan), "read the frontier");
+    print_plan(catalogue, &plan);
+    printf("to\n");
+    require(qb_job_frontier_get(frontier, count - 1, &plan), "read the frontier");
+    print_plan(catalogue, &plan);
+  }
   qb_job_frontier_free(frontier);
 }
 
