@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How soon predictions follow a node that becomes slower, and back, and how often noise is taken for
- * that: an optimizer on rounds of 8 + 2 n ms, n = 1..8 at random, refreshed when it asks. Noise is
- * uniform, +- the percentage. Recovered: the first round from which the mean error of predictions
- * (of the noise-free time, over all runs) stays under 5 %.
+ * How soon predictions follow a node that becomes slower, and back, and how often noise is taken
+ * for that: an optimizer on rounds of 8 + 2 n ms, n = 1..8 at random, refreshed when it asks. Noise
+ * is uniform, +- the percentage. Recovered: the first round from which the mean error of
+ * predictions (of the noise-free time, over all runs) stays under 5 %.
  *
  * usage: drift [SEED]
  */

@@ -6,9 +6,9 @@
  *
  * The simulator is random too: tails of bursty queues are made by their few longest bursts. Each
  * queue is simulated with several seeds, until the 95 % interval of the mean is clear of the 3 % or
- * MOST_RUNS are done; a queue is then within, beyond, or not decided. On the simulator's own arrivals
- * the analysis has no chance left to differ by: what it does then is its rule's error. Last, the
- * short paths that plans are made of. About 40 minutes for all.
+ * MOST_RUNS are done; a queue is then within, beyond, or not decided. On the simulator's own
+ * arrivals the analysis has no chance left to differ by: what it does then is its rule's error.
+ * Last, the short paths that plans are made of. About 40 minutes for all.
  *
  * usage: queue [FIRST [END]]   of the queues
  */

@@ -17,7 +17,9 @@ typedef struct engine {
   uint32_t largest[MOST_INSTANCES]; /* batch that `data` has room for */
 } engine;
 
-/* Called on the instance's own thread. An engine starts its `configuration->threads` threads here. */
+/*
+ * Called on the instance's own thread. An engine starts its `configuration->threads` threads here.
+ */
 static int prepare(void *user, const qb_configuration *configuration, uint32_t instance,
                    uint32_t batch)
 {

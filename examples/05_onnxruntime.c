@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A template around ONNX Runtime's C API: its rounds are profiled, estimated and planned like those of
- * the built-in engine. For networks with one input and one output of 32-bit floats.
+ * A template around ONNX Runtime's C API: its rounds are profiled, estimated and planned like those
+ * of the built-in engine. For networks with one input and one output of 32-bit floats.
  *
  * usage: 05_onnxruntime MODEL.onnx [PROFILE_SECONDS]
  */

@@ -37,8 +37,9 @@ qb_profile *replay_profile(qb_context *context, const qb_profile_point *points, 
 qb_profile *table_truth(qb_context *context, const table *t);
 
 /*
- * Visits that cost and show what they would have. Single rounds vary as the table says, most of all from
- * instance to instance; whole visits are longer by |z| times `unrest`, z normal, as neighbours make them.
+ * Visits that cost and show what they would have. Single rounds vary as the table says, most of all
+ * from instance to instance; whole visits are longer by |z| times `unrest`, z normal, as neighbours
+ * make them.
  */
 typedef struct replay {
   const table *table;

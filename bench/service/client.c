@@ -155,7 +155,9 @@ static bool reopen(client *self, connection *c)
   return good;
 }
 
-/* The exchange is over; status 0: the connection broke. One that the server leaves is opened anew. */
+/*
+ * The exchange is over; status 0: the connection broke. One that the server leaves is opened anew.
+ */
 static void end(client *self, connection *c, int status)
 {
   reply *r = &self->replies[c->reply];
@@ -194,8 +196,8 @@ static void send_more(client *self, connection *c)
 }
 
 /*
- * A server may close a connection that was idle for long just when a request leaves on it. Nobody has
- * seen that request, so it is sent again.
+ * A server may close a connection that was idle for long just when a request leaves on it. Nobody
+ * has seen that request, so it is sent again.
  */
 static void lost(client *self, connection *c)
 {

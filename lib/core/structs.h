@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 /*
- * Copies a struct of the host into `ours`, whatever version its header had: members it does not have
- * become 0, members we do not know must be 0. `ours` keeps its own size in the first member.
+ * Copies a struct of the host into `ours`, whatever version its header had: members it does not
+ * have become 0, members we do not know must be 0. `ours` keeps its own size in the first member.
  */
 #define QB__STRUCT_IN(type, ours, theirs)                                                          \
   qb__struct_in(1 ? (ours) : (type *)NULL, sizeof(type), QB__OLDEST_SIZE(type),                    \
@@ -33,7 +33,9 @@ qb_status qb__structs_check(const void *theirs, size_t count, size_t oldest, con
 /* Fills a checked struct of the host with as much as it has room for; its size stays. */
 void qb__struct_out(void *theirs, const void *ours, size_t ours_bytes);
 
-/* Element `i` of a checked array: its elements are as large as in the host's header, not in ours. */
+/*
+ * Element `i` of a checked array: its elements are as large as in the host's header, not in ours.
+ */
 const void *qb__struct_at(const void *theirs, size_t i);
 
 /* Fills element `i` of a checked array. */

@@ -29,8 +29,8 @@ qb_status qb__finite_look(qb__finite_round *round, size_t step);
 
 /*
  * Ends the round, failed or not. Samples whose outputs nobody can vouch for get NaN in all of them.
- * `flags`, unless NULL, are written: qb_sample_flag. The round's first sample is sample `first` of the
- * outputs and flags.
+ * `flags`, unless NULL, are written: qb_sample_flag. The round's first sample is sample `first` of
+ * the outputs and flags.
  */
 void qb__finite_end(qb__finite_round *round, bool done, void *const *outputs, uint32_t *flags,
                     uint32_t first);

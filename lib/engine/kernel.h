@@ -32,8 +32,8 @@ qb_status qb__kernel_convert(const qb_context *context, const qb__graph *graph,
                              const qb__operator *op, const qb__dims *source, qb__kernel **kernel);
 
 /*
- * A layer of integers with exact sums, of a row-major source. Weights are one row of all outputs for
- * each input of a group, those of a channel's window next to each other.
+ * A layer of integers with exact sums, of a row-major source. Weights are one row of all outputs
+ * for each input of a group, those of a channel's window next to each other.
  */
 qb_status qb__kernel_integer_layer(const qb_context *context, const qb__graph *graph,
                                    const qb__operator *op, uint32_t batch, qb__kernel **kernel);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Layers and products of integers whose sums 32-bit floats do not hold. Doubles do, so that each sum is
- * rounded once, when it becomes a float.
+ * Layers and products of integers whose sums 32-bit floats do not hold. Doubles do, so that each
+ * sum is rounded once, when it becomes a float.
  */
 #include "core/alloc.h"
 #include "engine/kernel_impl.h"

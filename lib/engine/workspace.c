@@ -73,8 +73,8 @@ static qb_status make_binding(const qb__workspace *workspace, const qb__network_
 }
 
 /*
- * A larger arena; what was bound to the old one moves. It is touched by the thread that will use it,
- * when the old one is gone: until then it is addresses only.
+ * A larger arena; what was bound to the old one moves. It is touched by the thread that will use
+ * it, when the old one is gone: until then it is addresses only.
  */
 static qb_status grow_arena(qb__workspace *workspace, size_t bytes)
 {

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a round would take if every operator ran at the roof: the scale that densities are measured on. */
+/*
+ * What a round would take if every operator ran at the roof: the scale that densities are measured
+ * on.
+ */
 #ifndef QB_ESTIMATE_DENSITY_H
 #define QB_ESTIMATE_DENSITY_H
 
 #include "profile/profile_data.h"
 
 /*
- * c and m of one instance while all of a configuration run. Activations get an instance's share of m.
- * Weights are the same for all instances: what one reads the others find in the last-level cache, or
- * they read while it computes, so that each gets m as if it were alone (docs/estimates.md).
+ * c and m of one instance while all of a configuration run. Activations get an instance's share of
+ * m. Weights are the same for all instances: what one reads the others find in the last-level
+ * cache, or they read while it computes, so that each gets m as if it were alone
+ * (docs/estimates.md).
  */
 typedef struct qb__instance_roof {
   double flops;
@@ -20,8 +24,8 @@ typedef struct qb__instance_roof {
 qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb_configuration *k);
 
 /*
- * What a CPU quota leaves of c and m in the long run, 1 if it is no smaller than the threads. c of more
- * threads than are usable is that of those that are, which have the quota for themselves.
+ * What a CPU quota leaves of c and m in the long run, 1 if it is no smaller than the threads. c of
+ * more threads than are usable is that of those that are, which have the quota for themselves.
  */
 double qb__quota_share(const qb_node *node, const qb_configuration *k);
 

@@ -76,8 +76,8 @@ static void begin_regime(qb__drift *drift, const qb__cusum *seen)
 }
 
 /*
- * `range`: between successive rounds. Bounded, so that a change of level or a burst is not taken for
- * noise.
+ * `range`: between successive rounds. Bounded, so that a change of level or a burst is not taken
+ * for noise.
  */
 static void learn_noise(qb__drift *drift, double range)
 {

@@ -15,8 +15,9 @@ static int64_t longest(int64_t a, int64_t b)
 }
 
 /*
- * A lognormal law of mean m and spread s has its 95th percentile at m exp(z s - s^2 / 2). The root that
- * is wanted is the smaller one; beyond the largest such percentile that of the largest is taken.
+ * A lognormal law of mean m and spread s has its 95th percentile at m exp(z s - s^2 / 2). The root
+ * that is wanted is the smaller one; beyond the largest such percentile that of the largest is
+ * taken.
  */
 static double spread_of(double mean_ns, double p95_ns)
 {

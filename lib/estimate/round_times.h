@@ -6,8 +6,8 @@
 #include <qosbatch/estimate.h>
 
 /*
- * Of one configuration. Arrays are indexed by samples in the round, 0..max_batch; a round of 0 takes
- * no time. A larger round never has a lower mean.
+ * Of one configuration. Arrays are indexed by samples in the round, 0..max_batch; a round of 0
+ * takes no time. A larger round never has a lower mean.
  */
 typedef struct qb__round_times {
   qb_configuration configuration;
@@ -26,8 +26,8 @@ typedef struct qb__round_times {
 } qb__round_times;
 
 /*
- * Estimates the rounds of 1..max_batch samples. NULL stands for the profile's own node; memory comes
- * from the profile's context.
+ * Estimates the rounds of 1..max_batch samples. NULL stands for the profile's own node; memory
+ * comes from the profile's context.
  */
 qb_status qb__round_times_init(const qb_profile *profile, const qb_node *node,
                                const qb_configuration *configuration, uint32_t max_batch,
@@ -53,8 +53,8 @@ void qb__configuration_at(const qb_profile *profile, size_t index, qb_configurat
                           uint32_t *max_batch);
 
 /*
- * The measured configurations on a node (NULL: the profile's own). On another node an instance keeps
- * its threads where there are as many cores, and instances fill the same part of the node; of
+ * The measured configurations on a node (NULL: the profile's own). On another node an instance
+ * keeps its threads where there are as many cores, and instances fill the same part of the node; of
  * configurations that become the same the first is kept. With `single`, for functions, all have one
  * instance. Free the set also after a failure.
  */

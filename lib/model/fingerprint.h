@@ -6,9 +6,9 @@
 #include "model/graph.h"
 
 /*
- * A number made of the operators, in order, of what they read and of all shapes: equal for a network
- * that was trained further, renamed or copied. Never 0. To be asked before qb__graph_optimize(), so
- * that it outlives changes of what that makes.
+ * A number made of the operators, in order, of what they read and of all shapes: equal for a
+ * network that was trained further, renamed or copied. Never 0. To be asked before
+ * qb__graph_optimize(), so that it outlives changes of what that makes.
  */
 qb_status qb__graph_fingerprint(const qb__graph *graph, uint64_t *fingerprint);
 

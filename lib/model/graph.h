@@ -178,7 +178,9 @@ void qb__graph_clear(qb__graph *graph);
 /* Frees what an operator owns. */
 void qb__operator_clear(const qb_context *context, qb__operator *op);
 
-/* The activations, or constants, that an operator reads beside weights: from 0 on, QB__NONE last. */
+/*
+ * The activations, or constants, that an operator reads beside weights: from 0 on, QB__NONE last.
+ */
 int32_t qb__operator_input(const qb__operator *op, size_t index);
 
 /* Whether an operator computes one element from one of each of its two inputs. */
@@ -209,8 +211,8 @@ int32_t qb__graph_activation(qb__graph *graph, const char *name, int32_t x,
                              qb__activation activation, float alpha, float beta);
 int32_t qb__graph_add(qb__graph *graph, const char *name, int32_t x, int32_t addend);
 /*
- * QB__OP_ADD to QB__OP_GREATER_EQUAL. Either of `x` and `y` may be a constant, but not both; they have
- * as many dimensions, and where these differ that of one is 1 and it is repeated.
+ * QB__OP_ADD to QB__OP_GREATER_EQUAL. Either of `x` and `y` may be a constant, but not both; they
+ * have as many dimensions, and where these differ that of one is 1 and it is repeated.
  */
 int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
                          int32_t y);
@@ -218,9 +220,9 @@ int32_t qb__graph_binary(qb__graph *graph, const char *name, qb__op_kind kind, i
 int32_t qb__graph_select(qb__graph *graph, const char *name, int32_t condition, int32_t x,
                          int32_t y);
 /*
- * x / scale rounded to the nearest integer, halves to even, plus the zero point, and what is below `low`
- * or above `high` is that. Scale and zero point are constants of one element, or of one for each along
- * `axis`; QB__NONE stands for 1 and 0.
+ * x / scale rounded to the nearest integer, halves to even, plus the zero point, and what is below
+ * `low` or above `high` is that. Scale and zero point are constants of one element, or of one for
+ * each along `axis`; QB__NONE stands for 1 and 0.
  */
 int32_t qb__graph_quantize(qb__graph *graph, const char *name, int32_t x, int32_t scale,
                            int32_t zero_point, uint32_t axis, float low, float high);
@@ -228,11 +230,15 @@ int32_t qb__graph_quantize(qb__graph *graph, const char *name, int32_t x, int32_
 int32_t qb__graph_dequantize(qb__graph *graph, const char *name, int32_t x, int32_t scale,
                              int32_t zero_point, uint32_t axis, float low, float high);
 /*
- * The layers and products of matrices behind the first `before` operators are of integers, and their
- * sums are to be exact: no absolute input is above `x`, and none of a second matrix above `y`.
+ * The layers and products of matrices behind the first `before` operators are of integers, and
+ * their sums are to be exact: no absolute input is above `x`, and none of a second matrix above
+ * `y`.
  */
 void qb__graph_mark_integers(qb__graph *graph, size_t before, float x, float y);
-/* Whether 32-bit floats hold all sums of an operator on integers, in whichever order they are added. */
+/*
+ * Whether 32-bit floats hold all sums of an operator on integers, in whichever order they are
+ * added.
+ */
 bool qb__sums_fit_floats(const qb__graph *graph, const qb__operator *op);
 /* Padding counts in an average where `include_padding`. */
 int32_t qb__graph_pool(qb__graph *graph, const char *name, qb__op_kind kind, int32_t x,
@@ -243,14 +249,14 @@ int32_t qb__graph_lrn(qb__graph *graph, const char *name, int32_t x, int64_t siz
 int32_t qb__graph_dense(qb__graph *graph, const char *name, int32_t x, int32_t weights,
                         int32_t bias);
 /*
- * Weights are O, I with I the last dimension of `x`, which becomes O: the layer is the same for each
- * row.
+ * Weights are O, I with I the last dimension of `x`, which becomes O: the layer is the same for
+ * each row.
  */
 int32_t qb__graph_linear(qb__graph *graph, const char *name, int32_t x, int32_t weights,
                          int32_t bias);
 /*
- * x is .., M, K and y is .., K, N with as many dimensions; the leading ones are repeated as those of
- * binary operators. Either may be a constant, but not both.
+ * x is .., M, K and y is .., K, N with as many dimensions; the leading ones are repeated as those
+ * of binary operators. Either may be a constant, but not both.
  */
 int32_t qb__graph_matmul(qb__graph *graph, const char *name, int32_t x, int32_t y);
 /* Or its logarithm. */
@@ -259,7 +265,9 @@ int32_t qb__graph_softmax(qb__graph *graph, const char *name, int32_t x, uint32_
 /* The dimensions of `axes` become 1. */
 int32_t qb__graph_reduce(qb__graph *graph, const char *name, qb__reduction reduction, int32_t x,
                          uint32_t axes);
-/* The index along `axis`, which becomes 1, of the largest or smallest: the first or last of equals. */
+/*
+ * The index along `axis`, which becomes 1, of the largest or smallest: the first or last of equals.
+ */
 int32_t qb__graph_arg(qb__graph *graph, const char *name, int32_t x, uint32_t axis, bool largest,
                       bool last);
 /*
@@ -269,8 +277,8 @@ int32_t qb__graph_arg(qb__graph *graph, const char *name, int32_t x, uint32_t ax
 int32_t qb__graph_layer_norm(qb__graph *graph, const char *name, int32_t x, uint32_t first_axis,
                              int32_t scale, int32_t shift, float epsilon);
 /*
- * The same over each of `groups` groups of channels, which are dimension 0; scale and shift have one
- * element a channel. As many groups as channels: an instance norm.
+ * The same over each of `groups` groups of channels, which are dimension 0; scale and shift have
+ * one element a channel. As many groups as channels: an instance norm.
  */
 int32_t qb__graph_group_norm(qb__graph *graph, const char *name, int32_t x, int64_t groups,
                              int32_t scale, int32_t shift, float epsilon);
@@ -285,8 +293,8 @@ int32_t qb__graph_pad(qb__graph *graph, const char *name, int32_t x, const int64
                       const int64_t *after, float value);
 /*
  * Element i along `axis`, of `count`, is the sum over t < taps of factors[i * taps + t] times the
- * input's element indices[i * taps + t], or times `value` where that is -1. NULL factors are 1. Copies
- * (slice, gather, repeat, mirror, nearest neighbour) have one tap, interpolations more.
+ * input's element indices[i * taps + t], or times `value` where that is -1. NULL factors are 1.
+ * Copies (slice, gather, repeat, mirror, nearest neighbour) have one tap, interpolations more.
  */
 int32_t qb__graph_pick(qb__graph *graph, const char *name, int32_t x, uint32_t axis, int64_t count,
                        uint32_t taps, const int64_t *indices, const float *factors, float value);

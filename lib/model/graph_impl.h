@@ -16,15 +16,15 @@ int32_t qb__graph_wrong_shape(qb__graph *graph, const char *name, const char *wh
 qb__operator qb__operator_blank(qb__op_kind kind, int32_t x);
 
 /*
- * Puts an operator, of which all but the name is taken over also on failure, behind those there are.
- * @return its output
+ * Puts an operator, of which all but the name is taken over also on failure, behind those there
+ * are. @return its output
  */
 int32_t qb__graph_append(qb__graph *graph, const char *name, qb__operator op, uint32_t rank,
                          const int64_t *output_dims);
 
 /*
- * The dimensions of what is computed from `a` and `b`, each repeated where it has 1: `dims` may be one
- * of them. False where they differ otherwise.
+ * The dimensions of what is computed from `a` and `b`, each repeated where it has 1: `dims` may be
+ * one of them. False where they differ otherwise.
  */
 bool qb__broadcast(uint32_t rank, const int64_t *a, const int64_t *b, int64_t *dims);
 

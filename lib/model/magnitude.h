@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How large the values of a network can get, so that an overflow can be ruled out without looking at
- * them: bounds on absolute values that hold whatever the signs are and in whichever order is added.
+ * How large the values of a network can get, so that an overflow can be ruled out without looking
+ * at them: bounds on absolute values that hold whatever the signs are and in whichever order is
+ * added.
  */
 #ifndef QB_MODEL_MAGNITUDE_H
 #define QB_MODEL_MAGNITUDE_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the batch lies. Networks move it about: transformers put it second, join it with their heads,
- * windows or positions, and take it apart again. Dimension `batch_axis` of an activation is
- * outer * batch * inner; element (o * batch + b) * inner + i along it belongs to sample b. The graph's
- * tensor has outer * inner there, or no dimension at all where that is 1. A node that would join
- * elements of different samples ends the attempt. What a node computes of each sample but the file has
- * no batch dimension for, as the range of a DynamicQuantizeLinear, has an outer of 0.
+ * Where the batch lies. Networks move it about: transformers put it second, join it with their
+ * heads, windows or positions, and take it apart again. Dimension `batch_axis` of an activation is
+ * outer * batch * inner; element (o * batch + b) * inner + i along it belongs to sample b. The
+ * graph's tensor has outer * inner there, or no dimension at all where that is 1. A node that would
+ * join elements of different samples ends the attempt. What a node computes of each sample but the
+ * file has no batch dimension for, as the range of a DynamicQuantizeLinear, has an outer of 0.
  */
 #include "core/checked.h"
 #include "core/error.h"
@@ -79,8 +79,9 @@ bool qb__onnx_is_image(const qb__onnx *im, const qb__onnx_value *x)
 
 /*
  * How good a guess a place for the batch is. With an open batch, or one of a size that nothing else
- * has, there is but one; with a batch of 1 there may be several, of which all are right, but some end
- * in a node that joins samples. The batch alone is best; then its old place in as many dimensions.
+ * has, there is but one; with a batch of 1 there may be several, of which all are right, but some
+ * end in a node that joins samples. The batch alone is best; then its old place in as many
+ * dimensions.
  */
 static int likeliness(const qb__onnx *im, const qb__onnx_shape *from, const qb__onnx_shape *to,
                       uint32_t axis, int64_t outer)
@@ -112,7 +113,9 @@ bool qb__onnx_find_batch(const qb__onnx *im, const qb__onnx_shape *from, qb__onn
   return best > 0;
 }
 
-/* The dimension of an input that meets dimension `axis` of a result of `rank`; 1 where it has none. */
+/*
+ * The dimension of an input that meets dimension `axis` of a result of `rank`; 1 where it has none.
+ */
 static int64_t aligned(const qb__onnx_value *x, uint32_t rank, uint32_t axis)
 {
   const uint32_t missing = rank - x->rank;

@@ -2,12 +2,12 @@
 /*
  * Constants from inside: elements of every type, and what depends on an open batch.
  *
- * Where the size of the batch is open, it counts as QB__ONNX_SYMBOLIC while shapes are computed, and
- * two things may depend on it. An element of integers that is marked in value->open is k times the
- * batch, stored as k * QB__ONNX_SYMBOLIC with k >= 1. A dimension of a constant of any type that is
- * k * QB__ONNX_SYMBOLIC says that the constant is repeated along it: all is the same there, and the
- * data, which value->elements counts, have it once. So a token that is expanded to "N, 1, 768" has
- * these dimensions and 768 elements.
+ * Where the size of the batch is open, it counts as QB__ONNX_SYMBOLIC while shapes are computed,
+ * and two things may depend on it. An element of integers that is marked in value->open is k times
+ * the batch, stored as k * QB__ONNX_SYMBOLIC with k >= 1. A dimension of a constant of any type
+ * that is k * QB__ONNX_SYMBOLIC says that the constant is repeated along it: all is the same there,
+ * and the data, which value->elements counts, have it once. So a token that is expanded to "N, 1,
+ * 768" has these dimensions and 768 elements.
  */
 #ifndef QB_MODEL_ONNX_CONSTANT_H
 #define QB_MODEL_ONNX_CONSTANT_H

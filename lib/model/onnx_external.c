@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data of tensors in files of their own. They lie in the folder of the model: where its path says, or,
- * where that is a symbolic link, beside the file it leads to. Stores of models link both the model and
- * its data to files of other names, so links are followed first and judged by where they lead.
+ * Data of tensors in files of their own. They lie in the folder of the model: where its path says,
+ * or, where that is a symbolic link, beside the file it leads to. Stores of models link both the
+ * model and its data to files of other names, so links are followed first and judged by where they
+ * lead.
  */
 #include "core/alloc.h"
 #include "core/error.h"

@@ -70,7 +70,10 @@ qb__onnx_combine_open qb__onnx_open_modulo, qb__onnx_open_minimum, qb__onnx_open
 qb__onnx_combine_open qb__onnx_open_equal, qb__onnx_open_less, qb__onnx_open_less_or_equal;
 qb__onnx_combine_open qb__onnx_open_greater, qb__onnx_open_greater_or_equal;
 
-/* What an operator makes of two elements of the same type (onnx_fold_binary.c); booleans are integers. */
+/*
+ * What an operator makes of two elements of the same type (onnx_fold_binary.c); booleans are
+ * integers.
+ */
 typedef struct qb__onnx_binary {
   const char *name;
   double (*real)(double, double);             /* NULL: none of reals */

@@ -65,7 +65,9 @@ static void multiply_all(qb__onnx *im, const qb__onnx_value *a, const qb__onnx_v
   }
 }
 
-/* The shape of a product, the dimensions before the last two repeated; false where there is none. */
+/*
+ * The shape of a product, the dimensions before the last two repeated; false where there is none.
+ */
 static bool product_shape(const qb__onnx_value *a, const qb__onnx_value *b, uint32_t *rank,
                           int64_t *dims)
 {

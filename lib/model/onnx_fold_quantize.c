@@ -8,7 +8,10 @@
 
 #define TYPE QB__ONNX_TYPE
 
-/* Which scale an element has: all the same, one for each along an axis, or one for each block there. */
+/*
+ * Which scale an element has: all the same, one for each along an axis, or one for each block
+ * there.
+ */
 typedef struct places {
   bool blocked;
   size_t inner, size, block; /* elements behind the axis, along it, and of a block */

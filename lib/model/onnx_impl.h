@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ONNX importer from inside. A file is parsed (onnx_load.c, onnx_wire.c), its constants become
- * values (onnx_tensor.c), its nodes are sorted (onnx_order.c), checked against the signatures of their
- * operators (onnx_schema.c, onnx_check.c) and gone through (onnx_import.c): those that only compute
- * shapes are evaluated (onnx_fold.c), the others are lowered onto operators of a graph (onnx_map_*.c).
+ * values (onnx_tensor.c), its nodes are sorted (onnx_order.c), checked against the signatures of
+ * their operators (onnx_schema.c, onnx_check.c) and gone through (onnx_import.c): those that only
+ * compute shapes are evaluated (onnx_fold.c), the others are lowered onto operators of a graph
+ * (onnx_map_*.c).
  */
 #ifndef QB_MODEL_ONNX_IMPL_H
 #define QB_MODEL_ONNX_IMPL_H
@@ -112,7 +113,9 @@ size_t qb__onnx_width(int32_t type);
 /* Makes a constant of a tensor of the file, whose data is taken over where that is possible. */
 void qb__onnx_read_tensor(qb__onnx *im, Onnx__TensorProto *tensor, qb__onnx_value *value);
 
-/* `bytes` bytes of a tensor that lie in a file of their own, the caller's to free; NULL on failure. */
+/*
+ * `bytes` bytes of a tensor that lie in a file of their own, the caller's to free; NULL on failure.
+ */
 uint8_t *qb__onnx_read_external(qb__onnx *im, const Onnx__TensorProto *tensor, size_t bytes);
 
 /* Why a node cannot be imported; its outputs stay unknown. */
@@ -134,14 +137,15 @@ qb_status qb__onnx_sort(qb__onnx *im, const Onnx__GraphProto *graph, uint32_t **
                         size_t *count);
 
 /*
- * Finds the signature of a node and checks the node against it (onnx_check.c); false after a problem.
- * What follows is for nodes that passed.
+ * Finds the signature of a node and checks the node against it (onnx_check.c); false after a
+ * problem. What follows is for nodes that passed.
  */
 bool qb__onnx_check(qb__onnx *im, qb__onnx_node *node);
 
 /*
- * Attributes (onnx_node.c). One that is left out has the value its signature gives, one that is there
- * without a value, as writers do that drop zeros, is 0; one that the opset does not have is 0, too.
+ * Attributes (onnx_node.c). One that is left out has the value its signature gives, one that is
+ * there without a value, as writers do that drop zeros, is 0; one that the opset does not have is
+ * 0, too.
  */
 int64_t qb__onnx_int(const qb__onnx_node *node, const char *name);
 float qb__onnx_float(const qb__onnx_node *node, const char *name);
@@ -169,8 +173,8 @@ bool qb__onnx_folds(const char *operator_type);
 
 /*
  * Imports a parsed model that has a graph; its tensors are used up, and external data is where the
- * source says. With `may_batch` the first dimension of the inputs, where they share it, is taken for
- * the batch; *mixes is set, and the graph unfinished, if a node shows that it is not.
+ * source says. With `may_batch` the first dimension of the inputs, where they share it, is taken
+ * for the batch; *mixes is set, and the graph unfinished, if a node shows that it is not.
  */
 qb_status qb__onnx_import_parsed(Onnx__ModelProto *model, const qb__onnx_source *source,
                                  bool may_batch, qb__graph *graph, bool *mixes);

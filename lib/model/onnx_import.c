@@ -338,7 +338,9 @@ static void add_results(qb__onnx *im, const Onnx__GraphProto *graph)
                               "output '%.64s' does not depend on an input of the network", name);
     } else if (im->batched && !im->symbolic && im->batch != 1 &&
                (value->batch_axis != 0 || value->batch_outer != 1)) {
-      /* Of a fixed size, and not where a batch is given back: it is as much a part of each sample. */
+      /*
+       * Of a fixed size, and not where a batch is given back: it is as much a part of each sample.
+       */
       im->mixes = true;
       return;
     } else {

@@ -23,7 +23,9 @@ uint32_t qb__onnx_sample(const qb__onnx *im, const qb__onnx_shape *shape, int64_
 /* Where a dimension other than the batch lies in a sample. */
 uint32_t qb__onnx_sample_axis(const qb__onnx *im, const qb__onnx_shape *shape, uint32_t axis);
 bool qb__onnx_is_batch(const qb__onnx *im, const qb__onnx_shape *shape, uint32_t axis);
-/* An axis of `x`, counted from 0, to work along; false after a problem, or where it is the batch. */
+/*
+ * An axis of `x`, counted from 0, to work along; false after a problem, or where it is the batch.
+ */
 bool qb__onnx_within(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x, int64_t axis,
                      uint32_t *result);
 /* Whether a sample is all of `x` behind its first dimension, as images are. */
@@ -105,7 +107,10 @@ typedef struct qb__onnx_operator {
   bool all_outputs; /* else only the first is supported */
 } qb__onnx_operator;
 
-/* Whether a node's inputs are of the types its operator wants; false after a problem (onnx_types.c). */
+/*
+ * Whether a node's inputs are of the types its operator wants; false after a problem
+ * (onnx_types.c).
+ */
 bool qb__onnx_check_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_accepts accepts);
 /* Gives the activations that a node has written their type. */
 void qb__onnx_give_types(qb__onnx *im, const qb__onnx_node *node, qb__onnx_gives gives);

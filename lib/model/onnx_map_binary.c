@@ -29,8 +29,8 @@ static qb__op_kind kind_of(const qb__onnx_node *node)
 }
 
 /*
- * x with a constant number, which comes first when `reversed`, as an activation, which can be fused;
- * QB__NONE where there is none for that.
+ * x with a constant number, which comes first when `reversed`, as an activation, which can be
+ * fused; QB__NONE where there is none for that.
  */
 static int32_t with_number(qb__onnx *im, const qb__onnx_node *node, qb__op_kind kind, int32_t x,
                            float c, bool reversed)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Einsum of one or two inputs, as a product of matrices: the letters that both inputs and the result
- * have are its leading dimensions, those of both inputs alone are summed over, and those of one input
- * and the result are rows or columns.
+ * Einsum of one or two inputs, as a product of matrices: the letters that both inputs and the
+ * result have are its leading dimensions, those of both inputs alone are summed over, and those of
+ * one input and the result are rows or columns.
  */
 #include "core/error.h"
 #include "model/onnx_map.h"

@@ -23,7 +23,9 @@ static int32_t row(qb__onnx *im, qb__onnx_value *value)
   return qb__onnx_constant(im, value, 1, dims);
 }
 
-/* Dimension 1 of an activation as dimension 0 of a tensor of the graph; QB__NONE after a problem. */
+/*
+ * Dimension 1 of an activation as dimension 0 of a tensor of the graph; QB__NONE after a problem.
+ */
 static int32_t channels_first(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x)
 {
   if (qb__onnx_is_image(im, x))

@@ -102,7 +102,9 @@ void qb__onnx_map_pool(qb__onnx *im, const qb__onnx_node *node)
   qb__onnx_image_result(im, node, image, y);
 }
 
-/* The p-th root of the sum of |x| ^ p over windows: their average with padding, times their size. */
+/*
+ * The p-th root of the sum of |x| ^ p over windows: their average with padding, times their size.
+ */
 static int32_t norm(qb__onnx *im, const qb__onnx_node *node, int32_t x, const qb__window *w,
                     uint32_t rank)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators of com.microsoft, as ONNX Runtime's quantizer writes them: what a standard operator makes of
- * reals, with integers before and behind it.
+ * Operators of com.microsoft, as ONNX Runtime's quantizer writes them: what a standard operator
+ * makes of reals, with integers before and behind it.
  */
 #include "core/alloc.h"
 #include "model/onnx_quantized.h"

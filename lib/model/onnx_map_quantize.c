@@ -143,8 +143,8 @@ static void number_result(qb__onnx *im, const qb__onnx_node *node, size_t index,
 }
 
 /*
- * The standard's range is that of the whole tensor. Samples must not disturb each other: a batch that is
- * open, or one, gives each sample the range it has alone.
+ * The standard's range is that of the whole tensor. Samples must not disturb each other: a batch
+ * that is open, or one, gives each sample the range it has alone.
  */
 void qb__onnx_map_dynamic_quantize(qb__onnx *im, const qb__onnx_node *node)
 {

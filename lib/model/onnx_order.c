@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order nodes are imported in: a file may list them in any, and those that no output of the model
- * depends on do not count.
+ * The order nodes are imported in: a file may list them in any, and those that no output of the
+ * model depends on do not count.
  */
 #include "core/alloc.h"
 #include "core/error.h"

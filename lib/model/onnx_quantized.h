@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What quantized operators are made of. Activations that stand for integers are floats of whole numbers
- * in the range of their type; scales and zero points are operators of the graph, so that it tells which
- * tensors are quantized, and how.
+ * What quantized operators are made of. Activations that stand for integers are floats of whole
+ * numbers in the range of their type; scales and zero points are operators of the graph, so that it
+ * tells which tensors are quantized, and how.
  */
 #ifndef QB_MODEL_ONNX_QUANTIZED_H
 #define QB_MODEL_ONNX_QUANTIZED_H
@@ -19,8 +19,8 @@ typedef struct qb__onnx_scaling {
 bool qb__onnx_integer_range(int32_t type, float *low, float *high);
 
 /*
- * The scale in input `scale` and the zero point behind it, of integers of `type`, or where that is 0 of
- * the zero point's type, else uint8; false after a problem.
+ * The scale in input `scale` and the zero point behind it, of integers of `type`, or where that is
+ * 0 of the zero point's type, else uint8; false after a problem.
  */
 bool qb__onnx_read_scaling(qb__onnx *im, const qb__onnx_node *node, size_t scale, int32_t type,
                            qb__onnx_scaling *scaling);
@@ -40,14 +40,14 @@ int32_t qb__onnx_to_reals(qb__onnx *im, const qb__onnx_node *node, int32_t x,
 bool qb__onnx_make_reals(qb__onnx *im, const qb__onnx_node *node, size_t index,
                          qb__onnx_value *made);
 /*
- * Integers of input `index` less the zero point in input `zero_point`, which has one element or one for
- * each along `axis`; `limit` is the largest absolute value that they can have.
+ * Integers of input `index` less the zero point in input `zero_point`, which has one element or one
+ * for each along `axis`; `limit` is the largest absolute value that they can have.
  */
 bool qb__onnx_make_shifted(qb__onnx *im, const qb__onnx_node *node, size_t index, size_t zero_point,
                            int64_t axis, qb__onnx_value *made, float *limit);
 /*
- * What a standard operator gives of other inputs: in place of the node, with those of its attributes that
- * the operator has, but for `without`, which may be NULL.
+ * What a standard operator gives of other inputs: in place of the node, with those of its
+ * attributes that the operator has, but for `without`, which may be NULL.
  */
 bool qb__onnx_make_by(qb__onnx *im, const qb__onnx_node *node, const char *type,
                       const char *without, qb__onnx_value **inputs, size_t count,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * After ONNX's operator definitions, opsets 7 to 28, and ONNX Runtime's (ContribOperators.md, 1.21).
- * tests/conformance/compare_schemas.py holds the table against the python3-onnx that is installed.
+ * After ONNX's operator definitions, opsets 7 to 28, and ONNX Runtime's (ContribOperators.md,
+ * 1.21). tests/conformance/compare_schemas.py holds the table against the python3-onnx that is
+ * installed.
  */
 #include "model/onnx_schema.h"
 

@@ -221,7 +221,9 @@ bool qb__onnx_slice(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_valu
   return true;
 }
 
-/* The sizes that a Split node lists; *sizes is NULL where it splits evenly. False after a problem. */
+/*
+ * The sizes that a Split node lists; *sizes is NULL where it splits evenly. False after a problem.
+ */
 static bool split_sizes(qb__onnx *im, const qb__onnx_node *node, const int64_t **sizes,
                         size_t *count)
 {

@@ -34,7 +34,10 @@ typedef struct qb__onnx_range {
 bool qb__onnx_slice(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                     qb__onnx_range *ranges);
 
-/* How many elements along an axis of `size` output `index` of a Split node has; false after a problem. */
+/*
+ * How many elements along an axis of `size` output `index` of a Split node has; false after a
+ * problem.
+ */
 bool qb__onnx_split(qb__onnx *im, const qb__onnx_node *node, int64_t size, size_t index,
                     int64_t *count);
 

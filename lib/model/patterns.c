@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators written as several. An expression is matched from its end, by what it computes: numbers by
- * their value, factors in any order. Only its last operator is rewritten.
+ * Operators written as several. An expression is matched from its end, by what it computes: numbers
+ * by their value, factors in any order. Only its last operator is rewritten.
  */
 #include "model/patterns.h"
 #include "core/error.h"
@@ -106,7 +106,9 @@ static bool is_line(const polynomial *p, double constant, double factor)
   return is_near(p->of[0], constant) && is_near(p->of[1], factor) && p->of[2] == 0 && p->of[3] == 0;
 }
 
-/* The first operator back from a tensor that is no number times it plus a number: `scale`, `shift`. */
+/*
+ * The first operator back from a tensor that is no number times it plus a number: `scale`, `shift`.
+ */
 static const qb__operator *core_of(const qb__graph *g, int32_t tensor, double *scale, double *shift)
 {
   *scale = 1;

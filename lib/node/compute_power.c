@@ -26,7 +26,9 @@ typedef struct crew {
   const qb__topology *topology;
 } crew;
 
-/* Each pass begins at another core, so that few threads are not those of one that is busy or slow. */
+/*
+ * Each pass begins at another core, so that few threads are not those of one that is busy or slow.
+ */
 static qb_status measure(void *user, const qb__sustained *entry, uint32_t pass, double *per_s)
 {
   const crew *all = user;

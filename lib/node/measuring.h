@@ -9,8 +9,9 @@
 typedef double (*qb__work)(void *argument, uint32_t index, uint32_t threads);
 
 /*
- * Runs `work` on `threads` new threads, pinned one to each core of the topology from `first` on, around
- * its end, and started together, and gives what all of them did per second from the first start to the last end.
+ * Runs `work` on `threads` new threads, pinned one to each core of the topology from `first` on,
+ * around its end, and started together, and gives what all of them did per second from the first
+ * start to the last end.
  */
 qb_status qb__measure_together(const qb_context *context, const qb__topology *topology,
                                uint32_t first, uint32_t threads, qb__work work, void *argument,

@@ -40,7 +40,10 @@ static const qb__sustained *unconfirmed(const qb__sustained *table, const double
   return found;
 }
 
-/* Raises shares to those of more threads; returns the entry that had to be raised by most beyond noise. */
+/*
+ * Raises shares to those of more threads; returns the entry that had to be raised by most beyond
+ * noise.
+ */
 static const qb__sustained *make_shares_fall(qb__sustained *table, size_t count, double *was_per_s)
 {
   const qb__sustained *found = NULL;

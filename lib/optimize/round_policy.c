@@ -16,8 +16,8 @@ static const double shares[QB__POLICY_RATES] = {0.1, 0.35, 0.65, 1, 1.5};
 /* Where all is answered, only as long as there is a long run. */
 static const double kept_shares[QB__POLICY_RATES] = {0.1, 0.4, 0.7, 0.87, 0.95};
 /*
- * Iteration ends when values move less than this, in answers, or after so many sweeps. A
- * refresh begins near the solution and has to be quick: it ends after so many choices, but not before so
+ * Iteration ends when values move less than this, in answers, or after so many sweeps. A refresh
+ * begins near the solution and has to be quick: it ends after so many choices, but not before so
  * many sweeps.
  */
 static const float PRECISION = 2e-3f;
@@ -305,9 +305,9 @@ static uint32_t best_choice(const solver *s, uint32_t n, uint32_t age, float *va
 }
 
 /*
- * One sweep over all states; returns how far values moved against each other. The reference, whose value
- * is 0, moves by what the gain is off by, for the time until it comes again: at least a round and the
- * wait for the next sample, so that the gain does not overshoot.
+ * One sweep over all states; returns how far values moved against each other. The reference, whose
+ * value is 0, moves by what the gain is off by, for the time until it comes again: at least a round
+ * and the wait for the next sample, so that the gain does not overshoot.
  */
 static float sweep(solver *s)
 {
@@ -332,8 +332,8 @@ static float sweep(solver *s)
 }
 
 /*
- * A state that comes again and again: what arrives while a round of as many runs. One that is seldom
- * seen would be slow to tell what the gain is.
+ * A state that comes again and again: what arrives while a round of as many runs. One that is
+ * seldom seen would be slow to tell what the gain is.
  */
 static size_t usual_state(const solver *s)
 {
@@ -349,8 +349,8 @@ static size_t usual_state(const solver *s)
 static void solve_table(solver *s, uint32_t known, qb__rate_table *table)
 {
   const size_t bytes = s->states * sizeof *s->value;
-  /* A solution for other times, of queues up to `known`, is near already: rates and gains scale with
-   * the capacity. */
+  /* A solution for other times, of queues up to `known`, is near already: rates and gains scale
+   * with the capacity. */
   int most_sweeps = MOST_SWEEPS;
   if (table->gain_per_s > 0) {
     const double sweeps = WARM_CHOICES / ((double)s->states * (s->size_count + 2));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a round earns: 1 for each answer in time, less a little for its latency, so that of two rules
- * that keep the target the faster one is better. The solver, the size of a round and the search for
- * rules of several instances count by this alone.
+ * What a round earns: 1 for each answer in time, less a little for its latency, so that of two
+ * rules that keep the target the faster one is better. The solver, the size of a round and the
+ * search for rules of several instances count by this alone.
  */
 #ifndef QB_OPTIMIZE_ROUND_REWARD_H
 #define QB_OPTIMIZE_ROUND_REWARD_H
@@ -46,9 +46,9 @@ static inline double qb__expected_late(const qb__round_problem *problem, const i
 }
 
 /*
- * What a round of `size` samples with these deadlines, the first one's first, earns. `left_ns` is how
- * long they have left together, with more than the target, as samples of another class may have,
- * counted as the target.
+ * What a round of `size` samples with these deadlines, the first one's first, earns. `left_ns` is
+ * how long they have left together, with more than the target, as samples of another class may
+ * have, counted as the target.
  */
 static inline double qb__round_earned(const qb__round_problem *problem, const int64_t *deadline_ns,
                                       int64_t now_ns, uint32_t size, double left_ns)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many samples to run, by the deadline of each. A table of round_policy.h knows the oldest's age
- * and takes the others' for evenly spread below it; with few samples, or a target of few rounds, that
- * is far from the true queue. What the round itself earns is counted here sample by sample, and what
- * it leaves behind is worth what the solution says: one step of policy improvement (R. A. Howard,
- * Dynamic Programming and Markov Processes, 1960).
+ * How many samples to run, by the deadline of each. A table of round_policy.h knows the oldest's
+ * age and takes the others' for evenly spread below it; with few samples, or a target of few
+ * rounds, that is far from the true queue. What the round itself earns is counted here sample by
+ * sample, and what it leaves behind is worth what the solution says: one step of policy improvement
+ * (R. A. Howard, Dynamic Programming and Markov Processes, 1960).
  */
 #ifndef QB_OPTIMIZE_ROUND_SIZE_H
 #define QB_OPTIMIZE_ROUND_SIZE_H

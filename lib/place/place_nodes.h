@@ -17,8 +17,8 @@ typedef struct qb__place {
 } qb__place;
 
 /*
- * Checks what the caller gives, and that profiles are of one model. Memory comes from the context of
- * the first profile; free the place also after a failure.
+ * Checks what the caller gives, and that profiles are of one model. Memory comes from the context
+ * of the first profile; free the place also after a failure.
  */
 qb_status qb__place_init(const qb_place_node *nodes, size_t count, qb_share *shares,
                          qb_placement *placement, qb__place *place);

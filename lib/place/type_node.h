@@ -13,9 +13,9 @@ uint32_t qb__type_cores(const qb_node_type *type);
 qb_status qb__profiles_of_one_model(qb_profile *const *profiles, size_t profile_count);
 
 /*
- * Finds the profile for a type: one measured on its processor with as many cores, else the one whose
- * compute power per core is nearest. Fails with QB_ERROR_NOT_FOUND, naming the type, when none can be
- * used.
+ * Finds the profile for a type: one measured on its processor with as many cores, else the one
+ * whose compute power per core is nearest. Fails with QB_ERROR_NOT_FOUND, naming the type, when
+ * none can be used.
  */
 qb_status qb__profile_for_type(const qb_node_type *type, qb_profile *const *profiles,
                                size_t profile_count, size_t *index);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An exhaustive search that leaves out what a bound shows to be beaten. With n samples on an instance,
- * rounds of at most b take no less than n times the least time per sample of rounds of at most b; a
- * bill never falls with time.
+ * An exhaustive search that leaves out what a bound shows to be beaten. With n samples on an
+ * instance, rounds of at most b take no less than n times the least time per sample of rounds of at
+ * most b; a bill never falls with time.
  */
 #include "plan/job_search.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rounds of an instance, at their means, add up to T. Their errors are of two kinds. That of the
- * profile is the same in all rounds on all nodes; its standard deviations add up to S. That of a node
- * comes from neighbours, who stay for minutes and slow all rounds they meet, so that it does not average
- * out over rounds either; its standard deviations add up to D. Nodes have different neighbours: a job
- * on N of them ends with the last one, and the largest of N normal deviates has the quantile
- * z(p^(1/N)). So, with m and q its median and its upper quantile,
+ * The rounds of an instance, at their means, add up to T. Their errors are of two kinds. That of
+ * the profile is the same in all rounds on all nodes; its standard deviations add up to S. That of
+ * a node comes from neighbours, who stay for minutes and slow all rounds they meet, so that it does
+ * not average out over rounds either; its standard deviations add up to D. Nodes have different
+ * neighbours: a job on N of them ends with the last one, and the largest of N normal deviates has
+ * the quantile z(p^(1/N)). So, with m and q its median and its upper quantile,
  *
- *   total = T + m D,   high = total + sqrt((z S)^2 + (q - m)^2 D^2),
+ * total = T + m D,   high = total + sqrt((z S)^2 + (q - m)^2 D^2),
  *
  * exact where either kind is absent, or for one node. The low end is that of undisturbed rounds.
  */

@@ -6,8 +6,8 @@
 #include "estimate/round_times.h"
 
 /*
- * A worst of `nodes` independent standard normal errors: its median, and how far its quantile of the
- * confidence asked for lies above that.
+ * A worst of `nodes` independent standard normal errors: its median, and how far its quantile of
+ * the confidence asked for lies above that.
  */
 typedef struct qb__spread {
   double confidence;

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 
 /*
- * The candidate that is best in the objective, and the step of its highest rate: of all that meet the
- * demand for the highest rate, else of those that are as good as the first in all but the rate.
+ * The candidate that is best in the objective, and the step of its highest rate: of all that meet
+ * the demand for the highest rate, else of those that are as good as the first in all but the rate.
  */
 static qb_status find_best(const qb__service_search *s, const qb__service_candidate **best,
                            int *step)

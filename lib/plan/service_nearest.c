@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How far each term is from a demand that nothing meets. A candidate that breaks one term alone would do
- * if that term were as the candidate needs it; the least of these over all candidates is exact, because which
- * candidates there are does not depend on the demand.
+ * How far each term is from a demand that nothing meets. A candidate that breaks one term alone
+ * would do if that term were as the candidate needs it; the least of these over all candidates is
+ * exact, because which candidates there are does not depend on the demand.
  */
 #include "plan/service_search.h"
 
@@ -22,13 +22,15 @@ static bool within_other_terms(const qb__service_search *s, const qb__service_ca
   return qb__fit_of(&others, &needs).met;
 }
 
-/* The highest rate at which any candidate meets the other terms; 0 if none does even at a low one. */
+/*
+ * The highest rate at which any candidate meets the other terms; 0 if none does even at a low one.
+ */
 static qb_status find_rate(const qb__service_search *s, double *rate_per_s)
 {
   const int lowest = qb__rate_step_below(qb__service_idle_rate(s));
   const int asked = qb__rate_step_below(s->load.rate_per_s);
   int best = lowest, before;
-  do { /* a candidate that does not hold the step behind one may hold the step behind a higher one */
+  do { /* a candidate that misses the next step may reach that after a higher one */
     before = best;
     for (size_t i = 0; i < s->candidate_count; i++)
       if (within_other_terms(s, &s->candidates[i])) {

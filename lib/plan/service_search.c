@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rounds have the mean and the 95th percentile of single ones: a queue is made by them all. Promises of
- * a single round are left to the decision before each, which counts with the upper end of the interval.
+ * Rounds have the mean and the 95th percentile of single ones: a queue is made by them all.
+ * Promises of a single round are left to the decision before each, which counts with the upper end
+ * of the interval.
  */
 #include "plan/service_search.h"
 

@@ -87,18 +87,17 @@ double qb__rate_of_step(int step);
 int qb__rate_step_below(double rate_per_s);
 
 /*
- * The highest step above `from` and up to `most` on which the candidate holds the latency target; `from`
- * if it does not on the next one. Steps in between that it does not hold are passed over if they are
- * few: the rest is taken as given.
+ * The highest step above `from` and up to `most` on which the candidate holds the latency target;
+ * `from` if it does not on the next one. Steps in between that it does not hold are passed over if
+ * they are few: the rest is taken as given.
  */
 qb_status qb__service_highest_step(const qb__service_search *search,
                                    const qb__service_candidate *candidate, int from, int most,
                                    int *step);
 
 /*
- * Plans a service at the best of the sites. Rounds carried over from another node are taken to last as
- * long as the upper end of their interval.
- * @param frontier NULL: not wanted
+ * Plans a service at the best of the sites. Rounds carried over from another node are taken to last
+ * as long as the upper end of their interval. @param frontier NULL: not wanted
  */
 qb_status qb__plan_service(const qb__site *sites, size_t site_count, const qb_load *load,
                            const qb_qos *qos, qb_service_plan *plan,

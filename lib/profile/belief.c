@@ -7,9 +7,10 @@
 #include <string.h>
 
 /*
- * Standard deviations of what a time is off by, as a logarithm: by a factor that all points share; by
- * how it depends on the split, on the batch size and on both; by what a split or a point has of its
- * own. Wide enough for ResNet-50 and AlexNet on 2 and 16 cores where nothing is known of c and m.
+ * Standard deviations of what a time is off by, as a logarithm: by a factor that all points share;
+ * by how it depends on the split, on the batch size and on both; by what a split or a point has of
+ * its own. Wide enough for ResNet-50 and AlexNet on 2 and 16 cores where nothing is known of c and
+ * m.
  */
 static const double COMMON = 2, BY_SPLIT = 0.4, BY_BATCH = 0.4, BY_BOTH = 0.15, OF_SPLIT = 0.08,
                     OF_POINT = 0.03;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known of the times of rounds at all points together: a Gaussian field, and draws from it. */
+/*
+ * What is known of the times of rounds at all points together: a Gaussian field, and draws from it.
+ */
 #ifndef QB_PROFILE_BELIEF_H
 #define QB_PROFILE_BELIEF_H
 
@@ -10,7 +12,9 @@
 /* As many ways in which the times might be. */
 enum { QB__DRAWS = 64 };
 
-/* Standard normal, the same whenever it is asked for. Streams up to 2 * QB__DRAWS are the beliefs'. */
+/*
+ * Standard normal, the same whenever it is asked for. Streams up to 2 * QB__DRAWS are the beliefs'.
+ */
 double qb__belief_normal(uint64_t stream, uint64_t index);
 
 /* Where a point is: what alike points have in common is the more the nearer they are. */
@@ -42,15 +46,18 @@ void qb__belief_reset(qb__belief *belief);
 /*
  * Takes a measurement with a standard error above 0 (Rasmussen and Williams, Gaussian Processes for
  * Machine Learning, 2006, section 2.2). Draws follow as Matheron's rule says (Wilson et al.,
- * "Efficiently Sampling Functions from Gaussian Process Posteriors", ICML 2020); the same measurements
- * in the same order give the same draws.
+ * "Efficiently Sampling Functions from Gaussian Process Posteriors", ICML 2020); the same
+ * measurements in the same order give the same draws.
  */
 void qb__belief_observe(qb__belief *belief, size_t point, double value, double error);
 
 /* The standard deviation of a point. */
 double qb__belief_error(const qb__belief *belief, size_t point);
 
-/* The share of the variance at `other` that a measurement at `point` with this error would take away. */
+/*
+ * The share of the variance at `other` that a measurement at `point` with this error would take
+ * away.
+ */
 double qb__belief_learnt(const qb__belief *belief, size_t point, double error, size_t other);
 
 #endif

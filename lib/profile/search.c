@@ -11,13 +11,18 @@
 static const double targets[] = {1.5, 2, 3, 5, 8, 12, 20};
 enum { TARGETS = sizeof targets / sizeof *targets };
 
-/* The highest rate within each target, the least latency at half of that rate, and the time of a job. */
+/*
+ * The highest rate within each target, the least latency at half of that rate, and the time of a
+ * job.
+ */
 enum { QUESTIONS = 2 * TARGETS + 1, JOB = QUESTIONS - 1 };
 
 /* What a visit to a point that was not visited is expected to be off by. */
 static const double VISIT_ERROR = 0.08;
 
-/* Single rounds where nothing was visited; and as how many visits what is known of others counts. */
+/*
+ * Single rounds where nothing was visited; and as how many visits what is known of others counts.
+ */
 static const double P95_RATIO = 1.1, MEAN_RATIO = 1.03, OTHERS = 2;
 
 /* Of normal values: their 95th percentile, and how much less sure it is than their mean. */
@@ -38,8 +43,8 @@ struct qb__search {
   qb__search_seen *seen; /* no visits: not yet */
   qb__belief belief;
   double *p95_ratio, *mean_ratio; /* by point, as far as is known, */
-  double *
-      ratio_error; /* and the standard error of a mean's logarithm, of as many rounds as were seen */
+  double
+      *ratio_error; /* and the standard error of a mean's logarithm, of the rounds that were seen */
   qb__worth_rounds *rounds; /* of one draw, by point */
   double *lost;             /* regret that a point would tell of */
   double *wins;             /* by split, then question: the share of the draws */
@@ -239,7 +244,9 @@ static void answer_all(qb__search *s, size_t answers[QUESTIONS])
     answers[q] = answer(s, q);
 }
 
-/* Fills in what is lost, and the hope of each split: how often it is the best answer to a question. */
+/*
+ * Fills in what is lost, and the hope of each split: how often it is the best answer to a question.
+ */
 static void weigh(qb__search *s, qb__search_choice *choice)
 {
   size_t answers[QUESTIONS];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which point to visit next: where what a profile is asked may still have another answer, for what the
- * visit costs. It measures nothing itself: whoever visits points tells what was seen.
+ * Which point to visit next: where what a profile is asked may still have another answer, for what
+ * the visit costs. It measures nothing itself: whoever visits points tells what was seen.
  */
 #ifndef QB_PROFILE_SEARCH_H
 #define QB_PROFILE_SEARCH_H
@@ -55,11 +55,12 @@ void qb__search_learn(qb__search *search, size_t split, size_t batch, const qb__
 double qb__search_expected_ns(const qb__search *search, size_t split, size_t batch);
 
 /*
- * The visit by which the expected regret falls most for what it costs (expected improvement a second:
- * Snoek, Larochelle and Adams, NIPS 2012, section 3.2): of every question (the highest rate within a
- * target, the least latency at a rate, the least time of a job) and draw, the share that today's answer
- * loses counts for the points that would tell, as far as a visit to each takes their uncertainty away.
- * False: no point may be visited for cost->most_ns; the regrets are told all the same.
+ * The visit by which the expected regret falls most for what it costs (expected improvement a
+ * second: Snoek, Larochelle and Adams, NIPS 2012, section 3.2): of every question (the highest rate
+ * within a target, the least latency at a rate, the least time of a job) and draw, the share that
+ * today's answer loses counts for the points that would tell, as far as a visit to each takes their
+ * uncertainty away. False: no point may be visited for cost->most_ns; the regrets are told all the
+ * same.
  *
  * @param open the split that is open; SIZE_MAX: none
  */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ways to divide a node's cores among instances that are worth a look, and what c and m say of them. */
+/*
+ * The ways to divide a node's cores among instances that are worth a look, and what c and m say of
+ * them.
+ */
 #ifndef QB_PROFILE_SPLITS_H
 #define QB_PROFILE_SPLITS_H
 
@@ -10,16 +13,16 @@
 enum { QB__MOST_SPLITS = 32 };
 
 /*
- * All threads divided among instances of 1, 2, 3, 4, 6, 8, 12, ... threads; then as many threads as a
- * quota has in full, half of them and a quarter, as bandwidth may be all used by fewer; and one thread,
- * which others are compared with. What would leave more than a quarter of its threads out is left out,
- * and an instance across NUMA nodes. Those of most threads come first.
+ * All threads divided among instances of 1, 2, 3, 4, 6, 8, 12, ... threads; then as many threads as
+ * a quota has in full, half of them and a quarter, as bandwidth may be all used by fewer; and one
+ * thread, which others are compared with. What would leave more than a quarter of its threads out
+ * is left out, and an instance across NUMA nodes. Those of most threads come first.
  */
 size_t qb__splits_of(const qb_node_info *node, qb_configuration splits[QB__MOST_SPLITS]);
 
 /*
- * The time of a round by arithmetic at c and traffic at m, one after the other; a scale for splits to be
- * compared on, no estimate. Of work that is not known, what batch and threads make of any.
+ * The time of a round by arithmetic at c and traffic at m, one after the other; a scale for splits
+ * to be compared on, no estimate. Of work that is not known, what batch and threads make of any.
  */
 double qb__split_prior_ns(const qb_model *model, const qb_node *node, const qb_configuration *split,
                           uint32_t batch);

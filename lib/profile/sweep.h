@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which points of which configurations are visited when, until the time is spent or all are sure. */
+/*
+ * Which points of which configurations are visited when, until the time is spent or all are sure.
+ */
 #ifndef QB_PROFILE_SWEEP_H
 #define QB_PROFILE_SWEEP_H
 
@@ -7,7 +9,9 @@
 
 /* Who visits points: sessions that run rounds, or a table that says what they took. */
 typedef struct qb__visitor {
-  /* Readies the configuration of curve `index` for rounds of up to `largest_batch`, until close(). */
+  /*
+   * Readies the configuration of curve `index` for rounds of up to `largest_batch`, until close().
+   */
   qb_status (*open)(void *user, size_t index, uint32_t largest_batch);
   /* Makes a batch size ready; fills in the point's prepare_ns and memory_bytes if they are 0. */
   qb_status (*prepare)(void *user, qb_profile_point *point);
@@ -28,8 +32,8 @@ typedef struct qb__sweep {
   qb__points *curves;
   bool adaptive; /* batch sizes may be added */
   /*
-   * Expected time of a round by curve, then grid batch: the curves are candidates, of which it is found
-   * out what they are worth before the best are measured. NULL: all are measured.
+   * Expected time of a round by curve, then grid batch: the curves are candidates, of which it is
+   * found out what they are worth before the best are measured. NULL: all are measured.
    */
   const double *prior_ns;
   size_t batch_count;

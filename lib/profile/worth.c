@@ -6,7 +6,10 @@
 /* 1 in 100 exponential waits is longer than this many of their means. */
 static const double MEANS = 4.605170186; /* ln 100 */
 
-/* The wait that 1 in 100 exceeds at a utilisation of a half, from which others follow by u / (1 - u). */
+/*
+ * The wait that 1 in 100 exceeds at a utilisation of a half, from which others follow by u / (1 -
+ * u).
+ */
 static double wait_at_half_ns(const qb__worth_rounds *rounds)
 {
   return MEANS * rounds->mean_ns / (2.0 * rounds->instances);

@@ -16,11 +16,11 @@ typedef struct qb__worth_rounds {
 double qb__worth_throughput(const qb__worth_rounds *rounds);
 
 /*
- * The time within which 99 of 100 answers come at a rate of Poisson arrivals; infinite where they are
- * more than rounds can take. The wait is that of heavy traffic, exponential with mean T / (2 i) u / (1 - u)
- * at utilisation u, as rounds are of nearly equal length (Kingman, "The single server queue in heavy
- * traffic", 1961, and its form for several servers). It is to compare ways, not to promise: plans look
- * at the queue itself.
+ * The time within which 99 of 100 answers come at a rate of Poisson arrivals; infinite where they
+ * are more than rounds can take. The wait is that of heavy traffic, exponential with mean T / (2 i)
+ * u / (1 - u) at utilisation u, as rounds are of nearly equal length (Kingman, "The single server
+ * queue in heavy traffic", 1961, and its form for several servers). It is to compare ways, not to
+ * promise: plans look at the queue itself.
  */
 double qb__worth_latency_ns(const qb__worth_rounds *rounds, double rate_per_s);
 

@@ -7,14 +7,14 @@
  * system with multiple sources", Bell Syst. Tech. J. 61, 1982; two phases): it grows with r in a
  * burst and falls with f between bursts, and with the rates of leaving both
  *
- *   P(in a burst, backlog > x)      = P(in a burst) exp(-d x)        d = leave[1] / r - leave[0] / f
- *   P(between bursts, backlog > x)  = P(in a burst) exp(-d x) r / f
+ * P(in a burst, backlog > x)      = P(in a burst) exp(-d x)        d = leave[1] / r - leave[0] / f
+ * P(between bursts, backlog > x)  = P(in a burst) exp(-d x) r / f
  *
- * A path's tail is mostly as good as its few longest backlogs happen to be. Its samples are therefore
- * sorted into strata by the backlog that they find, and each stratum is given the share that it has
- * by theory (post-stratification: W. G. Cochran, "Sampling Techniques", 1977, 5A.9). The backlog
- * depends on the arrivals alone, so that this is right for any queue, and the more the queue is like
- * the fluid the less chance is left.
+ * A path's tail is mostly as good as its few longest backlogs happen to be. Its samples are
+ * therefore sorted into strata by the backlog that they find, and each stratum is given the share
+ * that it has by theory (post-stratification: W. G. Cochran, "Sampling Techniques", 1977, 5A.9).
+ * The backlog depends on the arrivals alone, so that this is right for any queue, and the more the
+ * queue is like the fluid the less chance is left.
  */
 #ifndef QB_QUEUE_BACKLOG_H
 #define QB_QUEUE_BACKLOG_H
@@ -44,8 +44,8 @@ static inline uint32_t qb__backlog_stratum(const qb__backlog *backlog, const qb_
 }
 
 /*
- * Weights of the samples of each stratum, from how many arrived in each. Strata that few came to are
- * one with the next less deep one.
+ * Weights of the samples of each stratum, from how many arrived in each. Strata that few came to
+ * are one with the next less deep one.
  */
 void qb__backlog_weights(const qb__backlog *backlog, const uint64_t *arrived, double *weights);
 

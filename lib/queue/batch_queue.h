@@ -8,8 +8,8 @@
  * that of J. Kiefer and J. Wolfowitz ("On the theory of queues with many servers", Trans. AMS 78,
  * 1955) with batches. It is followed along a path of random arrivals, the same for all queues of a
  * law, so that a comparison of two queues sees their difference and not that of their arrivals. How
- * long bursts are and how many come close together is not left to chance (qb__arrivals_start_even(),
- * backlog.h).
+ * long bursts are and how many come close together is not left to chance
+ * (qb__arrivals_start_even(), backlog.h).
  *
  * The embedded chain of one instance has a closed solution, but neither several instances, waits
  * nor bursts do: approximations were up to 58 % off, the recursion is exact but for the length of
@@ -23,8 +23,8 @@
 #include <qosbatch/context.h>
 
 /*
- * Lengths of paths: to compare many queues, and to be within 3 % of the truth. A tail is made by the
- * few longest bursts, so that with bursts it is they that count, up to so many samples.
+ * Lengths of paths: to compare many queues, and to be within 3 % of the truth. A tail is made by
+ * the few longest bursts, so that with bursts it is they that count, up to so many samples.
  */
 typedef struct qb__path_length {
   uint64_t samples; /* at least */

@@ -17,7 +17,9 @@ static const int64_t BENTOML_LATENCY_NS = 60000000000;
 
 /* Settings are searched on so many samples, then the best one runs on all. */
 enum { SEARCH_SAMPLES = 20000 };
-/* Waits that are searched: milliseconds as TensorFlow Serving's guide says, or parts of the target. */
+/*
+ * Waits that are searched: milliseconds as TensorFlow Serving's guide says, or parts of the target.
+ */
 static const int64_t waits_ns[] = {0, 1000000, 2000000, 5000000, 10000000};
 static const double wait_parts[] = {0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8};
 static const double target_parts[] = {0.6, 0.8, 1};

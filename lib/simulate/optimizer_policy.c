@@ -7,7 +7,9 @@ static void keep(qb__optimizer_policy *self, qb_status status)
     self->status = status;
 }
 
-/* By a clock that is late by the target, arrivals are deadlines: the queue's ring serves as it is. */
+/*
+ * By a clock that is late by the target, arrivals are deadlines: the queue's ring serves as it is.
+ */
 static qb_round_state state_of(const qb__optimizer_policy *self, const qb__view *view)
 {
   const qb__waiting *waiting = view->waiting;

@@ -31,7 +31,9 @@ typedef struct qb__view {
   const qb__waiting *waiting; /* one or more */
 } qb__view;
 
-/* First `refuse` of the oldest are given up, then `run` of the others run if an instance is free. */
+/*
+ * First `refuse` of the oldest are given up, then `run` of the others run if an instance is free.
+ */
 typedef struct qb__move {
   uint64_t refuse;
   uint32_t run;

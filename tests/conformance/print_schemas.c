@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints the importer's table of signatures, a line each operator and opset: for compare_schemas.py. */
+/*
+ * Prints the importer's table of signatures, a line each operator and opset: for
+ * compare_schemas.py.
+ */
 #include "model/onnx_schema.h"
 
 #include <stdio.h>

@@ -10,7 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-/* Changes an input in place, to at most `most` bytes; only targets that know their format have it. */
+/*
+ * Changes an input in place, to at most `most` bytes; only targets that know their format have it.
+ */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t most, unsigned seed)
     __attribute__((weak));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that refresh an optimizer as fast as they can, while another one decides and observes: each
- * decision is one that the tables of some refresh give, and no observation is lost.
+ * Threads that refresh an optimizer as fast as they can, while another one decides and observes:
+ * each decision is one that the tables of some refresh give, and no observation is lost.
  */
 #include "support/crowd.h"
 #include "support/expect.h"

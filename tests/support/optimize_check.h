@@ -18,7 +18,10 @@ static inline size_t count_kind(const qb__graph *g, qb__op_kind kind)
   return count;
 }
 
-/* What a rounding of each input makes of the outputs: graphs of norms and logarithms make much of it. */
+/*
+ * What a rounding of each input makes of the outputs: graphs of norms and logarithms make much of
+ * it.
+ */
 static inline double rounding_error(const qb__graph *g, uint32_t batch, const float *input,
                                     float *const *expected, size_t out)
 {

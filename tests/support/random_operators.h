@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operators that kernels of ours compute, and linear layers: each of them behind a tensor of rank 3,
- * whose shape it keeps. What jumps, as floor does, is computed from the network's input alone, which
- * has no rounding errors that could carry an element across the jump.
+ * Operators that kernels of ours compute, and linear layers: each of them behind a tensor of rank
+ * 3, whose shape it keeps. What jumps, as floor does, is computed from the network's input alone,
+ * which has no rounding errors that could carry an element across the jump.
  */
 #ifndef QB_SUPPORT_RANDOM_OPERATORS_H
 #define QB_SUPPORT_RANDOM_OPERATORS_H
@@ -186,7 +186,10 @@ static inline int32_t random_pick(uint64_t *random, qb__graph *graph, int32_t x)
                         random_int(random, 0, 1) ? factors : NULL, 0.5f);
 }
 
-/* A matrix, or one for each channel, with its elements about as large as keeps results as they were. */
+/*
+ * A matrix, or one for each channel, with its elements about as large as keeps results as they
+ * were.
+ */
 static inline int32_t random_square(uint64_t *random, qb__graph *graph, int64_t channels,
                                     int64_t size)
 {

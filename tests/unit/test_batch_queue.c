@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queue analysis against theory and against the simulator. bench/bench_queue.c has all cases. */
+/*
+ * The queue analysis against theory and against the simulator. bench/bench_queue.c has all cases.
+ */
 #include "support/expect.h"
 #include "support/failing_allocator.h"
 #include "support/queue_cases.h"

@@ -103,7 +103,9 @@ static void the_interval_covers_repetitions(void **state)
   }
 }
 
-/* A third of the visits meet a burst; on average over measurements that shows by less than 1.5 %. */
+/*
+ * A third of the visits meet a burst; on average over measurements that shows by less than 1.5 %.
+ */
 static void bursts_hardly_matter(void **state)
 {
   (void)state;

@@ -72,7 +72,8 @@ static int ascending(const void *a, const void *b)
 
 /*
  * Times a + n b^k, seen at powers of `step` and estimated at all batch sizes in between: no further
- * off than `worst` and `mean`, inside the interval, which is no wider than it need be in the median.
+ * off than `worst` and `mean`, inside the interval, which is no wider than it need be in the
+ * median.
  */
 static void check_smooth_curves(uint32_t step, double worst, double mean, double half_width)
 {

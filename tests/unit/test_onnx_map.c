@@ -232,7 +232,10 @@ static void unsupported_forms_are_named(void **state)
   expect_problem(m, "its image has 6 dimensions");
 }
 
-/* Of the last window with ceil_mode: dropped where it begins in the padding, counted as it is inside. */
+/*
+ * Of the last window with ceil_mode: dropped where it begins in the padding, counted as it is
+ * inside.
+ */
 static void windows_at_the_end_of_an_image(void **state)
 {
   (void)state;

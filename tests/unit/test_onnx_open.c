@@ -102,7 +102,9 @@ static qb__onnx_amount draw(uint64_t *random, bool open, bool positive)
   return amount;
 }
 
-/* Whether what an operation gives for all batches is one number, or one positive multiple of them. */
+/*
+ * Whether what an operation gives for all batches is one number, or one positive multiple of them.
+ */
 static bool has_form(const operation *o, qb__onnx_amount a, qb__onnx_amount b)
 {
   enum { BATCHES = 100 };

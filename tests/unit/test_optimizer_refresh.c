@@ -124,7 +124,10 @@ static void slow_down(const scene *s, double slowdown)
     observe(s, 4, (int64_t)(slowdown * 16e6));
 }
 
-/* With memory refused at any point decisions go on by tables that are whole, and later ones succeed. */
+/*
+ * With memory refused at any point decisions go on by tables that are whole, and later ones
+ * succeed.
+ */
 static void a_refresh_without_memory_leaves_whole_tables(void **state)
 {
   const bool is_untaken = *state;

@@ -140,7 +140,10 @@ static void a_known_point_counts_by_its_certainty(void **state)
   assert_int_equal(finish(f)->latency_ns, seen.latency_ns);
 }
 
-/* A quota's pauses come again and again: the mean is of all rounds, which neighbours' bursts are not. */
+/*
+ * A quota's pauses come again and again: the mean is of all rounds, which neighbours' bursts are
+ * not.
+ */
 static void pauses_of_a_quota_count_in_the_mean(void **state)
 {
   fixture *f = *state;

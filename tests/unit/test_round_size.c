@@ -84,7 +84,9 @@ static void refused_samples_are_never_those_that_run(void **state)
   }
 }
 
-/* Requests of another class, who have all the time in the world, are no reason to give up others. */
+/*
+ * Requests of another class, who have all the time in the world, are no reason to give up others.
+ */
 static void patient_requests_are_no_reason_to_refuse_others(void **state)
 {
   (void)state;
@@ -102,8 +104,10 @@ static void patient_requests_are_no_reason_to_refuse_others(void **state)
   }
 }
 
-/* With a target shorter than two rounds nobody survives one: as many as can be run, if that is the last
- * chance of all. */
+/*
+ * With a target shorter than two rounds nobody survives one: as many as can be run, if that is the
+ * last chance of all.
+ */
 static void the_last_chance_runs_as_many_as_it_can(void **state)
 {
   (void)state;

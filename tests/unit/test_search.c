@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The search over splits on machines that are made up: what it visits, and what its answers lose. */
+/*
+ * The search over splits on machines that are made up: what it visits, and what its answers lose.
+ */
 #include "profile/search.h"
 
 #include "profile/belief.h"

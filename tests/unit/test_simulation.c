@@ -169,7 +169,10 @@ static void our_policy_without_refusing_matches_the_best_batch_and_wait(void **s
   }
 }
 
-/* A target of two or three rounds, where every sample's own age counts: not below who looks at them. */
+/*
+ * A target of two or three rounds, where every sample's own age counts: not below who looks at
+ * them.
+ */
 static void our_policy_holds_targets_of_few_rounds(void **state)
 {
   (void)state;

@@ -43,7 +43,9 @@ static void numbers_of_samples_are_those_of_mlperf(void **state)
   assert_int_equal(verify(100, 0).more, 359);
 }
 
-/* Of 1, 2, 3, ... the rank is the value: by integers, for every percentile of up to two decimals. */
+/*
+ * Of 1, 2, 3, ... the rank is the value: by integers, for every percentile of up to two decimals.
+ */
 static void percentiles_are_exact(void **state)
 {
   (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A bounded queue of samples, a thread for each instance that takes rounds from it as qb_optimize()
- * decides, a thread that refreshes its tables, and admission. It knows nothing of HTTP: copy the files
- * batcher* into a host of any protocol.
+ * decides, a thread that refreshes its tables, and admission. It knows nothing of HTTP: copy the
+ * files batcher* into a host of any protocol.
  */
 #ifndef SERVE_BATCHER_H
 #define SERVE_BATCHER_H
@@ -35,8 +35,9 @@ typedef struct request {
 } request;
 
 /*
- * The input of a request while it is received. It counts for admission only as long as it comes fast
- * enough to be there in time: a sender that is silent, or sends a byte now and then, takes no place.
+ * The input of a request while it is received. It counts for admission only as long as it comes
+ * fast enough to be there in time: a sender that is silent, or sends a byte now and then, takes no
+ * place.
  */
 typedef struct upload {
   uint32_t samples; /* that it brings, as far as known */
@@ -95,8 +96,8 @@ uint32_t batcher_most_samples(batcher *self);
 bool batcher_submit(batcher *self, request *r);
 
 /*
- * Whether a request of so many samples would be taken if its input were there now; if not it counts as
- * refused, and the input need not be waited for.
+ * Whether a request of so many samples would be taken if its input were there now; if not it counts
+ * as refused, and the input need not be waited for.
  */
 bool batcher_welcome(batcher *self, uint32_t samples);
 

@@ -4,16 +4,18 @@
 
 #include <math.h>
 
-/* How fast admission learns from answers that came later than expected, and the most it learns: of the
- * target. What is slower for long is the optimizer's matter. */
+/*
+ * How fast admission learns from answers that came later than expected, and the most it learns: of
+ * the target. What is slower for long is the optimizer's matter.
+ */
 static const double LEARNING = 0.02, MOST_MARGIN = 0.25;
 
 /*
- * How much later than expected the percentile that is promised comes, by Robbins and Monro (Annals of
- * Mathematical Statistics 22, 1951): up for an answer that came later than that or not at all, and down
- * for one that did not, by as little as keeps the balance at the percentile. A time, not a factor: what
- * delays the short waits of a quiet hour says nothing of how many times as long a queue takes. Called
- * with the lock.
+ * How much later than expected the percentile that is promised comes, by Robbins and Monro (Annals
+ * of Mathematical Statistics 22, 1951): up for an answer that came later than that or not at all,
+ * and down for one that did not, by as little as keeps the balance at the percentile. A time, not a
+ * factor: what delays the short waits of a quiet hour says nothing of how many times as long a
+ * queue takes. Called with the lock.
  */
 void admission_learn(batcher *self, bool later)
 {

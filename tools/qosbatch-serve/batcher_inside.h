@@ -78,7 +78,9 @@ void admission_adapt(crew *c, double slowdown);
 /* The most samples of a request that can be in time when nothing is before them. */
 uint32_t admission_most(const crew *c);
 
-/* Whether samples behind `ahead` others are expected in time: *until_ns from now. Counts refusals. */
+/*
+ * Whether samples behind `ahead` others are expected in time: *until_ns from now. Counts refusals.
+ */
 bool admission_judge(batcher *self, uint32_t ahead, uint32_t samples, int64_t left_ns,
                      int64_t now_ns, int64_t *until_ns);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work on requests beside the event loop: reading bodies, writing answers. Short work is not held up by
- * long work, which has a thread of its own that steps back for all others.
+ * Work on requests beside the event loop: reading bodies, writing answers. Short work is not held
+ * up by long work, which has a thread of its own that steps back for all others.
  */
 #ifndef SERVE_DESK_H
 #define SERVE_DESK_H

@@ -104,8 +104,9 @@ static void end_late(door *self, int64_t now_ns)
 }
 
 /*
- * Clients that have left: epoll tells of an end once, and libmicrohttpd does not notice one that came
- * together with the last bytes. Who is waiting for an answer may have closed one direction only.
+ * Clients that have left: epoll tells of an end once, and libmicrohttpd does not notice one that
+ * came together with the last bytes. Who is waiting for an answer may have closed one direction
+ * only.
  */
 static void end_left(door *self)
 {

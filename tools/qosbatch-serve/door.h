@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is connected, and for how long. Whoever does not get on gives way: a connection has a deadline
- * for each phase of a request, whatever bytes come meanwhile; when there are too many, the client
- * (an address) with the most connections loses the one that has waited for longest. libmicrohttpd
- * has a limit for idle connections and one for the connections of an address, but any byte restarts the
- * first, and the second turns newcomers away, /v2/health included.
+ * Who is connected, and for how long. Whoever does not get on gives way: a connection has a
+ * deadline for each phase of a request, whatever bytes come meanwhile; when there are too many, the
+ * client (an address) with the most connections loses the one that has waited for longest.
+ * libmicrohttpd has a limit for idle connections and one for the connections of an address, but any
+ * byte restarts the first, and the second turns newcomers away, /v2/health included.
  */
 #ifndef SERVE_DOOR_H
 #define SERVE_DOOR_H
@@ -37,8 +37,8 @@ void door_close(door *self);
 visitor *door_enter(door *self, int socket, const struct sockaddr *address);
 
 /*
- * The client got an answer before it had sent its body. What it still sends is thrown away for a while
- * when the connection is closed, or it would not see the answer.
+ * The client got an answer before it had sent its body. What it still sends is thrown away for a
+ * while when the connection is closed, or it would not see the answer.
  */
 void door_answered_early(door *self, visitor *v);
 

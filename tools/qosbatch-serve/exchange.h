@@ -48,8 +48,8 @@ typedef struct exchange {
 } exchange;
 
 /*
- * Finds the route and reads the headers; a problem when the request cannot be good, whatever its body
- * is.
+ * Finds the route and reads the headers; a problem when the request cannot be good, whatever its
+ * body is.
  */
 void exchange_begin(exchange *e, const char *url, const char *method);
 

@@ -148,7 +148,9 @@ static void read_request(task *t)
 void infer_start(exchange *e)
 {
   server *self = e->of;
-  /* What one sample takes as JSON is short; so is a binary body, of which only the header is read. */
+  /*
+   * What one sample takes as JSON is short; so is a binary body, of which only the header is read.
+   */
   const size_t sample_bytes =
       PROTOCOL_BYTES_BESIDE +
       PROTOCOL_BYTES_PER_NUMBER * self->params->model.input.elements_per_sample;

@@ -138,8 +138,8 @@ static json_token read_string(json_reader *r, json_token as)
 }
 
 /*
- * Exact where the digits and the power of ten are exact as doubles (Clinger, PLDI 1990); else strtod(),
- * which finds a delimiter behind the number, as inside an object or array there is one.
+ * Exact where the digits and the power of ten are exact as doubles (Clinger, PLDI 1990); else
+ * strtod(), which finds a delimiter behind the number, as inside an object or array there is one.
  */
 static double to_double(const char *token, uint64_t digits, int32_t exponent, bool is_negative,
                         bool is_short)

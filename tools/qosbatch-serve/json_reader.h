@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON (RFC 8259), token by token, where it lies: no recursion, and no memory however long it is. */
+/*
+ * JSON (RFC 8259), token by token, where it lies: no recursion, and no memory however long it is.
+ */
 #ifndef SERVE_JSON_READER_H
 #define SERVE_JSON_READER_H
 
@@ -48,8 +50,8 @@ bool reader_skip(json_reader *r, json_token first);
 bool reader_is(const json_reader *r, const char *text);
 
 /*
- * Writes the key or string just read as UTF-8, with a 0 behind it; bytes without that, or SIZE_MAX when
- * it needs more than room - 1.
+ * Writes the key or string just read as UTF-8, with a 0 behind it; bytes without that, or SIZE_MAX
+ * when it needs more than room - 1.
  */
 size_t reader_copy(const json_reader *r, char *to, size_t room);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qosbatch-serve: HTTP, the Open Inference Protocol, rounds decided by qb_optimize(), 429 instead of
- * answers that come too late. docs/service.md explains it.
+ * qosbatch-serve: HTTP, the Open Inference Protocol, rounds decided by qb_optimize(), 429 instead
+ * of answers that come too late. docs/service.md explains it.
  */
 #include "common/diagnose.h"
 #include "common/load.h"

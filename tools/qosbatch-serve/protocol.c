@@ -40,8 +40,8 @@ static bool broken(parser *p)
 }
 
 /*
- * Goes on to the next of `keys` in an object and returns its index; others are skipped. -1: the end of
- * the object; -2: refused. `where` is the object's place for messages.
+ * Goes on to the next of `keys` in an object and returns its index; others are skipped. -1: the end
+ * of the object; -2: refused. `where` is the object's place for messages.
  */
 static int next_key(parser *p, const char *where, const char *const *keys, uint32_t *seen)
 {

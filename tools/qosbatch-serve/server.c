@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 enum { MOST_CONNECTIONS = 2048, CLOSING_CONNECTIONS = 64, OTHER_FILES = 192 };
-/* Half of it is what is received at a time; beyond that much libmicrohttpd maps it anew each time. */
+/*
+ * Half of it is what is received at a time; beyond that much libmicrohttpd maps it anew each time.
+ */
 enum { CONNECTION_BYTES = 32 << 10, FIRST_ROOM = 64 << 10 };
 
 static const int64_t LAST_ANSWERS_NS = 2000000000;
@@ -101,7 +103,9 @@ static enum MHD_Result get(exchange *e)
                    text ? strlen(text) : 0);
 }
 
-/* Makes room for bytes that have come: of the bodies the one gives way that has come for longest. */
+/*
+ * Makes room for bytes that have come: of the bodies the one gives way that has come for longest.
+ */
 static bool hold_body(exchange *e, size_t bytes)
 {
   server *self = e->of;

@@ -23,7 +23,9 @@ typedef struct server server;
 server *server_start(const server_params *params);
 uint16_t server_port(const server *self);
 
-/* Refuses new connections and says it is not ready; those there are get an answer and are closed. */
+/*
+ * Refuses new connections and says it is not ready; those there are get an answer and are closed.
+ */
 void server_drain(server *self);
 
 /* Once the batcher has stopped: sends the last answers and closes. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From what is asked for to rounds that can be run. Each returns the exit status, after a message. */
+/*
+ * From what is asked for to rounds that can be run. Each returns the exit status, after a message.
+ */
 #ifndef SERVE_SETUP_H
 #define SERVE_SETUP_H
 
@@ -15,7 +17,10 @@ typedef struct demand {
 /* Names belong to the model. */
 int setup_model(const qb_model *model, protocol_model *result);
 
-/* Loads the profile, or measures one, plans, and makes a session in which all batch sizes are ready. */
+/*
+ * Loads the profile, or measures one, plans, and makes a session in which all batch sizes are
+ * ready.
+ */
 int setup_rounds(qb_context *context, qb_model *model, const demand *d, batcher_rounds *result);
 void setup_free(batcher_rounds *rounds);
 

@@ -15,7 +15,8 @@ typedef struct configuration_list {
 /*
  * Those to measure on a node with `usable` threads: all products of the two lists that fit. One
  * list alone is completed: 1 instance of each number of threads, or each number of instances with
- * an equal share of the threads. Without both, none: the library chooses. Returns the exit status: a failure if none fits.
+ * an equal share of the threads. Without both, none: the library chooses. Returns the exit status:
+ * a failure if none fits.
  */
 int configurations_to_measure(uint32_t usable, const integer_list *instances,
                               const integer_list *threads, configuration_list *list);

@@ -15,8 +15,8 @@ typedef struct trace {
 
 /*
  * Reads non-negative numbers of `unit_ns` nanoseconds each; empty lines and what follows a '#' are
- * skipped. With `rising` none may be
- * less than the one before. Returns the exit status: a failure, naming file and line, if one is none of these.
+ * skipped. With `rising` none may be less than the one before. Returns the exit status: a failure,
+ * naming file and line, if one is none of these.
  */
 int trace_read(const char *path, double unit_ns, bool rising, trace *result);
 

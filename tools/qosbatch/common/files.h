@@ -32,7 +32,9 @@ void files_add(const char *called, const char *path, file_role role);
 /* Ends the process with EXIT_USAGE if a file that is written is another one of them, too. */
 void files_check(void);
 
-/* A file without a name in the folder of `path`, or in memory where that has none; -1 with errno. */
+/*
+ * A file without a name in the folder of `path`, or in memory where that has none; -1 with errno.
+ */
 int files_open_scratch(const char *path);
 
 /*

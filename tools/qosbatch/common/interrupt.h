@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIGINT and SIGTERM: a job ends its rounds and keeps its state; where there is none it ends at once. */
+/*
+ * SIGINT and SIGTERM: a job ends its rounds and keeps its state; where there is none it ends at
+ * once.
+ */
 #ifndef TOOL_INTERRUPT_H
 #define TOOL_INTERRUPT_H
 

@@ -97,8 +97,8 @@ typedef struct option {
 
 /*
  * Reads the arguments behind the command's name. Returns the operand, NULL if there is none and
- * none is needed. Ends the process after --help, and with EXIT_USAGE when anything is wrong or a file
- * that is written is one that is read, too.
+ * none is needed. Ends the process after --help, and with EXIT_USAGE when anything is wrong or a
+ * file that is written is one that is read, too.
  */
 const char *options_parse(const command *self, const option *options, size_t count, int argc,
                           char **argv);

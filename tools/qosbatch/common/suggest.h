@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 /*
- * Keeps the word that is closest to what was written: by letters to insert, leave out, change or swap.
- * Begin with an empty one.
+ * Keeps the word that is closest to what was written: by letters to insert, leave out, change or
+ * swap. Begin with an empty one.
  */
 typedef struct suggestion {
   const char *word; /* NULL: none is close */

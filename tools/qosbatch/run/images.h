@@ -15,8 +15,8 @@ typedef struct image_demand {
 } image_demand;
 
 /*
- * Lists the images of a folder by name, and says what else there is. Returns the exit status, after a
- * message.
+ * Lists the images of a folder by name, and says what else there is. Returns the exit status, after
+ * a message.
  */
 int images_open(const char *folder, const image_demand *demand, images **opened);
 

@@ -34,8 +34,8 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
                   qb_profile **profile);
 
 /*
- * Takes what is demanded of a kept plan anew, with `done` samples done in `elapsed_ns`. Returns the exit
- * status as job_plan_make().
+ * Takes what is demanded of a kept plan anew, with `done` samples done in `elapsed_ns`. Returns the
+ * exit status as job_plan_make().
  */
 int job_plan_renew(qb_context *context, qb_model *model, const job_demand *demand, uint64_t done,
                    int64_t elapsed_ns, job_plan *plan);

@@ -15,8 +15,8 @@ static int ascending(const void *a, const void *b)
 }
 
 /*
- * The median of short looks, as a neighbour's burst touches few of them; the first, in which threads and
- * memory get there, is left out.
+ * The median of short looks, as a neighbour's burst touches few of them; the first, in which
+ * threads and memory get there, is left out.
  */
 static double watch(job_runner *runner, uint32_t instances)
 {

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 /*
- * What rounds that take so long for the whole job make of this run's samples. Reading goes on beside
- * them; where no core is left for it, it takes its time from theirs.
+ * What rounds that take so long for the whole job make of this run's samples. Reading goes on
+ * beside them; where no core is left for it, it takes its time from theirs.
  */
 static int64_t with_reading(const job_report *self, int64_t rounds_ns)
 {

@@ -35,19 +35,21 @@ typedef struct job_state {
   int64_t waiting_ns; /* instances were waiting for samples, all together */
 } job_state;
 
-/* Sizes of the last rounds, over which the rest is spread evenly: *larger and, if not 0, *smaller. */
+/*
+ * Sizes of the last rounds, over which the rest is spread evenly: *larger and, if not 0, *smaller.
+ */
 void job_last_rounds(uint64_t samples, uint32_t instances, uint32_t batch, uint32_t *larger,
                      uint32_t *smaller);
 
 /*
- * Begins to read samples, so that they are there when the session is ready. Returns the exit status,
- * after a message.
+ * Begins to read samples, so that they are there when the session is ready. Returns the exit
+ * status, after a message.
  */
 int job_start(const job_params *params, job_runner **started);
 
 /*
- * Time of a core that reading a sample takes, in the fastest of the rounds that were read by now, as the
- * first one waits for a decoder to start. 0: none was.
+ * Time of a core that reading a sample takes, in the fastest of the rounds that were read by now,
+ * as the first one waits for a decoder to start. 0: none was.
  */
 double job_reading_ns(job_runner *self);
 
@@ -63,7 +65,10 @@ void job_set_batch(job_runner *self, uint32_t batch);
 /* No new rounds are begun. */
 void job_stop(job_runner *self);
 
-/* Waits for the threads to end and frees the job, run or stopped. Returns the exit status; the message was given. */
+/*
+ * Waits for the threads to end and frees the job, run or stopped. Returns the exit status; the
+ * message was given.
+ */
 int job_join(job_runner *self);
 
 #endif

@@ -159,8 +159,9 @@ int journal_begin(journal *self, const char *plan)
 }
 
 /*
- * "done FIRST COUNT CHECKSUM ELAPSED_NS [STATE ...]", a state being the number of a sample in the round
- * that could not be read, or that and an n of one that is not finite. `states` has room for `most`.
+ * "done FIRST COUNT CHECKSUM ELAPSED_NS [STATE ...]", a state being the number of a sample in the
+ * round that could not be read, or that and an n of one that is not finite. `states` has room for
+ * `most`.
  */
 static bool read_record(const char *line, uint64_t samples, row_state *states, uint32_t most,
                         journal_record *record)

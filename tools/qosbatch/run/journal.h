@@ -23,9 +23,10 @@ typedef struct journal_record {
 } journal_record;
 
 /*
- * Opens the journal of a job, or makes one, and keeps other processes out. `job` is one line of JSON
- * that says all that the output depends on; a journal of another job is refused with what differs. *plan is the line that
- * was kept with journal_begin(), "" in a new one. Returns the exit status, after a message.
+ * Opens the journal of a job, or makes one, and keeps other processes out. `job` is one line of
+ * JSON that says all that the output depends on; a journal of another job is refused with what
+ * differs. *plan is the line that was kept with journal_begin(), "" in a new one. Returns the exit
+ * status, after a message.
  */
 int journal_open(const char *path, const char *job, journal **opened, const char **plan);
 

@@ -26,7 +26,8 @@ static inline size_t npy_element_bytes(npy_type type)
 
 /*
  * Reads the header at the start of a file that has `bytes` bytes, all of them in memory, and checks
- * that the data are all there and nothing is behind them. If not, false and a reason with the remedy.
+ * that the data are all there and nothing is behind them. If not, false and a reason with the
+ * remedy.
  */
 bool npy_parse(const void *file, size_t bytes, npy_layout *layout, char reason[NPY_REASON_BYTES]);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How fast a job goes, against what was planned: when it will end and whether the plan was right. */
+/*
+ * How fast a job goes, against what was planned: when it will end and whether the plan was right.
+ */
 #ifndef TOOL_PACE_H
 #define TOOL_PACE_H
 

@@ -20,8 +20,8 @@ typedef struct picture_demand {
 
 /*
  * Decodes a file and turns it upright. Colours are those that Pillow's convert() makes: grey is
- * (299 R + 587 G + 114 B) / 1000, CMYK is taken without a colour profile; but what is transparent lies
- * over black. False, with the reason, if it cannot be read.
+ * (299 R + 587 G + 114 B) / 1000, CMYK is taken without a colour profile; but what is transparent
+ * lies over black. False, with the reason, if it cannot be read.
  */
 bool picture_decode(const vips_library *vips, const char *path, const picture_demand *demand,
                     picture *decoded, char reason[PICTURE_REASON_BYTES]);

@@ -13,8 +13,8 @@ typedef struct picture {
 
 /*
  * Fills `to`, of the same channels, with the largest part in the middle of `from` that has its
- * proportions: Pillow's resize() with BILINEAR and that part as the box. Each pixel is the mean, by a
- * triangle around its middle, of all that it covers.
+ * proportions: Pillow's resize() with BILINEAR and that part as the box. Each pixel is the mean, by
+ * a triangle around its middle, of all that it covers.
  */
 void resample(const picture *from, picture *to);
 

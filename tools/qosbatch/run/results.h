@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The output of a job. Rows are written in any order into OUTPUT.part, which becomes OUTPUT when all
- * are there: an .npy array of all values, or a CSV file of each sample's five largest.
+ * The output of a job. Rows are written in any order into OUTPUT.part, which becomes OUTPUT when
+ * all are there: an .npy array of all values, or a CSV file of each sample's five largest.
  */
 #ifndef TOOL_RESULTS_H
 #define TOOL_RESULTS_H
@@ -23,8 +23,8 @@ int results_open(const char *path, uint64_t rows, uint64_t columns, results **op
 int results_open_scratch(const char *path, uint64_t rows, uint64_t columns, results **opened);
 
 /*
- * Writes `count` rows, NaN where they are unreadable; *checksum is that of the bytes written. Returns the exit
- * status, without a message but errno on failure. Thread-safe for different rows.
+ * Writes `count` rows, NaN where they are unreadable; *checksum is that of the bytes written.
+ * Returns the exit status, without a message but errno on failure. Thread-safe for different rows.
  */
 int results_write(results *self, uint64_t first, uint32_t count, const float *values,
                   const row_state *states, uint64_t *checksum);

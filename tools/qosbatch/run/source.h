@@ -21,8 +21,8 @@ typedef struct conversion {
 enum { DEFAULT_MOST_PIXELS = 89478485 };
 
 /*
- * Opens what `path`, which is kept, names for a model's input. Bad numbers in `how` end the process with
- * EXIT_USAGE; otherwise the exit status is returned, after a message.
+ * Opens what `path`, which is kept, names for a model's input. Bad numbers in `how` end the process
+ * with EXIT_USAGE; otherwise the exit status is returned, after a message.
  */
 int source_open(const char *path, const qb_tensor_info *input, const conversion *how,
                 source **opened);
@@ -36,15 +36,16 @@ const char *source_name(const source *self, uint64_t index);
 uint64_t source_left_out(const source *self);
 
 /*
- * A number that changes when a byte of the samples does; all of them are read. Returns the exit status,
- * after a message.
+ * A number that changes when a byte of the samples does; all of them are read. Returns the exit
+ * status, after a message.
  */
 int source_content(const source *self, uint64_t *hash);
 
 /*
  * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. An
- * image that cannot be read is zeros and ROW_UNREADABLE in `states`, after a note on stderr; the others
- * are ROW_OK. Returns the exit status: an array that cannot be read is a failure, after a message. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
+ * image that cannot be read is zeros and ROW_UNREADABLE in `states`, after a note on stderr; the
+ * others are ROW_OK. Returns the exit status: an array that cannot be read is a failure, after a
+ * message. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
  * takes, as every line of it then comes from memory when a round waits for it.)
  */
 int source_read(source *self, uint64_t first, uint32_t count, float *buffer, row_state *states);
