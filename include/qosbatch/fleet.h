@@ -45,7 +45,8 @@ QB_API qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, qb_profile *co
 /**
  * Chooses nodes of one type for a service: of each type the fewest nodes that hold the rate within
  * the latency, planned by qb_plan_service() for an equal part of the rate each, and qos.spare_nodes
- * more; of the types the one that costs least per hour. Functions (QB_BILLING_CALLS) are billed at the
+ * more; of the types the one that costs least per hour. If no number holds the rate, the plan is for all
+ * nodes that can be had, and plan->nearest.rate_per_s is what they hold. Functions (QB_BILLING_CALLS) are billed at the
  * rate asked for.
  *
  * A transferred type must hold the latency even at the upper end of the 95 % interval: its rounds are

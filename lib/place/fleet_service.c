@@ -32,31 +32,21 @@ static qb_status plan_node(const demand *d, const qb__site *site, uint32_t nodes
   return qb__plan_service(site, 1, &load, &d->qos, plan, NULL);
 }
 
-/* The fewest nodes that hold the rate: 0 if more than `most` are needed. */
+/* The fewest nodes that hold the rate; if none do, as many as there are, or one if rate is no help. */
 static qb_status find_nodes(const demand *d, const qb__site *site, uint32_t most, uint32_t *nodes,
                             qb_service_plan *plan)
 {
-  *nodes = 0;
+  *nodes = 1;
   qb_status status = plan_node(d, site, 1, plan);
-  if (status)
-    return status;
-  if (plan->feasible) {
-    *nodes = 1;
-    return QB_OK;
-  }
   /* An infeasible plan tells the highest rate that can be held, found by bisection. */
-  const double highest = plan->nearest.rate_per_s;
-  double k = highest > 0 ? fmax(2, floor(d->load.rate_per_s / highest)) : INFINITY;
-  for (; k <= most; k++) {
-    status = plan_node(d, site, (uint32_t)k, plan);
-    if (status)
-      return status;
-    if (plan->feasible) {
-      *nodes = (uint32_t)k;
-      return QB_OK;
-    }
+  if (status || plan->feasible || !(plan->nearest.rate_per_s > 0))
+    return status;
+  const double enough = fmax(2, floor(d->load.rate_per_s / plan->nearest.rate_per_s));
+  for (double k = fmin(enough, most); k <= most && !status && !plan->feasible; k++) {
+    *nodes = (uint32_t)k;
+    status = plan_node(d, site, *nodes, plan);
   }
-  return QB_OK;
+  return status;
 }
 
 static double cost_per_hour(const demand *d, const qb_node_type *type, const qb__site *site,
@@ -85,14 +75,14 @@ static qb_status plan_at(const demand *asked, const qb_node_type *type, const qb
   const qb_status status = find_nodes(&d, site, most, &nodes, plan);
   if (status)
     return status;
-  const uint32_t holding = nodes ? nodes : 1;
-  plan->nodes = holding + spare;
-  plan->rate_per_s = d.load.rate_per_s / holding;
-  plan->max_rate_per_s *= holding;
+  plan->nodes = nodes + spare;
+  plan->rate_per_s = d.load.rate_per_s / nodes;
+  plan->max_rate_per_s *= nodes;
+  plan->nearest.rate_per_s *= nodes;
   plan->cost_per_hour = cost_per_hour(&d, type, site, plan);
   plan->cost_per_1000 = plan->cost_per_hour / (d.load.rate_per_s * 3600) * 1000;
-  plan->feasible = nodes > 0;
-  if (nodes && d.budget_per_hour > 0 && plan->cost_per_hour > d.budget_per_hour) {
+  plan->feasible = plan->feasible && nodes <= most;
+  if (plan->feasible && d.budget_per_hour > 0 && plan->cost_per_hour > d.budget_per_hour) {
     plan->feasible = false;
     plan->reason = QB_REASON_BUDGET;
     plan->nearest.budget_per_hour = plan->cost_per_hour;
