@@ -2,6 +2,7 @@
 """Jobs of the tool for its tests: arrays and images, running a job and killing it."""
 import array
 import json
+import os
 import random
 import struct
 import subprocess
@@ -111,11 +112,17 @@ def records(output):
     return journal.read_text().count("\ndone ") if journal.exists() else 0
 
 
+def start(model, profile, input_path, output, *more, **options):
+    """Starts a job that gives way to the test, which is to see it midway on a busy machine as well."""
+    return subprocess.Popen([TOOL, "run", model, "--input", input_path, "--output", output,
+                             *(["--profile", profile] if profile else []), *more], stdin=subprocess.DEVNULL,
+                            **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options},
+                            preexec_fn=lambda: os.nice(19))
+
+
 def kill_midway(input_path, output, model=MODEL, profile=None):
     """Kills a job when some rounds are done and some are not."""
-    process = subprocess.Popen([TOOL, "run", model, "--input", input_path, "--output", output,
-                                "--profile", profile or PROFILE, "--quiet"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(model, profile or PROFILE, input_path, output, "--quiet")
     while process.poll() is None and records(output) < 2:
         time.sleep(0.002)
     process.kill()

@@ -109,7 +109,7 @@ def ranks_tell_too():
     output = FOLDER / "ranks.csv"
     result = subprocess.run(["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", "1", sys.argv[3],
                              what["model"], "--profile", what["profile"], "--input", x, "--output",
-                             output, "--quiet", "--json"], capture_output=True, text=True, timeout=100)
+                             output, "--quiet", "--json"], capture_output=True, text=True)
     expect(result.returncode == 0, "failed", result)
     value = json.loads(result.stdout)
     expect((value["warnings"], value["not_finite"]) == (1, 1), "counted", value)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from jobs import CLASSES, ELEMENTS, job, MODEL, npy, png, PROFILE, records, samples, SIDE
+from jobs import CLASSES, ELEMENTS, job, MODEL, npy, png, PROFILE, records, samples, SIDE, start
 from tool import FOLDER, run, run_tests, TOOL, write
 from checks import each, expect, note, skip, test
 
@@ -80,9 +80,7 @@ def begun(name):
     for more in range(1, 8):
         path = npy(f"{name}/x.npy", "|u1", (more * COUNT, 3, SIDE, SIDE), samples(more * COUNT))
         output = folder / "y.npy"
-        process = subprocess.Popen([TOOL, "run", model, "--input", path, "--output", output,
-                                    "--profile", profile, "--quiet"], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        process = start(model, profile, path, output, "--quiet")
         while process.poll() is None and records(output) < 2:
             time.sleep(0.001)
         process.kill()
@@ -151,8 +149,7 @@ def a_folder_in_which_an_image_was_changed():
     journal = FOLDER / "pictures.csv.journal"
     result = go_on(MODEL, folder, output, "--budget", "1e-30")  # refused when all is known
     expect(result.code == 1 and not journal.exists(), "left behind", result)
-    process = subprocess.Popen([TOOL, "run", MODEL, "--input", folder, "--output", output],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(MODEL, None, folder, output)
     while not (journal.exists() and journal.stat().st_size) and process.poll() is None:
         time.sleep(0.001)
     process.kill()  # while it measures
@@ -212,13 +209,12 @@ def what_is_promised_is_taken_anew():
 def signal_during_a_job(_, number, code):
     path = npy("long.npy", "|u1", (6 * COUNT, 3, SIDE, SIDE), samples(6 * COUNT))
     output, whole = FOLDER / f"signal-{number}.npy", FOLDER / "whole.npy"
-    process = subprocess.Popen([TOOL, "run", MODEL, "--input", path, "--output", output,
-                                "--profile", PROFILE, "--quiet"], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    process = start(MODEL, PROFILE, path, output, "--quiet", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    text=True)
     while process.poll() is None and records(output) < 2:
         time.sleep(0.001)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate()
     expect(process.returncode == code and not out, "another exit status", process.returncode, err)
     expect(err.splitlines()[-1].endswith("run the same command to continue"), "not said", err)
     expect(records(output) > 0 and not output.exists(), "the state is lost")
@@ -233,11 +229,10 @@ def signal_before_a_job():
     """While it measures there is nothing to keep: nothing is left."""
     output = FOLDER / "early.csv"
     path = npy("early.npy", "|u1", (5, 3, SIDE, SIDE), samples(5))
-    process = subprocess.Popen([TOOL, "run", MODEL, "--input", path, "--output", output],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.5)
+    process = start(MODEL, None, path, output, stderr=subprocess.PIPE)
+    process.stderr.readline()  # that it measures
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate()
     expect(process.returncode in (130, 0), "another exit status", process.returncode)
     if process.returncode:
         expect(not state_of(output), "something was left", state_of(output).keys())

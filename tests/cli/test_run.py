@@ -11,7 +11,7 @@ import sys
 import time
 
 from jobs import (CLASSES, ELEMENTS, expect_clean, job, job_failure, kill_midway, MODEL, npy, png, PROFILE,
-                  profile_of, records, rows_of, samples, SIDE, table_of)
+                  profile_of, records, rows_of, samples, SIDE, start, table_of)
 from tool import (done, expect_fields, failure, FOLDER, INTEGER, NUMBER, RESNET, run, run_tests, TEXT, TOOL,
                   TRUTH, usage_error, write)
 from checks import each, expect, note, skip, test
@@ -192,9 +192,7 @@ def input_that_becomes_shorter():
     """The job fails and can be gone on with once the input is whole again."""
     path = npy("shrinks.npy", "|u1", (20 * COUNT, 3, SIDE, SIDE), samples(20 * COUNT))
     output, whole = FOLDER / "shrinks_out.csv", path.read_bytes()
-    process = subprocess.Popen([TOOL, "run", MODEL, "--input", path, "--output", output, "--profile",
-                                PROFILE, "--json"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(MODEL, PROFILE, path, output, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while process.poll() is None and records(output) < 2:
         time.sleep(0.002)
     os.truncate(path, path.stat().st_size - 10 * ELEMENTS - 1)
@@ -251,9 +249,7 @@ class Killed:
     """A job, killed `seconds` after it noted `rounds` unless it ends before."""
 
     def __init__(self, model, profile, input_path, output, rounds, seconds):
-        process = subprocess.Popen([TOOL, "run", model, "--input", input_path, "--output", output,
-                                    "--profile", profile, "--quiet"], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = start(model, profile, input_path, output, "--quiet", stderr=subprocess.PIPE)
         while process.poll() is None and records(output) < rounds:
             time.sleep(0.002)
         try:
@@ -384,9 +380,7 @@ def journals_of_other_jobs():
 @test
 def two_runs_of_one_job():
     output = FOLDER / "two.npy"
-    process = subprocess.Popen([TOOL, "run", MODEL, "--input", MANY, "--output", output,
-                                "--profile", PROFILE, "--quiet"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = start(MODEL, PROFILE, MANY, output, "--quiet")
     while process.poll() is None and not records(output):
         time.sleep(0.002)
     result = run("run", MODEL, "--input", MANY, "--output", output, "--profile", PROFILE)
@@ -398,9 +392,9 @@ def two_runs_of_one_job():
 @test
 def budget_that_is_spent():
     output, undisturbed = FOLDER / "budget.csv", FOLDER / "no_budget.csv"
-    small = 0.096 * 0.05 / 3600  # the price of 50 ms, which the profile takes for enough
-    long = npy("budget.npy", "|u1", (20 * COUNT, 3, SIDE, SIDE), samples(20 * COUNT))
-    rounds = write("rounds.csv", "instances,threads,batch,latency_ns\n1,1,1024,400000\n")
+    small = 0.096 * 0.0005 / 3600  # the price of 0.5 ms, which the profile takes for enough, and no machine
+    long = npy("budget.npy", "|u1", (8 * COUNT, 3, SIDE, SIDE), samples(8 * COUNT))
+    rounds = write("rounds.csv", "instances,threads,batch,latency_ns\n1,1,1024,20000\n")
     fast = FOLDER / "fast.json"
     made = run("profile", MODEL, "--measurements", rounds, "-o", fast, "--price-per-hour", "0.096")
     expect(made.code == 0, "cannot make a profile", made)
@@ -411,7 +405,7 @@ def budget_that_is_spent():
     expect(not output.exists() and records(output) > 0, "nothing kept")
     value = job("--input", long, "--output", output)
     expect(value["done_before"] > 0 and value["cost"] > small, "not gone on with", value)
-    job("--input", long, "--output", undisturbed)
+    job("--input", long, "--output", undisturbed, profile=fast)
     expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
 
 

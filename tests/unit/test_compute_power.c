@@ -111,6 +111,43 @@ static void threads_measure_together_on_a_core_each(void **state)
   qb_context_unref(context);
 }
 
+/* Work that lasts until all threads are at it, and for a millisecond more. */
+enum { AT_ONCE = 3, WORK_NS = 1000000 };
+
+static double meet(void *argument, uint32_t index, uint32_t threads)
+{
+  (void)threads;
+  const struct timespec pause = {0, WORK_NS};
+  pthread_barrier_wait(argument);
+  nanosleep(&pause, NULL);
+  return 100 * (index + 1);
+}
+
+static double now_s(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* One after the other they would wait for ever; the time is at least theirs, at most that of the call. */
+static void work_of_threads_that_run_at_once_is_summed(void **state)
+{
+  (void)state;
+  qb_context *context = NULL;
+  pthread_barrier_t meeting;
+  double per_s = 0;
+  assert_ok(qb_context_new(NULL, &context));
+  assert_int_equal(pthread_barrier_init(&meeting, NULL, AT_ONCE), 0);
+  const double start_s = now_s();
+  assert_ok(qb__measure_together(context, &topology, AT_ONCE, meet, &meeting, &per_s));
+  const double took_s = now_s() - start_s;
+  assert_true(per_s >= (100 + 200 + 300) / took_s);
+  assert_true(per_s <= (100 + 200 + 300) / (1e-9 * WORK_NS));
+  pthread_barrier_destroy(&meeting);
+  qb_context_unref(context);
+}
+
 static double never(void *argument, uint32_t index, uint32_t threads)
 {
   (void)index, (void)threads;
@@ -211,6 +248,7 @@ int main(void)
       cmocka_unit_test(threads_measure_together_on_a_core_each),
       cmocka_unit_test(threads_that_are_refused_are_a_system_error),
       cmocka_unit_test(table_is_in_order_and_plausible),
+      cmocka_unit_test(work_of_threads_that_run_at_once_is_summed),
       cmocka_unit_test(measuring_ends_though_the_clock_stands),
       cmocka_unit_test(every_failed_allocation_is_reported),
   };

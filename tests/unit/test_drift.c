@@ -12,8 +12,9 @@ static double noisy(double factor, double noise, uint64_t *random)
 }
 
 /*
- * 10,000 rounds of 5 % noise, a hundred times over: no other regime. (Noise of no bound crosses any
- * limit at last: 2 alarms in 600 million rounds.)
+ * 10,000 rounds of 5 % noise, a hundred times over. Noise of no bound crosses any limit at last: 2 alarms
+ * were seen in 600 million rounds, by which a million has one with a chance of 1 in 300, and two with one
+ * of 1 in 180,000.
  */
 static void noise_is_no_change(void **state)
 {
@@ -30,7 +31,7 @@ static void noise_is_no_change(void **state)
     }
   }
   print_message("%u alarms in a million rounds, factor within %.1f %%\n", alarms, 100 * worst);
-  assert_int_equal(alarms, 0);
+  assert_true(alarms <= 1);
   assert_true(worst < 0.05);
 }
 
