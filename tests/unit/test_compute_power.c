@@ -140,7 +140,7 @@ static void work_of_threads_that_run_at_once_is_summed(void **state)
   assert_ok(qb_context_new(NULL, &context));
   assert_int_equal(pthread_barrier_init(&meeting, NULL, AT_ONCE), 0);
   const double start_s = now_s();
-  assert_ok(qb__measure_together(context, &topology, AT_ONCE, meet, &meeting, &per_s));
+  assert_ok(qb__measure_together(context, &topology, 0, AT_ONCE, meet, &meeting, &per_s));
   const double took_s = now_s() - start_s;
   assert_true(per_s >= (100 + 200 + 300) / took_s);
   assert_true(per_s <= (100 + 200 + 300) / (1e-9 * WORK_NS));
