@@ -66,28 +66,45 @@ void qb__graph_mark_integers(qb__graph *graph, size_t before, float x, float y)
   }
 }
 
-/* The largest sum of the absolute weights of an output. */
-static double largest_gain(const qb__tensor *weights)
+/* The largest sum of the absolute weights of an output; all weights are added to `bits`. */
+static double largest_gain(const qb__tensor *weights, uint32_t *bits)
 {
   const size_t outputs = (size_t)weights->dims[0], each = weights->elements / outputs;
   double most = 0;
   for (size_t o = 0; o < outputs; o++) {
-    double sum = 0;
-    for (size_t i = 0; i < each; i++)
-      sum += fabs((double)weights->constant[o * each + i]);
-    most = fmax(most, sum);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < each; i++) {
+      const uint32_t weight = (uint32_t)fabsf(weights->constant[o * each + i]);
+      sum += weight;
+      *bits |= weight;
+    }
+    most = fmax(most, (double)sum);
   }
   return most;
 }
 
+static double largest_bias(const qb__tensor *bias, uint32_t *bits)
+{
+  double most = 0;
+  for (size_t i = 0; i < bias->elements; i++) {
+    const double value = fabs((double)bias->constant[i]);
+    *bits |= value > UINT32_MAX ? 1 : (uint32_t)value;
+    most = fmax(most, value);
+  }
+  return most;
+}
+
+/* What all sums are multiples of need not be held. */
 bool qb__sums_fit_floats(const qb__graph *graph, const qb__operator *op)
 {
   const qb__tensor *x = &graph->tensors[op->input];
+  const bool product = op->kind == QB__OP_MATMUL;
+  uint32_t bits = product;
   double most = op->integer_limit;
-  most *= op->kind == QB__OP_MATMUL ? (double)x->dims[x->rank - 1]
-                                    : largest_gain(&graph->tensors[op->weights]);
-  for (size_t i = 0; op->bias != QB__NONE && i < graph->tensors[op->bias].elements; i++)
-    if (fabs((double)graph->tensors[op->bias].constant[i]) > LARGEST_INTEGER - most)
-      return false;
-  return most <= LARGEST_INTEGER;
+  most *=
+      product ? (double)x->dims[x->rank - 1] : largest_gain(&graph->tensors[op->weights], &bits);
+  if (op->bias != QB__NONE)
+    most += largest_bias(&graph->tensors[op->bias], &bits);
+  const uint32_t unit = bits & (~bits + 1);
+  return most <= LARGEST_INTEGER * (unit ? unit : 1);
 }
