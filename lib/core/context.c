@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/alloc.h"
 #include "core/context_impl.h"
 #include "core/error.h"
 #include "core/hooks.h"
@@ -73,9 +72,10 @@ qb_status qb_context_new(const qb_context_params *params, qb_context **context)
   if (!made.params.memory_limit_bytes)
     made.params.memory_limit_bytes = default_memory_limit_bytes();
 
-  struct qb_context *self = qb__calloc(&made, 1, sizeof *self);
+  struct qb_context *self = qb__host_allocate(&made, sizeof *self, QB__DEFAULT_ALIGNMENT);
   if (!self)
-    return QB_ERROR_NO_MEMORY;
+    return qb__fail(QB_ERROR_NO_MEMORY, "out of memory allocating a context");
+  memset(self, 0, sizeof *self);
   self->params = made.params;
   qb__refcount_init(&self->references);
   *context = self;
@@ -94,7 +94,7 @@ void qb_context_unref(qb_context *context)
   if (!context || !qb__refcount_drop(&context->references))
     return;
   const struct qb_context last = {.params = context->params};
-  qb__free(&last, context);
+  qb__host_release(&last, context);
 }
 
 int64_t qb__now_ns(const qb_context *context)

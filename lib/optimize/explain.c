@@ -64,11 +64,11 @@ static void explain_run(const qb_decision *d, char *text)
   switch (d->reason) {
   case QB_REASON_SLO: why = "A larger round or a longer wait could break the latency target"; break;
   case QB_REASON_FILL: why = "The longest wait for a fuller batch is over"; break;
-  case QB_REASON_THROUGHPUT: why = "Of all sizes it is the best one for what waits"; break;
+  case QB_REASON_THROUGHPUT: why = "It is the best size for the current queue"; break;
   case QB_REASON_LATE:
     why = "That is too late for it, but keeps more of the other answers in time";
     break;
-  default: why = "It was decided elsewhere"; break;
+  default: why = "No reason was recorded"; break;
   }
   snprintf(
       text, LONGEST_TEXT,
@@ -96,7 +96,7 @@ static void explain_wait(const qb_decision *d, char *text)
 static void explain_infeasible(const qb_decision *d, char *text)
 {
   snprintf(text, LONGEST_TEXT,
-           "The oldest sample will be late whatever is done: if %u sample%s run%s now, in %.3f ms "
+           "The oldest sample will be late in any case: if %u sample%s run%s now, in %.3f ms "
            "(95 %%: %.3f to %.3f ms), it is answered %.3f ms after its arrival.",
            d->batch, plural(d->batch), d->batch == 1 ? "s" : "", ms(d->latency_ns), ms(d->low_ns),
            ms(d->high_ns), ms(d->oldest_latency_ns));
@@ -107,7 +107,7 @@ static void explain_given_up(const qb_decision *d, char *text)
   const size_t used = strlen(text);
   if (d->give_up)
     snprintf(text + used, LONGEST_TEXT - used,
-             " Refuse the first %u sample%s before: late already, or making others late.",
+             " Before that, refuse the first %u sample%s: already late, or making others late.",
              d->give_up, plural(d->give_up));
 }
 

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds circles between the sources of lib/ and tools/: circles.py [ROOT]
 
-Two graphs are read: which file includes which, and which room calls a function that another room defines. A room is a
-.c file with the header of its name. Files that are not built here are read too. A name in a table of functions, or
-passed as an argument, is not a call. A definition is recognised by its layout, which lint.sh checks: it begins in the
-first column and its braces stand alone there. Prints each circle and the names that tie it; fails if there is one."""
+Two graphs are read: which file includes which, and which room calls a function that another room defines. A room
+is a .c file with the headers of its name, X.h and X_impl.h. Files that are not built here are read too. A name in
+a table of functions, or passed as an argument, is not a call. A definition is recognised by its layout, which
+lint.sh checks: it begins in the first column and its braces stand alone there. Prints each circle and the names
+that tie it; fails if there is one."""
 import pathlib
 import re
 import sys
@@ -33,6 +34,10 @@ def includes(files):
     return graph
 
 
+def room_of(path):
+    return path.with_name(path.stem.removesuffix('_impl'))
+
+
 def program(path):
     """What is linked together: tools have functions of the same name."""
     return path.parts[:1] if path.parts[0] == 'lib' else path.parts[:2]
@@ -47,14 +52,14 @@ def calls(files):
             if name not in own:
                 defined.setdefault(name, set()).add(path)
         used[path] = {name for _, _, body in functions for name in CALL.findall(body)} - own
-    graph = {path.with_suffix(''): {} for path in files}
+    graph = {room_of(path): {} for path in files}
     for path, names in used.items():
-        room = path.with_suffix('')
+        room = room_of(path)
         for name in names & defined.keys():
             near = {other for other in defined[name] if program(other) == program(path)} or defined[name]
-            if room not in {other.with_suffix('') for other in near}:
+            if room not in {room_of(other) for other in near}:
                 for other in near:
-                    graph[room].setdefault(other.with_suffix(''), set()).add(name)
+                    graph[room].setdefault(room_of(other), set()).add(name)
     return graph
 
 

@@ -66,7 +66,7 @@ static void refused_samples_are_mentioned(void **state)
   assert_null(strstr(text, "Refuse"));
   d.give_up = 3;
   (void)qb_explain(&d, text, sizeof text);
-  assert_non_null(strstr(text, "Refuse the first 3 samples"));
+  assert_non_null(strstr(text, "refuse the first 3 samples"));
 }
 
 static void a_short_buffer_is_cut_and_terminated(void **state)
