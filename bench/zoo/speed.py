@@ -75,9 +75,10 @@ def summarize(ratios, files):
         return
     mean = math.exp(statistics.mean(map(math.log, ratios.values())))
     worst = min(ratios, key=ratios.get)
-    print(f"\ngeometric mean {mean:.3f} of {len(ratios)}, least {ratios[worst]:.3f} ({worst[0]}, batch {worst[1]})")
     under = [key for key in ratios if ratios[key] < 1]
+    print(f"\ngeometric mean {mean:.3f} of {len(ratios)}, least {ratios[worst]:.3f} ({worst[0]}, batch {worst[1]}), "
+          f"{len(under)} under 1")
     if under:
-        print("under 1; where the time goes, layer by layer:")
+        print("where the time goes, layer by layer:")
     for name, batch in under:
         print(f"  {ratios[name, batch]:.2f}  qosbatch show {files[name]} --layers --batch {batch}")
