@@ -10,7 +10,7 @@
  * Activations of fewer bytes stay in a core's own cache, which they share with weights; those of more
  * are in no cache that is shared with others.
  */
-enum { FEW_BYTES = 1 << 20, MANY_BYTES = 1 << 25 };
+static const double FEW_BYTES = 1 << 20, MANY_BYTES = 1 << 25;
 
 /* Enough turns for short rounds; long ones are even by themselves. */
 enum { FEWEST_TURNS = 2, MOST_TURNS = 5 };
@@ -22,16 +22,17 @@ static const double HOPELESS = 1.3;
 /* Fewer samples than all have to be faster by more than trials are uncertain. */
 static const double WORTH_IT = 0.97;
 
-size_t qb__microbatch_candidates(uint32_t batch, size_t sample_bytes,
+/* A number of samples that reads the weights for more than it can gain is none of them. */
+size_t qb__microbatch_candidates(uint32_t batch, const qb__network_bytes *bytes,
                                  uint32_t sizes[QB__MOST_MICROBATCHES])
 {
   size_t count = 0;
-  if (sample_bytes <= FEW_BYTES / batch)
+  if (batch * bytes->activations <= FEW_BYTES)
     return 0;
   for (uint32_t size = 1; size <= batch && count < QB__MOST_MICROBATCHES; size *= 2) {
-    if (size * sample_bytes > FEW_BYTES / 2)
+    if (size * bytes->activations > FEW_BYTES / 2 && size * bytes->traffic > bytes->weights)
       sizes[count++] = size;
-    if (size * sample_bytes > MANY_BYTES)
+    if (size * bytes->activations > MANY_BYTES)
       break;
   }
   return count > 1 ? count : 0;

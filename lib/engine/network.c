@@ -95,7 +95,10 @@ static qb_status choose_microbatch(network_engine *self, uint32_t batch, struct 
 {
   uint32_t sizes[QB__MOST_MICROBATCHES];
   const qb__network_plan *plans[QB__MOST_MICROBATCHES];
-  const size_t count = qb__microbatch_candidates(batch, self->sample_bytes, sizes);
+  const qb__network_bytes bytes = {(double)self->sample_bytes,
+                                   qb__model_bytes_per_sample(self->model),
+                                   (double)self->packed.bytes};
+  const size_t count = qb__microbatch_candidates(batch, &bytes, sizes);
   if (self->microbatch || !count || sizes[count - 1] <= self->compared)
     return QB_OK;
   size_t first = 0; /* those smaller than what was the fastest of earlier ones are slower */

@@ -173,6 +173,11 @@ static void test_memory_is_that_of_the_parts(void **state)
   qb_context_unref(context);
 }
 
+static double random_bytes(uint64_t *random)
+{
+  return (double)random_int(random, 1, UINT64_C(1) << random_int(random, 1, 40));
+}
+
 static void test_candidates(void **state)
 {
   (void)state;
@@ -180,20 +185,27 @@ static void test_candidates(void **state)
   uint32_t sizes[QB__MOST_MICROBATCHES];
   for (int i = 0; i < 10000; i++) {
     const uint32_t batch = (uint32_t)random_int(&random, 1, random_int(&random, 1, QB_MAX_BATCH));
-    const size_t bytes = random_int(&random, 1, UINT64_C(1) << random_int(&random, 1, 40));
-    const size_t count = qb__microbatch_candidates(batch, bytes, sizes);
-    if (batch == 1 || batch * bytes < 1 << 20)
+    const qb__network_bytes bytes = {random_bytes(&random), random_bytes(&random),
+                                     random_bytes(&random)};
+    const size_t count = qb__microbatch_candidates(batch, &bytes, sizes);
+    if (batch == 1 || batch * bytes.activations < 1 << 20)
       assert_int_equal(count, 0);
     assert_true(count != 1 && count <= QB__MOST_MICROBATCHES);
     for (size_t k = 0; k < count; k++) {
       assert_true(sizes[k] <= batch);
       assert_int_equal(sizes[k], sizes[0] << k);
-      assert_true(k == 0 || sizes[k - 1] * bytes <= 1 << 25);
+      assert_true(sizes[k] * bytes.traffic > bytes.weights);
+      assert_true(k == 0 || sizes[k - 1] * bytes.activations <= 1 << 25);
     }
   }
-  assert_int_equal(qb__microbatch_candidates(32, 6 << 20, sizes), 4);
+  static const qb__network_bytes mobilenet = {6e6, 50e6, 14e6}, resnet50 = {5e6, 88e6, 100e6},
+                                 alexnet = {2e6, 6e6, 244e6};
+  assert_int_equal(qb__microbatch_candidates(32, &mobilenet, sizes), 4);
   assert_int_equal(sizes[0], 1);
   assert_int_equal(sizes[3], 8);
+  assert_int_equal(qb__microbatch_candidates(4, &resnet50, sizes), 2);
+  assert_int_equal(sizes[0], 2);
+  assert_int_equal(qb__microbatch_candidates(32, &alexnet, sizes), 0);
 }
 
 /* Plans of a network for 1, 2, 4 and 8 samples. */
