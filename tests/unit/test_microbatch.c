@@ -109,6 +109,41 @@ static void test_parts_are_rounds_of_their_own(void **state)
   qb_context_unref(context);
 }
 
+/* A NaN that a fused activation makes a number of hides in the outputs of its sample alone. */
+static void test_what_hides_a_nan_is_told_of_its_sample(void **state)
+{
+  (void)state;
+  static const int64_t dims[3] = {8, 5, 5};
+  const qb__window w = {.kernel = {3, 3}, .strides = {1, 1}, .dilations = {1, 1}};
+  uint64_t random = random_start();
+  qb_context *context = new_context();
+  qb__graph g;
+  qb__graph_init(&g, context);
+  int32_t x = qb__graph_input(&g, "image", 3, dims);
+  x = random_convolution(&random, &g, x, 16, &w);
+  qb__graph_output(&g, qb__graph_activation(&g, "relu", x, QB__ACTIVATION_RELU, 0, 0));
+  network_check c = network_check_make(&g, MOST_BATCH, NULL);
+  qb_session *session = session_of(&c, 1, 2);
+  float *output = calloc(MOST_BATCH * c.out, sizeof *output);
+  assert_non_null(output);
+  for (uint32_t poisoned = 0; poisoned < MOST_BATCH; poisoned++) {
+    uint32_t flags[MOST_BATCH];
+    float *value = &c.input[poisoned * c.in + random_int(&random, 0, c.in - 1)], kept = *value;
+    *value = NAN;
+    run(&c, session, 0, MOST_BATCH, output, flags);
+    *value = kept;
+    for (uint32_t row = 0; row < MOST_BATCH; row++) {
+      assert_int_equal(flags[row], row == poisoned ? QB_SAMPLE_NOT_FINITE : 0);
+      for (size_t i = 0; i < c.out; i++)
+        assert_int_equal(isnan(output[row * c.out + i]), row == poisoned);
+    }
+  }
+  free(output);
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
 static network_check small_alexnet(qb_context *context)
 {
   static const qb__builtin_size size = {67, 8, 16};
@@ -314,6 +349,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_parts_are_rounds_of_their_own),
+      cmocka_unit_test(test_what_hides_a_nan_is_told_of_its_sample),
       cmocka_unit_test(test_times_of_all_parts_are_added),
       cmocka_unit_test(test_memory_is_that_of_the_parts),
       cmocka_unit_test(test_candidates),
