@@ -78,7 +78,7 @@ static void run(const network_check *c, qb_session *session, uint32_t first, uin
 }
 
 /* Some samples are poisoned: parts find them as rounds of their own do, and all bits are the same. */
-static void test_parts_are_rounds_of_their_own(void **state)
+static void parts_are_rounds_of_their_own(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -110,7 +110,7 @@ static void test_parts_are_rounds_of_their_own(void **state)
 }
 
 /* A NaN that a fused activation makes a number of hides in the outputs of its sample alone. */
-static void test_what_hides_a_nan_is_told_of_its_sample(void **state)
+static void a_hidden_nan_is_told_of_its_sample_alone(void **state)
 {
   (void)state;
   static const int64_t dims[3] = {8, 5, 5};
@@ -153,7 +153,7 @@ static network_check small_alexnet(qb_context *context)
   return network_check_make(&graph, MOST_BATCH, NULL);
 }
 
-static void test_times_of_all_parts_are_added(void **state)
+static void times_of_all_parts_are_added(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -184,7 +184,7 @@ static qb__engine_memory memory_of(qb_session *session, uint32_t batch)
 }
 
 /* Rounds in parts of 3 take what those of 3 take, and those of what is left. */
-static void test_memory_is_that_of_the_parts(void **state)
+static void memory_is_that_of_the_parts(void **state)
 {
   (void)state;
   qb_context *context = new_context();
@@ -213,7 +213,7 @@ static double random_bytes(uint64_t *random)
   return (double)random_int(random, 1, UINT64_C(1) << random_int(random, 1, 40));
 }
 
-static void test_candidates(void **state)
+static void candidates_lie_between_the_caches(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -283,7 +283,7 @@ static void clear_trial(trial *t)
   qb__graph_clear(&t->graph);
 }
 
-static void test_the_fastest_wins_by_more_than_chance(void **state)
+static void the_fastest_wins_by_more_than_chance(void **state)
 {
   (void)state;
   uint64_t random = random_start();
@@ -339,7 +339,7 @@ static qb_status live_once(qb_context *context, void *user)
   return status;
 }
 
-static void test_allocation_failures(void **state)
+static void every_failed_allocation_is_survived(void **state)
 {
   (void)state;
   (void)outlive_every_allocation_failure(live_once, NULL);
@@ -348,13 +348,13 @@ static void test_allocation_failures(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_parts_are_rounds_of_their_own),
-      cmocka_unit_test(test_what_hides_a_nan_is_told_of_its_sample),
-      cmocka_unit_test(test_times_of_all_parts_are_added),
-      cmocka_unit_test(test_memory_is_that_of_the_parts),
-      cmocka_unit_test(test_candidates),
-      cmocka_unit_test(test_the_fastest_wins_by_more_than_chance),
-      cmocka_unit_test(test_allocation_failures),
+      cmocka_unit_test(parts_are_rounds_of_their_own),
+      cmocka_unit_test(a_hidden_nan_is_told_of_its_sample_alone),
+      cmocka_unit_test(times_of_all_parts_are_added),
+      cmocka_unit_test(memory_is_that_of_the_parts),
+      cmocka_unit_test(candidates_lie_between_the_caches),
+      cmocka_unit_test(the_fastest_wins_by_more_than_chance),
+      cmocka_unit_test(every_failed_allocation_is_survived),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
