@@ -2,32 +2,13 @@
 #include "model/graph.h"
 
 #include "support/expect.h"
+#include "support/graph_fixture.h"
 #include "support/unit.h"
 
 #include "support/failing_allocator.h"
 
 #include <stdint.h>
 #include <string.h>
-
-static int set_up(void **state)
-{
-  static qb__graph graph;
-  qb_context *context;
-  if (qb_context_new(NULL, &context))
-    return -1;
-  qb__graph_init(&graph, context);
-  *state = &graph;
-  return 0;
-}
-
-static int tear_down(void **state)
-{
-  qb__graph *graph = *state;
-  qb_context *context = graph->context;
-  qb__graph_clear(graph);
-  qb_context_unref(context);
-  return 0;
-}
 
 static const qb__window unit = {
     .kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}, .pad_before = {0, 0}};
@@ -509,15 +490,21 @@ static void every_failed_allocation_is_reported(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(convolutions_have_the_shape_of_their_window, set_up,
-                                      tear_down),
-      cmocka_unit_test_setup_teardown(shapes_follow_from_those_of_the_inputs, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(repeated_inputs_give_the_larger_shape, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(operators_along_an_axis_change_it_alone, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(work_is_counted, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(wrong_shapes_are_refused_by_name, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(shapes_that_overflow_are_refused, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(nothing_is_built_after_a_failure, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(convolutions_have_the_shape_of_their_window, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(shapes_follow_from_those_of_the_inputs, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(repeated_inputs_give_the_larger_shape, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(operators_along_an_axis_change_it_alone, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(work_is_counted, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(wrong_shapes_are_refused_by_name, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(shapes_that_overflow_are_refused, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(nothing_is_built_after_a_failure, graph_set_up,
+                                      graph_tear_down),
       cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

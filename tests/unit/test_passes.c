@@ -3,32 +3,13 @@
 #include "engine/reference.h"
 #include "model/graph.h"
 
+#include "support/graph_fixture.h"
 #include "support/unit.h"
 
 #include "support/failing_allocator.h"
 #include "support/optimize_check.h"
 
 #include <string.h>
-
-static int set_up(void **state)
-{
-  static qb__graph graph;
-  qb_context *context;
-  if (qb_context_new(NULL, &context))
-    return -1;
-  qb__graph_init(&graph, context);
-  *state = &graph;
-  return 0;
-}
-
-static int tear_down(void **state)
-{
-  qb__graph *graph = *state;
-  qb_context *context = graph->context;
-  qb__graph_clear(graph);
-  qb_context_unref(context);
-  return 0;
-}
 
 static void random_graphs_compute_the_same(void **state)
 {
@@ -169,14 +150,19 @@ static void every_failed_allocation_is_reported(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(random_graphs_compute_the_same, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(residual_block_becomes_two_operators, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(dense_layer_takes_its_activation, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(tensor_read_twice_is_kept, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(output_read_by_the_caller_is_kept, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(tensor_added_to_itself_stays_an_addition, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(weights_shared_by_two_convolutions_are_not_scaled, set_up,
-                                      tear_down),
+      cmocka_unit_test_setup_teardown(random_graphs_compute_the_same, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(residual_block_becomes_two_operators, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(dense_layer_takes_its_activation, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(tensor_read_twice_is_kept, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(output_read_by_the_caller_is_kept, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(tensor_added_to_itself_stays_an_addition, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(weights_shared_by_two_convolutions_are_not_scaled,
+                                      graph_set_up, graph_tear_down),
       cmocka_unit_test(every_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators written as several, in the orders that exporters write them. */
+#include "support/graph_fixture.h"
 #include "support/unit.h"
 
 #include "support/optimize_check.h"
 
 #include <math.h>
-
-static int set_up(void **state)
-{
-  static qb__graph graph;
-  qb_context *context;
-  if (qb_context_new(NULL, &context))
-    return -1;
-  qb__graph_init(&graph, context);
-  *state = &graph;
-  return 0;
-}
-
-static int tear_down(void **state)
-{
-  qb__graph *graph = *state;
-  qb_context *context = graph->context;
-  qb__graph_clear(graph);
-  qb_context_unref(context);
-  return 0;
-}
 
 static int32_t image(qb__graph *g)
 {
@@ -349,16 +330,20 @@ static void linear_layers_take_what_follows_them(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(gated_activations_become_one_operator, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(near_misses_stay, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(parts_that_are_read_stay, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(layer_norms_become_one_operator, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(opposite_transpositions_cancel, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(channel_shuffles_become_one_operator_a_half, set_up,
-                                      tear_down),
-      cmocka_unit_test_setup_teardown(other_rearrangements_stay, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(means_of_images_become_pools, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(linear_layers_take_what_follows_them, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(gated_activations_become_one_operator, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(near_misses_stay, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(parts_that_are_read_stay, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(layer_norms_become_one_operator, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(opposite_transpositions_cancel, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(channel_shuffles_become_one_operator_a_half, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(other_rearrangements_stay, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(means_of_images_become_pools, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(linear_layers_take_what_follows_them, graph_set_up,
+                                      graph_tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

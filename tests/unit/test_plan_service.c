@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qb_plan_service() against a search over all of (configuration, batch, wait) in plain loops. */
+#include "support/expect.h"
+#include "support/random.h"
+#include "support/random_profile.h"
 #include "support/service_ways.h"
 
 enum { FEW_CASES = 10, MAX_BATCH = 8 };

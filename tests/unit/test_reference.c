@@ -3,32 +3,13 @@
 #include "engine/reference.h"
 
 #include "support/expect.h"
+#include "support/graph_fixture.h"
 #include "support/unit.h"
 
 #include <math.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static int set_up(void **state)
-{
-  static qb__graph graph;
-  qb_context *context;
-  if (qb_context_new(NULL, &context))
-    return -1;
-  qb__graph_init(&graph, context);
-  *state = &graph;
-  return 0;
-}
-
-static int tear_down(void **state)
-{
-  qb__graph *graph = *state;
-  qb_context *context = graph->context;
-  qb__graph_clear(graph);
-  qb_context_unref(context);
-  return 0;
-}
 
 static int32_t image(qb__graph *g, int64_t c, int64_t h, int64_t w)
 {
@@ -265,15 +246,20 @@ static void picks_copy_and_mix_elements(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(activations_are_those_of_numpy, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(binary_operators_are_those_of_numpy, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(inputs_are_repeated_as_in_numpy, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(reductions_are_those_of_numpy, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(arg_takes_the_first_or_last_of_ties, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(norms_are_those_of_onnx, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(log_softmax_is_that_of_numpy, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(products_of_matrices_are_those_of_numpy, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(picks_copy_and_mix_elements, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(activations_are_those_of_numpy, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(binary_operators_are_those_of_numpy, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(inputs_are_repeated_as_in_numpy, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(reductions_are_those_of_numpy, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(arg_takes_the_first_or_last_of_ties, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(norms_are_those_of_onnx, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(log_softmax_is_that_of_numpy, graph_set_up, graph_tear_down),
+      cmocka_unit_test_setup_teardown(products_of_matrices_are_those_of_numpy, graph_set_up,
+                                      graph_tear_down),
+      cmocka_unit_test_setup_teardown(picks_copy_and_mix_elements, graph_set_up, graph_tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The frontier of service plans against all ways: nothing beats its plans, none is missing. */
+#include "support/expect.h"
 #include "support/failing_allocator.h"
+#include "support/random.h"
+#include "support/random_profile.h"
 #include "support/scripted_profile.h"
 #include "support/service_ways.h"
 

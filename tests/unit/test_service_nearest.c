@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What would make an infeasible demand feasible: it does, and a little less does not. */
 #include "queue/time_histogram.h"
+#include "support/expect.h"
+#include "support/random.h"
+#include "support/random_profile.h"
 #include "support/service_ways.h"
 
 #include <math.h>
