@@ -25,8 +25,8 @@ typedef enum qb_billing_kind {
 } qb_billing_kind;
 
 /**
- * How a node type is billed, in the catalogue's currency. Prices of the other kind must be 0. A value
- * type: it has no size and never grows.
+ * How a node type is billed, in the catalogue's currency. Prices of the other kind must be 0. A
+ * value type: it has no size and never grows.
  */
 typedef struct qb_billing {
   qb_billing_kind kind;   /**< which of the prices count */

@@ -57,26 +57,26 @@ typedef struct qb_placement {
   }
 
 /**
- * Splits a job over nodes so that the last one is done as early as possible. Each node runs its share
- * in one configuration, in rounds of one batch size and a smaller last one; shares are whole samples.
- * Exact: no such placement ends earlier. Takes O(n log n) for n nodes.
+ * Splits a job over nodes so that the last one is done as early as possible. Each node runs its
+ * share in one configuration, in rounds of one batch size and a smaller last one; shares are whole
+ * samples. Exact: no such placement ends earlier. Takes O(n log n) for n nodes.
  *
  * @param nodes `count` of them; their profiles are of one model
  * @param qos deadline and latency, and the memory limit if it is below the node's; NULL: no limits
  * @param[in,out] shares one for each node, in the same order; the caller sets the size of each
  * @param[in,out] placement may be NULL; else its size is set by the caller
  * @return QB_OK, also when the deadline cannot be met; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH
- * (profiles of different models); QB_ERROR_NOT_FOUND (as qb_estimate()); QB_ERROR_INFEASIBLE (no node
- * can run a round of one sample within the limits); QB_ERROR_NO_MEMORY
+ * (profiles of different models); QB_ERROR_NOT_FOUND (as qb_estimate()); QB_ERROR_INFEASIBLE (no
+ * node can run a round of one sample within the limits); QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
  */
 QB_API qb_status qb_place_job(const qb_place_node *nodes, size_t count, const qb_job *job,
                               const qb_qos *qos, qb_share *shares, qb_placement *placement);
 
 /**
- * Splits the load of a service over nodes, in proportion to the highest rate at which each holds the
- * latency at the percentile, so that all have the same reserve. If the rate exceeds what all hold
- * together, each gets the most it holds.
+ * Splits the load of a service over nodes, in proportion to the highest rate at which each holds
+ * the latency at the percentile, so that all have the same reserve. If the rate exceeds what all
+ * hold together, each gets the most it holds.
  *
  * @param qos latency and percentile, and the memory limit if it is below the node's
  * @return as qb_place_job(); QB_OK also when the rate cannot be held

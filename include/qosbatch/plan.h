@@ -12,23 +12,24 @@
  * | node types that can be bought | qb_plan_job_fleet() | qb_plan_service_fleet() |
  * | all of these nodes together   | qb_place_job()      | qb_place_service()      |
  *
- * The first four give one plan, and its alternatives as a frontier. A demand that cannot be met is an
- * answer, not an error: the plan is then the nearest one, and qb_nearest says what would be feasible.
+ * The first four give one plan, and its alternatives as a frontier. A demand that cannot be met is
+ * an answer, not an error: the plan is then the nearest one, and qb_nearest says what would be
+ * feasible.
  *
  * ## How long a job takes
  * T is the sum of the rounds of the busiest instance, each at its mean. It has two errors. Neither
- * averages out over rounds, so standard deviations add up. That of the profile, S in all, is the same
- * on every node. That of a node, D in all, comes from neighbours, who slow all rounds they meet. Nodes
- * have different neighbours: N nodes end with the slowest of N normal deviates, whose median is m and
- * whose 97.5 % quantile is q:
+ * averages out over rounds, so standard deviations add up. That of the profile, S in all, is the
+ * same on every node. That of a node, D in all, comes from neighbours, who slow all rounds they
+ * meet. Nodes have different neighbours: N nodes end with the slowest of N normal deviates, whose
+ * median is m and whose 97.5 % quantile is q:
  *
  *     total = T + m D
  *     high  = total + sqrt((1.96 S)^2 + (q - m)^2 D^2)
  *     low   = the sum of the rounds' low_ns
  *
  * The start-up of bought nodes, and their interruptions, come on top (fleet.h). S follows from
- * qb_latency_estimate's interval, D from its p95_ns and mean_ns. A job of one round on one quiet node
- * has the interval of that round's estimate. docs/cost.md explains the formula.
+ * qb_latency_estimate's interval, D from its p95_ns and mean_ns. A job of one round on one quiet
+ * node has the interval of that round's estimate. docs/cost.md explains the formula.
  */
 #ifndef QOSBATCH_PLAN_H
 #define QOSBATCH_PLAN_H
@@ -160,10 +161,10 @@ QB_API qb_status qb_service_frontier_get(const qb_service_frontier *frontier, ui
 QB_API void qb_service_frontier_free(qb_service_frontier *frontier);
 
 /**
- * Plans a job on the node of one of the profiles, by exhaustive search over profiles, configurations
- * and batch sizes. Of all plans that keep the limits it takes the one that ends first (high_ns), or
- * with QB_OBJECTIVE_COST the one with the lowest cost; of equally good ones the cheapest, or the one
- * that ends first. Samples are split over the instances as evenly as possible.
+ * Plans a job on the node of one of the profiles, by exhaustive search over profiles,
+ * configurations and batch sizes. Of all plans that keep the limits it takes the one that ends
+ * first (high_ns), or with QB_OBJECTIVE_COST the one with the lowest cost; of equally good ones the
+ * cheapest, or the one that ends first. Samples are split over the instances as evenly as possible.
  *
  * @param profiles the nodes to choose among, `profile_count` of them, 1 or more
  * @param qos NULL: no limits
@@ -179,22 +180,25 @@ QB_API qb_status qb_plan_job(qb_profile *const *profiles, size_t profile_count, 
 /**
  * Plans a service on the node of one of the profiles: of all configurations, largest batches and
  * longest waits that keep the limits at this load, the best by qos.objective:
- * - QB_OBJECTIVE_LATENCY: the least latency_ns, then the least cost, then the highest max_rate_per_s;
+ * - QB_OBJECTIVE_LATENCY: the least latency_ns, then the least cost, then the highest
+ *   max_rate_per_s;
  * - QB_OBJECTIVE_RATE: the highest max_rate_per_s, then the least cost, then the least latency_ns;
  * - QB_OBJECTIVE_COST: the least cost_per_hour, then the least latency_ns, then the highest
  *   max_rate_per_s. An unknown price counts as 0.
  *
- * Of equal plans it takes the one with the fewest threads, then the smallest batch, then the shortest
- * wait. Every batch size up to 8 is tried, and 4 per octave above; the waits tried are 0, 1/8, 1/4,
- * 1/2 and 1 times the duration of a full round, since after a longer wait an immediate round would have
- * answered sooner. Latencies come from a simulation of the queue (docs/decision.md).
+ * Of equal plans it takes the one with the fewest threads, then the smallest batch, then the
+ * shortest wait. Every batch size up to 8 is tried, and 4 per octave above; the waits tried are 0,
+ * 1/8, 1/4, 1/2 and 1 times the duration of a full round, since after a longer wait an immediate
+ * round would have answered sooner. Latencies come from a simulation of the queue
+ * (docs/decision.md).
  *
  * @param profiles the nodes to choose among, `profile_count` of them, 1 or more
  * @param load with QB_OBJECTIVE_RATE its rate may be 0: the plan is then for the highest rate
  * @param qos NULL: no limits
  * @param[in,out] plan its size is set by the caller
  * @param[out] frontier needs a rate; empty if nothing keeps the limits; free it with
- * qb_service_frontier_free(). NULL if not wanted: finding it takes several times as long as the plan
+ * qb_service_frontier_free(). NULL if not wanted: finding it takes several times as long as the
+ * plan
  * @return QB_OK, also when not feasible; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
  */

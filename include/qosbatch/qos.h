@@ -61,8 +61,8 @@ typedef struct qb_job {
 
 /**
  * The load of a service: samples that arrive independently of each other (a Poisson process), or in
- * bursts. To find `dispersion`, count arrivals in windows of a few burst lengths: it is the variance
- * of the counts over their mean.
+ * bursts. To find `dispersion`, count arrivals in windows of a few burst lengths: it is the
+ * variance of the counts over their mean.
  */
 typedef struct qb_load {
   size_t size; /**< sizeof(qb_load) */

@@ -58,9 +58,9 @@ static void own_width(const qb_profile_point *p, double used_ns, double *below, 
 }
 
 /*
- * T is linear in b between points: what a round costs once, the weights above all, and what each of its
- * samples costs, both of which change where the engine changes its algorithm. Totals that rise from
- * point to point rise in between, too.
+ * T is linear in b between points: what a round costs once, the weights above all, and what each of
+ * its samples costs, both of which change where the engine changes its algorithm. Totals that rise
+ * from point to point rise in between, too.
  */
 static double between(double b0, double t0, double b1, double t1, double b)
 {
@@ -76,11 +76,12 @@ static double bend_at(const qb_profile_point *points, size_t count, size_t k)
 }
 
 /*
- * How far interpolation may err between points k and k + 1, as a logarithm, where the share u of the
- * total comes from the right one. Both ends tell what it errs by at twice the spacing. A curve that
- * bends alike at both is smooth: little more than a quarter of that is left at this spacing. A cliff of
- * log-height J between the two shows as about J / 2 at one end and -J / 2 at the other, and may put a
- * total off by J u or J (1 - u), as it lies at either end. Where one end alone tells, it may be either.
+ * How far interpolation may err between points k and k + 1, as a logarithm, where the share u of
+ * the total comes from the right one. Both ends tell what it errs by at twice the spacing. A curve
+ * that bends alike at both is smooth: little more than a quarter of that is left at this spacing. A
+ * cliff of log-height J between the two shows as about J / 2 at one end and -J / 2 at the other,
+ * and may put a total off by J u or J (1 - u), as it lies at either end. Where one end alone tells,
+ * it may be either.
  */
 static double shape_error(const qb_profile_point *points, size_t count, size_t k, double u)
 {

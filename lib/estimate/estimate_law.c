@@ -21,9 +21,9 @@ static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
 static const double SHARE_WITHOUT_FMA = 0.85;
 
 /*
- * What a doubling of an instance's threads loses: all wait for the slowest at the end of every operator,
- * and work does not always divide evenly, of which c, the sum of what threads do alone, knows nothing
- * (docs/concepts.md).
+ * What a doubling of an instance's threads loses: all wait for the slowest at the end of every
+ * operator, and work does not always divide evenly, of which c, the sum of what threads do alone,
+ * knows nothing (docs/concepts.md).
  */
 static const double TEAM_LOSS = 0.03;
 
@@ -156,8 +156,8 @@ qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration 
 }
 
 /*
- * Under a quota an undisturbed round may run in full, and only the mean tells what rounds take: without
- * the quota that is what all of them would.
+ * Under a quota an undisturbed round may run in full, and only the mean tells what rounds take:
+ * without the quota that is what all of them would.
  */
 static void take_quota_off(double share, qb__curve_value *value)
 {

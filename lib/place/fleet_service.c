@@ -32,7 +32,7 @@ static qb_status plan_node(const demand *d, const qb__site *site, uint32_t nodes
   return qb__plan_service(site, 1, &load, &d->qos, plan, NULL);
 }
 
-/* The fewest nodes that hold the rate; if none do, as many as there are, or one if rate is no help. */
+/* The fewest nodes that hold the rate; else all there are, or one where no rate is held. */
 static qb_status find_nodes(const demand *d, const qb__site *site, uint32_t most, uint32_t *nodes,
                             qb_service_plan *plan)
 {

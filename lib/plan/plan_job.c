@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A job on the node of one of the profiles: each is an offer of one node, billed to the nanosecond. */
+/* A job on one profiled node: each profile is an offer of one node, billed to the nanosecond. */
 #include "core/structs.h"
 #include "node/node_data.h"
 #include "plan/demand.h"
