@@ -2,7 +2,8 @@
 /*
  * Whether an 8-bit layer gives other answers on processors without VNNI. Those multiply unsigned
  * inputs with signed weights and add two neighbouring products in 16 bits, saturated (VPMADDUBSW):
- * 255 * 127 * 2 is more than that. Found from the weights, for any input.
+ * 255 * 127 * 2 is more than that. Found from the weights, for any input, of a graph as it is
+ * imported: qb__graph_optimize() splits the weights of large sums.
  */
 #ifndef QB_MODEL_SATURATION_H
 #define QB_MODEL_SATURATION_H

@@ -7,6 +7,7 @@
 #include "support/onnx_model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define TYPE(name) ONNX__TENSOR_PROTO__DATA_TYPE__##name
 
@@ -148,7 +149,34 @@ static void sums_of_integers_fit_floats_up_to_two_to_the_24(void **state)
   qb__graph_clear(&g);
 }
 
-/* Of operators and their domains. */
+static void larger_sums_are_those_of_two_layers(void **state)
+{
+  (void)state;
+  qb__graph g;
+  qb__graph_init(&g, context);
+  const int64_t dims[2] = {1, 3};
+  const int32_t w = qb__graph_constant(&g, "w", 2, dims), b = qb__graph_constant(&g, "b", 1, dims);
+  const int32_t x = qb__graph_input(&g, "x", 1, dims + 1);
+  const int32_t y = qb__graph_dense(&g, "y", x, w, b);
+  qb__graph_mark_integers(&g, 0, 65535, 1);
+  qb__graph_output(&g, y);
+  assert_ok(g.status);
+  const float weights[3] = {255, 255, -3}, input[3] = {65535, 65535, 65535};
+  memcpy(g.tensors[w].constant, weights, sizeof weights);
+  g.tensors[b].constant[0] = 5;
+  assert_ok(qb__graph_optimize(&g));
+  assert_int_equal(g.operator_count, 3);
+  for (int i = 0; i < 2; i++)
+    assert_true(g.operators[i].kind == QB__OP_DENSE && qb__sums_fit_floats(&g, &g.operators[i]));
+  assert_int_equal(g.operators[2].kind, QB__OP_ADD);
+  const float *inputs[1] = {input};
+  float found;
+  float *outputs[1] = {&found};
+  assert_ok(qb__reference_run(&g, 1, inputs, outputs, NULL));
+  assert_float_equal(found, (float)(65535 * 507 + 5), 0);
+  qb__graph_clear(&g);
+}
+
 static void operators_of_other_domains_are_refused(void **state)
 {
   (void)state;
@@ -266,6 +294,7 @@ int main(void)
       cmocka_unit_test(integers_pass_through_what_moves_and_compares_them),
       cmocka_unit_test(scales_of_a_convolution_stay_in_the_graph),
       cmocka_unit_test(sums_of_integers_fit_floats_up_to_two_to_the_24),
+      cmocka_unit_test(larger_sums_are_those_of_two_layers),
       cmocka_unit_test(operators_of_other_domains_are_refused),
       cmocka_unit_test(scales_that_do_not_fit_are_refused),
       cmocka_unit_test(numbers_of_each_sample_multiply_what_has_a_batch),
