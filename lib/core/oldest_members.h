@@ -25,6 +25,7 @@
 #define QB__OLDEST_qb_node_type           billing
 #define QB__OLDEST_qb_operator_info       weight_bytes
 #define QB__OLDEST_qb_operator_time       implementation
+#define QB__OLDEST_qb_optimizer_params    network
 #define QB__OLDEST_qb_place_node          ready_ns
 #define QB__OLDEST_qb_placement           max_rate_per_s
 #define QB__OLDEST_qb_profile_info        network

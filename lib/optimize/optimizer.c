@@ -51,9 +51,9 @@ static void make_monotone(int64_t *times_ns, uint32_t count)
 qb_status qb_optimizer_params_of_plan(const qb_service_plan *plan, qb_optimizer_params *params)
 {
   qb_service_plan ours;
-  qb_status status = qb__struct_in(&ours, sizeof ours, sizeof ours, plan, "plan");
+  qb_status status = QB__STRUCT_IN(qb_service_plan, &ours, plan);
   if (!status)
-    status = qb__struct_check_out(params, sizeof *params, "params");
+    status = QB__STRUCT_CHECK_OUT(qb_optimizer_params, params);
   if (status)
     return status;
   qb_optimizer_params result = QB_OPTIMIZER_PARAMS_INIT;
@@ -139,7 +139,7 @@ qb_status qb_optimizer_new(qb_profile *profile, const qb_optimizer_params *param
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "optimizer" : "profile");
   qb_optimizer_params ours;
   qb_qos ours_qos;
-  qb_status status = qb__struct_in(&ours, sizeof ours, sizeof ours, params, "params");
+  qb_status status = QB__STRUCT_IN(qb_optimizer_params, &ours, params);
   if (!status)
     status = check_params(&ours);
   if (!status)
@@ -187,7 +187,7 @@ qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result)
   if (!optimizer)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "optimizer is NULL");
   qb_round_result ours;
-  const qb_status status = qb__struct_in(&ours, sizeof ours, sizeof ours, result, "result");
+  const qb_status status = QB__STRUCT_IN(qb_round_result, &ours, result);
   if (status)
     return status;
   if (ours.batch < 1 || ours.batch > optimizer->batch)

@@ -71,9 +71,9 @@ qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state, qb_d
   if (!optimizer)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "optimizer is NULL");
   qb_round_state now;
-  qb_status status = qb__struct_in(&now, sizeof now, sizeof now, state, "state");
+  qb_status status = QB__STRUCT_IN(qb_round_state, &now, state);
   if (!status)
-    status = qb__struct_check_out(decision, sizeof *decision, "decision");
+    status = QB__STRUCT_CHECK_OUT(qb_decision, decision);
   if (!status)
     status = check_state(&now);
   if (status)

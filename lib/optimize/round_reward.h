@@ -27,35 +27,42 @@ static inline double qb__even_late(double n, double oldest, double most)
   return oldest > most ? fmin(n, ceil(n * (1 - fmax(most, 0) / oldest) - 1e-6)) : 0;
 }
 
-/* How many of these answers are expected to be late: one that has T left is so every other time. */
+/*
+ * How many of these answers are expected to be late: one that has T left is so every other time.
+ * `sum_ns` are sums of the deadlines before each, which may wrap around.
+ */
 static inline double qb__expected_late(const qb__round_problem *problem, const int64_t *deadline_ns,
-                                       int64_t now_ns, uint32_t size)
+                                       const uint64_t *sum_ns, int64_t now_ns, uint32_t size)
 {
   const int64_t typical_ns = problem->latency_ns[size], slow_ns = problem->slow_ns[size];
   const int64_t spread_ns = slow_ns > typical_ns ? slow_ns - typical_ns : 1;
   const int64_t end_ns = qb__add_ns(now_ns, typical_ns), safe_ns = qb__add_ns(end_ns, spread_ns);
   if (deadline_ns[0] >= safe_ns)
     return 0;
-  const double half = 0.5 / (double)spread_ns;
-  double late = 0;
-  for (uint32_t i = 0; i < size && deadline_ns[i] < safe_ns; i++) {
-    const double chance = 0.5 - half * (double)qb__subtract_ns(deadline_ns[i], end_ns);
-    late += chance < 1 ? chance : 1;
-  }
-  return late;
+  const int64_t lost_ns = qb__subtract_ns(end_ns, spread_ns);
+  uint32_t lost = 0;
+  while (lost < size && deadline_ns[lost] <= lost_ns)
+    lost++;
+  uint32_t unsure = lost;
+  while (unsure < size && deadline_ns[unsure] < safe_ns)
+    unsure++;
+  const uint32_t count = unsure - lost;
+  const int64_t margin_ns = (int64_t)(sum_ns[unsure] - sum_ns[lost] - count * (uint64_t)end_ns);
+  return lost + 0.5 * count - 0.5 * (double)margin_ns / (double)spread_ns;
 }
 
 /*
- * What a round of `size` samples with these deadlines, the first one's first, earns. `left_ns` is
- * how long they have left together, with more than the target, as samples of another class may
- * have, counted as the target.
+ * What a round of `size` samples with these deadlines, the first one's first, earns. More time
+ * than the target, as samples of another class may have, is left out of the sums.
  */
 static inline double qb__round_earned(const qb__round_problem *problem, const int64_t *deadline_ns,
-                                      int64_t now_ns, uint32_t size, double left_ns)
+                                      const uint64_t *sum_ns, int64_t now_ns, uint32_t size)
 {
   const double target_ns = (double)problem->target_ns;
-  const double latency_ns = size * (target_ns + (double)problem->latency_ns[size]) - left_ns;
-  const double late = qb__expected_late(problem, deadline_ns, now_ns, size);
+  const int64_t left_ns = (int64_t)(sum_ns[size] - sum_ns[0] - size * (uint64_t)now_ns);
+  const double latency_ns =
+      size * (target_ns + (double)problem->latency_ns[size]) - (double)left_ns;
+  const double late = qb__expected_late(problem, deadline_ns, sum_ns, now_ns, size);
   return qb__reward(size, late, latency_ns / target_ns);
 }
 

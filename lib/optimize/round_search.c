@@ -26,6 +26,7 @@ typedef struct plain_rule {
 typedef struct search {
   const qb__round_tables *tables;
   int64_t *arrived_ns;       /* [SAMPLES + 1], the last one never */
+  uint64_t *sum_ns;          /* [SAMPLES + 1] of the arrivals before */
   int64_t *free_ns;          /* [instance] */
   qb__rate_table *candidate; /* that is tried */
 } search;
@@ -43,16 +44,6 @@ static uint32_t first_free(const search *s)
 static int64_t deadline_clock(const search *s, int64_t now_ns)
 {
   return now_ns - s->tables->problem.target_ns;
-}
-
-/* What a round of the samples from `first` on earns. */
-static double earned(const search *s, uint32_t first, uint32_t size, int64_t now_ns)
-{
-  const int64_t clock_ns = deadline_clock(s, now_ns);
-  double left_ns = 0;
-  for (uint32_t i = 0; i < size; i++)
-    left_ns += (double)(s->arrived_ns[first + i] - clock_ns);
-  return qb__round_earned(&s->tables->problem, s->arrived_ns + first, clock_ns, size, left_ns);
 }
 
 static qb_decision decide(const search *s, const qb__rate_table *table, uint32_t first,
@@ -96,7 +87,8 @@ static double follow(search *s, const qb__rate_table *table, uint32_t samples)
       const int64_t until_ns = now_ns + d.max_wait_ns;
       now_ns = end < samples && s->arrived_ns[end] < until_ns ? s->arrived_ns[end] : until_ns;
     } else if (d.action == QB_ACTION_RUN || !d.give_up) {
-      sum += earned(s, first, d.batch, now_ns);
+      sum += qb__round_earned(&s->tables->problem, s->arrived_ns + first, s->sum_ns + first,
+                              deadline_clock(s, now_ns), d.batch);
       s->free_ns[instance] = now_ns + s->tables->latency_ns[d.batch];
       first += d.batch;
     }
@@ -112,6 +104,7 @@ static void fill_path(const search *s, double rate_per_s)
   for (uint32_t i = 0; i < SAMPLES; i++) {
     time_ns += 1e9 * qb__random_exponential(&random) / rate_per_s;
     s->arrived_ns[i] = (int64_t)time_ns;
+    s->sum_ns[i + 1] = s->sum_ns[i] + (uint64_t)s->arrived_ns[i];
   }
   s->arrived_ns[SAMPLES] = INT64_MAX;
 }
@@ -201,13 +194,15 @@ qb_status qb__round_search(const qb_context *context, qb__round_tables *tables)
   const qb__round_problem *problem = &tables->problem;
   search s = {.tables = tables};
   s.arrived_ns = qb__calloc(context, SAMPLES + 1, sizeof *s.arrived_ns);
+  s.sum_ns = qb__calloc(context, SAMPLES + 1, sizeof *s.sum_ns);
   s.free_ns = qb__calloc(context, problem->instances, sizeof *s.free_ns);
   s.candidate = qb__calloc(context, 1, sizeof *s.candidate);
-  const bool made = s.arrived_ns && s.free_ns && s.candidate;
+  const bool made = s.arrived_ns && s.sum_ns && s.free_ns && s.candidate;
   for (int i = 0; made && i < QB__POLICY_RATES - (problem->shed ? 1 : 0); i++)
     search_table(&s, &tables->policy.table[i]);
   qb__free(context, s.candidate);
   qb__free(context, s.free_ns);
+  qb__free(context, s.sum_ns);
   qb__free(context, s.arrived_ns);
   return made ? QB_OK : QB_ERROR_NO_MEMORY;
 }

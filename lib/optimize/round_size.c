@@ -13,13 +13,13 @@ typedef struct scorer {
   const int64_t *deadline_ns; /* of `count` samples */
   int64_t now_ns, fresh_ns;   /* fresh: the deadline of a sample that arrives now */
   double step_per_ns;         /* 1 / age step */
+  size_t states;              /* values of a size */
   uint32_t count;
-  uint32_t late;       /* of the first samples: for the size that is scored */
-  uint32_t survivor;   /* the first sample in time for the round after it */
-  uint32_t first, end; /* samples whose deadlines are in the sum */
-  uint64_t sum_ns;     /* none counts as more than a fresh one; it may wrap around */
+  uint32_t late;     /* of the first samples: for the size that is scored */
+  uint32_t survivor; /* the first sample in time for the round after it */
   qb__round_size best;
   double most;
+  uint64_t sum_ns[QB__POLICY_LONGEST + 1]; /* of the deadlines before; it may wrap around */
 } scorer;
 
 static int64_t lesser(int64_t a, int64_t b)
@@ -41,41 +41,43 @@ static const int64_t *straight_deadlines(const qb__round_queue *queue, uint32_t 
   return scratch;
 }
 
-/* Counts the samples that are too late for a round of `size`. */
-static void count_late(scorer *s, uint32_t size)
+/* The first sample from `from` on that is in time for a round of `size`. */
+static uint32_t skip_late(const scorer *s, uint32_t from, uint32_t size)
 {
+  const int64_t *deadline_ns = s->deadline_ns;
   const int64_t end_ns = qb__add_ns(s->now_ns, s->problem->latency_ns[size]);
-  uint32_t late = s->late;
-  while (late > 0 && s->deadline_ns[late - 1] >= end_ns)
-    late--;
-  while (late < s->count && s->deadline_ns[late] < end_ns)
-    late++;
-  s->late = late;
+  const uint32_t count = s->count;
+  while (from < count && deadline_ns[from] < end_ns)
+    from++;
+  return from;
 }
 
-static uint64_t sum_of(const scorer *s, uint32_t first, uint32_t end)
+/* No deadline counts as more than a fresh one; the last one says whether any is. */
+static void add_up(scorer *s)
 {
   const int64_t *deadline_ns = s->deadline_ns, fresh_ns = s->fresh_ns;
-  uint64_t sum_ns = 0;
-  for (uint32_t i = first; i < end; i++)
-    sum_ns += (uint64_t)lesser(deadline_ns[i], fresh_ns);
-  return sum_ns;
-}
-
-/* Moves the sum to samples further back, and says how long they have left together. */
-static double sum_left_ns(scorer *s, uint32_t first, uint32_t size)
-{
-  s->sum_ns += sum_of(s, s->end, first + size) - sum_of(s, s->first, first);
-  s->first = first;
-  s->end = first + size;
-  return (double)(int64_t)(s->sum_ns - size * (uint64_t)s->now_ns);
+  const uint32_t count = s->count;
+  uint64_t *to = s->sum_ns, sum_ns = 0;
+  uint32_t i = 0;
+  to[0] = 0;
+  if (deadline_ns[count - 1] <= fresh_ns)
+    for (; i + 4 <= count; i += 4) {
+      const uint64_t one = sum_ns + (uint64_t)deadline_ns[i];
+      const uint64_t pair = (uint64_t)deadline_ns[i] + (uint64_t)deadline_ns[i + 1];
+      const uint64_t three = pair + (uint64_t)deadline_ns[i + 2];
+      to[i + 1] = one;
+      to[i + 2] = sum_ns + pair;
+      to[i + 3] = sum_ns + three;
+      to[i + 4] = sum_ns += three + (uint64_t)deadline_ns[i + 3];
+    }
+  for (; i < count; i++)
+    to[i + 1] = sum_ns += (uint64_t)lesser(deadline_ns[i], fresh_ns);
 }
 
 /* What a round of `size` behind the first `lost` earns by itself. */
-static double earned(scorer *s, uint32_t lost, uint32_t size)
+static double earned(const scorer *s, uint32_t lost, uint32_t size)
 {
-  return qb__round_earned(s->problem, s->deadline_ns + lost, s->now_ns, size,
-                          sum_left_ns(s, lost, size));
+  return qb__round_earned(s->problem, s->deadline_ns + lost, s->sum_ns + lost, s->now_ns, size);
 }
 
 /*
@@ -85,9 +87,8 @@ static double earned(scorer *s, uint32_t lost, uint32_t size)
  */
 static double value_left(scorer *s, uint32_t i, uint32_t first)
 {
-  const qb__round_policy *p = s->policy;
   const qb__round_problem *problem = s->problem;
-  const uint32_t size = p->sizes[i];
+  const uint32_t size = s->policy->sizes[i];
   if (problem->shed && problem->instances == 1) {
     const int64_t next_ns =
         qb__add_ns(s->now_ns, problem->latency_ns[size] + problem->latency_ns[1]);
@@ -103,9 +104,8 @@ static double value_left(scorer *s, uint32_t i, uint32_t first)
   const double steps = (double)qb__subtract_ns(s->fresh_ns, deadline_ns) * s->step_per_ns;
   const double last = QB__POLICY_AGES - 1.001, age = steps < last ? steps : last;
   const uint32_t whole = (uint32_t)age;
-  const size_t states = ((size_t)p->lengths + 1) * QB__POLICY_AGES;
   const float *at =
-      s->table->value_left + i * states + (s->count - first) * QB__POLICY_AGES + whole;
+      s->table->value_left + i * s->states + (s->count - first) * QB__POLICY_AGES + whole;
   return at[0] + (age - whole) * (at[1] - at[0]);
 }
 
@@ -124,13 +124,16 @@ static void consider(scorer *s, uint32_t lost, uint32_t size, double value)
 static void consider_all(scorer *s)
 {
   const bool shed = s->problem->shed;
-  uint32_t size = qb__min_u32(s->count, s->policy->most);
-  count_late(s, size);
-  while (shed && size > 1 && s->count - s->late < size)
-    count_late(s, --size);
+  uint32_t size = qb__min_u32(s->count, s->policy->most), late = skip_late(s, s->late, size);
+  while (shed && size > 1 && s->count - late < size) {
+    size--;
+    const int64_t end_ns = qb__add_ns(s->now_ns, s->problem->latency_ns[size]);
+    while (late > 0 && s->deadline_ns[late - 1] >= end_ns)
+      late--;
+  }
   const uint32_t lost = s->count - size;
   /* Beyond the largest round, some in time would be given up: they are left behind instead. */
-  if (lost && (!shed || (size == s->policy->most && lost > s->late)))
+  if (lost && (!shed || (size == s->policy->most && lost > late)))
     return;
   consider(s, lost, size, earned(s, lost, size) + s->table->value_empty[size]);
 }
@@ -153,19 +156,23 @@ qb__round_size qb__round_find_size(const qb__round_policy *policy, const qb__rat
                                    uint32_t late)
 {
   int64_t scratch[QB__POLICY_LONGEST];
-  scorer s = {.policy = policy,
-              .table = table,
-              .problem = problem,
-              .deadline_ns = straight_deadlines(queue, late, scratch),
-              .now_ns = queue->now_ns,
-              .fresh_ns = qb__add_ns(queue->now_ns, problem->target_ns),
-              .step_per_ns = 1 / policy->age_step_ns,
-              .count = queue->count - late,
-              .best = {0, 1},
-              .most = -INFINITY};
+  scorer s;
+  s.policy = policy;
+  s.table = table;
+  s.problem = problem;
+  s.deadline_ns = straight_deadlines(queue, late, scratch);
+  s.now_ns = queue->now_ns;
+  s.fresh_ns = qb__add_ns(queue->now_ns, problem->target_ns);
+  s.step_per_ns = 1 / policy->age_step_ns;
+  s.states = ((size_t)policy->lengths + 1) * QB__POLICY_AGES;
+  s.count = queue->count - late;
+  s.late = s.survivor = 0;
+  s.best = (qb__round_size){0, 1};
+  s.most = -INFINITY;
+  add_up(&s);
   for (uint32_t i = 0; i < policy->size_count; i++) {
     const uint32_t size = policy->sizes[i];
-    count_late(&s, size);
+    s.late = skip_late(&s, s.late, size);
     const uint32_t lost = problem->shed ? s.late : 0;
     if (lost + size >= s.count)
       break;
