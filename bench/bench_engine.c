@@ -7,6 +7,8 @@
  */
 #include "timing.h"
 
+#include <qosbatch/inspect.h>
+
 #include <string.h>
 
 enum { PAIRS = 15, BATCHES = 6 };
@@ -37,7 +39,7 @@ static void measure(qb_context *context, const char *name)
   qb_model_info info = QB_MODEL_INFO_INIT;
   qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
   check(qb_model_builtin(context, name, &model));
-  check(qb_session_new(model, NULL, &session));
+  check(qb_session_new(model, NULL, NULL, &session));
   check(qb_model_get_info(model, &info));
   check(qb_model_get_input(model, 0, &input));
   check(qb_model_get_output(model, 0, &output));

@@ -46,7 +46,7 @@ static void measure(qb_context *context, const char *name, bool is_file)
   qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
   check(is_file ? qb_model_load_onnx(context, name, &model)
                 : qb_model_builtin(context, name, &model));
-  check(qb_session_new(model, NULL, &session));
+  check(qb_session_new(model, NULL, NULL, &session));
   check(qb_model_get_input(model, 0, &input));
   check(qb_model_get_output(model, 0, &output));
   const size_t in_count = (size_t)input.elements_per_sample * MOST;

@@ -7,7 +7,10 @@
 #include "node/node_impl.h"
 #include "profile/profile_impl.h"
 
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/catalogue.h>
+#include <qosbatch/fleet.h>
+#include <qosbatch/frontier.h>
+#include <qosbatch/planning.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -101,11 +104,11 @@ static qb_catalogue *make_catalogue(void)
     t->cpu = cpus[i];
     t->vcpus = 64;
     t->memory_bytes = UINT64_C(1) << 37;
-    t->compute_flops = 64e11 * (0.5 + uniform());
+    t->compute_flops_per_s = 64e11 * (0.5 + uniform());
     t->memory_bytes_per_s = 2e11 * (0.5 + uniform());
     t->start_up_ns = 40000000000;
     t->most_nodes = NODES;
-    t->billing.price_per_hour = t->compute_flops / 64e11 * (2 + uniform());
+    t->billing.price_per_hour = t->compute_flops_per_s / 64e11 * (2 + uniform());
     t->billing.minimum_ns = 60000000000;
   }
   qb_catalogue *catalogue;

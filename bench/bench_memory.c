@@ -105,21 +105,22 @@ static void measure(const void *argument, void *result)
   void *const outputs[1] = {t->output};
   check(qb_profile_load(t->context, t->profile, &profile));
   const double before = baseline();
-  check(qb_session_for_profile(t->model, profile, t->configuration, &session));
+  check(qb_session_new(t->model, t->configuration, profile, &session));
   for (size_t i = 0; i < t->batch_count; i++)
     check(qb_session_prepare(session, t->batches[i], NULL));
   for (size_t i = 0; i < t->batch_count; i++)
     for (uint32_t round = 0; round < t->configuration->instances; round++)
-      check(qb_session_run(session, t->batches[i], inputs, outputs));
+      check(qb_session_run(session, t->batches[i], inputs, outputs, NULL));
   qb_session_info info = QB_SESSION_INFO_INIT;
   qb_model_info about = QB_MODEL_INFO_INIT;
   check(qb_session_get_info(session, &info));
   check(qb_model_get_info(t->model, &about));
-  *(measured *)result = (measured){.peak = status_bytes("VmHWM") - before,
-                                   .weights = (double)info.weight_bytes,
-                                   .arena = (double)info.arena_bytes,
-                                   .activations = (double)about.activation_bytes_per_sample *
-                                                  t->batches[t->batch_count - 1] * info.instances};
+  *(measured *)result =
+      (measured){.peak = status_bytes("VmHWM") - before,
+                 .weights = (double)info.weight_bytes,
+                 .arena = (double)info.arena_bytes,
+                 .activations = (double)about.activation_bytes_per_sample *
+                                t->batches[t->batch_count - 1] * info.configuration.instances};
 }
 
 /* Makes the profile; the result is what qb_estimate() tells of each configuration and batch size. */

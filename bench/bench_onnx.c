@@ -93,7 +93,7 @@ static void compare_speed(qb_context *context, const char *name, const char *pat
   check(qb_model_builtin(context, name, &models[0]));
   check(qb_model_load_onnx(context, path, &models[1]));
   for (int i = 0; i < 2; i++)
-    check(qb_session_new(models[i], NULL, &sessions[i]));
+    check(qb_session_new(models[i], NULL, NULL, &sessions[i]));
   check(qb_model_get_input(models[0], 0, &input));
   check(qb_model_get_output(models[0], 0, &output));
   const size_t count = input.elements_per_sample * MOST_BATCH;

@@ -5,7 +5,8 @@
  *
  * usage: place [PROFILE.json]
  */
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/place.h>
+#include <qosbatch/planning.h>
 
 #include <math.h>
 #include <stdio.h>

@@ -11,7 +11,8 @@
  */
 #include "support/scripted_profile.h"
 
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/lab.h>
+#include <qosbatch/simulate.h>
 
 #include <math.h>
 #include <stdio.h>

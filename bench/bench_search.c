@@ -6,7 +6,7 @@
  */
 #include "replay/table.h"
 
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/lab.h>
 
 #include <math.h>
 #include <stdio.h>

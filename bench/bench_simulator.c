@@ -5,7 +5,8 @@
  *
  * usage: simulator [SAMPLES]
  */
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/lab.h>
+#include <qosbatch/simulate.h>
 
 #include <stdio.h>
 #include <stdlib.h>

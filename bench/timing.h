@@ -42,7 +42,7 @@ static inline double round_ms(qb_session *session, uint32_t batch, const float *
   const void *const inputs[1] = {in};
   void *const outputs[1] = {out};
   const double start_ms = now_ms();
-  check(qb_session_run(session, batch, inputs, outputs));
+  check(qb_session_run(session, batch, inputs, outputs, NULL));
   return now_ms() - start_ms;
 }
 

@@ -63,7 +63,7 @@ static void run_round(uint32_t batch, float *images, float *answers)
     due_ns[i] = deadline_ns[first];
   pthread_mutex_unlock(&lock);
   const int64_t start_ns = now_ns();
-  require(qb_session_run(session, batch, inputs, outputs), "run a round");
+  require(qb_session_run(session, batch, inputs, outputs, NULL), "run a round");
   const int64_t end_ns = now_ns();
   pthread_mutex_lock(&lock);
   qb_round_result result = QB_ROUND_RESULT_INIT;
@@ -160,7 +160,7 @@ static qb_profile *measure(qb_context *context, qb_model *model, double seconds)
   how.time_budget_ns = (int64_t)(seconds * 1e9);
   require(qb_profile_run(model, node, &how, NULL, NULL, &profile), "profile the network");
   /* For a profile that was stored: predictions of another machine's would be wrong. */
-  require(qb_profile_check_node(profile, node), "use the profile on this node");
+  require(qb_profile_check(profile, NULL, node), "use the profile on this node");
   qb_node_unref(node);
   return profile;
 }
@@ -203,8 +203,7 @@ int main(int argc, char **argv)
   require(qb_plan_service(&profile, 1, &load, &qos, &plan, NULL), "plan the service");
   require(qb_optimizer_params_of_plan(&plan, &params), "take the plan");
   require(qb_optimizer_new(profile, &params, &qos, &optimizer), "make an optimizer");
-  require(qb_session_for_profile(model, profile, &params.configuration, &session),
-          "make a session");
+  require(qb_session_new(model, &params.configuration, profile, &session), "make a session");
   for (uint32_t n = 1; n <= params.max_batch; n++) /* or the first round of a size is late */
     require(qb_session_prepare(session, n, NULL), "make a batch size ready");
   latencies_ns = calloc(count + 1, sizeof *latencies_ns);

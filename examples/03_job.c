@@ -45,7 +45,7 @@ static void *run_share(void *argument)
   for (uint64_t left = s->samples; left && s->status == QB_OK;) {
     const uint32_t batch = left < s->batch ? (uint32_t)left : s->batch;
     /* A real job reads the next `batch` samples into the inputs here. */
-    s->status = qb_session_run(s->session, batch, inputs, outputs);
+    s->status = qb_session_run(s->session, batch, inputs, outputs, NULL);
     left -= batch;
   }
   if (s->status)
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 
   qb_session *session;
   qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
-  require(qb_session_for_profile(model, profile, &plan.configuration, &session), "make a session");
+  require(qb_session_new(model, &plan.configuration, profile, &session), "make a session");
   require(qb_model_get_input(model, 0, &input), "describe the input");
   require(qb_model_get_output(model, 0, &output), "describe the output");
   share *shares = allocate(instances, sizeof *shares);

@@ -7,6 +7,8 @@
  */
 #include "common.h"
 
+#include <qosbatch/planning.h>
+
 static const char *type_name(const qb_catalogue *catalogue, uint32_t index)
 {
   qb_node_type type = QB_NODE_TYPE_INIT;

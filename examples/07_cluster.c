@@ -8,6 +8,8 @@
  */
 #include "common.h"
 
+#include <qosbatch/planning.h>
+
 enum { NODES = 4 };
 
 int main(int argc, char **argv)

@@ -7,6 +7,8 @@
  */
 #include "common.h"
 
+#include <qosbatch/planning.h>
+
 static void print_plan(const char *name, const qb_service_plan *plan)
 {
   printf("%-8s %u x %u threads, batch %2u, wait %4.1f ms: p99 %5.1f ms, holds %5.1f/s, %.3f per "

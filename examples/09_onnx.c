@@ -28,8 +28,7 @@ static qb_profile *get_profile(qb_context *context, qb_model *model, const char 
   qb_node *node;
   qb_profile *profile = NULL;
   require(qb_node_detect(context, NULL, &node), "detect the node");
-  if (qb_profile_load(context, path, &profile) || qb_profile_check_model(profile, model) ||
-      qb_profile_check_node(profile, node)) {
+  if (qb_profile_load(context, path, &profile) || qb_profile_check(profile, model, node)) {
     printf("measuring for %g s: %s\n", seconds, qb_error_message());
     qb_profile_unref(profile);
     profile = measure(model, node, path, seconds);
@@ -50,7 +49,7 @@ static void run(qb_model *model, const qb_profile *profile)
   }
   qb_session *session;
   qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
-  require(qb_session_for_profile(model, profile, &best.configuration, &session), "make a session");
+  require(qb_session_new(model, &best.configuration, profile, &session), "make a session");
   require(qb_model_get_input(model, 0, &in), "describe the input");
   require(qb_model_get_output(model, 0, &out), "describe the output");
   float *samples = calloc(best.batch, in.elements_per_sample * sizeof *samples);
@@ -58,7 +57,7 @@ static void run(qb_model *model, const qb_profile *profile)
   const void *const inputs[] = {samples};
   void *const outputs[] = {answers};
   require_that(samples && answers, "allocate samples");
-  require(qb_session_run(session, best.batch, inputs, outputs), "run a round");
+  require(qb_session_run(session, best.batch, inputs, outputs, NULL), "run a round");
   printf("%u samples in about %.2f ms (95 %%: %.2f to %.2f); the first answer begins with %g\n",
          best.batch, (double)best.latency_ns / 1e6, (double)best.low_ns / 1e6,
          (double)best.high_ns / 1e6, (double)answers[0]);

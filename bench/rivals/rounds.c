@@ -51,7 +51,7 @@ static void *call(void *argument)
   double elapsed_s = 0;
   uint64_t rounds = 0;
   for (; elapsed_s < c->seconds; elapsed_s = now_s() - start_s, rounds++)
-    check(qb_session_run(c->session, c->batch, inputs, outputs));
+    check(qb_session_run(c->session, c->batch, inputs, outputs, NULL));
   c->samples_per_s = (double)(rounds * c->batch) / elapsed_s;
   return NULL;
 }
@@ -107,10 +107,10 @@ int main(int argc, char **argv)
   if (argc == 5) {
     qb_profile *profile;
     check(qb_profile_load(context, argv[4], &profile));
-    check(qb_session_for_profile(model, profile, &configuration, &session));
+    check(qb_session_new(model, &configuration, profile, &session));
     qb_profile_unref(profile);
   } else {
-    check(qb_session_new(model, &configuration, &session));
+    check(qb_session_new(model, &configuration, NULL, &session));
   }
   const size_t count = in.elements_per_sample * MOST_BATCH;
   float *input = allocate(count * sizeof *input);

@@ -8,7 +8,8 @@
  */
 #include "client.h"
 
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/lab.h>
+#include <qosbatch/simulate.h>
 
 #include <jansson.h>
 #include <math.h>

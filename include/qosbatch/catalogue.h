@@ -50,7 +50,7 @@ typedef struct qb_node_type {
   qb_isa isa;                /**< best instruction set; QB_ISA_BEST: that of the profile */
   bool measured;         /**< c and m were measured on such a node, not taken from a data sheet */
   uint64_t memory_bytes; /**< of the node, or of the function, > 0 */
-  double compute_flops;  /**< c of all cores together, FLOP/s; 0 if not known */
+  double compute_flops_per_s; /**< c of all cores together, FLOP/s; 0 if not known */
   double memory_bytes_per_s;  /**< m of all cores together, B/s; 0 if not known */
   int64_t start_up_ns;        /**< from the order until batch sizes are ready; billed */
   double interruptions_per_h; /**< expected, of one node: of a spot price; else 0 */

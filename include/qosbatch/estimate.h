@@ -19,8 +19,11 @@ typedef enum qb_source {
   QB_SOURCE_TRANSFERRED = 4 /**< from another configuration, node or instruction set, by c and m */
 } qb_source;
 
-/** @return "measured" and so on; "unknown" for any other value. Thread-safety: safe. */
-QB_API const char *qb_source_name(qb_source source);
+/** @return "measured" and so on; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
+static inline const char *qb_source_name(qb_source source)
+{
+  return qb_enum_name("qb_source", (int)source);
+}
 
 /** What bounds the time of a round. Values are stable. */
 typedef enum qb_bound {
@@ -29,8 +32,11 @@ typedef enum qb_bound {
   QB_BOUND_UNKNOWN = 3  /**< the work is not known (a workload that states none) */
 } qb_bound;
 
-/** @return "compute" and so on; "unknown" for any other value. Thread-safety: safe. */
-QB_API const char *qb_bound_name(qb_bound bound);
+/** @return "compute" and so on; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
+static inline const char *qb_bound_name(qb_bound bound)
+{
+  return qb_enum_name("qb_bound", (int)bound);
+}
 
 /** A place to estimate for. */
 typedef struct qb_where {
@@ -58,16 +64,18 @@ typedef struct qb_latency_estimate {
   int64_t mean_ns;                /**< mean of single rounds: what each of many takes */
   double throughput_per_s;        /**< samples/s of all instances together */
   double density;                 /**< p, dimensionless; 1/p is the efficiency */
-  double compute_flops;  /**< c, FLOP/s of the threads of one instance while all instances run */
+  double
+      compute_flops_per_s; /**< c, FLOP/s of the threads of one instance while all instances run */
   uint64_t memory_bytes; /**< of a session with this batch size ready: packed weights, the arenas of
                               all instances, compiled layers. Beside it are the model with its own
                               copy of the weights, and another qb_session_info.code_bytes /
                               ready_batches for each further batch size */
   qb_bound bound;        /**< what bounds T */
   double memory_share;   /**< part of the roofline's time that waits for memory, 0..1 */
-  double thread_flops; /**< FLOP/s that a thread sustained when it was profiled; 0: not known. If a
+  double
+      thread_flops_per_s; /**< FLOP/s that a thread sustained when it was profiled; 0: not known. If a
                             thread now sustains f, scale T by memory_share + (1 - memory_share) *
-                            thread_flops / f */
+                            thread_flops_per_s / f */
 } qb_latency_estimate;
 
 #define QB_LATENCY_ESTIMATE_INIT                                                                   \

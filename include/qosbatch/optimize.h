@@ -96,8 +96,11 @@ typedef enum qb_action {
                                  Otherwise run `batch` samples all the same */
 } qb_action;
 
-/** @return "run" and so on; "unknown" for any other value. Thread-safety: safe. */
-QB_API const char *qb_action_name(qb_action action);
+/** @return "run" and so on; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
+static inline const char *qb_action_name(qb_action action)
+{
+  return qb_enum_name("qb_action", (int)action);
+}
 
 /** The decision on a round. */
 typedef struct qb_decision {

@@ -122,43 +122,18 @@ typedef struct qb_service_plan {
 /**
  * The plans of a job that keep all limits but the deadline and that no other beats: none ends as
  * early and costs as little. In ascending order of high_ns, and so in descending order of cost.
- * Thread-safety: safe; immutable after creation.
+ * frontier.h reads it. Thread-safety: safe; immutable after creation.
  */
 typedef struct qb_job_frontier qb_job_frontier;
-
-/** @return the number of plans; 0 for NULL. Thread-safety: safe. */
-QB_API uint32_t qb_job_frontier_count(const qb_job_frontier *frontier);
-
-/**
- * Describes plan `index`.
- * @param[in,out] plan its size is set by the caller
- * @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT
- * Thread-safety: safe.
- */
-QB_API qb_status qb_job_frontier_get(const qb_job_frontier *frontier, uint32_t index,
-                                     qb_job_plan *plan);
-
-/** Frees a frontier; NULL is allowed. */
-QB_API void qb_job_frontier_free(qb_job_frontier *frontier);
 
 /**
  * The plans of a service worth choosing from. Of qb_plan_service(): those that keep all limits and
  * that no other beats (none has as high a max_rate_per_s, as low a latency_ns and as low a
  * cost_per_hour), in ascending order of latency_ns. Of qb_plan_service_fleet(): one for each node
  * type, in ascending order of cost_per_hour, the infeasible ones last.
- * Thread-safety: safe; immutable after creation.
+ * frontier.h reads it. Thread-safety: safe; immutable after creation.
  */
 typedef struct qb_service_frontier qb_service_frontier;
-
-/** @return the number of plans; 0 for NULL. Thread-safety: safe. */
-QB_API uint32_t qb_service_frontier_count(const qb_service_frontier *frontier);
-
-/** Describes plan `index`; else as qb_job_frontier_get(). */
-QB_API qb_status qb_service_frontier_get(const qb_service_frontier *frontier, uint32_t index,
-                                         qb_service_plan *plan);
-
-/** Frees a frontier; NULL is allowed. */
-QB_API void qb_service_frontier_free(qb_service_frontier *frontier);
 
 /**
  * Plans a job on the node of one of the profiles, by exhaustive search over profiles,

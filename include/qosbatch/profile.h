@@ -10,8 +10,6 @@
 #include <qosbatch/node.h>
 #include <qosbatch/session.h>
 
-#include <stdbool.h>
-
 QB_BEGIN_DECLS
 
 /**
@@ -20,56 +18,61 @@ QB_BEGIN_DECLS
  */
 typedef struct qb_profile qb_profile;
 
+/** How a model is profiled. @since 0.1 */
 typedef struct qb_profile_params {
   size_t size;        /**< sizeof(qb_profile_params) */
   uint32_t max_batch; /**< largest batch measured, 1..QB_MAX_BATCH; 0: 64 */
-  /** Batch sizes to measure, each 1..QB_MAX_BATCH; NULL: powers of two up to max_batch, and it, and
-   * more where the curve bends. */
+  /**
+   * Batch sizes to measure, each 1..QB_MAX_BATCH; NULL: powers of two up to and including max_batch,
+   * plus extra points where the curve bends.
+   */
   const uint32_t *batches;
-  size_t batch_count;
-  /** Configurations to measure; NULL: all ways to split the usable threads that are worth a look.
-   * Up to 3 of them, and those of `configurations`, are all measured in full. Of more, each gets a
-   * first look, and those that could be the best for some target, rate or job are measured. */
+  size_t batch_count; /**< number of batch sizes */
+  /**
+   * Configurations to measure; NULL: all ways to split the usable threads that are worth a look. Up to
+   * 3 of them, and those of `configurations`, are all measured in full. Of more, each gets a first
+   * look, and those that could be the best for some target, rate or job are measured.
+   */
   const qb_configuration *configurations;
-  size_t configuration_count;
-  int64_t time_budget_ns; /**< in all; 0: 20 s a configuration, at most 60 s. Making batch sizes
-                               ready takes at most half of it, what it takes beyond comes on top */
+  size_t configuration_count; /**< number of configurations */
+  int64_t time_budget_ns; /**< total time; 0: 20 s a configuration, at most 60 s. Preparing batch
+                                   sizes may use half of it; any excess is added to the budget */
   double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
   /**
-   * An earlier profile of this model and node to go on from: points that are within the goal are not
-   * measured again, the others are made more certain by both measurements, and batch sizes are added
-   * where the curve bends. NULL configurations are its own and those that the threads can be split
-   * into, a max_batch of 0 is its largest, and layers are computed as in it. NULL: from nothing.
+   * An earlier profile of this model and node to extend: points within the goal are not measured
+   * again, the others gain from both measurements, and batch sizes are added where the curve bends.
+   * NULL configurations are its own and those that the threads can be split into, a max_batch of 0 is
+   * its largest, and layers are computed as in it. NULL: none.
    */
   const qb_profile *known;
-  /** Layers are computed as this profile says, where it does (qb_session_for_profile()), so that
-   * what is measured compares with it; NULL: the fastest ways are found. */
+  /**
+   * Layers are computed as in this profile, where it applies (qb_session_new()), so that the
+   * measurements compare with it. NULL: the fastest algorithms are found.
+   */
   const qb_profile *like;
 } qb_profile_params;
 
-#define QB_PROFILE_PARAMS_INIT                                                                     \
-  {                                                                                                \
-    sizeof(qb_profile_params), 0, NULL, 0, NULL, 0, 0, 0.0, NULL, NULL                             \
-  }
+#define QB_PROFILE_PARAMS_INIT QB__INIT(qb_profile_params)
 
-/** What a profile run is doing. */
+/** What a profile run is doing. Values are stable. @since 0.1 */
 typedef enum qb_phase {
   QB_PHASE_PREPARE = 1, /**< making batch sizes ready */
   QB_PHASE_MEASURE = 2  /**< timing rounds */
 } qb_phase;
 
+/** Progress of a profile run. @since 0.1 */
 typedef struct qb_progress {
-  size_t size; /**< sizeof(qb_progress), set by the library */
-  qb_phase phase;
+  size_t size;                    /**< sizeof(qb_progress), set by the library */
+  qb_phase phase;                 /**< what is being done */
+  uint32_t batch;                 /**< batch size being worked on */
+  qb_configuration configuration; /**< configuration being worked on */
   double fraction;                /**< of the whole run, 0..1, never falling */
   int64_t elapsed_ns;             /**< since the call began */
-  qb_configuration configuration; /**< being worked on */
-  uint32_t batch;                 /**< being worked on */
 } qb_progress;
 
 /**
  * Called between rounds on the thread that called qb_profile_run().
- * @return true to go on, false to stop: the call then fails with QB_ERROR_CANCELLED.
+ * @return true to continue, false to stop: the call then fails with QB_ERROR_CANCELLED.
  */
 typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
 
@@ -85,161 +88,126 @@ typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
  * configuration run together: the latency of a point is that of a round among its neighbours.
  *
  * @param node from qb_node_detect() in this process, with c measured
- * @param params or NULL for the defaults
- * @param progress or NULL
+ * @param params NULL: the defaults
+ * @param progress NULL: not wanted
+ * @param user passed to progress
  * @param[out] profile a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_CANCELLED;
  * QB_ERROR_ENGINE; QB_ERROR_SYSTEM; QB_ERROR_UNSUPPORTED; QB_ERROR_MISMATCH (params->known is of
  * another model, engine or node)
+ * Thread-safety: safe; run nothing else while it measures.
+ * @since 0.1
  */
 QB_API qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params *params,
                                 qb_progress_callback progress, void *user, qb_profile **profile);
 
-/** What measurements do not say of themselves. */
-typedef struct qb_measurements_params {
-  size_t size;           /**< sizeof(qb_measurements_params) */
-  qb_model *model;       /**< what was measured; NULL: F is not known, the file names the profile */
-  qb_node *node;         /**< where; NULL: a node of which c and m are not known */
-  double price_per_hour; /**< of the node that is not known; 0 if not known */
-} qb_measurements_params;
+/** A measured point. @since 0.1 */
+typedef struct qb_profile_point {
+  size_t size;                    /**< sizeof(qb_profile_point) */
+  qb_configuration configuration; /**< with all instances running */
+  uint32_t batch;                 /**< samples in a round */
+  uint32_t visits;                /**< visits that the figures are made of: the faster half */
+  uint32_t set_aside;             /**< visits of the slower half */
+  bool disturbed;                 /**< visits disagree or the yardstick was slow: uncertain */
+  int64_t latency_ns;             /**< time of an undisturbed round */
+  int64_t low_ns;                 /**< 95 % interval of latency_ns, lower end */
+  int64_t high_ns;                /**< 95 % interval of latency_ns, upper end */
+  int64_t p95_ns;                 /**< 95th percentile of single rounds, without neighbours' bursts,
+                                       with the pauses of a CPU quota smaller than the threads */
+  int64_t mean_ns;                /**< mean of the same rounds, at least latency_ns */
+  int64_t prepare_ns;             /**< time to make this batch size ready */
+  uint64_t memory_bytes;          /**< of a session with this batch size ready, as in
+                                       qb_latency_estimate */
+  /**
+   * FLOP/s that a thread sustained beside the visits of this configuration, by the yardstick; 0:
+   * unknown. It moves by several percent with the processor's frequency, and times with it.
+   */
+  double thread_flops_per_s;
+} qb_profile_point;
 
-#define QB_MEASUREMENTS_PARAMS_INIT                                                                \
-  {                                                                                                \
-    sizeof(qb_measurements_params), NULL, NULL, 0                                                  \
-  }
-
-/**
- * Makes a profile of rounds that were timed elsewhere, by whatever engine.
- *
- * The file is CSV (RFC 4180) whose first line names the columns; needed are `instances`, `threads`,
- * `batch` and `latency_ns`, in any order, and other columns are ignored. A row is the time of one
- * round while all instances ran. Rows of the same configuration and batch are samples: their median
- * is the latency, with its distribution-free 95 % interval. Fewer than 6 rows have none: theirs is
- * Student's, by how the rows of all points vary, and by what is common (10 %) where there are few.
- *
- * @param params or NULL for the defaults
- * @param[out] profile a new reference
- * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT (the message says line, column and value);
- * QB_ERROR_OVERFLOW (more than 64 MiB, or 100,000 points); QB_ERROR_INVALID_ARGUMENT;
- * QB_ERROR_NO_MEMORY
- */
-QB_API qb_status qb_profile_from_measurements(qb_context *context, const char *path,
-                                              const qb_measurements_params *params,
-                                              qb_profile **profile);
+#define QB_PROFILE_POINT_INIT QB__INIT(qb_profile_point)
 
 /**
  * Saves a profile as JSON (docs/formats.md), atomically: the file is either the old or the new one.
- * @return QB_OK; QB_ERROR_IO; QB_ERROR_NO_MEMORY
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_IO; QB_ERROR_NO_MEMORY
+ * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_profile_save(const qb_profile *profile, const char *path);
 
 /**
- * Loads a profile and checks every field; unknown fields are refused.
+ * Loads a profile. The file may come from a stranger: every field is checked, and unknown ones are
+ * refused.
  * @param[out] profile a new reference
- * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT; QB_ERROR_VERSION; QB_ERROR_NO_MEMORY
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_IO; QB_ERROR_FORMAT; QB_ERROR_VERSION;
+ * QB_ERROR_NO_MEMORY
+ * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **profile);
 
 /**
- * Tells whether a profile speaks of this node: same processor, instruction set, cores, quota and,
- * where measured, a compute power of one thread within 25 %.
- * @return QB_OK; QB_ERROR_MISMATCH (the message lists every difference); QB_ERROR_INVALID_ARGUMENT
- */
-QB_API qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node);
-
-/**
- * Tells whether a profile speaks of this network: of the same operators and shapes, whatever file it is
- * in, whatever that is called, and whatever the weights are. The host's own engine, and rounds that were
- * timed elsewhere without a model, are told by name.
- * @return QB_OK; QB_ERROR_MISMATCH; QB_ERROR_INVALID_ARGUMENT
+ * Reads a profile from memory, in the format of qb_profile_save(): for hosts that keep it in a
+ * configuration store.
+ * @param text need not end with a 0
+ * @param bytes length of the text
+ * @param[out] profile a new reference
+ * @return as qb_profile_load(), without QB_ERROR_IO
  * Thread-safety: safe.
+ * @since 0.1
  */
-QB_API qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *model);
+QB_API qb_status qb_profile_parse(qb_context *context, const char *text, size_t bytes,
+                                  qb_profile **profile);
 
 /**
- * Makes a session for a profile: qb_session_new(), but with each layer computed in the way that the
- * profile was measured with. Sessions of one profile, configuration and batch size give the same bits
- * for the same samples, and are ready sooner, as qb_session_new() runs the ways there are to find the
- * fastest, and a close decision can fall otherwise each time.
+ * Checks that a profile was measured with this model and on a node like this one.
  *
- * Where the profile's ways do not hold (of another version of the engine, instruction set or number of
- * threads, or not measured by qb_profile_run()) they are found anew:
- * qb_session_info.as_profiled tells.
+ * A model is the same if it has the same operators and shapes, whatever its file and weights; the
+ * host's own engine, and measurements without a model, are compared by name. A node is like the
+ * profile's if processor, instruction set, cores and quota are the same and, where measured, the
+ * compute power of one thread is within 25 %.
  *
- * @param configuration such as one that qb_plan_job() found
- * @param[out] session a new reference; it does not keep the profile
- * @return as qb_session_new(); QB_ERROR_MISMATCH (qb_profile_check_model())
+ * @param model NULL: not compared
+ * @param node NULL: not compared
+ * @return QB_OK; QB_ERROR_MISMATCH (the message lists every difference); QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ * @since 0.1
  */
-QB_API qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
-                                        const qb_configuration *configuration,
-                                        qb_session **session);
+QB_API qb_status qb_profile_check(const qb_profile *profile, const qb_model *model,
+                                  const qb_node *node);
 
-/** What is known of a profile. Strings belong to the profile. */
+/** What is known of a profile. Strings belong to the profile. @since 0.1 */
 typedef struct qb_profile_info {
   size_t size;             /**< sizeof(qb_profile_info) */
   const char *model;       /**< "resnet50" */
   const char *engine;      /**< "oneDNN 2.6.3" */
   const char *library;     /**< version of libqosbatch that measured */
   int64_t created_unix_s;  /**< when, seconds since 1970-01-01 UTC */
-  double flops_per_sample; /**< F */
-  uint32_t points;         /**< measured (configuration, batch) pairs */
+  double flops_per_sample; /**< F; 0: unknown */
+  uint64_t network;      /**< identifies operators and shapes, not weights and names; 0: unknown */
+  uint64_t weight_bytes; /**< packed weights, held once */
+  int64_t measure_ns;    /**< time spent timing rounds */
+  int64_t prepare_ns;    /**< time spent making batch sizes ready */
+  uint32_t points;       /**< measured (configuration, batch) pairs: qb_profile_get_point() */
   uint32_t configurations; /**< different configurations */
   uint32_t max_batch;      /**< largest measured batch */
-  int64_t measure_ns;      /**< time spent timing rounds */
-  int64_t prepare_ns;      /**< time spent making batch sizes ready */
-  uint64_t weight_bytes;   /**< packed weights, held once */
-  uint64_t network; /**< of which network it is: a number made of operators and shapes, not of
-                                weights and names; 0: not known */
 } qb_profile_info;
 
-#define QB_PROFILE_INFO_INIT                                                                       \
-  {                                                                                                \
-    sizeof(qb_profile_info), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0                           \
-  }
-
-/** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */
-QB_API qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info);
-
-/** @return the node the profile was measured on; belongs to the profile. Thread-safety: safe. */
-QB_API qb_node *qb_profile_node(const qb_profile *profile);
-
-/** A measured point. */
-typedef struct qb_profile_point {
-  size_t size; /**< sizeof(qb_profile_point) */
-  qb_configuration configuration;
-  uint32_t batch;
-  uint32_t visits;    /**< times it was visited: the faster half, which the figures are made of */
-  uint32_t set_aside; /**< the slower half */
-  int64_t latency_ns; /**< of an undisturbed round, all instances running */
-  int64_t low_ns;     /**< bootstrapped 95 % interval of it */
-  int64_t high_ns;
-  int64_t p95_ns;        /**< 95th percentile of single rounds, bursts of neighbours left out, but
-                              no pauses of a CPU quota smaller than the threads */
-  int64_t mean_ns;       /**< mean of the same rounds, and at least latency_ns */
-  int64_t prepare_ns;    /**< time to make this batch size ready */
-  uint64_t memory_bytes; /**< of a session with this batch size ready, as in qb_latency_estimate */
-  bool disturbed;        /**< visits disagree or the yardstick was slow: the time is uncertain */
-  /** FLOP/s that a thread sustained beside the visits of this configuration, by the yardstick; 0: not
-   * known. It moves by several percent with the processor's frequency, and times with it. */
-  double thread_flops;
-} qb_profile_point;
-
-#define QB_PROFILE_POINT_INIT                                                                      \
-  {                                                                                                \
-    .size = sizeof(qb_profile_point)                                                               \
-  }
+#define QB_PROFILE_INFO_INIT QB__INIT(qb_profile_info)
 
 /**
- * Describes point `index`; points are ordered by instances, threads, batch.
- * @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT
+ * Describes a profile.
+ * @param[out] info its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ * @since 0.1
  */
-QB_API qb_status qb_profile_get_point(const qb_profile *profile, uint32_t index,
-                                      qb_profile_point *point);
+QB_API qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info);
 
-/** @return the same profile, with one more reference. Thread-safety: safe. */
+/** @return the same profile, with one more reference. Thread-safety: safe. @since 0.1 */
 QB_API qb_profile *qb_profile_ref(qb_profile *profile);
 
-/** Gives a reference back; NULL is allowed. Thread-safety: safe. */
+/** Gives a reference back; NULL is allowed. Thread-safety: safe. @since 0.1 */
 QB_API void qb_profile_unref(qb_profile *profile);
 
 QB_END_DECLS

@@ -6,7 +6,7 @@
 #ifndef QOSBATCH_QOS_H
 #define QOSBATCH_QOS_H
 
-#include <qosbatch/export.h>
+#include <qosbatch/names.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,8 +21,11 @@ typedef enum qb_objective {
   QB_OBJECTIVE_COST = 2     /**< service: the lowest price per hour; job: the lowest bill */
 } qb_objective;
 
-/** @return "latency" and so on; "unknown" for any other value. Thread-safety: safe. */
-QB_API const char *qb_objective_name(qb_objective objective);
+/** @return "latency" and so on; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
+static inline const char *qb_objective_name(qb_objective objective)
+{
+  return qb_enum_name("qb_objective", (int)objective);
+}
 
 /**
  * The limits that an answer must keep, and what it is best in. A limit of 0 is none. Every planner
@@ -93,8 +96,11 @@ typedef enum qb_reason {
   QB_REASON_COST = 9        /**< the bill: nothing else costs less */
 } qb_reason;
 
-/** @return "slo" and so on; "unknown" for any other value. Thread-safety: safe. */
-QB_API const char *qb_reason_name(qb_reason reason);
+/** @return "slo" and so on; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
+static inline const char *qb_reason_name(qb_reason reason)
+{
+  return qb_enum_name("qb_reason", (int)reason);
+}
 
 QB_END_DECLS
 

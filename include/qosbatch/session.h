@@ -8,123 +8,110 @@
 
 #include <qosbatch/model.h>
 
-#include <stdbool.h>
-
 QB_BEGIN_DECLS
 
 /**
- * A model with worker threads of its own: one for each instance, which run on cores of their own
- * where the node has enough. Weights are held once for all instances and batch sizes.
+ * A model with worker threads of its own: one team for each instance, on cores of its own where the
+ * node has enough. Weights are held once for all instances and batch sizes.
  *
  * Thread-safety: safe. Any number of threads may call qb_session_run() on one session; as many
  * rounds as there are instances run at the same time, further callers wait for their turn.
  */
 typedef struct qb_session qb_session;
 
+/** A profile (profile.h). */
+typedef struct qb_profile qb_profile;
+
 /**
  * Makes a session and starts its threads.
+ *
+ * With a profile, each layer is computed as it was when the profile was measured: sessions of one
+ * profile, configuration and batch size give the same bits for the same samples, and are ready
+ * sooner. Without one, the session times the ways to compute a layer and takes the fastest, and a
+ * close decision can differ from session to session. Where the profile does not apply (another
+ * version of the engine, instruction set or number of threads, or not measured by qb_profile_run())
+ * layers are chosen anew; qb_session_info.as_profiled tells.
+ *
  * @param configuration NULL: one instance on all usable threads (qb_node_info.usable_threads)
+ * @param profile NULL: none; the session does not keep it
  * @param[out] session a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_SYSTEM (threads refused);
- * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (a network, but the library was built without oneDNN)
+ * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (a precision that is not supported, or a network when the
+ * library was built without oneDNN); QB_ERROR_MISMATCH (a profile of another model)
+ * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
-                                qb_session **session);
+                                const qb_profile *profile, qb_session **session);
 
 /**
  * Makes a batch size ready on every instance: primitives are compiled, weights packed, memory taken
- * and touched. Without it the first round of a batch size does this, and is late. A batch size
- * stays ready as long as the session lives. Waits until rounds under way have ended.
+ * and touched. Otherwise the first round of each size pays for it. A batch size stays ready as long
+ * as the session lives. Waits until running rounds have ended.
  * @param[out] prepare_ns time it took, 0 if the batch size was ready; may be NULL
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_ENGINE
+ * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_session_prepare(qb_session *session, uint32_t batch, int64_t *prepare_ns);
 
-/**
- * Runs one round and returns when it is done.
- * @param batch samples in this round, 1..QB_MAX_BATCH
- * @param inputs one pointer for each input of the model, to `batch` samples one behind the other
- * (qb_model_get_input()); for a workload whatever its run callback expects
- * @param outputs likewise; overwritten, undefined on failure
- * @return QB_OK, also where a sample is not finite (qb_session_run_flagged());
- * QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_ENGINE
- */
-QB_API qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
-                                void *const *outputs);
-
-/** What is told of a sample, as bits; ignore those you do not know. */
+/** What is wrong with a sample, as bits; ignore those you do not know. @since 0.1 */
 typedef enum qb_sample_flag {
   /**
-   * A value of its input or of its outputs is NaN or infinite, or one became so on the way. Where it
-   * cannot be told which of the outputs that makes wrong, all of them are NaN.
+   * A value of the sample's input or outputs, or between them, is NaN or infinite. Where it cannot
+   * be told which outputs that affects, all of them are NaN.
    */
   QB_SAMPLE_NOT_FINITE = 1
 } qb_sample_flag;
 
 /**
- * Runs one round like qb_session_run() and tells what is wrong with each sample. Samples never
- * disturb each other. The values are looked at in every round, whichever call runs it, so this one
- * takes no longer; docs/engine.md says how.
- * @param[out] flags one element for each sample: 0, or bits of qb_sample_flag
- * @return as qb_session_run(); QB_ERROR_UNSUPPORTED (a workload)
+ * Runs one round and returns when it is done. Samples never disturb each other.
+ *
+ * @param batch samples in this round, 1..QB_MAX_BATCH
+ * @param inputs one pointer for each input of the model, to `batch` contiguous samples
+ * (qb_model_get_input()); for a workload whatever its run callback expects
+ * @param outputs likewise; overwritten, undefined on failure
+ * @param[out] flags for each sample 0 or bits of qb_sample_flag; NULL: not wanted. The round takes
+ * no longer with it, since every round checks its values (docs/engine.md)
+ * @return QB_OK, also where a sample is not finite; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY;
+ * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (flags of a workload)
+ * Thread-safety: safe.
+ * @since 0.1
  */
-QB_API qb_status qb_session_run_flagged(qb_session *session, uint32_t batch,
-                                        const void *const *inputs, void *const *outputs,
-                                        uint32_t *flags);
+QB_API qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
+                                void *const *outputs, uint32_t *flags);
 
-/** What one operator took in a round. */
-typedef struct qb_operator_time {
-  size_t size;                /**< sizeof(qb_operator_time) */
-  int64_t time_ns;            /**< the changes of layout it needs included */
-  const char *implementation; /**< the engine's name for what ran, such as "jit:avx2"; NULL for an
-                                   operator that takes no step of its own; belongs to the session */
-} qb_operator_time;
-
-#define QB_OPERATOR_TIME_INIT                                                                      \
-  {                                                                                                \
-    sizeof(qb_operator_time), 0, NULL                                                              \
-  }
-
-/**
- * Runs one round like qb_session_run() and times each operator: where a round's time goes. The
- * clock is read between operators, which costs less than a microsecond each.
- * @param[out] times one element for each operator, in the order of qb_model_get_operator(), with
- * their sizes set
- * @param count number of elements: qb_model_info.operators
- * @return as qb_session_run(); QB_ERROR_UNSUPPORTED (a workload)
- */
-QB_API qb_status qb_session_run_timed(qb_session *session, uint32_t batch,
-                                      const void *const *inputs, void *const *outputs,
-                                      qb_operator_time *times, size_t count);
-
-/** What is known of a session. */
+/** What is known of a session. @since 0.1 */
 typedef struct qb_session_info {
-  size_t size;             /**< sizeof(qb_session_info) */
-  uint32_t instances;      /**< as asked for */
-  uint32_t threads;        /**< as asked for */
-  uint32_t pinned_threads; /**< how many of them have a core of their own; 0 if there are too few */
-  uint32_t ready_batches;  /**< batch sizes that are ready */
-  uint64_t weight_bytes;   /**< packed weights, held once */
-  uint64_t arena_bytes;    /**< activations and scratchpads of all instances together */
-  bool as_profiled;        /**< layers are computed as a profile says: qb_session_for_profile() */
-  uint64_t code_bytes;     /**< compiled layers of all batch sizes that are ready, held once: an
-                                estimate; those a session without a profile tried come on top */
+  size_t size;                    /**< sizeof(qb_session_info) */
+  qb_configuration configuration; /**< as asked for */
+  uint32_t pinned_threads;        /**< threads that have a core of their own; 0: too few cores */
+  uint32_t ready_batches;         /**< batch sizes that are ready */
+  uint64_t weight_bytes;          /**< packed weights, held once */
+  uint64_t arena_bytes;           /**< activations and scratchpads of all instances together */
+  uint64_t code_bytes;            /**< compiled layers of all ready batch sizes, held once: an
+                                       estimate; layers tried while choosing are not counted */
+  bool as_profiled;               /**< layers are computed as the profile says */
 } qb_session_info;
 
-#define QB_SESSION_INFO_INIT                                                                       \
-  {                                                                                                \
-    sizeof(qb_session_info), 0, 0, 0, 0, 0, 0, false, 0                                            \
-  }
+#define QB_SESSION_INFO_INIT QB__INIT(qb_session_info)
 
-/** Fills `info`, whose size is set by the caller. @return QB_OK; QB_ERROR_INVALID_ARGUMENT */
+/**
+ * Describes a session.
+ * @param[out] info its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: safe.
+ * @since 0.1
+ */
 QB_API qb_status qb_session_get_info(qb_session *session, qb_session_info *info);
 
-/** @return the same session, with one more reference. Thread-safety: safe. */
+/** @return the same session, with one more reference. Thread-safety: safe. @since 0.1 */
 QB_API qb_session *qb_session_ref(qb_session *session);
 
 /**
  * Gives a reference back; the last one waits for the threads to end. NULL is allowed.
  * Thread-safety: safe, but not from inside a workload's callback.
+ * @since 0.1
  */
 QB_API void qb_session_unref(qb_session *session);
 

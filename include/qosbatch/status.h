@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file status.h
- * What every call returns, and the text that goes with a failure.
+ * What every call returns, and the text that explains a failure.
  *
  * Rules that hold for every function of the library, said once:
  * - Outputs come last and are untouched on failure.
  * - The library never prints, exits or aborts, and leaves the host's state (affinity, OpenMP
  *   settings, locale, signals, working directory) as it found it.
- * - A flat struct begins with `size_t size`; set it with the struct's `_INIT` macro. A struct of a
- *   newer header is refused when it sets fields that the loaded library does not know.
+ * - A struct that begins with `size_t size` may grow in later versions: initialise it with its
+ *   `_INIT` macro, also where the library fills it. A struct without a size never changes.
+ *   docs/abi.md says what that promises.
  * - Parameter structs, strings and arrays are only read during the call.
+ * - A `_ref` function returns its argument with one more reference; an `_unref` function gives one
+ *   back and accepts NULL. An object keeps what it was made from alive.
  */
 #ifndef QOSBATCH_STATUS_H
 #define QOSBATCH_STATUS_H
@@ -18,7 +21,7 @@
 
 QB_BEGIN_DECLS
 
-/** Values are stable and never reused. */
+/** Values are stable and never reused. @since 0.1 */
 typedef enum qb_status {
   QB_OK = 0,
   QB_ERROR_INVALID_ARGUMENT = 1, /**< an argument is outside its documented range */
@@ -37,21 +40,18 @@ typedef enum qb_status {
 } qb_status;
 
 /**
- * @return the name of a status, such as "QB_ERROR_FORMAT"; "QB_ERROR_UNKNOWN" for a number that is
- * none. Static, do not free. Thread-safety: safe.
+ * @return the name of a status, such as "QB_ERROR_FORMAT"; "QB_ERROR_UNKNOWN" for any other value.
+ * Static, do not free. Thread-safety: safe.
+ * @since 0.1
  */
 QB_API const char *qb_status_name(qb_status status);
-
-/**
- * @return what to do about a status in one sentence. Static, do not free. Thread-safety: safe.
- */
-QB_API const char *qb_status_remedy(qb_status status);
 
 /**
  * @return what went wrong in the last call that failed *in the calling thread*: the offending
  * value, its place (file, byte, JSON path, operator) and the remedy. Empty before the first
  * failure. Belongs to the library and stays valid until the next call that fails in this thread.
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API const char *qb_error_message(void);
 

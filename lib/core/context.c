@@ -43,6 +43,11 @@ static uint64_t default_memory_limit_bytes(void)
   return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 2 : SIZE_MAX / 2;
 }
 
+uint32_t qb_version_number(void)
+{
+  return QB_VERSION_NUMBER;
+}
+
 const char *qb_version(void)
 {
   return QB_LIBRARY_VERSION;

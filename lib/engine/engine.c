@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "model/model_data.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/version.h>
 
 #ifdef QB_HAVE_ONEDNN

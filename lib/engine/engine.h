@@ -5,6 +5,7 @@
 
 #include "engine/layer_algorithm.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/session.h>
 
 typedef struct qb__engine qb__engine;

@@ -7,6 +7,8 @@
 #include "engine/microbatch.h"
 #include "model/model_data.h"
 
+#include <qosbatch/inspect.h>
+
 #include <string.h>
 
 /*

@@ -9,6 +9,8 @@
 #include "model/model_data.h"
 #include "node/usable_threads.h"
 
+#include <qosbatch/inspect.h>
+
 #include <pthread.h>
 
 struct qb_session {
@@ -25,7 +27,7 @@ struct qb_session {
   size_t ready_count, ready_capacity;
 };
 
-static qb_status default_configuration(const qb_context *context, qb_configuration *configuration)
+static qb_status usable_threads(const qb_context *context, uint32_t *threads)
 {
   qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
   if (!topology)
@@ -35,7 +37,7 @@ static qb_status default_configuration(const qb_context *context, qb_configurati
   if (!status)
     status = qb__cgroup_read(context, "", &limits);
   if (!status)
-    configuration->threads = qb__usable_threads(topology, &limits);
+    *threads = qb__usable_threads(topology, &limits);
   qb__free(context, topology);
   return status;
 }
@@ -53,46 +55,44 @@ static void free_session(qb_session *session)
   qb_context_unref(context);
 }
 
+qb_status qb__session_choose_configuration(const qb_model *model, const qb_configuration *asked,
+                                           qb_configuration *configuration)
+{
+  if (!asked) {
+    *configuration = (qb_configuration){1, 1};
+    return usable_threads(qb__model_context(model), &configuration->threads);
+  }
+  const qb_status status = qb__configuration_check(asked);
+  if (status)
+    return status;
+  if (asked->instances > QB__MOST_CORES || asked->threads > QB__MOST_CORES)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..%d",
+                    asked->instances, asked->threads, QB__MOST_CORES);
+  *configuration = *asked;
+  return QB_OK;
+}
+
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
                           const qb__algorithms *algorithms, qb_session **session)
 {
-  if (!model || !session)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
-  qb_configuration use = {1, 1};
-  const qb_status checked = configuration ? qb__configuration_check(configuration)
-                                          : default_configuration(qb__model_context(model), &use);
-  if (checked)
-    return checked;
-  if (configuration)
-    use = *configuration;
-  if (use.instances > QB__MOST_CORES || use.threads > QB__MOST_CORES)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%u instances of %u threads: both must be 1..%d",
-                    use.instances, use.threads, QB__MOST_CORES);
-
   qb_session *self = qb__calloc(qb__model_context(model), 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
   qb__refcount_init(&self->references);
   self->context = qb_context_ref(qb__model_context(model));
   self->model = qb_model_ref(model);
-  self->configuration = use;
+  self->configuration = *configuration;
   self->as_profiled = algorithms != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
   qb_status status = qb__engine_new(model, &self->configuration, algorithms, &self->engine);
   if (!status)
-    status = qb__instances_start(self->context, &use, qb__model_is_workload(model),
+    status = qb__instances_start(self->context, configuration, qb__model_is_workload(model),
                                  &self->instances, &self->pinned_threads);
   if (status)
     free_session(self);
   else
     *session = self;
   return status;
-}
-
-qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
-                         qb_session **session)
-{
-  return qb__session_new(model, configuration, NULL, session);
 }
 
 qb_context *qb__session_context(const qb_session *session)
@@ -238,21 +238,15 @@ static qb_status run_round(qb_session *session, uint32_t batch, const void *cons
 }
 
 qb_status qb_session_run(qb_session *session, uint32_t batch, const void *const *inputs,
-                         void *const *outputs)
+                         void *const *outputs, uint32_t *flags)
 {
-  return run_round(session, batch, inputs, outputs, NULL, NULL);
-}
-
-qb_status qb_session_run_flagged(qb_session *session, uint32_t batch, const void *const *inputs,
-                                 void *const *outputs, uint32_t *flags)
-{
-  if (!session || !flags)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", session ? "flags" : "session");
-  if (qb__model_is_workload(session->model))
-    return qb__fail(
-        QB_ERROR_UNSUPPORTED,
-        "'%s' is a workload, whose values the library does not see; check them in its callback",
-        qb__model_info(session->model)->name);
+  if (!session)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "session is NULL");
+  if (flags && qb__model_is_workload(session->model))
+    return qb__fail(QB_ERROR_UNSUPPORTED,
+                    "'%s' is a workload, whose values the library does not see; pass no flags and "
+                    "check them in its callback",
+                    qb__model_info(session->model)->name);
   return run_round(session, batch, inputs, outputs, flags, NULL);
 }
 
@@ -320,15 +314,14 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
   pthread_mutex_lock(&session->ready_lock);
   const uint32_t ready = (uint32_t)session->ready_count;
   pthread_mutex_unlock(&session->ready_lock);
-  const qb_session_info found = {sizeof found,
-                                 session->configuration.instances,
-                                 session->configuration.threads,
-                                 session->pinned_threads,
-                                 ready,
-                                 memory.weight_bytes,
-                                 memory.instance_bytes,
-                                 session->as_profiled,
-                                 memory.code_bytes};
+  const qb_session_info found = {.size = sizeof found,
+                                 .configuration = session->configuration,
+                                 .pinned_threads = session->pinned_threads,
+                                 .ready_batches = ready,
+                                 .weight_bytes = memory.weight_bytes,
+                                 .arena_bytes = memory.instance_bytes,
+                                 .code_bytes = memory.code_bytes,
+                                 .as_profiled = session->as_profiled};
   qb__struct_out(info, &found, sizeof found);
   return QB_OK;
 }

@@ -6,6 +6,8 @@
 #include "engine/engine.h"
 #include "engine/instances.h"
 
+#include <qosbatch/inspect.h>
+
 qb_context *qb__session_context(const qb_session *session);
 const qb_model *qb__session_model(const qb_session *session);
 const qb_configuration *qb__session_configuration(const qb_session *session);
@@ -21,7 +23,11 @@ qb_status qb__session_run_round(const qb_session *session, uint32_t instance, ui
                                 const void *const *inputs, void *const *outputs,
                                 qb_operator_time *times);
 
-/* qb_session_new() with how the network is computed, or NULL (qb__engine_new()). */
+/* The configuration asked for, checked, or one instance on all usable threads for NULL. */
+qb_status qb__session_choose_configuration(const qb_model *model, const qb_configuration *asked,
+                                           qb_configuration *configuration);
+
+/* A session of a checked configuration with how the network is computed, or NULL (qb__engine_new()). */
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
                           const qb__algorithms *algorithms, qb_session **session);
 

@@ -5,6 +5,8 @@
 #include "engine/engine.h"
 #include "model/model_data.h"
 
+#include <qosbatch/inspect.h>
+
 typedef struct workload_engine {
   qb__engine base;
   const qb_model *model;

@@ -9,6 +9,7 @@
 #include "engine/finite_guards.h"
 #include "engine/network_plan.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/session.h>
 
 struct qb__binding;

@@ -198,6 +198,6 @@ static qb__curve_value value_at(const qb_profile_point *points, size_t count, ui
 qb__curve_value qb__curve_at(const qb_profile_point *points, size_t count, uint32_t batch)
 {
   qb__curve_value value = value_at(points, count, batch);
-  value.thread_flops = points[0].thread_flops; /* the same for all of a configuration */
+  value.thread_flops_per_s = points[0].thread_flops_per_s; /* the same for all of a configuration */
   return value;
 }

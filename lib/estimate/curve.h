@@ -11,8 +11,8 @@ typedef struct qb__curve_value {
   double p95_ns;
   double mean_ns; /* of single rounds; never falls with the batch size */
   double memory_bytes;
-  double thread_flops; /* beside the points; 0: not known */
-  qb_source source;    /* never QB_SOURCE_TRANSFERRED */
+  double thread_flops_per_s; /* beside the points; 0: not known */
+  qb_source source;          /* never QB_SOURCE_TRANSFERRED */
 } qb__curve_value;
 
 /* `points` are those of one configuration by rising batch, `count` >= 1; `batch` >= 1. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/density.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 
 qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb_configuration *k)
@@ -8,10 +10,10 @@ qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb
   const uint64_t all = (uint64_t)k->instances * k->threads;
   const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
   qb__instance_roof roof;
-  if (qb_node_compute_flops(node, threads, isa, &roof.flops))
+  if (qb_node_get_compute(node, threads, isa, &roof.flops))
     roof.flops = k->instances;
-  if (qb_node_bandwidth(node, threads, &roof.bytes_per_s) ||
-      qb_node_bandwidth(node, k->threads, &roof.weight_bytes_per_s))
+  if (qb_node_get_bandwidth(node, threads, &roof.bytes_per_s) ||
+      qb_node_get_bandwidth(node, k->threads, &roof.weight_bytes_per_s))
     roof.bytes_per_s = roof.weight_bytes_per_s = 0;
   roof.weight_bytes_per_s = fmin(roof.weight_bytes_per_s, roof.bytes_per_s);
   roof.flops /= k->instances;

@@ -4,20 +4,9 @@
 #include "core/structs.h"
 #include "estimate/estimate_law.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
-
-const char *qb_source_name(qb_source source)
-{
-  static const char *const names[] = {"unknown", "measured", "interpolated", "extrapolated",
-                                      "transferred"};
-  const size_t i = (size_t)source;
-  return i < sizeof names / sizeof *names ? names[i] : "unknown";
-}
-
-const char *qb_bound_name(qb_bound bound)
-{
-  return bound == QB_BOUND_COMPUTE ? "compute" : bound == QB_BOUND_MEMORY ? "memory" : "unknown";
-}
 
 static qb_bound bound_of(const qb__roofline *roofline, const qb__instance_roof *roof)
 {
@@ -57,11 +46,11 @@ qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configu
       .mean_ns = qb__clamp_i64(value.mean_ns),
       .throughput_per_s = (double)law.configuration.instances * batch / value.latency_ns * 1e9,
       .density = value.latency_ns * 1e-9 * law.roof.flops / (batch * work),
-      .compute_flops = law.roof.flops,
+      .compute_flops_per_s = law.roof.flops,
       .memory_bytes = (uint64_t)fmax(value.memory_bytes, 0),
       .bound = bound_of(&roofline, &law.roof),
       .memory_share = roofline.time_s > 0 ? roofline.memory_s / roofline.time_s : 0,
-      .thread_flops = value.thread_flops};
+      .thread_flops_per_s = value.thread_flops_per_s};
   qb__struct_out(estimate, &found, sizeof found);
   return QB_OK;
 }

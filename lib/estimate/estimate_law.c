@@ -5,6 +5,8 @@
 #include "core/structs.h"
 #include "model/configuration.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <string.h>
 
@@ -129,7 +131,7 @@ qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration 
   const qb_isa isa_here = isa_of_kernels(profile, here.node, here.isa);
   const bool same_cores = here.node == qb__profile_node(profile) && isa_here == isa_there;
   double ignored;
-  if (!same_cores && qb_node_compute_flops(here.node, 1, isa_here, &ignored))
+  if (!same_cores && qb_node_get_compute(here.node, 1, isa_here, &ignored))
     return qb__fail(QB_ERROR_NOT_FOUND,
                     "the node's compute power with %s was not measured; measure it there with "
                     "qb_node_detect()",

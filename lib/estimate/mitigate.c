@@ -2,6 +2,7 @@
 #include <qosbatch/mitigate.h>
 
 #include "core/error.h"
+#include "core/structs.h"
 #include "estimate/density.h"
 #include "estimate/round_times.h"
 #include "profile/profile_data.h"
@@ -13,22 +14,15 @@
 /* Less is not worth a change. */
 static const double LEAST_GAIN = 0.02;
 
+/* One change of each kind, at most. */
+enum { KINDS = QB_MITIGATION_QUIETER_NODE };
+
 typedef struct advice {
   const qb_profile *profile;
   qb_latency_estimate now;
-  qb_mitigation *list;
+  qb_mitigation list[KINDS];
   size_t count;
 } advice;
-
-const char *qb_mitigation_name(qb_mitigation_kind kind)
-{
-  static const char *const names[] = {
-      "unknown",     "larger batch", "smaller batch", "more instances", "more threads",
-      "raise quota", "better isa",   "prepare",       "quieter node",
-  };
-  const size_t i = (size_t)kind;
-  return i < sizeof names / sizeof *names ? names[i] : "unknown";
-}
 
 /* The new entry, whose text is still to be written; NULL if it gains too little. */
 static qb_mitigation *add(advice *a, qb_mitigation_kind kind, qb_gain_of gain_of, double gain)
@@ -235,17 +229,18 @@ static qb_configuration widest(const qb_profile *profile)
 }
 
 qb_status qb_mitigations(const qb_profile *profile, const qb_configuration *configuration,
-                         uint32_t batch, qb_mitigation list[QB_MOST_MITIGATIONS], size_t *count)
+                         uint32_t batch, qb_mitigation *list, size_t capacity, size_t *count)
 {
-  if (!profile || !list || !count)
+  if (!profile || !count || (capacity && !list))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
                     !profile ? "profile"
-                    : !list  ? "list"
-                             : "count");
-  advice a = {.profile = profile, .now = QB_LATENCY_ESTIMATE_INIT, .list = list};
+                    : !count ? "count"
+                             : "list");
+  advice a = {.profile = profile, .now = QB_LATENCY_ESTIMATE_INIT};
   const qb_configuration usual = widest(profile);
-  const qb_status status =
-      qb_estimate(profile, configuration ? configuration : &usual, batch, NULL, &a.now);
+  qb_status status = QB__STRUCTS_CHECK(qb_mitigation, list, capacity);
+  if (!status)
+    status = qb_estimate(profile, configuration ? configuration : &usual, batch, NULL, &a.now);
   if (status)
     return status;
   advise_batch(&a, true);
@@ -256,7 +251,9 @@ qb_status qb_mitigations(const qb_profile *profile, const qb_configuration *conf
   advise_isa(&a);
   advise_preparation(&a);
   advise_node(&a);
-  qsort(list, a.count, sizeof *list, by_gain);
+  qsort(a.list, a.count, sizeof *a.list, by_gain);
+  for (size_t i = 0; i < a.count && i < capacity; i++)
+    qb__struct_out_at(list, i, &a.list[i], sizeof *a.list);
   *count = a.count;
   return QB_OK;
 }

@@ -3,13 +3,6 @@
 
 #include "core/error.h"
 
-const char *qb_precision_name(qb_precision precision)
-{
-  static const char *const names[] = {"f32", "bf16", "int8"};
-  const size_t i = (size_t)precision;
-  return i < sizeof names / sizeof *names ? names[i] : "unknown";
-}
-
 qb_status qb__configuration_check(const qb_configuration *configuration)
 {
   const qb_configuration *k = configuration;

@@ -8,6 +8,8 @@
 #include "model/builtin.h"
 #include "model/fingerprint.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <string.h>
 

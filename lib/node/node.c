@@ -10,17 +10,12 @@
 #include "node/usable_threads.h"
 #include "node/yardstick.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <string.h>
 
 static const int64_t DEFAULT_BUDGET_NS = 1500000000;
-
-const char *qb_isa_name(qb_isa isa)
-{
-  static const char *const names[] = {"best", "generic", "sse41", "avx", "avx2", "avx512"};
-  const size_t i = (size_t)isa;
-  return i < sizeof names / sizeof *names ? names[i] : "unknown";
-}
 
 /* The largest entry of an instruction set (the best one that is there for QB_ISA_BEST). */
 static const qb__sustained *entries_of(const qb__sustained *table, size_t count, qb_isa isa,
@@ -79,8 +74,9 @@ qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__
   if (bandwidth_count)
     memcpy(self->bandwidth, bandwidth, bandwidth_count * sizeof *bandwidth);
   const uint32_t threads = info->usable_threads;
-  self->info.compute_flops = self->info.memory_bytes_per_s = 0;
-  (void)look_up(self->compute, compute_count, QB_ISA_BEST, threads, &self->info.compute_flops);
+  self->info.compute_flops_per_s = self->info.memory_bytes_per_s = 0;
+  (void)look_up(self->compute, compute_count, QB_ISA_BEST, threads,
+                &self->info.compute_flops_per_s);
   (void)look_up(self->bandwidth, bandwidth_count, QB_ISA_BEST, threads,
                 &self->info.memory_bytes_per_s);
   *node = self;
@@ -199,7 +195,7 @@ qb_status qb_node_get_info(const qb_node *node, qb_node_info *info)
   return status;
 }
 
-qb_status qb_node_compute_flops(const qb_node *node, uint32_t threads, qb_isa isa, double *flops)
+qb_status qb_node_get_compute(const qb_node *node, uint32_t threads, qb_isa isa, double *flops)
 {
   if (!node || !flops || threads < 1)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s",
@@ -214,7 +210,7 @@ qb_status qb_node_compute_flops(const qb_node *node, uint32_t threads, qb_isa is
   return QB_OK;
 }
 
-qb_status qb_node_bandwidth(const qb_node *node, uint32_t threads, double *bytes_per_s)
+qb_status qb_node_get_bandwidth(const qb_node *node, uint32_t threads, double *bytes_per_s)
 {
   if (!node || !bytes_per_s || threads < 1)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s",

@@ -16,7 +16,7 @@ typedef struct qb__sustained {
 #define QB__MOST_PRICE 1e12
 
 /*
- * Makes a node of copies of all that is given; tables may be empty. info.compute_flops and
+ * Makes a node of copies of all that is given; tables may be empty. info.compute_flops_per_s and
  * info.memory_bytes_per_s are worked out from them.
  */
 qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__sustained *compute,

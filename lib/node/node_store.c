@@ -9,6 +9,8 @@
 #include "node/compute_power.h"
 #include "node/node_impl.h"
 
+#include <qosbatch/inspect.h>
+
 #include <string.h>
 
 static const char FORMAT[] = "qosbatch-node";

@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/node.h>
 
 /* The node's fields as an object; NULL without memory. The caller owns it. */

@@ -11,43 +11,6 @@ enum { LONGEST_TEXT = 640 };
 /* A smaller change of the node is not worth a sentence. */
 static const double CHANGED = 1.05;
 
-const char *qb_action_name(qb_action action)
-{
-  switch (action) {
-  case QB_ACTION_RUN: return "run";
-  case QB_ACTION_WAIT: return "wait";
-  case QB_ACTION_INFEASIBLE: return "infeasible";
-  }
-  return "unknown";
-}
-
-const char *qb_objective_name(qb_objective objective)
-{
-  switch (objective) {
-  case QB_OBJECTIVE_LATENCY: return "latency";
-  case QB_OBJECTIVE_RATE: return "rate";
-  case QB_OBJECTIVE_COST: return "cost";
-  }
-  return "unknown";
-}
-
-const char *qb_reason_name(qb_reason reason)
-{
-  switch (reason) {
-  case QB_REASON_NONE: return "none";
-  case QB_REASON_SLO: return "slo";
-  case QB_REASON_FILL: return "fill";
-  case QB_REASON_THROUGHPUT: return "throughput";
-  case QB_REASON_CAPACITY: return "capacity";
-  case QB_REASON_MEMORY: return "memory";
-  case QB_REASON_BUDGET: return "budget";
-  case QB_REASON_DEADLINE: return "deadline";
-  case QB_REASON_LATE: return "late";
-  case QB_REASON_COST: return "cost";
-  }
-  return "unknown";
-}
-
 static double ms(int64_t ns)
 {
   return (double)ns * 1e-6;

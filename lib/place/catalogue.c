@@ -29,8 +29,8 @@ static const char *wrong_with(const qb_node_type *t)
     return "isa must be a QB_ISA_ value";
   if (t->memory_bytes < 1 || t->memory_bytes > (uint64_t)QB__MOST_BYTES)
     return "memory_bytes must be 1..2^52";
-  if (!within(t->compute_flops, 0, QB__MOST_PER_S))
-    return "compute_flops must be 0..1e18";
+  if (!within(t->compute_flops_per_s, 0, QB__MOST_PER_S))
+    return "compute_flops_per_s must be 0..1e18";
   if (!within(t->memory_bytes_per_s, 0, QB__MOST_PER_S))
     return "memory_bytes_per_s must be 0..1e18";
   if (t->start_up_ns < 0 || t->start_up_ns > QB__MOST_TYPE_NS)

@@ -58,7 +58,7 @@ static void type_from_json(qb__json *at, qb_node_type *t)
   t->threads_per_core = (uint32_t)qb__json_int(at, "threads_per_core", 1, 8);
   t->isa = isa_from_json(at);
   t->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 1, QB__MOST_BYTES);
-  t->compute_flops = qb__json_double(at, "compute_flops", 0, QB__MOST_PER_S);
+  t->compute_flops_per_s = qb__json_double(at, "compute_flops", 0, QB__MOST_PER_S);
   t->memory_bytes_per_s = qb__json_double(at, "memory_bytes_per_s", 0, QB__MOST_PER_S);
   t->measured = qb__json_bool(at, "measured");
   t->start_up_ns = ms_from_json(at, "start_up_ms", 0);

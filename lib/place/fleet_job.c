@@ -10,6 +10,7 @@
 #include "profile/profile_data.h"
 
 #include <qosbatch/fleet.h>
+#include <qosbatch/frontier.h>
 
 #include <stdlib.h>
 
@@ -59,7 +60,7 @@ static qb_status rank_types(market *m)
     const double per_s = t->billing.kind == QB_BILLING_TIME
                              ? t->billing.price_per_hour / 3600
                              : t->billing.price_per_gib_s * (double)t->memory_bytes / 1073741824.0;
-    m->ranks[i] = (rank){per_s / (t->compute_flops > 0 ? t->compute_flops : 1e9), i};
+    m->ranks[i] = (rank){per_s / (t->compute_flops_per_s > 0 ? t->compute_flops_per_s : 1e9), i};
   }
   qsort(m->ranks, count, sizeof *m->ranks, by_price);
   return QB_OK;

@@ -13,6 +13,7 @@
 #include "profile/profile_data.h"
 
 #include <qosbatch/fleet.h>
+#include <qosbatch/frontier.h>
 
 #include <math.h>
 #include <stdlib.h>

@@ -43,9 +43,10 @@ static double distance(const qb_profile *profile, const qb_node_type *type)
   const double other_size = 1e-3 * fabs(log(measured_on / cores));
   if (same_cpu && other_size == 0)
     return 0;
-  if (!(type->compute_flops > 0) || !(node->compute_flops > 0))
+  if (!(type->compute_flops_per_s > 0) || !(node->compute_flops_per_s > 0))
     return INFINITY;
-  const double power = (node->compute_flops / measured_on) / (type->compute_flops / cores);
+  const double power =
+      (node->compute_flops_per_s / measured_on) / (type->compute_flops_per_s / cores);
   return (same_cpu ? 0 : OTHER_PROCESSOR) + fabs(log(power)) + other_size;
 }
 
@@ -65,7 +66,7 @@ qb_status qb__profile_for_type(const qb_node_type *type, qb_profile *const *prof
                         "cores), and none can be transferred, as compute_flops of %s is not known; "
                         "run 'qosbatch node' there, or profile there",
                         type->name, type->cpu, qb__type_cores(type),
-                        type->compute_flops > 0 ? "the profiles' nodes" : "the type");
+                        type->compute_flops_per_s > 0 ? "the profiles' nodes" : "the type");
 }
 
 /* c of one core and of all, with one instruction set. Returns the number of entries. */
@@ -97,8 +98,8 @@ qb_status qb__node_of_type(const qb_profile *profile, const qb_node_type *type, 
   qb__sustained compute[4];
   size_t count = 0;
   if (info.isa == QB_ISA_AVX) /* whose registers are twice as wide */
-    count = compute_of(QB_ISA_SSE41, cores, type->compute_flops / 2, compute);
-  count += compute_of(info.isa, cores, type->compute_flops, compute + count);
+    count = compute_of(QB_ISA_SSE41, cores, type->compute_flops_per_s / 2, compute);
+  count += compute_of(info.isa, cores, type->compute_flops_per_s, compute + count);
   const qb__sustained bandwidth = {QB_ISA_BEST, cores, type->memory_bytes_per_s};
   return qb__node_new(context, &info, compute, count, &bandwidth, type->memory_bytes_per_s > 0,
                       node);

@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "core/structs.h"
 
+#include <qosbatch/frontier.h>
+
 #include <string.h>
 
 qb_status qb__job_frontier_new(qb_context *context, qb_job_frontier **frontier)

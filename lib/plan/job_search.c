@@ -13,6 +13,8 @@
 #include "plan/job_time.h"
 #include "profile/profile_data.h"
 
+#include <qosbatch/frontier.h>
+
 #include <math.h>
 
 /* Keeps a bound below what it bounds when both are rounded. */

@@ -6,6 +6,8 @@
 #include "core/structs.h"
 #include "profile/profile_data.h"
 
+#include <qosbatch/frontier.h>
+
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>

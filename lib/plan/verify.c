@@ -38,16 +38,6 @@ static uint64_t percentile_rank(double percentile, uint64_t count)
   return rank ? rank : 1;
 }
 
-const char *qb_verdict_name(qb_verdict verdict)
-{
-  switch (verdict) {
-  case QB_VERDICT_PASS: return "pass";
-  case QB_VERDICT_FAIL: return "fail";
-  case QB_VERDICT_MORE: return "more";
-  }
-  return "unknown";
-}
-
 /* ln n!; lgamma() would write a sign to a global that other threads share. */
 static double log_factorial(double n)
 {

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A profile of rounds that somebody else timed: rows of a CSV file, grouped into points. */
-#include "profile/measurements.h"
+#include "profile/measurements_text.h"
 
 #include "core/alloc.h"
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/structs.h"
-#include "model/model_data.h"
-#include "node/node_data.h"
 #include "profile/csv.h"
-#include "profile/profile_impl.h"
+#include "profile/profile_given.h"
 #include "profile/statistics.h"
 
-#include <qosbatch/version.h>
+#include <qosbatch/measurements.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { LARGEST_FILE = 64 << 20, MOST_POINTS = 100000, MOST_CORES = 65536 };
+enum { LARGEST_FILE = 64 << 20 };
 
 /* Shorter than any round: a time in seconds, milliseconds or microseconds by mistake. */
 static const double LEAST_NS = 1000;
@@ -153,7 +151,7 @@ static qb_status refuse(const reader *r, int column, const char *expected)
 
 static qb_status read_row(reader *r, row *made)
 {
-  static const double most[LATENCY] = {MOST_CORES, MOST_CORES, QB_MAX_BATCH};
+  static const double most[LATENCY] = {QB__MAX_GIVEN_CORES, QB__MAX_GIVEN_CORES, QB_MAX_BATCH};
   if (r->csv.count != r->column_count)
     return qb__fail(QB_ERROR_FORMAT, "%s:%zu: %zu field%s, expected %zu as in the first line",
                     r->path, r->csv.line, r->csv.count, r->csv.count == 1 ? "" : "s",
@@ -238,9 +236,9 @@ static qb_status make_points(qb_context *context, const reader *r, qb_profile_po
   *count = 0;
   for (size_t i = 0; i < r->row_count; i++)
     *count += !i || memcmp(r->rows[i - 1].key, r->rows[i].key, sizeof r->rows[i].key);
-  if (*count > MOST_POINTS)
+  if (*count > QB__MAX_GIVEN_POINTS)
     return qb__fail(QB_ERROR_OVERFLOW, "%s: %zu different points; a profile has at most %d",
-                    r->path, *count, MOST_POINTS);
+                    r->path, *count, QB__MAX_GIVEN_POINTS);
   *points = qb__calloc(context, *count, sizeof **points);
   int64_t *samples = qb__calloc(context, r->row_count, sizeof *samples);
   if (*points && samples) {
@@ -254,31 +252,6 @@ static qb_status make_points(qb_context *context, const reader *r, qb_profile_po
   }
   qb__free(context, samples);
   return *points && samples ? QB_OK : QB_ERROR_NO_MEMORY;
-}
-
-/* A node of which only the number of cores that the measurements took is known. */
-static qb_status unknown_node(qb_context *context, double price_per_hour,
-                              const qb_profile_point *points, size_t count, qb_node **node)
-{
-  if (!(price_per_hour >= 0 && price_per_hour <= QB__MOST_PRICE))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                    "price_per_hour %g is outside 0..%g; use 0 if unknown", price_per_hour,
-                    QB__MOST_PRICE);
-  uint64_t cores = 1;
-  for (size_t i = 0; i < count; i++) {
-    const qb_configuration *c = &points[i].configuration;
-    const uint64_t used = (uint64_t)c->instances * c->threads;
-    cores = used > cores ? used : cores;
-  }
-  qb_node_info info = QB_NODE_INFO_INIT;
-  info.cpu = "not known";
-  info.isa = QB_ISA_GENERIC;
-  info.cores = info.hardware_threads = info.usable_threads =
-      cores < MOST_CORES ? (uint32_t)cores : MOST_CORES;
-  info.quota_cores = info.cores;
-  info.numa_nodes = 1;
-  info.price_per_hour = price_per_hour;
-  return qb__node_new(context, &info, NULL, 0, NULL, 0, node);
 }
 
 /* The file's name without folders and ending, as text that any file can hold. */
@@ -296,43 +269,20 @@ static void name_of_file(const char *path, char name[64])
 static qb_status make_profile(qb_context *context, const reader *r,
                               const qb_measurements_params *params, qb_profile **profile)
 {
+  char name[64];
+  name_of_file(r->path, name);
+  struct stat file;
+  qb__points_origin origin = {.engine = "measurements", .name = name};
+  origin.created_unix_s = stat(r->path, &file) || file.st_mtime < 0 ? 0 : (int64_t)file.st_mtime;
+  for (size_t i = 0; i < r->row_count; i++)
+    if (__builtin_add_overflow(origin.measure_ns, r->rows[i].latency_ns, &origin.measure_ns) ||
+        origin.measure_ns > (int64_t)MOST_NS)
+      origin.measure_ns = (int64_t)MOST_NS;
   qb_profile_point *points = NULL;
   size_t count;
-  qb_node *node = NULL;
-  qb_profile *result = NULL;
   qb_status status = make_points(context, r, &points, &count);
-  if (!status && params->node)
-    node = qb_node_ref(params->node);
-  else if (!status)
-    status = unknown_node(context, params->price_per_hour, points, count, &node);
-  if (!status) {
-    char name[64];
-    name_of_file(r->path, name);
-    struct stat file;
-    qb_profile_info info = QB_PROFILE_INFO_INIT;
-    info.model = params->model ? qb__model_info(params->model)->name : name;
-    info.engine = "measurements";
-    info.library = qb_version();
-    info.created_unix_s = stat(r->path, &file) || file.st_mtime < 0 ? 0 : (int64_t)file.st_mtime;
-    if (params->model) {
-      info.flops_per_sample = qb__model_info(params->model)->flops_per_sample;
-      info.weight_bytes = qb__model_info(params->model)->weight_bytes;
-    }
-    for (size_t i = 0; i < r->row_count; i++)
-      if (__builtin_add_overflow(info.measure_ns, r->rows[i].latency_ns, &info.measure_ns) ||
-          info.measure_ns > (int64_t)MOST_NS)
-        info.measure_ns = (int64_t)MOST_NS;
-    status = qb__profile_new(context, node, &info,
-                             params->model ? qb__model_bytes_per_sample(params->model) : 0, points,
-                             count, &result);
-    if (!status && params->model)
-      status = qb__profile_take_operators(result, params->model);
-  }
-  if (status)
-    qb_profile_unref(result);
-  else
-    *profile = result;
-  qb_node_unref(node);
+  if (!status)
+    status = qb__profile_of_given(context, &origin, params, points, count, profile);
   qb__free(context, points);
   return status;
 }

@@ -96,7 +96,7 @@ qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *p
   size_t count = 0;
   qb_status status = QB_OK;
   for (size_t i = 0; i < before && !status; i++)
-    status = qb__record_finish(context, &points->records[i], points->thread_flops);
+    status = qb__record_finish(context, &points->records[i], points->thread_flops_per_s);
   for (size_t i = 1; i + 1 < before && !status; i++) {
     const qb__record *left = &points->records[i - 1], *mid = left + 1, *right = mid + 1;
     if (bend(left, mid, right) > LARGEST_BEND) {
@@ -115,7 +115,7 @@ qb_status qb__points_full_speed(const qb_context *context, const qb__points *poi
   size_t count = 0;
   for (size_t i = 0; i < points->count; i++)
     count += points->records[i].visit_count;
-  *flops = points->count ? points->records[0].point.thread_flops : 0;
+  *flops = points->count ? points->records[0].point.thread_flops_per_s : 0;
   if (!count)
     return QB_OK;
   int64_t *seen = qb__calloc(context, count, sizeof *seen);

@@ -9,8 +9,8 @@
 
 typedef struct qb__points {
   qb_configuration configuration;
-  double thread_flops; /* what one of its threads sustains while all run */
-  bool throttled;      /* a CPU quota is smaller than its threads */
+  double thread_flops_per_s; /* what one of its threads sustains while all run */
+  bool throttled;            /* a CPU quota is smaller than its threads */
   size_t count, capacity;
   qb__record *records; /* by rising batch */
 } qb__points;

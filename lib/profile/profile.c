@@ -6,6 +6,8 @@
 #include "core/structs.h"
 #include "model/model_data.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -183,16 +185,14 @@ static void list_differences(const qb_profile *profile, const qb_node *node, cha
     note(list, "a quota of %g cores, here %g", then.quota_cores, now.quota_cores);
   /* Of one thread: a neighbour that is busy just now takes a core from many, seldom from one. */
   double then_flops, now_flops;
-  if (!qb_node_compute_flops(profile->node, 1, QB_ISA_BEST, &then_flops) &&
-      !qb_node_compute_flops(node, 1, QB_ISA_BEST, &now_flops) &&
+  if (!qb_node_get_compute(profile->node, 1, QB_ISA_BEST, &then_flops) &&
+      !qb_node_get_compute(node, 1, QB_ISA_BEST, &now_flops) &&
       fabs(now_flops / then_flops - 1) > 0.25)
     note(list, "%.4g GFLOP/s a thread, here %.4g", then_flops / 1e9, now_flops / 1e9);
 }
 
-qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
+static qb_status check_node(const qb_profile *profile, const qb_node *node)
 {
-  if (!profile || !node)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "node" : "profile");
   char list[1024];
   list_differences(profile, node, list);
   return *list
@@ -200,6 +200,14 @@ qb_status qb_profile_check_node(const qb_profile *profile, const qb_node *node)
                         "the profile of '%s' was measured on another node: %s; profile again here",
                         profile->info.model, list)
              : QB_OK;
+}
+
+qb_status qb_profile_check(const qb_profile *profile, const qb_model *model, const qb_node *node)
+{
+  if (!profile)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
+  const qb_status status = model ? qb__profile_check_model(profile, model) : QB_OK;
+  return !status && node ? check_node(profile, node) : status;
 }
 
 bool qb__profile_is_of_node(const qb_profile *profile, const qb_node *node)

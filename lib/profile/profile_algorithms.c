@@ -8,6 +8,7 @@
 #include "node/yardstick.h"
 #include "profile/profile_impl.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/version.h>
 
 #include <math.h>
@@ -67,10 +68,8 @@ static bool speaks_of(const qb_profile *profile, const qb_model *model)
   return same_work && !strcmp(profile->info.model, qb__model_info(model)->name);
 }
 
-qb_status qb_profile_check_model(const qb_profile *profile, const qb_model *model)
+qb_status qb__profile_check_model(const qb_profile *profile, const qb_model *model)
 {
-  if (!profile || !model)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", profile ? "model" : "profile");
   const char *theirs = profile->info.model, *own = qb__model_info(model)->name;
   if (speaks_of(profile, model))
     return QB_OK;
@@ -96,20 +95,18 @@ const qb__algorithms *qb__profile_algorithms_for(const qb_profile *profile, cons
   return algorithms_hold(profile, model) ? qb__profile_algorithms_of(profile, threads) : NULL;
 }
 
-qb_status qb_session_for_profile(qb_model *model, const qb_profile *profile,
-                                 const qb_configuration *configuration, qb_session **session)
+qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
+                         const qb_profile *profile, qb_session **session)
 {
-  if (!model || !profile || !session)
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
-                    !model     ? "model"
-                    : !profile ? "profile"
-                               : "session");
-  qb_status status = qb_profile_check_model(profile, model);
-  if (!status)
-    status = qb__configuration_check(configuration);
+  if (!model || !session)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
+  qb_configuration use;
+  qb_status status = qb__session_choose_configuration(model, configuration, &use);
+  if (!status && profile)
+    status = qb__profile_check_model(profile, model);
   if (status)
     return status;
-  return qb__session_new(model, configuration,
-                         qb__profile_algorithms_for(profile, model, configuration->threads),
+  return qb__session_new(model, &use,
+                         profile ? qb__profile_algorithms_for(profile, model, use.threads) : NULL,
                          session);
 }

@@ -25,7 +25,7 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
 qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
                             qb_profile **profile);
 
-/* qb_profile_check_node() without a message. */
+/* qb_profile_check() without a message. */
 bool qb__profile_is_of_node(const qb_profile *profile, const qb_node *node);
 
 /* Whether two profiles are of one network; by name where that is all that is known. */

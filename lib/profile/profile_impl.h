@@ -38,6 +38,9 @@ qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model)
 qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
                                      const qb__algorithms *algorithms);
 
+/* Whether a profile is of this network; the message says what differs. */
+qb_status qb__profile_check_model(const qb_profile *profile, const qb_model *model);
+
 /* NULL if those for so many threads are not known. */
 const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads);
 

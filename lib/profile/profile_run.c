@@ -11,6 +11,7 @@
 #include "profile/splits.h"
 #include "profile/sweep.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/version.h>
 
 #include <stdlib.h>
@@ -105,11 +106,11 @@ static void add_configuration(run *s, uint32_t instances, uint32_t threads)
   const qb_configuration made = {instances, threads};
   const uint64_t all = (uint64_t)instances * threads;
   double flops = 0;
-  (void)qb_node_compute_flops(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
-                              &flops);
+  (void)qb_node_get_compute(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
+                            &flops);
   qb__points *points = &s->sweep.curves[s->sweep.curve_count++];
   points->configuration = made;
-  points->thread_flops = flops / (double)all;
+  points->thread_flops_per_s = flops / (double)all;
   qb_node_info info = QB_NODE_INFO_INIT;
   points->throttled = !qb_node_get_info(s->node, &info) && info.quota_cores < (double)all &&
                       info.quota_cores < info.cores;
@@ -178,13 +179,13 @@ static qb_status check_known(const run *s)
 {
   const qb_profile_info *known = &s->known->info;
   const char *engine = qb__model_is_workload(s->model) ? "workload" : qb_engine_version();
-  const qb_status status = qb_profile_check_model(s->known, s->model);
+  const qb_status status = qb_profile_check(s->known, s->model, NULL);
   if (status)
     return status;
   if (strcmp(known->engine, engine) != 0)
     return qb__fail(QB_ERROR_MISMATCH, "the known profile was measured with %s, this is %s",
                     known->engine, engine);
-  return qb_profile_check_node(s->known, s->node);
+  return qb_profile_check(s->known, NULL, s->node);
 }
 
 /* A share of what all have where they are few. */
@@ -200,7 +201,7 @@ static qb_status set_up(run *s, const qb_profile_params *params)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "goal %g must be in [0, 1) and the time budget not negative", params->goal);
   double ignored;
-  if (qb_node_compute_flops(s->node, 1, QB_ISA_BEST, &ignored))
+  if (qb_node_get_compute(s->node, 1, QB_ISA_BEST, &ignored))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "the node's compute power was not measured; pass a node from qb_node_detect() "
                     "with a non-negative measure budget");
@@ -228,9 +229,12 @@ static qb_status tell(void *user, qb_phase phase, const qb_profile_point *point,
   const run *s = user;
   if (!s->progress)
     return QB_OK;
-  const qb_progress progress = {
-      sizeof progress,      phase,       fraction, qb__now_ns(s->context) - s->start_ns,
-      point->configuration, point->batch};
+  const qb_progress progress = {.size = sizeof progress,
+                                .phase = phase,
+                                .batch = point->batch,
+                                .configuration = point->configuration,
+                                .fraction = fraction,
+                                .elapsed_ns = qb__now_ns(s->context) - s->start_ns};
   return s->progress(s->user, &progress)
              ? QB_OK
              : qb__fail(QB_ERROR_CANCELLED, "the progress callback asked to stop");
@@ -321,7 +325,7 @@ static qb_status collect(const qb__sweep *sweep, qb_profile_point *points, size_
       qb__record *record = &c->records[b];
       if (!record->visit_count && !record->known)
         continue;
-      record->point.thread_flops = flops;
+      record->point.thread_flops_per_s = flops;
       points[(*count)++] = record->point;
     }
   }

@@ -21,14 +21,15 @@ static const int64_t MOST_BYTES = INT64_C(1) << 52;
 
 static json_t *point_to_json(const qb_profile_point *p)
 {
-  return json_pack(
-      "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}", "instances",
-      (json_int_t)p->configuration.instances, "threads", (json_int_t)p->configuration.threads,
-      "batch", (json_int_t)p->batch, "visits", (json_int_t)p->visits, "set_aside",
-      (json_int_t)p->set_aside, "latency_ns", (json_int_t)p->latency_ns, "low_ns",
-      (json_int_t)p->low_ns, "high_ns", (json_int_t)p->high_ns, "p95_ns", (json_int_t)p->p95_ns,
-      "mean_ns", (json_int_t)p->mean_ns, "prepare_ns", (json_int_t)p->prepare_ns, "memory_bytes",
-      (json_int_t)p->memory_bytes, "disturbed", p->disturbed, "thread_flops", p->thread_flops);
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}",
+                   "instances", (json_int_t)p->configuration.instances, "threads",
+                   (json_int_t)p->configuration.threads, "batch", (json_int_t)p->batch, "visits",
+                   (json_int_t)p->visits, "set_aside", (json_int_t)p->set_aside, "latency_ns",
+                   (json_int_t)p->latency_ns, "low_ns", (json_int_t)p->low_ns, "high_ns",
+                   (json_int_t)p->high_ns, "p95_ns", (json_int_t)p->p95_ns, "mean_ns",
+                   (json_int_t)p->mean_ns, "prepare_ns", (json_int_t)p->prepare_ns, "memory_bytes",
+                   (json_int_t)p->memory_bytes, "disturbed", p->disturbed, "thread_flops",
+                   p->thread_flops_per_s);
 }
 
 static json_t *operator_to_json(const qb__operator_work *o)
@@ -100,7 +101,7 @@ static void point_from_json(qb__json *at, qb_profile_point *p)
   p->prepare_ns = qb__json_int(at, "prepare_ns", 0, MOST_NS);
   p->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 0, MOST_BYTES);
   p->disturbed = qb__json_bool(at, "disturbed");
-  p->thread_flops = qb__json_double(at, "thread_flops", 0, 1e18);
+  p->thread_flops_per_s = qb__json_double(at, "thread_flops", 0, 1e18);
   qb__json_end(at);
 }
 
@@ -237,6 +238,20 @@ qb_status qb__profile_parse(qb_context *context, const char *path, const char *t
     status = profile_from_json(context, &root, profile);
   qb__json_close(&file);
   return status;
+}
+
+qb_status qb_profile_parse(qb_context *context, const char *text, size_t bytes,
+                           qb_profile **profile)
+{
+  if (!context || !text || !profile)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !context ? "context"
+                    : !text  ? "text"
+                             : "profile");
+  if (bytes > LARGEST_FILE)
+    return qb__fail(QB_ERROR_OVERFLOW, "a profile of %zu bytes; expected at most %d", bytes,
+                    LARGEST_FILE);
+  return qb__profile_parse(context, "profile", text, bytes, profile);
 }
 
 qb_status qb_profile_load(qb_context *context, const char *path, qb_profile **profile)

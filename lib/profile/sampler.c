@@ -8,6 +8,8 @@
 #include "model/builtin.h"
 #include "model/model_data.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>

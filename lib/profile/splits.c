@@ -4,6 +4,8 @@
 #include "model/model_data.h"
 #include "node/measuring.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 
 /* A sample of a network of which the work is not known. */
@@ -61,12 +63,12 @@ double qb__split_prior_ns(const qb_model *model, const qb_node *node, const qb_c
   const uint32_t all = split->instances * split->threads;
   const bool known = qb__model_info(model)->flops_per_sample > 0;
   double flops = 0, bytes_per_s, weight_bytes_per_s;
-  if (qb_node_compute_flops(node, all, QB_ISA_BEST, &flops))
+  if (qb_node_get_compute(node, all, QB_ISA_BEST, &flops))
     flops = all;
   double time_s = batch * (known ? qb__model_info(model)->flops_per_sample : ANY_FLOPS) *
                   split->instances / flops;
-  if (!qb_node_bandwidth(node, all, &bytes_per_s) &&
-      !qb_node_bandwidth(node, split->threads, &weight_bytes_per_s))
+  if (!qb_node_get_bandwidth(node, all, &bytes_per_s) &&
+      !qb_node_get_bandwidth(node, split->threads, &weight_bytes_per_s))
     time_s += batch * qb__model_bytes_per_sample(model) * split->instances / bytes_per_s +
               (double)qb__model_info(model)->weight_bytes / weight_bytes_per_s;
   return 1e9 * time_s;

@@ -103,7 +103,7 @@ static qb_status visit_until_sure(const qb__sweep *s, const qb__points *c, qb__r
   qb_status status = visit(s, record, qb__points_smallest_open(c));
   if (status || (!record->known && record->visit_count < FEWEST_SURE_VISITS))
     return status;
-  status = qb__record_finish(s->context, record, c->thread_flops);
+  status = qb__record_finish(s->context, record, c->thread_flops_per_s);
   record->sure = !status && qb__point_is_sure(&record->point, s->goal);
   return status;
 }
@@ -302,7 +302,7 @@ static qb_status scout_point(scouting *x, size_t curve, size_t b)
     status = visit(s, record, smallest_candidate(s, curve));
   s->measure_ns += qb__now_ns(s->context) - start_ns;
   if (!status)
-    status = qb__record_finish(s->context, record, c->thread_flops);
+    status = qb__record_finish(s->context, record, c->thread_flops_per_s);
   if (!status)
     learn(x, curve, record);
   return status;
@@ -473,7 +473,7 @@ static qb_status finish(const qb__sweep *s)
   for (size_t k = 0; k < s->curve_count; k++)
     for (size_t i = 0; i < s->curves[k].count; i++) {
       const qb_status status =
-          qb__record_finish(s->context, &s->curves[k].records[i], s->curves[k].thread_flops);
+          qb__record_finish(s->context, &s->curves[k].records[i], s->curves[k].thread_flops_per_s);
       if (status)
         return status;
     }

@@ -50,8 +50,8 @@ static double difference(qb_model *model, const Onnx__TensorProto *expected)
   for (size_t i = 0; input && i < inputs; i++) /* as ONNX's runner makes them */
     input[i] = (float)((double)i / (double)inputs);
   const size_t found = expected->has_raw_data ? expected->raw_data.len / 4 : expected->n_float_data;
-  if (!input || !output || found != outputs || qb_session_new(model, &one, &session) ||
-      qb_session_run(session, 1, in, out))
+  if (!input || !output || found != outputs || qb_session_new(model, &one, NULL, &session) ||
+      qb_session_run(session, 1, in, out, NULL))
     largest = worst = -1;
   for (size_t i = 0; worst >= 0 && i < outputs; i++) {
     const double off = fabs((double)output[i] - element_of(expected, i));

@@ -338,8 +338,8 @@ static bool check(qb_model *model, Onnx__TensorProto **inputs, size_t input_coun
     const qb_configuration one = {1, 1};
     qb_session *session = NULL;
     void *out[1] = {by_engine};
-    if (qb_session_new(model, &one, &session) ||
-        qb_session_run(session, batch, (const void *const *)in, out)) {
+    if (qb_session_new(model, &one, NULL, &session) ||
+        qb_session_run(session, batch, (const void *const *)in, out, NULL)) {
       good = false;
       snprintf(why, 256, "%s", qb_error_message());
     } else {

@@ -14,8 +14,16 @@ enum { MOST_SAMPLES = 8, OUTPUTS = 2 };
 
 static const protocol_model model = {
     .name = "a \"model\"",
-    .input = {sizeof(qb_tensor_info), "x", 2, {2, 2}, 4},
-    .output = {sizeof(qb_tensor_info), "y", 1, {OUTPUTS}, OUTPUTS},
+    .input = {.size = sizeof(qb_tensor_info),
+              .name = "x",
+              .rank = 2,
+              .dims = {2, 2},
+              .elements_per_sample = 4},
+    .output = {.size = sizeof(qb_tensor_info),
+               .name = "y",
+               .rank = 1,
+               .dims = {OUTPUTS},
+               .elements_per_sample = OUTPUTS},
 };
 
 static void check_answer(const infer_request *r)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Measurements that are accepted make a profile that can be estimated with, point by point. */
 #include "fuzz/fuzz.h"
-#include "profile/measurements.h"
+#include "profile/measurements_text.h"
 
 #include <qosbatch/estimate.h>
+#include <qosbatch/inspect.h>
+#include <qosbatch/measurements.h>
 
 #include <string.h>
 

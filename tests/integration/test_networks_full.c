@@ -34,7 +34,7 @@ static void compare(const char *name)
   assert_non_null(ranges);
   expected e = expect(&model->graph, 3, ranges);
   check_ranges(&model->graph, ranges);
-  assert_ok(qb_session_new(model, NULL, &session));
+  assert_ok(qb_session_new(model, NULL, NULL, &session));
   run_and_compare(session, &e, 1);
   run_and_compare(session, &e, 3);
   qb_session_unref(session);

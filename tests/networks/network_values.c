@@ -42,7 +42,7 @@ static bool run(const qb_model *model, qb_session *session)
       info.outputs <= MOST_TENSORS &&
       make_buffers(model, qb_model_get_input, info.inputs, inputs, read) &&
       make_buffers(model, qb_model_get_output, info.outputs, outputs, written) &&
-      !qb_session_run(session, SAMPLES, (const void *const *)inputs, (void *const *)outputs);
+      !qb_session_run(session, SAMPLES, (const void *const *)inputs, (void *const *)outputs, NULL);
   if (good) {
     printf("values");
     for (uint32_t i = 0; i < info.outputs; i++)
@@ -71,7 +71,7 @@ int main(void)
     path[strcspn(path, "\n")] = 0;
     if (qb_model_load_onnx(context, path, &model))
       printf("refused %s\n", qb_error_message());
-    else if (qb_session_new(model, &configuration, &session) || !run(model, session))
+    else if (qb_session_new(model, &configuration, NULL, &session) || !run(model, session))
       printf("failed %s\n", qb_error_message());
     fflush(stdout);
     qb_session_unref(session);

@@ -61,12 +61,12 @@ static bool run(qb_model *model, qb_session *session, uint32_t batch, const char
   const qb__graph *g = &model->graph;
   buffers b = {{NULL}, {NULL}};
   FILE *file = fopen(out, "wb");
-  const bool good =
-      file && is_small(g) && read_inputs(g, batch, in, &b) &&
-      !qb_session_run(session, batch, (const void *const *)b.inputs, (void *const *)b.outputs) &&
-      write_outputs(g, batch, &b, file) &&
-      !qb__reference_run(g, batch, (const float *const *)b.inputs, b.outputs, NULL) &&
-      write_outputs(g, batch, &b, file);
+  const bool good = file && is_small(g) && read_inputs(g, batch, in, &b) &&
+                    !qb_session_run(session, batch, (const void *const *)b.inputs,
+                                    (void *const *)b.outputs, NULL) &&
+                    write_outputs(g, batch, &b, file) &&
+                    !qb__reference_run(g, batch, (const float *const *)b.inputs, b.outputs, NULL) &&
+                    write_outputs(g, batch, &b, file);
   for (int i = 0; i < MOST_TENSORS; i++) {
     free(b.inputs[i]);
     free(b.outputs[i]);
@@ -88,7 +88,7 @@ int main(void)
     const qb_configuration configuration = {1, 1};
     if (qb_model_load_onnx(context, path, &model))
       printf("refused %s\n", qb_error_message());
-    else if (qb_session_new(model, &configuration, &session) ||
+    else if (qb_session_new(model, &configuration, NULL, &session) ||
              !run(model, session, batch, in, out))
       printf("failed %s\n", qb_error_message());
     else

@@ -22,7 +22,7 @@ static double difference(const qb_model *model, qb_session *session, uint32_t ba
   const void *const inputs[1] = {input};
   void *const outputs[1] = {found};
   double worst = -1, largest = 0;
-  if (found && !qb_session_run(session, batch, inputs, outputs)) {
+  if (found && !qb_session_run(session, batch, inputs, outputs, NULL)) {
     worst = 0;
     for (size_t i = 0; i < count; i++) {
       const double off = fabs((double)found[i] - expected[i]);
@@ -41,7 +41,7 @@ static int compare(qb_context *context, const char *path)
   qb_session *session = NULL;
   float *input = NULL, *expected = NULL;
   int result = 1;
-  if (qb_model_load_onnx(context, path, &model) || qb_session_new(model, NULL, &session)) {
+  if (qb_model_load_onnx(context, path, &model) || qb_session_new(model, NULL, NULL, &session)) {
     printf("%s: %s\n", path, qb_error_message());
     goto done;
   }

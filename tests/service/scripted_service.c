@@ -12,6 +12,8 @@
 #include "common/diagnose.h"
 #include "server.h"
 
+#include <qosbatch/measurements.h>
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,7 +78,7 @@ static batcher_rounds make_rounds(qb_context *context, qb_model *model, const qb
   CHECK(!qb_plan_service(&profile, 1, &load, qos, &r.plan, NULL) && r.plan.feasible);
   CHECK(!qb_optimizer_params_of_plan(&r.plan, &r.params));
   r.params.max_batch = MOST_BATCH;
-  CHECK(!qb_session_new(model, &r.plan.configuration, &r.session));
+  CHECK(!qb_session_new(model, &r.plan.configuration, NULL, &r.session));
   return r;
 }
 
@@ -112,8 +114,16 @@ int main(int argc, char **argv)
   round_ns = (int64_t)(argument(argc, argv, 2, 1000) * 1e3);
   sample_ns = (int64_t)(argument(argc, argv, 3, 1000) * 1e3);
   const int64_t side = (int64_t)argument(argc, argv, 6, 4);
-  input = (qb_tensor_info){sizeof input, "image", 3, {3, side, side}, (uint64_t)(3 * side * side)};
-  output = (qb_tensor_info){sizeof output, "first", 1, {OUTPUTS}, OUTPUTS};
+  input = (qb_tensor_info){.size = sizeof input,
+                           .name = "image",
+                           .rank = 3,
+                           .dims = {3, side, side},
+                           .elements_per_sample = (uint64_t)(3 * side * side)};
+  output = (qb_tensor_info){.size = sizeof output,
+                            .name = "first",
+                            .rank = 1,
+                            .dims = {OUTPUTS},
+                            .elements_per_sample = OUTPUTS};
 
   qb_context *context;
   qb_model *model;

@@ -47,7 +47,7 @@ static batcher_rounds make_rounds(qb_context *context, qb_model *model, uint32_t
   r.params.max_batch = MAX_BATCH;
   r.profile = scripted_profile(context, &r.params.configuration, MAX_BATCH, ROUND_US * 1e-3,
                                SAMPLE_US * 1e-3, 1.2);
-  assert_ok(qb_session_new(model, &r.params.configuration, &r.session));
+  assert_ok(qb_session_new(model, &r.params.configuration, NULL, &r.session));
   return r;
 }
 

@@ -167,7 +167,7 @@ static const char *run_round(qb_session *session, uint32_t batch, int first)
     in[i] = first + (int)i;
   const void *const inputs[1] = {in};
   void *const outputs[1] = {out};
-  CROWD_EXPECT(!qb_session_run(session, batch, inputs, outputs));
+  CROWD_EXPECT(!qb_session_run(session, batch, inputs, outputs, NULL));
   for (uint32_t i = 0; i < batch; i++)
     CROWD_EXPECT(out[i] == in[i] + 1);
   return NULL;
@@ -186,7 +186,7 @@ static const char *use_sessions(void *shared, uint32_t thread, uint64_t step)
   CROWD_EXPECT(!qb_session_get_info(self->session, &info) && info.ready_batches > 0);
   static const qb_configuration one = {1, 1};
   qb_session *own;
-  CROWD_EXPECT(!qb_session_new(self->model, &one, &own));
+  CROWD_EXPECT(!qb_session_new(self->model, &one, NULL, &own));
   qb_session_unref(own);
   return NULL;
 }
@@ -202,7 +202,7 @@ static void sessions_are_shared_by_their_callers(void **state)
   workload.prepare = prepare;
   workload.run = run;
   assert_ok(qb_model_from_workload(context, &workload, &self.model));
-  assert_ok(qb_session_new(self.model, &four, &self.session));
+  assert_ok(qb_session_new(self.model, &four, NULL, &self.session));
   crowd_run(0.2, use_sessions, &self);
   for (uint32_t i = 0; i < INSTANCES; i++)
     for (uint32_t b = 1; b <= MAX_BATCH; b++)
@@ -240,7 +240,7 @@ static qb_session *lone_session(qb_context *of)
   qb_session *session = NULL;
   if (qb_model_from_workload(of, &workload, &model))
     return NULL;
-  (void)qb_session_new(model, &one, &session);
+  (void)qb_session_new(model, &one, NULL, &session);
   qb_model_unref(model);
   return session;
 }
@@ -255,7 +255,7 @@ static const char *hand_on(void *shared, uint32_t thread, uint64_t step)
   session = session ? session : lone_session(self->context);
   kept = kept ? kept : scripted_profile(self->context, &one, 2, 8, 2, 1.05);
   CROWD_EXPECT(session && kept);
-  CROWD_EXPECT(!qb_session_run(session, 1, NULL, NULL));
+  CROWD_EXPECT(!qb_session_run(session, 1, NULL, NULL, NULL));
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   CROWD_EXPECT(!qb_profile_get_info(kept, &info) && info.points == 2);
   qb_session_unref(self->own_session[thread]);

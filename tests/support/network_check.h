@@ -61,7 +61,7 @@ static inline double network_check_round(const network_check *c, qb_session *ses
   const void *const inputs[1] = {c->input + first * c->in};
   void *const outputs[1] = {output};
   double error = -1;
-  if (!qb_session_run(session, batch, inputs, outputs))
+  if (!qb_session_run(session, batch, inputs, outputs, NULL))
     error = relative_error(output, c->expected + first * c->out, batch * c->out);
   free(output);
   return error;
@@ -88,7 +88,7 @@ static inline qb_session *network_check_session(const network_check *c, uint32_t
 {
   const qb_configuration configuration = {instances, threads};
   qb_session *session;
-  assert_ok(qb_session_new(c->model, &configuration, &session));
+  assert_ok(qb_session_new(c->model, &configuration, NULL, &session));
   return session;
 }
 

@@ -57,7 +57,7 @@ static inline void run_and_compare(qb_session *session, const expected *e, uint3
   assert_non_null(output);
   const void *const inputs[1] = {e->input};
   void *const outputs[1] = {output};
-  assert_ok(qb_session_run(session, batch, inputs, outputs));
+  assert_ok(qb_session_run(session, batch, inputs, outputs, NULL));
   const double off = difference(e, output, batch);
   if (off > 1e-4)
     print_message("batch %u: off by %g\n", batch, off);

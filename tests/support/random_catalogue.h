@@ -45,7 +45,7 @@ static inline qb_node_type random_type(uint64_t *seed, char *name, size_t bytes,
   t.threads_per_core = (uint32_t)random_int(seed, 1, 2);
   t.vcpus = (uint32_t)random_int(seed, 1, 12);
   t.memory_bytes = random_int(seed, 0, 5) ? UINT64_C(1) << 33 : random_int(seed, 100000, 8000000);
-  t.compute_flops = 1e11 * cores_of(&t) * (0.5 + random_unit(seed));
+  t.compute_flops_per_s = 1e11 * cores_of(&t) * (0.5 + random_unit(seed));
   t.memory_bytes_per_s = random_int(seed, 0, 2) ? 1e10 * (1 + 9 * random_unit(seed)) : 0;
   t.measured = random_int(seed, 0, 1);
   t.start_up_ns = random_int(seed, 0, 2) ? (int64_t)random_int(seed, 0, 90) * 1000000000 : 0;

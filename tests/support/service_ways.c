@@ -7,6 +7,8 @@
 #include "support/random.h"
 #include "support/random_profile.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 
 void make_service_case(qb_context *context, uint64_t *seed, service_case *c)

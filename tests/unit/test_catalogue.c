@@ -4,6 +4,8 @@
 #include "support/random_catalogue.h"
 #include "support/scratch_folder.h"
 
+#include <qosbatch/catalogue.h>
+
 #include <math.h>
 #include <string.h>
 
@@ -39,7 +41,7 @@ static void a_file_gives_all_fields(void **state)
   assert_int_equal(t.threads_per_core, 2);
   assert_int_equal(t.isa, QB_ISA_AVX512);
   assert_int_equal(t.memory_bytes, 1024);
-  assert_true(t.compute_flops == 1e11 && t.memory_bytes_per_s == 2e10);
+  assert_true(t.compute_flops_per_s == 1e11 && t.memory_bytes_per_s == 2e10);
   assert_false(t.measured);
   assert_int_equal(t.start_up_ns, 40000000);
   assert_true(t.interruptions_per_h == 0.5);

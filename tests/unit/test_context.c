@@ -171,6 +171,9 @@ static void version_of_the_library_is_that_of_the_header(void **state)
   snprintf(expected, sizeof expected, "%d.%d.%d", QB_VERSION_MAJOR, QB_VERSION_MINOR,
            QB_VERSION_PATCH);
   assert_string_equal(qb_version(), expected);
+  assert_int_equal(qb_version_number(), QB_VERSION_NUMBER);
+  assert_true(QB_VERSION_AT_LEAST(0, 1, 0));
+  assert_false(QB_VERSION_AT_LEAST(QB_VERSION_MAJOR + 1, 0, 0));
 }
 
 int main(void)

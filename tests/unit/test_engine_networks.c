@@ -357,8 +357,8 @@ static void missing_tensors_are_refused(void **state)
   qb_session *session = network_check_session(&c, 1, 1);
   const void *const inputs[1] = {NULL};
   void *const outputs[1] = {c.expected};
-  assert_status(qb_session_run(session, 1, NULL, outputs), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_run(session, 1, inputs, outputs), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, 1, NULL, outputs, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, 1, inputs, outputs, NULL), QB_ERROR_INVALID_ARGUMENT);
   qb_session_unref(session);
   network_check_free(&c);
   qb_context_unref(context);
@@ -385,9 +385,9 @@ static qb_status run_once(qb_context *context, void *user)
   const qb_configuration configuration = {2, 1};
   qb_status status = qb__model_from_graph(&g, "small", &model);
   if (!status)
-    status = qb_session_new(model, &configuration, &session);
+    status = qb_session_new(model, &configuration, NULL, &session);
   if (!status)
-    status = qb_session_run(session, 1, inputs, outputs);
+    status = qb_session_run(session, 1, inputs, outputs, NULL);
   qb_session_unref(session);
   qb_model_unref(model);
   return status;

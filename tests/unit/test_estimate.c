@@ -9,6 +9,8 @@
 #include "support/scripted_profile.h"
 #include "support/unit.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <string.h>
 
@@ -36,13 +38,13 @@ static void estimates_obey_the_formula(void **state)
       uint32_t max_batch;
       qb__configuration_at(profile, c, &k, &max_batch);
       double all_flops;
-      assert_ok(qb_node_compute_flops(qb_profile_node(profile), k.instances * k.threads,
-                                      QB_ISA_BEST, &all_flops));
+      assert_ok(qb_node_get_compute(qb_profile_node(profile), k.instances * k.threads, QB_ISA_BEST,
+                                    &all_flops));
       for (uint32_t b = 1; b <= max_batch; b++) {
         qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
         assert_ok(qb_estimate(profile, &k, b, NULL, &e));
-        assert_true(fabs(e.compute_flops * k.instances / all_flops - 1) < 1e-9);
-        const double t = b * profile->info.flops_per_sample * e.density / e.compute_flops;
+        assert_true(fabs(e.compute_flops_per_s * k.instances / all_flops - 1) < 1e-9);
+        const double t = b * profile->info.flops_per_sample * e.density / e.compute_flops_per_s;
         assert_true(fabs(t * 1e9 / (double)e.latency_ns - 1) < 1e-6);
         assert_true(fabs(e.throughput_per_s * (double)e.latency_ns * 1e-9 / (k.instances * b) - 1) <
                     1e-6);
@@ -106,7 +108,7 @@ static void a_configuration_that_was_not_measured_is_transferred(void **state)
   assert_true(same_density);
   k.instances = k.threads = 65536; /* their product is more than 32 bits hold */
   assert_ok(qb_estimate(profile, &k, 1, NULL, &e));
-  assert_true(fabs(e.compute_flops / (4e11 / 65536) - 1) < 1e-9);
+  assert_true(fabs(e.compute_flops_per_s / (4e11 / 65536) - 1) < 1e-9);
   qb_profile_unref(profile);
 }
 

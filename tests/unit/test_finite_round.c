@@ -58,7 +58,7 @@ static checked_round run_checked(qb__graph *graph, const float *inputs, uint32_t
   const void *const in[1] = {c->input};
   void *const out[1] = {r.outputs};
   memset(r.flags, 0xff, sizeof r.flags);
-  assert_ok(qb_session_run_flagged(session, BATCH, in, out, r.flags));
+  assert_ok(qb_session_run(session, BATCH, in, out, r.flags));
   qb_session_unref(session);
   return r;
 }
@@ -381,7 +381,7 @@ static void a_convolution_that_overflows_is_marked(void **state)
   float *outputs = calloc(BATCH * c.out, sizeof *outputs);
   const void *const in[1] = {c.input};
   void *const out[1] = {outputs};
-  assert_ok(qb_session_run(session, BATCH, in, out));
+  assert_ok(qb_session_run(session, BATCH, in, out, NULL));
   assert_true(all_nan(outputs + c.out, c.out));
   network_check_expect(&c, session, 0, 1);
   network_check_expect(&c, session, 2, 2);
@@ -454,10 +454,10 @@ static void bad_arguments_are_refused(void **state)
   qb_model *model;
   qb_session *session;
   assert_ok(qb_model_from_workload(context, &workload, &model));
-  assert_ok(qb_session_new(model, NULL, &session));
-  assert_status(qb_session_run_flagged(NULL, 1, NULL, NULL, flags), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_run_flagged(session, 1, NULL, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_run_flagged(session, 1, NULL, NULL, flags), QB_ERROR_UNSUPPORTED);
+  assert_ok(qb_session_new(model, NULL, NULL, &session));
+  assert_status(qb_session_run(NULL, 1, NULL, NULL, flags), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, 1, NULL, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, 1, NULL, NULL, flags), QB_ERROR_UNSUPPORTED);
   assert_int_equal(flags[0], 7);
   qb_session_unref(session);
   qb_model_unref(model);
@@ -478,9 +478,9 @@ static qb_status run_poisoned(qb_context *context, void *user)
   const qb_configuration configuration = {1, 1};
   qb_status status = qb__model_from_graph(&graph, "poisoned", &model);
   if (!status)
-    status = qb_session_new(model, &configuration, &session);
+    status = qb_session_new(model, &configuration, NULL, &session);
   if (!status)
-    status = qb_session_run_flagged(session, 1, inputs, outputs, flags);
+    status = qb_session_run(session, 1, inputs, outputs, flags);
   assert_true(status || flags[0] == QB_SAMPLE_NOT_FINITE);
   qb_session_unref(session);
   qb_model_unref(model);

@@ -7,7 +7,10 @@
 #include "place/catalogue_impl.h"
 #include "profile/profile_impl.h"
 
+#include <qosbatch/catalogue.h>
 #include <qosbatch/fleet.h>
+#include <qosbatch/frontier.h>
+#include <qosbatch/inspect.h>
 
 #include <math.h>
 #include <string.h>
@@ -50,8 +53,8 @@ static double billed(const qb_billing *b, double ns)
 static qb_node *node_of(const qb_node_type *type)
 {
   const uint32_t cores = cores_of(type);
-  const qb__sustained compute[] = {{QB_ISA_AVX2, 1, type->compute_flops / cores},
-                                   {QB_ISA_AVX2, cores, type->compute_flops}};
+  const qb__sustained compute[] = {{QB_ISA_AVX2, 1, type->compute_flops_per_s / cores},
+                                   {QB_ISA_AVX2, cores, type->compute_flops_per_s}};
   const qb__sustained bandwidth[] = {{QB_ISA_BEST, cores, type->memory_bytes_per_s}};
   qb_node_info info = QB_NODE_INFO_INIT;
   info.cpu = type->cpu;
@@ -452,7 +455,7 @@ static void a_type_that_no_profile_tells_of_is_named(void **state)
   qb_catalogue_unref(catalogue);
 
   /* Without memory for one sample there is no fleet, and that is said. */
-  type.compute_flops = 1e11;
+  type.compute_flops_per_s = 1e11;
   assert_ok(qb_catalogue_new(context, "EUR", "", &type, 1, &catalogue));
   qb_job_frontier *frontier = NULL;
   assert_ok(qb_plan_job_fleet(catalogue, &profile, 1, &job, NULL, &plan, &frontier));

@@ -3,7 +3,10 @@
 #include "node/node_data.h"
 #include "support/random_catalogue.h"
 
+#include <qosbatch/catalogue.h>
 #include <qosbatch/fleet.h>
+#include <qosbatch/frontier.h>
+#include <qosbatch/inspect.h>
 #include <qosbatch/place.h>
 
 #include <math.h>
@@ -113,7 +116,7 @@ static void a_transferred_type_is_planned_at_the_end_of_its_estimate(void **stat
   type.name = type.cpu = info.cpu;
   type.vcpus = 3;
   type.memory_bytes = UINT64_C(1) << 40;
-  type.compute_flops = 2.1e11;
+  type.compute_flops_per_s = 2.1e11;
   qb_catalogue *catalogue = NULL;
   assert_ok(qb_catalogue_new(context, "EUR", "", &type, 1, &catalogue));
   qb_load load = QB_LOAD_INIT;

@@ -6,6 +6,8 @@
 #include "support/random.h"
 #include "support/unit.h"
 
+#include <qosbatch/catalogue.h>
+
 #include <math.h>
 
 enum { BATCH = 4, JOBS = 4000 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/inspect.h>
+#include <qosbatch/lab.h>
+#include <qosbatch/measurements.h>
 
 #include "support/expect.h"
 #include "support/failing_allocator.h"
@@ -85,10 +87,10 @@ static void model_and_node_may_be_given_beside_the_rows(void **state)
   assert_ok(qb_profile_get_info(profile, &info));
   assert_string_equal(info.model, "alexnet");
   assert_true(info.flops_per_sample > 1e9);
-  assert_ok(qb_profile_check_node(profile, params.node));
+  assert_ok(qb_profile_check(profile, NULL, params.node));
   double flops;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  assert_ok(qb_node_compute_flops(params.node, 1, QB_ISA_BEST, &flops));
+  assert_ok(qb_node_get_compute(params.node, 1, QB_ISA_BEST, &flops));
   assert_ok(qb_estimate(profile, NULL, 4, NULL, &e));
   assert_true(fabs(e.density / (0.08 * flops / (4 * info.flops_per_sample)) - 1) < 1e-9);
   qb_profile_unref(profile);

@@ -56,14 +56,21 @@ static qb_profile *profile_of(const qb_profile_point *points, size_t count, doub
   return profile_with_weights(points, count, quota, flops, 0);
 }
 
+static void set_sizes(qb_mitigation list[8])
+{
+  for (int i = 0; i < 8; i++)
+    list[i] = (qb_mitigation)QB_MITIGATION_INIT;
+}
+
 /* The mitigation of this kind, or NULL. */
 static const qb_mitigation *find(const qb_profile *profile, const qb_configuration *k,
                                  uint32_t batch, qb_mitigation_kind kind)
 {
-  static qb_mitigation list[QB_MOST_MITIGATIONS];
+  static qb_mitigation list[8];
+  set_sizes(list);
   size_t count = 0;
-  assert_ok(qb_mitigations(profile, k, batch, list, &count));
-  assert_true(count <= QB_MOST_MITIGATIONS);
+  assert_ok(qb_mitigations(profile, k, batch, list, 8, &count));
+  assert_true(count <= 8);
   const qb_mitigation *found = NULL;
   for (size_t i = 0; i < count; i++) {
     assert_true(list[i].gain >= 0.02 && strlen(list[i].text) > 20);
@@ -187,13 +194,14 @@ static void bad_arguments_are_refused(void **state)
   (void)state;
   const qb_profile_point points[] = {point(1, 1, 1, 10)};
   qb_profile *profile = profile_of(points, 1, 2, 0);
-  qb_mitigation list[QB_MOST_MITIGATIONS];
+  qb_mitigation list[8];
+  set_sizes(list);
   size_t count = 77;
-  assert_status(qb_mitigations(NULL, NULL, 1, list, &count), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_mitigations(profile, NULL, 0, list, &count), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_mitigations(profile, NULL, 1, NULL, &count), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_mitigations(NULL, NULL, 1, list, 8, &count), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_mitigations(profile, NULL, 0, list, 8, &count), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_mitigations(profile, NULL, 1, NULL, 8, &count), QB_ERROR_INVALID_ARGUMENT);
   assert_int_equal(count, 77);
-  assert_ok(qb_mitigations(profile, NULL, 1, list, &count));
+  assert_ok(qb_mitigations(profile, NULL, 1, list, 8, &count));
   assert_int_equal(count, 0);
   assert_string_equal(qb_mitigation_name(QB_MITIGATION_PREPARE), "prepare");
   assert_string_equal(qb_mitigation_name((qb_mitigation_kind)99), "unknown");

@@ -4,6 +4,8 @@
 #include "support/expect.h"
 #include "support/failing_allocator.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 
 static int set_up(void **state)

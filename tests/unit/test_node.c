@@ -6,6 +6,8 @@
 #include "support/expect.h"
 #include "support/failing_allocator.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <sched.h>
 
@@ -46,14 +48,14 @@ static qb_node_info info_of(const qb_node *node)
 static double flops_of(const qb_node *node, uint32_t threads, qb_isa isa)
 {
   double flops = -1;
-  assert_ok(qb_node_compute_flops(node, threads, isa, &flops));
+  assert_ok(qb_node_get_compute(node, threads, isa, &flops));
   return flops;
 }
 
 static double bandwidth_of(const qb_node *node, uint32_t threads)
 {
   double bytes_per_s = -1;
-  assert_ok(qb_node_bandwidth(node, threads, &bytes_per_s));
+  assert_ok(qb_node_get_bandwidth(node, threads, &bytes_per_s));
   return bytes_per_s;
 }
 
@@ -90,11 +92,11 @@ static void negative_budget_does_not_measure(void **state)
   (void)state;
   qb_node *node = detect(0, -1);
   const qb_node_info info = info_of(node);
-  assert_true(info.compute_flops == 0 && info.memory_bytes_per_s == 0);
+  assert_true(info.compute_flops_per_s == 0 && info.memory_bytes_per_s == 0);
   double figure = 77;
-  assert_status(qb_node_compute_flops(node, 1, QB_ISA_BEST, &figure), QB_ERROR_NOT_FOUND);
+  assert_status(qb_node_get_compute(node, 1, QB_ISA_BEST, &figure), QB_ERROR_NOT_FOUND);
   assert_message(info.cpu);
-  assert_status(qb_node_bandwidth(node, 1, &figure), QB_ERROR_NOT_FOUND);
+  assert_status(qb_node_get_bandwidth(node, 1, &figure), QB_ERROR_NOT_FOUND);
   assert_message("not measured");
   assert_true(figure == 77);
   qb_node_unref(node);
@@ -105,7 +107,7 @@ static void measured_figures_are_in_order(void **state)
   (void)state;
   qb_node *node = detect(0, QUICK_NS);
   const qb_node_info info = info_of(node);
-  assert_true(info.compute_flops == flops_of(node, info.usable_threads, QB_ISA_BEST));
+  assert_true(info.compute_flops_per_s == flops_of(node, info.usable_threads, QB_ISA_BEST));
   assert_true(info.memory_bytes_per_s == bandwidth_of(node, info.usable_threads));
   assert_true(flops_of(node, 1, QB_ISA_BEST) == flops_of(node, 1, info.isa));
   for (uint32_t threads = 1; threads <= info.usable_threads; threads++) {
@@ -119,7 +121,7 @@ static void measured_figures_are_in_order(void **state)
   }
   double figure;
   if (info.isa < QB_ISA_AVX512) {
-    assert_status(qb_node_compute_flops(node, 1, info.isa + 1, &figure), QB_ERROR_NOT_FOUND);
+    assert_status(qb_node_get_compute(node, 1, info.isa + 1, &figure), QB_ERROR_NOT_FOUND);
     assert_message(qb_isa_name(info.isa + 1));
   }
   qb_node_unref(node);
@@ -171,12 +173,12 @@ static void bad_arguments_are_refused(void **state)
   assert_status(qb_node_get_info(node, NULL), QB_ERROR_INVALID_ARGUMENT);
   info.size = 8;
   assert_status(qb_node_get_info(node, &info), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_compute_flops(NULL, 1, QB_ISA_BEST, &figure), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_compute_flops(node, 0, QB_ISA_BEST, &figure), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_compute_flops(node, 1, QB_ISA_BEST, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_bandwidth(NULL, 1, &figure), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_bandwidth(node, 0, &figure), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_bandwidth(node, 1, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_compute(NULL, 1, QB_ISA_BEST, &figure), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_compute(node, 0, QB_ISA_BEST, &figure), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_compute(node, 1, QB_ISA_BEST, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_bandwidth(NULL, 1, &figure), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_bandwidth(node, 0, &figure), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_bandwidth(node, 1, NULL), QB_ERROR_INVALID_ARGUMENT);
   assert_true(figure == 77);
   qb_node_unref(node);
   qb_node_unref(NULL);
@@ -196,7 +198,7 @@ static qb_status new_node_of_tables(qb_context *owner, qb_node **node)
   char name[] = "some cpu";
   info.cpu = name;
   info.usable_threads = 3;
-  info.compute_flops = info.memory_bytes_per_s = 77; /* worked out, not taken */
+  info.compute_flops_per_s = info.memory_bytes_per_s = 77; /* worked out, not taken */
   const qb_status status = qb__node_new(owner, &info, compute, 5, bandwidth, 2, node);
   name[0] = 'X';
   return status;
@@ -230,7 +232,7 @@ static void best_is_the_last_instruction_set_that_was_measured(void **state)
   const int missing[] = {QB_ISA_SSE41, QB_ISA_AVX, QB_ISA_AVX512, -1, 1000};
   for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
     double flops = 77;
-    assert_status(qb_node_compute_flops(node, 1, (qb_isa)missing[i], &flops), QB_ERROR_NOT_FOUND);
+    assert_status(qb_node_get_compute(node, 1, (qb_isa)missing[i], &flops), QB_ERROR_NOT_FOUND);
     assert_true(flops == 77);
   }
   qb_node_unref(node);
@@ -243,7 +245,7 @@ static void description_is_a_copy_with_the_figures_worked_out(void **state)
   assert_ok(new_node_of_tables(context, &node));
   const qb_node_info info = info_of(node);
   assert_string_equal(info.cpu, "some cpu");
-  assert_true(info.compute_flops == 250);
+  assert_true(info.compute_flops_per_s == 250);
   assert_true(info.memory_bytes_per_s == 30);
   qb_node_unref(node);
 }

@@ -7,6 +7,8 @@
 #include "support/failing_allocator.h"
 #include "support/scratch_folder.h"
 
+#include <qosbatch/inspect.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -128,7 +130,8 @@ static void node_survives_a_round_trip_exactly(void **state)
   assert_true(a.l1d_bytes == b.l1d_bytes && a.l2_bytes == b.l2_bytes && a.l3_bytes == b.l3_bytes);
   assert_true(a.memory_bytes == b.memory_bytes);
   assert_true(a.price_per_hour == b.price_per_hour);
-  assert_true(a.compute_flops == b.compute_flops && b.compute_flops == COMPUTE[2].per_s);
+  assert_true(a.compute_flops_per_s == b.compute_flops_per_s &&
+              b.compute_flops_per_s == COMPUTE[2].per_s);
   assert_true(a.memory_bytes_per_s == b.memory_bytes_per_s);
   assert_same_table(loaded->compute, loaded->compute_count, COMPUTE, 3);
   assert_same_table(loaded->bandwidth, loaded->bandwidth_count, BANDWIDTH, 2);
@@ -152,7 +155,7 @@ static void node_that_was_not_measured_survives_too(void **state)
   assert_ok(qb_node_load(f->context, f->path.text, &loaded));
   assert_int_equal(loaded->compute_count, 0);
   assert_int_equal(loaded->bandwidth_count, 0);
-  assert_true(loaded->info.compute_flops == 0 && loaded->info.memory_bytes_per_s == 0);
+  assert_true(loaded->info.compute_flops_per_s == 0 && loaded->info.memory_bytes_per_s == 0);
   qb_node_unref(node);
   qb_node_unref(loaded);
 }

@@ -9,6 +9,7 @@
 #include "profile/profile_impl.h"
 
 #include <qosbatch/estimate.h>
+#include <qosbatch/inspect.h>
 #include <qosbatch/place.h>
 
 #include <math.h>

@@ -5,6 +5,8 @@
 #include "support/random_profile.h"
 #include "support/unit.h"
 
+#include <qosbatch/frontier.h>
+#include <qosbatch/inspect.h>
 #include <qosbatch/plan.h>
 
 #include <math.h>

@@ -5,6 +5,8 @@
 #include "support/expect.h"
 #include "support/failing_allocator.h"
 
+#include <qosbatch/inspect.h>
+
 typedef struct fixture {
   failing_allocator allocator;
   qb_context *context;
@@ -173,7 +175,7 @@ static void check_node_lists_every_difference(void **state)
       flops = 5.01e11;
     qb_node *here;
     assert_ok(new_node(f->context, &info, flops, &here));
-    assert_status(qb_profile_check_node(profile, here), which < 0 ? QB_OK : QB_ERROR_MISMATCH);
+    assert_status(qb_profile_check(profile, NULL, here), which < 0 ? QB_OK : QB_ERROR_MISMATCH);
     for (int i = 0; which >= 0 && i < 5; i++)
       if (which == i || which == 5)
         assert_message(parts[i]);
@@ -202,11 +204,11 @@ static void compute_power_may_differ_a_little_or_be_unknown(void **state)
     const qb_node_info info = node_info();
     qb_node *here;
     assert_ok(new_node(f->context, &info, cases[i].flops, &here));
-    assert_status(qb_profile_check_node(profile, here), cases[i].expected);
+    assert_status(qb_profile_check(profile, NULL, here), cases[i].expected);
     qb_node_unref(here);
   }
-  assert_status(qb_profile_check_node(profile, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_profile_check_node(NULL, f->node), QB_ERROR_INVALID_ARGUMENT);
+  assert_ok(qb_profile_check(profile, NULL, NULL)); /* nothing to compare with */
+  assert_status(qb_profile_check(NULL, NULL, f->node), QB_ERROR_INVALID_ARGUMENT);
   qb_profile_unref(profile);
 }
 

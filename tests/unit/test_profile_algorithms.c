@@ -10,6 +10,7 @@
 #include "support/network_check.h"
 #include "support/scratch_folder.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/version.h>
 
 #include <stdatomic.h>
@@ -82,7 +83,7 @@ static void run(qb_session *session, uint32_t batch, float *output)
 {
   const void *const inputs[1] = {check.input};
   void *const outputs[1] = {output};
-  assert_ok(qb_session_run(session, batch, inputs, outputs));
+  assert_ok(qb_session_run(session, batch, inputs, outputs, NULL));
 }
 
 static qb_session *session_for(const qb_profile *profile, const qb_configuration *configuration,
@@ -90,7 +91,7 @@ static qb_session *session_for(const qb_profile *profile, const qb_configuration
 {
   qb_session *session;
   qb_session_info info = QB_SESSION_INFO_INIT;
-  assert_ok(qb_session_for_profile(check.model, profile, configuration, &session));
+  assert_ok(qb_session_new(check.model, configuration, profile, &session));
   assert_ok(qb_session_get_info(session, &info));
   assert_int_equal(info.as_profiled, as_profiled);
   return session;
@@ -221,7 +222,7 @@ static void expect_found_anew(qb_profile *profile, const qb_configuration *confi
 static void expect_refused(qb_profile *profile)
 {
   qb_session *session = NULL;
-  assert_status(qb_session_for_profile(check.model, profile, &one, &session), QB_ERROR_MISMATCH);
+  assert_status(qb_session_new(check.model, &one, profile, &session), QB_ERROR_MISMATCH);
   assert_null(session);
   qb_profile_unref(profile);
 }
@@ -259,14 +260,13 @@ static void networks_are_recognised_by_their_content(void **state)
       graph.tensors[t].constant[0] *= 2;
   qb_model *renamed = NULL;
   assert_ok(qb__model_from_graph(&graph, "renamed", &renamed));
-  assert_ok(qb_profile_check_model(profile, renamed));
+  assert_ok(qb_profile_check(profile, renamed, NULL));
   qb_model_unref(renamed);
   qb__build_alexnet(&graph, &narrower);
   assert_ok(qb__model_from_graph(&graph, "small", &renamed));
-  assert_status(qb_profile_check_model(profile, renamed), QB_ERROR_MISMATCH);
+  assert_status(qb_profile_check(profile, renamed, NULL), QB_ERROR_MISMATCH);
   qb_model_unref(renamed);
-  assert_status(qb_profile_check_model(NULL, check.model), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_profile_check_model(profile, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_profile_check(NULL, check.model, NULL), QB_ERROR_INVALID_ARGUMENT);
   qb_profile_unref(profile);
 }
 
@@ -276,15 +276,9 @@ static void bad_arguments_are_refused(void **state)
   qb_profile *profile = stored_as(qb__best_isa(), qb_engine_version(), check.model);
   qb_session *session = NULL;
   const qb_configuration none = {0, 1};
-  assert_status(qb_session_for_profile(NULL, profile, &one, &session), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_for_profile(check.model, NULL, &one, &session),
-                QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_for_profile(check.model, profile, NULL, &session),
-                QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_for_profile(check.model, profile, &none, &session),
-                QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_for_profile(check.model, profile, &one, NULL),
-                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(NULL, &one, profile, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(check.model, &none, profile, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(check.model, &one, profile, NULL), QB_ERROR_INVALID_ARGUMENT);
   assert_null(session);
   qb_profile_unref(profile);
 }
@@ -311,9 +305,9 @@ static qb_status live_once(qb_context *owner, void *user)
   if (!status)
     status = store_as(owner, qb__best_isa(), qb_engine_version(), model, &profile);
   if (!status)
-    status = qb_session_for_profile(model, profile, &one, &session);
+    status = qb_session_new(model, &one, profile, &session);
   if (!status)
-    status = qb_session_run(session, 1, inputs, outputs);
+    status = qb_session_run(session, 1, inputs, outputs, NULL);
   qb_session_unref(session);
   qb_profile_unref(profile);
   qb_model_unref(model);

@@ -9,6 +9,8 @@
 #include "support/scratch_folder.h"
 #include "support/unit.h"
 
+#include <qosbatch/inspect.h>
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +54,7 @@ static void profiles_survive_a_round_trip(void **state)
       assert_int_equal(is->microbatch, was->microbatch);
     }
     assert_null(qb__profile_algorithms_of(loaded, 2));
-    assert_ok(qb_profile_check_node(loaded, qb_profile_node(saved)));
+    assert_ok(qb_profile_check(loaded, NULL, qb_profile_node(saved)));
     qb_profile_unref(saved);
     qb_profile_unref(loaded);
   }

@@ -8,6 +8,7 @@
 #include "support/scripted_profile.h"
 #include "support/unit.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/optimize.h>
 
 #include <math.h>

@@ -7,6 +7,8 @@
 #include "support/scripted_profile.h"
 #include "support/service_ways.h"
 
+#include <qosbatch/frontier.h>
+
 enum { CASES = 4, MOST_PLANS = MOST_WAYS };
 
 static qb_context *context;

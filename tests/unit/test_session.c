@@ -80,7 +80,7 @@ static qb_session *new_session(script *s, uint32_t instances)
   qb_model *model = new_model(context, s);
   const qb_configuration configuration = {instances, 1};
   qb_session *session;
-  assert_ok(qb_session_new(model, &configuration, &session));
+  assert_ok(qb_session_new(model, &configuration, NULL, &session));
   qb_model_unref(model); /* the session keeps both */
   qb_context_unref(context);
   return session;
@@ -102,7 +102,7 @@ static void *call(void *argument)
     int output = 0;
     const void *const inputs[1] = {&input};
     void *const outputs[1] = {&output};
-    const qb_status status = qb_session_run(c->session, batch, inputs, outputs);
+    const qb_status status = qb_session_run(c->session, batch, inputs, outputs, NULL);
     const qb_status expected = batch == c->fail_at ? QB_ERROR_ENGINE : QB_OK;
     c->wrong += status != expected || output != input + 1;
     if (status && !strstr(qb_error_message(), "run returned 5 for batch 5"))
@@ -157,10 +157,10 @@ static void a_failed_preparation_is_tried_again(void **state)
   assert_non_null(strstr(qb_error_message(), "'script': prepare returned 7 for batch 4 on"));
   assert_int_equal(prepare_ns, -1);
   assert_int_equal(s.prepared[2][4], 0); /* not called after the failure */
-  assert_status(qb_session_run(session, 4, NULL, NULL), QB_ERROR_ENGINE);
+  assert_status(qb_session_run(session, 4, NULL, NULL, NULL), QB_ERROR_ENGINE);
   assert_int_equal(s.rounds, 0);
   s.fail_prepare_on = 0; /* no round or preparation is under way */
-  assert_ok(qb_session_run(session, 4, NULL, NULL));
+  assert_ok(qb_session_run(session, 4, NULL, NULL, NULL));
   assert_ok(qb_session_prepare(session, 4, &prepare_ns));
   assert_int_equal(prepare_ns, 0);
   qb_session_unref(session);
@@ -175,14 +175,14 @@ static void info_counts_what_is_ready(void **state)
   assert_ok(qb_session_prepare(session, 3, NULL));
   qb_session_info info = QB_SESSION_INFO_INIT;
   assert_ok(qb_session_get_info(session, &info));
-  assert_int_equal(info.instances, 2);
-  assert_int_equal(info.threads, 1);
+  assert_int_equal(info.configuration.instances, 2);
+  assert_int_equal(info.configuration.threads, 1);
   assert_int_equal(info.ready_batches, 2);
   assert_int_equal(info.weight_bytes, 1000);
   assert_int_equal(info.arena_bytes, 2 * (100 + 8 * 10));
   qb_session *same = qb_session_ref(session);
   qb_session_unref(session);
-  assert_ok(qb_session_run(same, 3, NULL, NULL));
+  assert_ok(qb_session_run(same, 3, NULL, NULL, NULL));
   qb_session_unref(same);
   qb_session_unref(NULL);
 }
@@ -236,7 +236,7 @@ static void threads_of_the_hosts_engine_have_its_instances_cores(void **state)
     qb_session_info info = QB_SESSION_INFO_INIT;
     assert_ok(qb_context_new(NULL, &context));
     assert_ok(qb_model_from_workload(context, &workload, &model));
-    assert_ok(qb_session_new(model, c, &session));
+    assert_ok(qb_session_new(model, c, NULL, &session));
     assert_ok(qb_session_prepare(session, 1, NULL));
     assert_ok(qb_session_get_info(session, &info));
     for (uint32_t k = 0; k < c->instances && info.pinned_threads; k++)
@@ -258,27 +258,28 @@ static void bad_arguments_are_refused(void **state)
   qb_model *model = new_model(context, &s);
   qb_session *session = NULL;
   qb_configuration c = {1, 1};
-  assert_status(qb_session_new(NULL, &c, &session), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_new(model, &c, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(NULL, &c, NULL, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(model, &c, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
   static const uint32_t wrong[][2] = {{0, 1}, {1, 0}, {100000, 1}, {1, 100000}};
   for (int i = 0; i < 4; i++) {
     c.instances = wrong[i][0];
     c.threads = wrong[i][1];
-    assert_status(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+    assert_status(qb_session_new(model, &c, NULL, &session), QB_ERROR_INVALID_ARGUMENT);
   }
   c = (qb_configuration){1, 1, .reserved = {[4] = 1}};
-  assert_status(qb_session_new(model, &c, &session), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_new(model, &c, NULL, &session), QB_ERROR_INVALID_ARGUMENT);
   assert_message("reserved[4]");
   c = (qb_configuration){1, 1, .precision = QB_PRECISION_INT8};
-  assert_status(qb_session_new(model, &c, &session), QB_ERROR_UNSUPPORTED);
+  assert_status(qb_session_new(model, &c, NULL, &session), QB_ERROR_UNSUPPORTED);
   assert_message("int8");
   assert_null(session);
   c = (qb_configuration){1, 1};
-  assert_ok(qb_session_new(model, &c, &session));
-  assert_status(qb_session_run(session, 0, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_run(session, QB_MAX_BATCH + 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_ok(qb_session_new(model, &c, NULL, &session));
+  assert_status(qb_session_run(session, 0, NULL, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(session, QB_MAX_BATCH + 1, NULL, NULL, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_session_prepare(session, 0, NULL), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_session_run(NULL, 1, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_session_run(NULL, 1, NULL, NULL, NULL), QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_session_get_info(session, NULL), QB_ERROR_INVALID_ARGUMENT);
   qb_session_unref(session);
   qb_model_unref(model);
@@ -295,7 +296,7 @@ static void host_thread_is_left_alone(void **state)
 #endif
   script s = {0};
   qb_session *session = new_session(&s, 2);
-  assert_ok(qb_session_run(session, 1, NULL, NULL));
+  assert_ok(qb_session_run(session, 1, NULL, NULL, NULL));
   qb_session_unref(session);
   assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
   assert_true(CPU_EQUAL(&before, &after));
@@ -319,9 +320,9 @@ static qb_status live_once(qb_context *context, void *user)
   const qb_configuration configuration = {2, 1};
   qb_status status = qb_model_from_workload(context, &workload, &model);
   if (!status)
-    status = qb_session_new(model, &configuration, &session);
+    status = qb_session_new(model, &configuration, NULL, &session);
   if (!status)
-    status = qb_session_run(session, 2, NULL, NULL);
+    status = qb_session_run(session, 2, NULL, NULL, NULL);
   qb_session_unref(session);
   qb_model_unref(model);
   return status;

@@ -5,6 +5,7 @@
 #include "support/expect.h"
 #include "support/failing_allocator.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/profile.h>
 
 #include <math.h>

@@ -6,6 +6,8 @@
 #include "link.h"
 #include "profiles.h"
 
+#include <qosbatch/place.h>
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,6 +9,7 @@
 
 #include "crew.h"
 
+#include <qosbatch/place.h>
 #include <qosbatch/profile.h>
 
 /* Where rounds go; calls come from one thread. */

@@ -4,6 +4,7 @@
 #include "common/output.h"
 #include "link.h"
 
+#include <qosbatch/place.h>
 #include <qosbatch/session.h>
 
 #include <pthread.h>
@@ -67,7 +68,7 @@ static qb_status run_parts(crew *self, const float *inputs, float *outputs, uint
       size = next_size(self, size);
     const void *const in[1] = {inputs + done * self->in_elements};
     void *const out[1] = {outputs + done * self->out_elements};
-    status = qb_session_run_flagged(self->session, size, in, out, flags + done);
+    status = qb_session_run(self->session, size, in, out, flags + done);
   }
   return status;
 }
@@ -126,7 +127,7 @@ static qb_status open_session(crew *self, qb_model *model, const qb_profile *pro
   if (!status)
     status = qb_model_get_output(model, 0, &out);
   if (!status)
-    status = qb_session_for_profile(model, profile, &share->configuration, &self->session);
+    status = qb_session_new(model, &share->configuration, profile, &self->session);
   for (uint32_t b = share->batch; b >= 1 && !status; b = next_size(self, b))
     status = qb_session_prepare(self->session, b, NULL);
   self->in_elements = in.elements_per_sample;

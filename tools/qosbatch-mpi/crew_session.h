@@ -6,6 +6,8 @@
 #include "crew.h"
 #include "run/source.h"
 
+#include <qosbatch/place.h>
+
 /*
  * Starts a thread for each instance. Batch sizes are made ready before: that of the share, its half,
  * its quarter and 1, of which any smaller round is made up. NULL with the reason in `failure`.

@@ -4,6 +4,7 @@
 #include "common/output.h"
 
 #include <qosbatch/estimate.h>
+#include <qosbatch/place.h>
 
 #include <math.h>
 #include <stdlib.h>

@@ -16,6 +16,8 @@
 #include "run/results.h"
 #include "run/source.h"
 
+#include <qosbatch/place.h>
+
 #include <errno.h>
 #include <mpi.h>
 #include <pthread.h>

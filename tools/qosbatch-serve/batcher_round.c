@@ -102,8 +102,9 @@ static qb_status run_samples(worker *w, uint32_t n)
   qb_session *session = w->of->rounds.session;
   const void *const inputs[] = {w->inputs};
   void *const outputs[] = {w->outputs};
-  const qb_status status = qb_session_run_flagged(session, n, inputs, outputs, w->flags);
-  return status == QB_ERROR_UNSUPPORTED ? qb_session_run(session, n, inputs, outputs) : status;
+  const qb_status status = qb_session_run(session, n, inputs, outputs, w->flags);
+  return status == QB_ERROR_UNSUPPORTED ? qb_session_run(session, n, inputs, outputs, NULL)
+                                        : status;
 }
 
 /* Runs a round. Gives up the lock meanwhile. */

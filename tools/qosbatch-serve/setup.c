@@ -6,6 +6,8 @@
 #include "common/measure.h"
 #include "common/output.h"
 
+#include <qosbatch/inspect.h>
+
 #include <stdio.h>
 
 int setup_model(const qb_model *model, protocol_model *result)
@@ -55,7 +57,7 @@ static int load_own_profile(qb_context *context, qb_model *model, const demand *
   int result;
   if (!(result = load_profile_of(context, d->profile, model, profile)) &&
       !(result = check(qb_node_detect(context, &params, &node))) &&
-      qb_profile_check_node(*profile, node))
+      qb_profile_check(*profile, NULL, node))
     note("warning: %s: %s", d->profile, qb_error_message());
   qb_node_unref(node);
   return result;
@@ -114,7 +116,7 @@ int setup_rounds(qb_context *context, qb_model *model, const demand *d, batcher_
   if (!status)
     status = plan_rounds(d, &r);
   if (!status)
-    status = check(qb_session_for_profile(model, r.profile, &r.plan.configuration, &r.session));
+    status = check(qb_session_new(model, &r.plan.configuration, r.profile, &r.session));
   for (uint32_t n = 1; !status && n <= r.params.max_batch;
        n++) /* or the first round of a size is late */
     status = check(qb_session_prepare(r.session, n, NULL));

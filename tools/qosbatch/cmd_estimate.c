@@ -5,6 +5,8 @@
 #include "configurations.h"
 #include "view.h"
 
+#include <qosbatch/inspect.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

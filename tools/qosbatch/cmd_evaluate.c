@@ -8,6 +8,7 @@
 #include "configurations.h"
 
 #include <qosbatch/estimate.h>
+#include <qosbatch/inspect.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -132,9 +133,9 @@ static void follow_speed(comparison *c, const qb_profile_point *point)
 {
   qb_latency_estimate *e = &c->estimated;
   c->speed = 1;
-  if (!(e->thread_flops > 0) || !(point->thread_flops > 0))
+  if (!(e->thread_flops_per_s > 0) || !(point->thread_flops_per_s > 0))
     return;
-  c->speed = point->thread_flops / e->thread_flops;
+  c->speed = point->thread_flops_per_s / e->thread_flops_per_s;
   const double factor = e->memory_share + (1 - e->memory_share) / c->speed;
   e->latency_ns = (int64_t)((double)e->latency_ns * factor);
   e->low_ns = (int64_t)((double)e->low_ns * factor);
@@ -290,7 +291,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
       (result = check_profile(path, profile, model)) ||
       (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
     goto done;
-  if (!any_node && qb_profile_check_node(profile, node)) {
+  if (!any_node && qb_profile_check(profile, NULL, node)) {
     result = fail("%s: %s; --any-node compares anyway", path, qb_error_message());
     goto done;
   }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { MAX_CHANGES = 16 };
+
 static void print_gain(const qb_mitigation *m)
 {
   if (m->gain_of == QB_GAIN_OF_FIRST_ROUND)
@@ -80,7 +82,9 @@ static int run(const command *self, int argc, char **argv)
   qb_profile *profile = NULL;
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   qb_latency_estimate now = QB_LATENCY_ESTIMATE_INIT;
-  qb_mitigation list[QB_MOST_MITIGATIONS];
+  qb_mitigation list[MAX_CHANGES];
+  for (size_t i = 0; i < MAX_CHANGES; i++)
+    list[i] = (qb_mitigation)QB_MITIGATION_INIT;
   qb_configuration configuration;
   size_t count;
   int result;
@@ -89,8 +93,11 @@ static int run(const command *self, int argc, char **argv)
       (result = configuration_of_profile(profile, instances ? (uint32_t)instances : 1,
                                          (uint32_t)threads, &configuration)) ||
       (result = check(qb_estimate(profile, &configuration, (uint32_t)batch, NULL, &now))) ||
-      (result = check(qb_mitigations(profile, &configuration, (uint32_t)batch, list, &count))))
+      (result = check(
+           qb_mitigations(profile, &configuration, (uint32_t)batch, list, MAX_CHANGES, &count))))
     goto done;
+  if (count > MAX_CHANGES)
+    count = MAX_CHANGES;
   if (as_json)
     print_as_json(&now, list, count);
   else

@@ -5,6 +5,8 @@
 #include "common/options.h"
 #include "view.h"
 
+#include <qosbatch/inspect.h>
+
 #include <stdio.h>
 
 static void print(const qb_node *node, bool as_json)

@@ -5,6 +5,8 @@
 #include "common/output.h"
 #include "optimize_demand.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,6 +4,10 @@
 #include "common/options.h"
 #include "common/output.h"
 
+#include <qosbatch/catalogue.h>
+#include <qosbatch/fleet.h>
+#include <qosbatch/frontier.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,8 @@
 #include "configurations.h"
 #include "view.h"
 
+#include <qosbatch/measurements.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -17,6 +17,8 @@
 #include "run/results.h"
 #include "run/source.h"
 
+#include <qosbatch/inspect.h>
+
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,8 +126,8 @@ static int open_session(work *w)
       warn("rows may differ in their last bits from earlier ones: %s", qb_error_message());
     free(path);
   }
-  return check(w->profile ? qb_session_for_profile(w->model, w->profile, configuration, &w->session)
-                          : qb_session_new(w->model, configuration, &w->session));
+  return check(w->profile ? qb_session_new(w->model, configuration, w->profile, &w->session)
+                          : qb_session_new(w->model, configuration, NULL, &w->session));
 }
 
 /* Measures what is done around short rounds of arrays, for the prediction. */

@@ -6,6 +6,8 @@
 #include "configurations.h"
 #include "trace.h"
 
+#include <qosbatch/simulate.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

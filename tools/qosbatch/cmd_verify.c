@@ -5,6 +5,8 @@
 #include "common/output.h"
 #include "trace.h"
 
+#include <qosbatch/verify.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

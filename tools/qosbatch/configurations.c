@@ -4,6 +4,8 @@
 #include "common/diagnose.h"
 #include "common/output.h"
 
+#include <qosbatch/inspect.h>
+
 #include <stdlib.h>
 
 static void append(configuration_list *list, uint32_t instances, uint32_t threads)

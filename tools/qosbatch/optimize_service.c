@@ -3,6 +3,8 @@
 #include "optimize_demand.h"
 #include "view_choice.h"
 
+#include <qosbatch/frontier.h>
+
 #include <math.h>
 #include <stdio.h>
 

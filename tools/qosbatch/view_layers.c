@@ -4,6 +4,7 @@
 #include "common/measure.h"
 #include "view.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/session.h>
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ static const int64_t MEASURE_NS = 2000000000;
 typedef struct layers {
   const qb_model *model;
   uint32_t count, batch;
-  double compute_flops, bytes_per_s;
+  double compute_flops_per_s, bytes_per_s;
   qb_operator_time *times; /* medians over rounds */
 } layers;
 
@@ -35,7 +36,7 @@ static int measure_rounds(qb_session *session, layers *self, const void *input, 
   int64_t *ns = allocate((size_t)self->count * MOST_ROUNDS, sizeof *ns);
   size_t rounds = 0;
   int64_t spent_ns = 0;
-  int result = check(qb_session_run(session, self->batch, inputs, outputs));
+  int result = check(qb_session_run(session, self->batch, inputs, outputs, NULL));
   while (!result && rounds < MOST_ROUNDS && (rounds < FEWEST_ROUNDS || spent_ns < MEASURE_NS)) {
     result = check(
         qb_session_run_timed(session, self->batch, inputs, outputs, self->times, self->count));
@@ -56,7 +57,7 @@ static int measure_rounds(qb_session *session, layers *self, const void *input, 
 /* What the roofline says an operator cannot be faster than, by arithmetic and by traffic. */
 static double compute_ns(const layers *self, const qb_operator_info *o)
 {
-  return 1e9 * o->flops_per_sample * self->batch / self->compute_flops;
+  return 1e9 * o->flops_per_sample * self->batch / self->compute_flops_per_s;
 }
 
 static double memory_ns(const layers *self, const qb_operator_info *o)
@@ -78,7 +79,7 @@ static void print_as_json(const layers *self, const qb_configuration *configurat
   add_text(root, "model", info.name);
   add_integer(root, "batch", self->batch);
   add_integer(root, "threads", configuration->threads);
-  add_number(root, "compute_flops", self->compute_flops);
+  add_number(root, "compute_flops", self->compute_flops_per_s);
   add_number(root, "memory_bytes_per_s", self->bytes_per_s);
   json_t *list = add_array(root, "layers");
   for (uint32_t i = 0; i < self->count; i++) {
@@ -111,8 +112,8 @@ static void print_as_text(const layers *self, const qb_configuration *configurat
     all_ns += (double)self->times[i].time_ns;
   printf("%s, batch %u on %s: %s a round, %.1f %% of the peak of %s\n\n", info.name, self->batch,
          human_configuration(1, configuration->threads).s, human_time((int64_t)all_ns).s,
-         100 * 1e9 * info.flops_per_sample * self->batch / all_ns / self->compute_flops,
-         human_amount(self->compute_flops, "FLOP/s").s);
+         100 * 1e9 * info.flops_per_sample * self->batch / all_ns / self->compute_flops_per_s,
+         human_amount(self->compute_flops_per_s, "FLOP/s").s);
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   for (uint32_t i = 0; i < self->count; i++) {
     qb_operator_info o = QB_OPERATOR_INFO_INIT;
@@ -153,12 +154,12 @@ int layers_print(qb_context *context, qb_model *model, uint32_t batch, uint32_t 
   self.times = allocate(self.count, sizeof *self.times);
   for (uint32_t i = 0; i < self.count; i++)
     self.times[i].size = sizeof *self.times;
-  result =
-      check(qb_node_compute_flops(node, configuration.threads, QB_ISA_BEST, &self.compute_flops));
+  result = check(
+      qb_node_get_compute(node, configuration.threads, QB_ISA_BEST, &self.compute_flops_per_s));
   if (!result)
-    result = check(qb_node_bandwidth(node, configuration.threads, &self.bytes_per_s));
+    result = check(qb_node_get_bandwidth(node, configuration.threads, &self.bytes_per_s));
   if (!result)
-    result = check(qb_session_new(model, &configuration, &session));
+    result = check(qb_session_new(model, &configuration, NULL, &session));
   if (!result)
     result = check(qb_model_get_input(model, 0, &in) || qb_model_get_output(model, 0, &out));
   if (!result) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view.h"
 
+#include <qosbatch/inspect.h>
+
 #include <stdio.h>
 
 const char *node_name(const qb_node_info *info)
@@ -23,7 +25,7 @@ void node_to_json(const qb_node *node, json_t *object)
   add_integer(object, "l2_bytes", (int64_t)info.l2_bytes);
   add_integer(object, "l3_bytes", (int64_t)info.l3_bytes);
   add_integer(object, "memory_bytes", (int64_t)info.memory_bytes);
-  add_number(object, "compute_flops", info.compute_flops);
+  add_number(object, "compute_flops", info.compute_flops_per_s);
   add_number(object, "memory_bytes_per_s", info.memory_bytes_per_s);
   add_number(object, "price_per_hour", info.price_per_hour);
 
@@ -31,7 +33,7 @@ void node_to_json(const qb_node *node, json_t *object)
   for (int isa = QB_ISA_GENERIC; isa <= (int)info.isa; isa++) {
     for (uint32_t threads = 1; threads <= info.usable_threads; threads++) {
       double flops;
-      if (qb_node_compute_flops(node, threads, (qb_isa)isa, &flops))
+      if (qb_node_get_compute(node, threads, (qb_isa)isa, &flops))
         continue; /* not measured, or not an instruction set of this architecture */
       json_t *entry = append_object(compute);
       add_text(entry, "isa", qb_isa_name((qb_isa)isa));
@@ -42,7 +44,7 @@ void node_to_json(const qb_node *node, json_t *object)
   json_t *bandwidth = add_array(object, "bandwidth");
   for (uint32_t threads = 1; threads <= info.usable_threads; threads++) {
     double bytes_per_s;
-    if (qb_node_bandwidth(node, threads, &bytes_per_s))
+    if (qb_node_get_bandwidth(node, threads, &bytes_per_s))
       continue;
     json_t *entry = append_object(bandwidth);
     add_integer(entry, "threads", threads);
@@ -58,7 +60,7 @@ static void print_scaling(const qb_node *node, uint32_t usable_threads)
   size_t count = 0;
   double value;
   for (int isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++) {
-    if (qb_node_compute_flops(node, 1, (qb_isa)isa, &value))
+    if (qb_node_get_compute(node, 1, (qb_isa)isa, &value))
       continue;
     isas[count++] = (qb_isa)isa;
     titles[count] = qb_isa_name((qb_isa)isa);
@@ -69,10 +71,10 @@ static void print_scaling(const qb_node *node, uint32_t usable_threads)
   for (uint32_t threads = 1;;) {
     table_cell(t, "%u", threads);
     for (size_t i = 0; i < count; i++) {
-      const bool known = !qb_node_compute_flops(node, threads, isas[i], &value);
+      const bool known = !qb_node_get_compute(node, threads, isas[i], &value);
       table_cell(t, "%s", known ? digits(value / 1e9).s : "-");
     }
-    const bool known = !qb_node_bandwidth(node, threads, &value);
+    const bool known = !qb_node_get_bandwidth(node, threads, &value);
     table_cell(t, "%s", known ? digits(value / 1e9).s : "-");
     if (threads >= usable_threads)
       break;
@@ -113,6 +115,6 @@ void node_print(const qb_node *node)
   }
   if (info.price_per_hour > 0)
     printf("price      %s per hour\n", digits(info.price_per_hour).s);
-  if (info.compute_flops > 0)
+  if (info.compute_flops_per_s > 0)
     print_scaling(node, info.usable_threads);
 }

@@ -2,6 +2,7 @@
 #include "view.h"
 
 #include <qosbatch/estimate.h>
+#include <qosbatch/inspect.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -60,7 +61,7 @@ void profile_to_json(const qb_profile *profile, json_t *object)
     add_integer(entry, "prepare_ns", point.prepare_ns);
     add_integer(entry, "memory_bytes", (int64_t)point.memory_bytes);
     add_bool(entry, "disturbed", point.disturbed);
-    add_number(entry, "thread_flops", point.thread_flops);
+    add_number(entry, "thread_flops", point.thread_flops_per_s);
     add_number(entry, "throughput_per_s", samples_per_s(&point));
     add_number(entry, "density", p);
     add_number(entry, "peak_fraction", 1 / p);
@@ -85,7 +86,7 @@ static void print_points(const qb_profile *profile)
   qb_node_info node = QB_NODE_INFO_INIT;
   qb_profile_get_info(profile, &info);
   qb_node_get_info(qb_profile_node(profile), &node);
-  const bool known = info.flops_per_sample > 0 && node.compute_flops > 0;
+  const bool known = info.flops_per_sample > 0 && node.compute_flops_per_s > 0;
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {

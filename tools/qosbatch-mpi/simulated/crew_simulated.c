@@ -5,6 +5,7 @@
 #include "link.h"
 
 #include <qosbatch/estimate.h>
+#include <qosbatch/place.h>
 
 #include <simgrid/actor.h>
 

@@ -5,6 +5,7 @@
 
 #include "crew.h"
 
+#include <qosbatch/place.h>
 #include <qosbatch/profile.h>
 
 typedef struct crew_model {

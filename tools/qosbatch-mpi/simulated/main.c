@@ -16,6 +16,8 @@
 #include "link.h"
 #include "profiles.h"
 
+#include <qosbatch/place.h>
+
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>

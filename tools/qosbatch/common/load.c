@@ -5,6 +5,9 @@
 #include "common/files.h"
 #include "common/output.h"
 
+#include <qosbatch/inspect.h>
+#include <qosbatch/measurements.h>
+
 #include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
@@ -70,7 +73,7 @@ int load_node(qb_context *context, const char *path, qb_node **node)
 
 int check_profile(const char *path, const qb_profile *profile, const qb_model *model)
 {
-  return qb_profile_check_model(profile, model) ? fail("%s: %s", path, qb_error_message())
+  return qb_profile_check(profile, model, NULL) ? fail("%s: %s", path, qb_error_message())
                                                 : EXIT_DONE;
 }
 

@@ -3,7 +3,8 @@
 #ifndef TOOL_LOAD_H
 #define TOOL_LOAD_H
 
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/lab.h>
+#include <qosbatch/measurements.h>
 
 #include <stdbool.h>
 

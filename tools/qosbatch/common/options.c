@@ -5,6 +5,7 @@
 #include "common/output.h"
 #include "common/suggest.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/version.h>
 
 #include <ctype.h>

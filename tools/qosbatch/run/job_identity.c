@@ -5,6 +5,7 @@
 #include "common/output.h"
 #include "run/content.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/version.h>
 
 #include <errno.h>

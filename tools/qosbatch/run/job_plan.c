@@ -7,6 +7,8 @@
 #include "common/measure.h"
 #include "common/output.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -45,7 +47,7 @@ static int load_own_profile(qb_context *context, qb_model *model, const char *pa
   if ((result = load_profile_of(context, path, model, profile)) ||
       (result = check(qb_node_detect(context, &params, &node))))
     goto done;
-  if (qb_profile_check_node(*profile, node))
+  if (qb_profile_check(*profile, NULL, node))
     warn("%s: %s", path, qb_error_message());
 done:
   qb_node_unref(node);

@@ -173,8 +173,8 @@ static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *chec
 {
   const void *inputs[] = {s->samples};
   const int64_t start_ns = clock_ns();
-  const int result = check(
-      qb_session_run_flagged(self->session, s->count, inputs, (void *const *)s->outputs, s->flags));
+  const int result =
+      check(qb_session_run(self->session, s->count, inputs, (void *const *)s->outputs, s->flags));
   *busy_ns = clock_ns() - start_ns;
   if (result)
     return result;

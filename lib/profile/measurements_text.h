@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Measurements that are in memory already. */
-#ifndef QB_PROFILE_MEASUREMENTS_H
-#define QB_PROFILE_MEASUREMENTS_H
+#ifndef QB_PROFILE_MEASUREMENTS_TEXT_H
+#define QB_PROFILE_MEASUREMENTS_TEXT_H
 
+#include <qosbatch/measurements.h>
 #include <qosbatch/profile.h>
 
 /*
