@@ -57,7 +57,7 @@ static qb__round_queue read_queue(int64_t target_ns, const qb_round_state *now)
                        .room = now->deadline_room ? now->deadline_room : SIZE_MAX,
                        .now_ns = now->now_ns,
                        .target_ns = target_ns};
-  /* With both, the age follows from the deadline, so that requests have one clock: their targets'. */
+  /* With a deadline and a target the age follows from them. */
   if (q.known && target_ns) {
     const int64_t left_ns = qb__queue_left_ns(&q, 0);
     q.age_ns = left_ns < target_ns ? qb__subtract_ns(target_ns, left_ns) : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The batcher over a scripted engine: whatever happens meanwhile, each request is over once, and its
- * answer is its own. Clients submit while profiles change, rounds become slower and faster, and
+ * The batcher over a scripted engine: whatever happens meanwhile, each request is over once, and
+ * its answer is its own. Clients submit while profiles change, rounds become slower and faster, and
  * tables are refreshed beside them. Nothing is judged by the clock.
  */
 #include "batcher.h"
