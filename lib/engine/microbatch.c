@@ -7,8 +7,8 @@
 #include <math.h>
 
 /*
- * Activations of fewer bytes stay in a core's own cache, which they share with weights; those of more
- * are in no cache that is shared with others.
+ * Activations of fewer bytes stay in a core's own cache, which they share with weights; those of
+ * more are in no cache that is shared with others.
  */
 static const double FEW_BYTES = 1 << 20, MANY_BYTES = 1 << 25;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many samples of a round pass through the network together. More of them share what is read of
- * the weights, fewer keep their activations in the caches: what is the fastest is found by running it.
+ * How many samples of a round pass through the network together. More of them share what is read
+ * of the weights, fewer keep their activations in the caches: what is the fastest is found by
+ * running it.
  */
 #ifndef QB_ENGINE_MICROBATCH_H
 #define QB_ENGINE_MICROBATCH_H
@@ -25,8 +26,9 @@ size_t qb__microbatch_candidates(uint32_t batch, const qb__network_bytes *bytes,
                                  uint32_t sizes[QB__MOST_MICROBATCHES]);
 
 /*
- * Which of `count` plans takes the least time a sample; the last one, unless another one is faster by
- * more than trials are uncertain. Runs them in a workspace of its own on the calling thread's team.
+ * Which of `count` plans takes the least time a sample; the last one, unless another one is
+ * faster by more than trials are uncertain. Runs them in a workspace of its own on the calling
+ * thread's team.
  */
 qb_status qb__microbatch_trial(const qb__graph *graph, const qb__finite_guards *guards,
                                struct dnnl_engine *engine, const qb__network_plan *const *plans,

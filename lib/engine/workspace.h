@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an instance brings to plans to run them: a stream of oneDNN's, one arena, and the plans' slots
- * as memories in it.
+ * What an instance brings to plans to run them: a stream of oneDNN's, one arena, and the plans'
+ * slots as memories in it.
  */
 #ifndef QB_ENGINE_WORKSPACE_H
 #define QB_ENGINE_WORKSPACE_H
