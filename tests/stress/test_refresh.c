@@ -93,7 +93,7 @@ static void refresh_loses_no_decision_and_no_observation(void **state)
     services[i].optimizer = new_optimizer(profile);
     services[i].twin = new_optimizer(profile);
   }
-  crowd_run(0.3, serve_or_refresh, services);
+  crowd_run(1, serve_or_refresh, services);
   for (int i = 0; i < OPTIMIZERS; i++) {
     print_message("# %llu decisions, %llu asked for a refresh\n",
                   (unsigned long long)services[i].rounds, (unsigned long long)services[i].due);
