@@ -28,6 +28,16 @@ static void add(qb_configuration splits[QB__MOST_SPLITS], size_t *count, uint32_
   splits[(*count)++] = (qb_configuration){instances, threads};
 }
 
+/* Whether a number of threads that divides the total evenly is at most half as large again, or less. */
+static bool divisor_is_near(uint32_t total, uint32_t threads)
+{
+  for (uint32_t d = 1; d <= total; d++)
+    if (total % d == 0 && 3 * (uint64_t)d >= 2 * (uint64_t)threads &&
+        2 * (uint64_t)d <= 3 * (uint64_t)threads)
+      return true;
+  return false;
+}
+
 /* `total` threads, of which a NUMA node has `per_node`. */
 static void divide(qb_configuration splits[QB__MOST_SPLITS], size_t *count, uint32_t total,
                    uint32_t per_node)
@@ -37,7 +47,9 @@ static void divide(qb_configuration splits[QB__MOST_SPLITS], size_t *count, uint
   for (size_t i = 0; i < sizes; i++) {
     const uint32_t instances = total / threads[i];
     const bool straddles = total > per_node && per_node % threads[i];
-    if (!straddles && 4 * (uint64_t)instances * threads[i] >= 3 * (uint64_t)total)
+    const bool even = total % threads[i] == 0;
+    const bool most = 4 * (uint64_t)instances * threads[i] >= 3 * (uint64_t)total;
+    if (!straddles && (even || (most && !divisor_is_near(total, threads[i]))))
       add(splits, count, instances, threads[i]);
   }
 }
@@ -48,8 +60,13 @@ size_t qb__splits_of(const qb_node_info *node, qb_configuration splits[QB__MOST_
   const uint32_t nodes = node->numa_nodes ? node->numa_nodes : 1;
   const uint32_t per_node = nodes <= node->cores ? node->cores / nodes : all;
   const uint32_t quota = (uint32_t)fmin(node->quota_cores, all);
-  const uint32_t totals[] = {all, quota, all / 2, all / 4};
+  const uint32_t totals[] = {all, quota, all / 2};
   size_t count = 0;
+  add(splits, &count, all, 1);
+  if (all > per_node && all % per_node == 0)
+    add(splits, &count, all / per_node, per_node);
+  else if (all <= per_node)
+    add(splits, &count, 1, all);
   for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
     if (totals[i] > 1)
       divide(splits, &count, totals[i], per_node);

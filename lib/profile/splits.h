@@ -13,10 +13,10 @@
 enum { QB__MOST_SPLITS = 32 };
 
 /*
- * All threads divided among instances of 1, 2, 3, 4, 6, 8, 12, ... threads; then as many threads as
- * a quota has in full, half of them and a quarter, as bandwidth may be all used by fewer; and one
- * thread, which others are compared with. What would leave more than a quarter of its threads out
- * is left out, and an instance across NUMA nodes. Those of most threads come first.
+ * All threads divided evenly among instances, the least and the most of them first; then as many threads
+ * as a quota has in full, and half of all, as bandwidth may be used up by fewer; and one thread, which
+ * others are compared with. Where no even division is near, instances of 2, 3, 4, 6, 8, ... threads may
+ * leave a quarter out. No instance has cores of two NUMA nodes.
  */
 size_t qb__splits_of(const qb_node_info *node, qb_configuration splits[QB__MOST_SPLITS]);
 

@@ -41,7 +41,7 @@ typedef struct script {
   uint32_t fail_instance;
   bool noisy;             /* rounds take up to half as long again */
   bool cold;              /* so do those behind one of a larger batch */
-  uint32_t last_batch[2]; /* by instance */
+  uint32_t last_batch[4]; /* by instance */
   atomic_uint rounds;
 } script;
 
@@ -305,6 +305,34 @@ static void a_known_profile_gains_the_other_splits(void **state)
   qb_profile_unref(first);
 }
 
+/* Of more than three splits not all are measured, and of those that are every point was visited. */
+static void candidates_are_measured_in_sessions_like_others(void **state)
+{
+  const fixture *f = *state;
+  qb_node_info info = QB_NODE_INFO_INIT;
+  info.cpu = "processor";
+  info.isa = QB_ISA_AVX2;
+  info.cores = info.usable_threads = info.hardware_threads = 4;
+  info.quota_cores = 4;
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 4, 4e11}};
+  qb_node *node;
+  qb_profile *profile;
+  assert_ok(qb__node_new(f->context, &info, compute, 2, NULL, 0, &node));
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = 8;
+  assert_ok(qb_profile_run(f->model, node, &params, NULL, NULL, &profile));
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  uint32_t count = 0;
+  for (; !qb_profile_get_point(profile, count, &p); count++) {
+    assert_true(p.configuration.instances * p.configuration.threads <= 4);
+    assert_true(p.visits > 0 && p.memory_bytes > 0);
+    assert_int_equal(p.latency_ns, table_ns(&p.configuration, p.batch));
+  }
+  assert_true(count > 0);
+  qb_profile_unref(profile);
+  qb_node_unref(node);
+}
+
 static qb_profile_params two_batches(void)
 {
   static const uint32_t batches[] = {1, 5};
@@ -516,6 +544,7 @@ int main(void)
       IN_FIXTURE(powers_of_two_and_the_largest_batch_are_the_default),
       IN_FIXTURE(a_known_profile_is_extended),
       IN_FIXTURE(a_known_profile_gains_the_other_splits),
+      IN_FIXTURE(candidates_are_measured_in_sessions_like_others),
       IN_FIXTURE(timed_rounds_are_warm),
       IN_FIXTURE(short_visits_are_the_more),
       IN_FIXTURE(the_time_budget_is_kept),
