@@ -27,7 +27,7 @@ static const char *const usage =
     "usage: ./dev bench search [--budget S] [--unrest PCT] [--opening S] [--seeds N] FILE.csv...\n"
     "  FILE.csv   instances,threads,batch,latency_ns and, if known, p95_ns,mean_ns\n"
     "  --budget   seconds the search has (60)\n"
-    "  --unrest   how much longer visits are than in the table: |z| times this, z normal (10)\n"
+    "  --unrest   how much longer visits are than in the table: |z| times this, z normal (3)\n"
     "  --opening  seconds that it takes to get a split ready (1)\n"
     "  --seeds    runs of each method (3)\n";
 
@@ -420,7 +420,7 @@ static int read_options(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-  options o = {60, 10, 1, 3};
+  options o = {60, 3, 1, 3};
   totals all = {0};
   for (int i = read_options(argc, argv, &o); i < argc; i++)
     replay_file(argv[i], &o, &all);
