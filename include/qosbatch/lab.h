@@ -2,7 +2,8 @@
 /**
  * @file lab.h
  * The second tier, for tools and studies: the inside of nodes, models and profiles, measurements from
- * elsewhere, changes that would make rounds faster, simulated services, and verified promises. Includes qosbatch.h.
+ * elsewhere, changes that would make rounds faster, simulated services, and verified promises. Includes
+ * qosbatch.h.
  */
 #ifndef QOSBATCH_LAB_H
 #define QOSBATCH_LAB_H

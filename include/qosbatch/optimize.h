@@ -20,9 +20,9 @@ typedef struct qb_optimizer qb_optimizer;
 
 /** What an optimizer decides for. */
 typedef struct qb_optimizer_params {
-  size_t size; /**< sizeof(qb_optimizer_params) */
-  qb_configuration configuration;
-  uint32_t max_batch;  /**< the most samples in a round, 1..QB_MAX_BATCH */
+  size_t size;                    /**< sizeof(qb_optimizer_params) */
+  qb_configuration configuration; /**< that the session runs in */
+  uint32_t max_batch;             /**< the most samples in a round, 1..QB_MAX_BATCH */
   int64_t max_wait_ns; /**< how long the oldest sample waits for a batch to fill; ignored with a
                             latency target, whose rule has waits of its own */
   double rate_per_s;   /**< samples expected per second, until they have been counted; 0: few */
@@ -104,15 +104,15 @@ static inline const char *qb_action_name(qb_action action)
 
 /** The decision on a round. */
 typedef struct qb_decision {
-  size_t size; /**< sizeof(qb_decision) */
-  qb_action action;
-  qb_reason reason;
+  size_t size;         /**< sizeof(qb_decision) */
+  qb_action action;    /**< what to do */
+  qb_reason reason;    /**< why */
   uint32_t batch;      /**< samples to run; when waiting, to wait for; 0: none */
   bool refresh_due;    /**< qb_optimizer_refresh() would change decisions */
   int64_t max_wait_ns; /**< when waiting: at most this long; 0 with an empty queue: no limit */
   int64_t latency_ns;  /**< predicted duration of the round */
-  int64_t low_ns;      /**< 95 % interval of it */
-  int64_t high_ns;
+  int64_t low_ns;      /**< 95 % interval of it, lower end */
+  int64_t high_ns;     /**< upper end */
   int64_t oldest_latency_ns; /**< predicted time from arrival to answer of the oldest sample */
   uint32_t
       give_up;     /**< with qos.shed: number of samples to refuse from the front of the queue: they

@@ -22,8 +22,8 @@ typedef enum qb_arrivals {
 
 /** The samples that arrive. Members that the kind of arrivals does not use are ignored. @since 0.1 */
 typedef struct qb_traffic {
-  size_t size; /**< sizeof(qb_traffic) */
-  qb_arrivals arrivals;
+  size_t size;             /**< sizeof(qb_traffic) */
+  qb_arrivals arrivals;    /**< how samples arrive */
   double rate_per_s;       /**< mean samples per second, > 0; ignored for a trace */
   double burst_ratio;      /**< MMPP: rate in a burst over the rate between, > 1; 0: 5 */
   double burst_share;      /**< MMPP, on-off: share of the time in bursts, in (0, 1); 0: 0.2 */

@@ -13,9 +13,11 @@
 
 QB_BEGIN_DECLS
 
-/** Version of these headers. */
+/** The version of these headers, first part. */
 #define QB_VERSION_MAJOR 0
+/** Second part. */
 #define QB_VERSION_MINOR 1
+/** Third part. */
 #define QB_VERSION_PATCH 0
 
 /** A version as a number that grows with it: 0x00MMmmpp. */
@@ -24,7 +26,7 @@ QB_BEGIN_DECLS
 /** Version of these headers as a number; compare with qb_version_number(). */
 #define QB_VERSION_NUMBER QB_VERSION_NUMBER_OF(QB_VERSION_MAJOR, QB_VERSION_MINOR, QB_VERSION_PATCH)
 
-/** Whether these headers are of this version or a later one; usable in #if. */
+/** Whether these headers are of this version or a later one; usable by the preprocessor. */
 #define QB_VERSION_AT_LEAST(major, minor, patch)                                                   \
   (QB_VERSION_NUMBER >= QB_VERSION_NUMBER_OF(major, minor, patch))
 
