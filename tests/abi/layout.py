@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares every public struct member's offset and size with those of a release (docs/abi.md).
+
+layout.py INCLUDE TABLE COMPILER... compares; with --keep first, writes the table."""
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+keep = sys.argv[1] == "--keep"
+include, table, *compiler = sys.argv[1 + keep:]
+if struct.calcsize("P") != 8:
+    sys.exit(77)
+
+
+def members(text):
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    for name, body in re.findall(r"typedef struct (qb_\w+) \{(.*?)\n\} \1;", text, re.S):
+        yield name, [re.search(r"\(\*(\w+)\)|(\w+)(?:\[\w*\])*$", m.strip()) for m in body.split(";")[:-1]]
+
+
+lines = []
+for header in sorted(pathlib.Path(include, "qosbatch").glob("*.h")):
+    for name, found in members(header.read_text()):
+        lines.append(f'printf("{name} %zu\\n", sizeof({name}));')
+        for m in found:
+            member = m[1] or m[2]
+            lines.append(f'printf("{name}.{member} %zu %zu\\n", offsetof({name}, {member}), '
+                         f"sizeof((({name} *)0)->{member}));")
+source = ("#include <qosbatch/lab.h>\n#include <qosbatch/planning.h>\n#include <stdio.h>\n"
+          "int main(void)\n{\n" + "\n".join(lines) + "\nreturn 0;\n}\n")
+with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder, "layout.c")
+    path.write_text(source)
+    program = str(path.with_suffix(""))
+    subprocess.run([*compiler, f"-I{include}", str(path), "-o", program], check=True)
+    today = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+if keep:
+    pathlib.Path(table).write_text(today)
+    sys.exit(0)
+now = dict(line.split(" ", 1) for line in today.splitlines())
+bad = False
+kept = dict(line.split(" ", 1) for line in pathlib.Path(table).read_text().splitlines())
+for name, was in kept.items():
+    sized = f"{name}.size" in kept
+    if "." in name or not sized:
+        wrong = now.get(name) != was
+    else:
+        wrong = name not in now or int(now[name]) < int(was)
+    if wrong:
+        print(f"{name} was at '{was}', is at '{now.get(name, 'no place')}'")
+        bad = True
+for name, place in now.items():
+    owner = name.split(".")[0]
+    if name not in kept and owner in kept and int(place.split()[0]) < int(kept[owner]):
+        print(f"{name} begins at {place.split()[0]}, within the {kept[owner]} bytes of the release")
+        bad = True
+sys.exit(bad)
