@@ -254,9 +254,38 @@ static void every_failed_allocation_is_reported(void **state)
   assert_true(check_every_allocation_failure(load_work, path.text) > 5);
 }
 
+static void points_of_the_host_make_a_profile(void **state)
+{
+  (void)state;
+  qb_context *own;
+  qb_profile *made = NULL;
+  assert_ok(qb_context_new(NULL, &own));
+  qb_profile_point points[2] = {QB_PROFILE_POINT_INIT, QB_PROFILE_POINT_INIT};
+  for (uint32_t i = 0; i < 2; i++) {
+    points[i].configuration = (qb_configuration){1, 2};
+    points[i].batch = 2 - i;
+    points[i].latency_ns = 20000000 - 5000000 * (int64_t)i;
+  }
+  assert_ok(qb_profile_from_points(own, points, 2, NULL, &made));
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  assert_ok(qb_estimate(made, NULL, 1, NULL, &e));
+  assert_int_equal(e.latency_ns, 15000000);
+  qb_profile_unref(made);
+  made = NULL;
+  points[1].batch = 2;
+  assert_status(qb_profile_from_points(own, points, 2, NULL, &made), QB_ERROR_INVALID_ARGUMENT);
+  points[1].configuration.precision = QB_PRECISION_BF16;
+  assert_status(qb_profile_from_points(own, points, 2, NULL, &made), QB_ERROR_UNSUPPORTED);
+  assert_message("points[1]");
+  assert_status(qb_profile_parse(own, "{}", 2, &made), QB_ERROR_FORMAT);
+  assert_null(made);
+  qb_context_unref(own);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(points_of_the_host_make_a_profile),
       cmocka_unit_test(each_row_is_one_measured_round),
       cmocka_unit_test(without_flops_the_density_is_seconds_per_sample),
       cmocka_unit_test(model_and_node_may_be_given_beside_the_rows),
