@@ -92,7 +92,7 @@ typedef struct qb_latency_estimate {
  * A configuration, node or instruction set that was not measured gets the time of the nearest
  * measured configuration, scaled by what arithmetic at c and traffic at m take there and here, by
  * what a team of threads loses, and by what a CPU quota leaves; the interval is wide, because
- * kernels for other cores may be better or worse than c and m tell (docs/concepts.md). A node with
+ * kernels for other cores may be better or worse than c and m tell (docs/estimates.md). A node with
  * the profile's processor, cores, instruction set and quota counts as the profile's own. Every
  * planner of this library takes its times from this function.
  *

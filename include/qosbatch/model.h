@@ -73,7 +73,7 @@ typedef struct qb_configuration {
 QB_API qb_status qb_model_builtin(qb_context *context, const char *name, qb_model **model);
 
 /**
- * Reads an ONNX model: opset 7 to 22, 32-bit floats, images of 1 to 3 dimensions; docs/onnx.md lists
+ * Reads an ONNX model: opset 7 to 28, 32-bit floats, images of 1 to 3 dimensions; docs/onnx.md lists
  * the operators and their forms. Weights may have other types, and may be in separate files beside
  * the model. The model is named after its file.
  *

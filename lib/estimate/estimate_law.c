@@ -18,14 +18,14 @@ static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
 
 /*
  * What kernels make of c where they have no fused multiply-add, next to what those with it do: two
- * operands an instruction leave room for copies, which c does not know of (docs/concepts.md).
+ * operands an instruction leave room for copies, which c does not know of (docs/estimates.md).
  */
 static const double SHARE_WITHOUT_FMA = 0.85;
 
 /*
  * What a doubling of an instance's threads loses: all wait for the slowest at the end of every
  * operator, and work does not always divide evenly, of which c, the sum of what threads do alone,
- * knows nothing (docs/concepts.md).
+ * knows nothing (docs/estimates.md).
  */
 static const double TEAM_LOSS = 0.03;
 
