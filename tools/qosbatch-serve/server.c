@@ -306,6 +306,7 @@ server *server_start(const server_params *params)
     return NULL;
   const uint32_t most = most_connections();
   self->params = params;
+  self->listening = MHD_INVALID_SOCKET;
   self->memory.most = params->memory_bytes;
   self->door = door_open(most, params->timeout_ns);
   self->desk = desk_open();
@@ -334,9 +335,10 @@ uint16_t server_port(const server *self)
 void server_drain(server *self)
 {
   self->draining = true;
-  const MHD_socket listening = MHD_quiesce_daemon(self->daemon);
-  if (listening != MHD_INVALID_SOCKET)
-    close(listening);
+  /* Refuses newcomers. Closed it may not be yet: the daemon's thread still takes it out of its epoll. */
+  self->listening = MHD_quiesce_daemon(self->daemon);
+  if (self->listening != MHD_INVALID_SOCKET)
+    shutdown(self->listening, SHUT_RDWR);
   door_wait_quiet(self->door, true, self->params->grace_ns);
 }
 
@@ -345,5 +347,7 @@ void server_stop(server *self)
   desk_stop(self->desk);
   door_wait_quiet(self->door, false, LAST_ANSWERS_NS);
   MHD_stop_daemon(self->daemon);
+  if (self->listening != MHD_INVALID_SOCKET)
+    close(self->listening);
   release(self);
 }

@@ -17,6 +17,7 @@
 struct server {
   const server_params *params;
   struct MHD_Daemon *daemon;
+  MHD_socket listening; /* ours again once the daemon takes no more connections */
   door *door;
   desk *desk;
   budget memory;
