@@ -107,7 +107,7 @@ static qb_catalogue *make_catalogue(void)
     t->compute_flops_per_s = 64e11 * (0.5 + uniform());
     t->memory_bytes_per_s = 2e11 * (0.5 + uniform());
     t->start_up_ns = 40000000000;
-    t->most_nodes = NODES;
+    t->max_nodes = NODES;
     t->billing.price_per_hour = t->compute_flops_per_s / 64e11 * (2 + uniform());
     t->billing.minimum_ns = 60000000000;
   }

@@ -24,7 +24,7 @@ def write_catalogue(path, node, isa):
     kind = {"name": isa, "cpu": "", "vcpus": cores, "threads_per_core": 1, "isa": isa,
             "memory_bytes": node["memory_bytes"], "compute_flops": sustained(node, isa, cores),
             "memory_bytes_per_s": node["bandwidth"][-1]["bytes_per_s"], "measured": True,
-            "start_up_ms": 0, "interruptions_per_h": 0, "most_nodes": 1,
+            "start_up_ms": 0, "interruptions_per_h": 0, "max_nodes": 1,
             "billing": {"kind": "time", "price_per_hour": 1, "granularity_ms": 1, "minimum_ms": 0}}
     path.write_text(json.dumps({"format": "qosbatch-catalogue", "version": 1, "note": "",
                                 "currency": "USD", "types": [kind]}))

@@ -54,17 +54,17 @@ typedef struct qb_node_type {
   double memory_bytes_per_s;  /**< m of all cores together, B/s; 0 if not known */
   int64_t start_up_ns;        /**< from the order until batch sizes are ready; billed */
   double interruptions_per_h; /**< expected, of one node: of a spot price; else 0 */
-  uint32_t most_nodes;        /**< how many can be had at once, 1..QB_MOST_NODES */
+  uint32_t max_nodes;         /**< how many can be had at once, 1..QB_MAX_NODES */
   qb_billing billing;         /**< what it costs */
 } qb_node_type;
 
 /** The most nodes of a type, and the most types of a catalogue. */
-#define QB_MOST_NODES 100000u
+#define QB_MAX_NODES 100000u
 
 #define QB_NODE_TYPE_INIT                                                                          \
   {                                                                                                \
     .size = sizeof(qb_node_type), .name = "", .cpu = "", .vcpus = 1, .threads_per_core = 1,        \
-    .most_nodes = 1, .billing = {                                                                  \
+    .max_nodes = 1, .billing = {                                                                   \
       .kind = QB_BILLING_TIME,                                                                     \
       .granularity_ns = 1000000000                                                                 \
     }                                                                                              \
@@ -74,7 +74,7 @@ typedef struct qb_node_type {
  * Makes a catalogue of copies of the types.
  * @param currency "USD" and the like: 1..16 characters
  * @param note anything the reader should know, such as where the prices come from; may be ""
- * @param types `count` of them, 1..QB_MOST_NODES
+ * @param types `count` of them, 1..QB_MAX_NODES
  * @param[out] catalogue a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (the message names the type and the field);
  * QB_ERROR_NO_MEMORY

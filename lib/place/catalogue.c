@@ -37,8 +37,8 @@ static const char *wrong_with(const qb_node_type *t)
     return "start_up_ns must be 0..2^56";
   if (!within(t->interruptions_per_h, 0, 1000))
     return "interruptions_per_h must be 0..1000";
-  if (t->most_nodes < 1 || t->most_nodes > QB_MOST_NODES)
-    return "most_nodes must be 1..100000";
+  if (t->max_nodes < 1 || t->max_nodes > QB_MAX_NODES)
+    return "max_nodes must be 1..100000";
   if (b->kind != QB_BILLING_TIME && b->kind != QB_BILLING_CALLS)
     return "billing.kind must be QB_BILLING_TIME or QB_BILLING_CALLS";
   if (!within(b->price_per_hour, 0, QB__MOST_TYPE_PRICE) ||
@@ -110,9 +110,9 @@ qb_status qb_catalogue_new(qb_context *context, const char *currency, const char
   if (!*currency || strlen(currency) > 16)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "currency '%.32s': give a name of 1..16 characters, such as USD", currency);
-  if (!count || count > QB_MOST_NODES)
+  if (!count || count > QB_MAX_NODES)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%zu types; a catalogue has 1..%u", count,
-                    QB_MOST_NODES);
+                    QB_MAX_NODES);
   qb_status status = QB__STRUCTS_CHECK(qb_node_type, types, count);
   if (status)
     return status;

@@ -63,7 +63,7 @@ static void type_from_json(qb__json *at, qb_node_type *t)
   t->measured = qb__json_bool(at, "measured");
   t->start_up_ns = ms_from_json(at, "start_up_ms", 0);
   t->interruptions_per_h = qb__json_double(at, "interruptions_per_h", 0, 1000);
-  t->most_nodes = (uint32_t)qb__json_int(at, "most_nodes", 1, QB_MOST_NODES);
+  t->max_nodes = (uint32_t)qb__json_int(at, "max_nodes", 1, QB_MAX_NODES);
   qb__json billing;
   qb__json_object(at, "billing", &billing);
   billing_from_json(&billing, &t->billing);
@@ -75,7 +75,7 @@ static qb_status catalogue_from_json(qb_context *context, qb__json *root, qb_cat
   qb__json array, at;
   const char *note = qb__json_string(root, "note");
   const char *currency = qb__json_string(root, "currency");
-  const size_t count = qb__json_array(root, "types", 1, QB_MOST_NODES, &array);
+  const size_t count = qb__json_array(root, "types", 1, QB_MAX_NODES, &array);
   qb__json_end(root);
   if (root->file->status)
     return root->file->status;

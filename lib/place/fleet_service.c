@@ -72,7 +72,7 @@ static qb_status plan_at(const demand *asked, const qb_node_type *type, const qb
   const uint32_t spare = d.qos.spare_nodes;
   d.qos.memory_bytes = qb__lower_limit(type->memory_bytes, d.qos.memory_bytes);
   uint32_t nodes;
-  const uint32_t most = type->most_nodes > spare ? type->most_nodes - spare : 0;
+  const uint32_t most = type->max_nodes > spare ? type->max_nodes - spare : 0;
   const qb_status status = find_nodes(&d, site, most, &nodes, plan);
   if (status)
     return status;
@@ -128,9 +128,9 @@ static qb_status check(const qb_load *load, const qb_qos *qos, demand *d)
     status = qb__qos_in(qos, &d->qos);
   if (status)
     return status;
-  if (d->qos.spare_nodes >= QB_MOST_NODES)
+  if (d->qos.spare_nodes >= QB_MAX_NODES)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "qos.spare_nodes is %u; give less than %u",
-                    d->qos.spare_nodes, QB_MOST_NODES);
+                    d->qos.spare_nodes, QB_MAX_NODES);
   d->budget_per_hour = d->qos.budget_per_hour;
   d->qos.budget_per_hour = 0;
   return QB_OK;

@@ -236,7 +236,7 @@ static qb_status sweep_offer(sweep *s, uint32_t index)
   const uint64_t samples = s->demand->samples;
   open_offer o;
   qb_status status = open_index(s->demand, index, &o);
-  for (uint32_t k = 1; !status && k <= o.offer.type.most_nodes && k <= samples; k++) {
+  for (uint32_t k = 1; !status && k <= o.offer.type.max_nodes && k <= samples; k++) {
     if (beaten(s, &o, k, (double)samples / k, o.total, o.high, o.set.max_batch))
       continue;
     const qb__spread spread = qb__spread_of(k, &o.purchase);

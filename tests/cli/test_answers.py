@@ -561,7 +561,7 @@ def slower_node():
     kind = {"name": "another", "cpu": node["cpu"], "vcpus": cores, "threads_per_core": 1,
             "isa": isa, "memory_bytes": node["memory_bytes"], "compute_flops": flops,
             "memory_bytes_per_s": bytes_per_s, "measured": True, "start_up_ms": 0,
-            "interruptions_per_h": 0, "most_nodes": 1,
+            "interruptions_per_h": 0, "max_nodes": 1,
             "billing": {"kind": "time", "price_per_hour": 1, "granularity_ms": 1, "minimum_ms": 0}}
     paths = FOLDER / "another_node.json", FOLDER / "another_catalogue.json"
     paths[0].write_text(json.dumps({"format": "qosbatch-node", "version": 1, **node}))

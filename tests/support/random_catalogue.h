@@ -50,21 +50,21 @@ static inline qb_node_type random_type(uint64_t *seed, char *name, size_t bytes,
   t.measured = random_int(seed, 0, 1);
   t.start_up_ns = random_int(seed, 0, 2) ? (int64_t)random_int(seed, 0, 90) * 1000000000 : 0;
   t.interruptions_per_h = random_int(seed, 0, 3) ? 0 : 20 * random_unit(seed);
-  t.most_nodes = (uint32_t)random_int(seed, 1, most);
+  t.max_nodes = (uint32_t)random_int(seed, 1, most);
   t.billing = random_billing(seed, true);
   return t;
 }
 
-/* 1..most_types types of which up to `most_nodes` nodes can be had. */
+/* 1..most_types types of which up to `max_nodes` nodes can be had. */
 static inline qb_catalogue *random_catalogue(qb_context *context, uint64_t *seed,
-                                             uint32_t most_types, uint32_t most_nodes)
+                                             uint32_t most_types, uint32_t max_nodes)
 {
   const uint32_t count = (uint32_t)random_int(seed, 1, most_types);
   qb_node_type *types = calloc(count, sizeof *types);
   char(*names)[40] = calloc(count, sizeof *names);
   assert_true(types && names);
   for (uint32_t i = 0; i < count; i++)
-    types[i] = random_type(seed, names[i], sizeof names[i], most_nodes);
+    types[i] = random_type(seed, names[i], sizeof names[i], max_nodes);
   qb_catalogue *catalogue = NULL;
   assert_ok(qb_catalogue_new(context, "EUR", "drawn at random", types, count, &catalogue));
   free(types);

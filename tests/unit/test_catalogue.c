@@ -18,7 +18,7 @@ static const char GOOD[] =
     "\"types\": [{\"name\": \"a\", \"cpu\": \"Some CPU\", \"vcpus\": 4, \"threads_per_core\": 2, "
     "\"isa\": \"avx512\", \"memory_bytes\": 1024, \"compute_flops\": 1e11, "
     "\"memory_bytes_per_s\": 2e10, \"measured\": false, \"start_up_ms\": 40, "
-    "\"interruptions_per_h\": 0.5, \"most_nodes\": 3, "
+    "\"interruptions_per_h\": 0.5, \"max_nodes\": 3, "
     "\"billing\": {\"kind\": \"time\", \"price_per_hour\": 0.1, \"granularity_ms\": 1000, "
     "\"minimum_ms\": 60000}}]}";
 
@@ -45,7 +45,7 @@ static void a_file_gives_all_fields(void **state)
   assert_false(t.measured);
   assert_int_equal(t.start_up_ns, 40000000);
   assert_true(t.interruptions_per_h == 0.5);
-  assert_int_equal(t.most_nodes, 3);
+  assert_int_equal(t.max_nodes, 3);
   assert_int_equal(t.billing.kind, QB_BILLING_TIME);
   assert_true(t.billing.price_per_hour == 0.1);
   assert_int_equal(t.billing.granularity_ns, 1000000000);
@@ -89,7 +89,7 @@ static void a_bad_field_is_refused_by_name(void **state)
   refuse_with("\"start_up_ms\": 40", "\"start_up_ms\": 1.5", "expected an integer");
   refuse_with("\"interruptions_per_h\": 0.5", "\"interruptions_per_h\": 1001",
               "interruptions_per_h");
-  refuse_with("\"most_nodes\": 3", "\"most_nodes\": 100001", "most_nodes");
+  refuse_with("\"max_nodes\": 3", "\"max_nodes\": 100001", "max_nodes");
   refuse_with("\"time\"", "\"gift\"", "unknown kind of billing 'gift'; expected time or calls");
   refuse_with("\"time\"", "\"calls\"", "price_per_gib_s: this field is missing");
   refuse_with("\"price_per_hour\": 0.1", "\"price_per_hour\": -0.1", "price_per_hour");

@@ -200,7 +200,7 @@ static void list_type(all_ways *all, const qb_node_type *type, uint32_t index,
       continue;
     seen[seen_count++] = to;
     for (uint32_t b = 1; b <= p->batch; b++)
-      for (uint32_t k = 1; k <= type->most_nodes && k <= samples; k++)
+      for (uint32_t k = 1; k <= type->max_nodes && k <= samples; k++)
         try_way(all, type, index, profile, node, &to, samples, k, b);
   }
   qb_node_unref(node);

@@ -26,7 +26,7 @@ static qb_catalogue *own_types(const double *prices, const uint32_t *most, uint3
     types[i].cpu = "random";
     types[i].vcpus = 4;
     types[i].memory_bytes = UINT64_C(1) << 40;
-    types[i].most_nodes = most[i];
+    types[i].max_nodes = most[i];
     types[i].billing.price_per_hour = prices[i];
   }
   qb_catalogue *catalogue = NULL;
@@ -165,7 +165,7 @@ static void a_spare_node_is_one_more(void **state)
   assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &spare, &with, NULL));
   assert_true(without.feasible && !with.feasible);
   assert_int_equal(with.reason, QB_REASON_BUDGET);
-  spare.spare_nodes = QB_MOST_NODES;
+  spare.spare_nodes = QB_MAX_NODES;
   assert_status(qb_plan_service_fleet(catalogue, &profile, 1, &load, &spare, &with, NULL),
                 QB_ERROR_INVALID_ARGUMENT);
   load.rate_per_s = 0;

@@ -359,7 +359,7 @@ static int run(const command *self, int argc, char **argv)
                      "service: percentile that must meet it (99)"),
       OPTION_NUMBER("budget-per-hour", "X", &a.budget_per_hour, 0, 1e9,
                     "service: highest price of all nodes per hour"),
-      OPTION_INTEGER("spare", "N", &a.spare, 0, QB_MOST_NODES - 1,
+      OPTION_INTEGER("spare", "N", &a.spare, 0, QB_MAX_NODES - 1,
                      "service: nodes that may fail (0)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
