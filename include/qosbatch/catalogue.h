@@ -15,10 +15,11 @@ QB_BEGIN_DECLS
 /**
  * Node types and the currency of their prices.
  * Thread-safety: safe; immutable after creation.
+ * @since 0.1
  */
 typedef struct qb_catalogue qb_catalogue;
 
-/** What is paid for. Values are stable. */
+/** What is paid for. Values are stable. @since 0.1 */
 typedef enum qb_billing_kind {
   QB_BILLING_TIME = 1, /**< each node, from its order to the end of the job */
   QB_BILLING_CALLS = 2 /**< each round: a call of a function, and memory for the time it takes */
@@ -27,6 +28,7 @@ typedef enum qb_billing_kind {
 /**
  * How a node type is billed, in the catalogue's currency. Prices of the other kind must be 0. A
  * value type: it has no size and never grows.
+ * @since 0.1
  */
 typedef struct qb_billing {
   qb_billing_kind kind;   /**< which of the prices count */
@@ -38,7 +40,7 @@ typedef struct qb_billing {
   uint64_t reserved[4];   /**< 0 */
 } qb_billing;
 
-/** A type of node. Strings that the library gives belong to the catalogue. */
+/** A type of node. Strings that the library gives belong to the catalogue. @since 0.1 */
 typedef struct qb_node_type {
   size_t size;      /**< sizeof(qb_node_type) */
   const char *name; /**< unique in the catalogue, 1..255 characters */
@@ -58,7 +60,7 @@ typedef struct qb_node_type {
   qb_billing billing;         /**< what it costs */
 } qb_node_type;
 
-/** The most nodes of a type, and the most types of a catalogue. */
+/** The most nodes of a type, and the most types of a catalogue. @since 0.1 */
 #define QB_MAX_NODES 100000u
 
 #define QB_NODE_TYPE_INIT                                                                          \
@@ -79,6 +81,7 @@ typedef struct qb_node_type {
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (the message names the type and the field);
  * QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_catalogue_new(qb_context *context, const char *currency, const char *note,
                                   const qb_node_type *types, size_t count,
@@ -91,13 +94,14 @@ QB_API qb_status qb_catalogue_new(qb_context *context, const char *currency, con
  * @return QB_OK; QB_ERROR_IO; QB_ERROR_FORMAT; QB_ERROR_VERSION; QB_ERROR_NO_MEMORY;
  * QB_ERROR_INVALID_ARGUMENT
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_catalogue_load(qb_context *context, const char *path, qb_catalogue **catalogue);
 
-/** Gives a reference back; NULL is allowed. Thread-safety: safe. */
+/** Gives a reference back; NULL is allowed. Thread-safety: safe. @since 0.1 */
 QB_API void qb_catalogue_unref(qb_catalogue *catalogue);
 
-/** A catalogue as a whole. Strings belong to the catalogue. */
+/** A catalogue as a whole. Strings belong to the catalogue. @since 0.1 */
 typedef struct qb_catalogue_info {
   size_t size;          /**< sizeof(qb_catalogue_info) */
   uint32_t types;       /**< number of node types */
@@ -105,16 +109,14 @@ typedef struct qb_catalogue_info {
   const char *note;     /**< as given; may be "" */
 } qb_catalogue_info;
 
-#define QB_CATALOGUE_INFO_INIT                                                                     \
-  {                                                                                                \
-    .size = sizeof(qb_catalogue_info)                                                              \
-  }
+#define QB_CATALOGUE_INFO_INIT QB__INIT(qb_catalogue_info)
 
 /**
  * Describes a catalogue.
  * @param[in,out] info its size is set by the caller
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_catalogue_get_info(const qb_catalogue *catalogue, qb_catalogue_info *info);
 
@@ -123,6 +125,7 @@ QB_API qb_status qb_catalogue_get_info(const qb_catalogue *catalogue, qb_catalog
  * @param[in,out] type its size is set by the caller
  * @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index,
                                        qb_node_type *type);

@@ -17,6 +17,7 @@ QB_BEGIN_DECLS
  * Every other object is made from a context and keeps a reference to it.
  * Thread-safety: safe; immutable after creation. The hooks are called from whatever thread calls
  * the library and from the threads of sessions, so they must be thread-safe too.
+ * @since 0.1
  */
 typedef struct qb_context qb_context;
 

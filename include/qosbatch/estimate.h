@@ -11,7 +11,10 @@
 
 QB_BEGIN_DECLS
 
-/** Where an estimate comes from; each is less sure than the one before it. Values are stable. */
+/**
+ * Where an estimate comes from; each is less sure than the one before it. Values are stable.
+ * @since 0.1
+ */
 typedef enum qb_source {
   QB_SOURCE_MEASURED = 1,     /**< this point was measured */
   QB_SOURCE_INTERPOLATED = 2, /**< between measured batch sizes of the same configuration */
@@ -25,7 +28,7 @@ static inline const char *qb_source_name(qb_source source)
   return qb_enum_name("qb_source", (int)source);
 }
 
-/** What bounds the time of a round. Values are stable. */
+/** What bounds the time of a round. Values are stable. @since 0.1 */
 typedef enum qb_bound {
   QB_BOUND_COMPUTE = 1, /**< arithmetic: F * b / c is the larger part of the roofline */
   QB_BOUND_MEMORY = 2,  /**< weights and activations moved: bytes / m is the larger part */
@@ -38,7 +41,7 @@ static inline const char *qb_bound_name(qb_bound bound)
   return qb_enum_name("qb_bound", (int)bound);
 }
 
-/** A place to estimate for. */
+/** A place to estimate for. @since 0.1 */
 typedef struct qb_where {
   size_t size; /**< sizeof(qb_where) */
   const qb_node
@@ -46,12 +49,9 @@ typedef struct qb_where {
   qb_isa isa; /**< the best instruction set that the engine may use; QB_ISA_BEST: any */
 } qb_where;
 
-#define QB_WHERE_INIT                                                                              \
-  {                                                                                                \
-    .size = sizeof(qb_where)                                                                       \
-  }
+#define QB_WHERE_INIT QB__INIT(qb_where)
 
-/** Time and resources of a round of `batch` samples, T = b * F * p / c. */
+/** Time and resources of a round of `batch` samples, T = b * F * p / c. @since 0.1 */
 typedef struct qb_latency_estimate {
   size_t size;                    /**< sizeof(qb_latency_estimate) */
   qb_configuration configuration; /**< as asked for */
@@ -78,10 +78,7 @@ typedef struct qb_latency_estimate {
                             thread_flops_per_s / f */
 } qb_latency_estimate;
 
-#define QB_LATENCY_ESTIMATE_INIT                                                                   \
-  {                                                                                                \
-    .size = sizeof(qb_latency_estimate)                                                            \
-  }
+#define QB_LATENCY_ESTIMATE_INIT QB__INIT(qb_latency_estimate)
 
 /**
  * Estimates a round.
@@ -103,6 +100,7 @@ typedef struct qb_latency_estimate {
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NOT_FOUND (c of that node, or of that
  * instruction set, was not measured)
  * Thread-safety: safe. Takes no lock and allocates nothing.
+ * @since 0.1
  */
 QB_API qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configuration,
                              uint32_t batch, const qb_where *where, qb_latency_estimate *estimate);

@@ -37,6 +37,7 @@ QB_BEGIN_DECLS
  * different models); QB_ERROR_NOT_FOUND (a type has no profile, and its c, or that of the profiles'
  * nodes, is not known); QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, qb_profile *const *profiles,
                                    size_t profile_count, const qb_job *job, const qb_qos *qos,
@@ -57,6 +58,7 @@ QB_API qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, qb_profile *co
  * wanted
  * @return as qb_plan_job_fleet()
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_plan_service_fleet(const qb_catalogue *catalogue, qb_profile *const *profiles,
                                        size_t profile_count, const qb_load *load, const qb_qos *qos,

@@ -22,7 +22,11 @@ typedef enum qb_mitigation_kind {
   QB_MITIGATION_QUIETER_NODE = 8    /**< neighbours lengthen single rounds */
 } qb_mitigation_kind;
 
-/** @return "larger batch" and so on; "unknown" for any other value. @since 0.1 */
+/**
+ * @return "larger batch" and so on; "unknown" for any other value.
+ * Thread-safety: safe.
+ * @since 0.1
+ */
 static inline const char *qb_mitigation_name(qb_mitigation_kind kind)
 {
   return qb_enum_name("qb_mitigation_kind", (int)kind);

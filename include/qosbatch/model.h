@@ -13,15 +13,16 @@
 
 QB_BEGIN_DECLS
 
-/** The largest batch any call accepts. */
+/** The largest batch any call accepts. @since 0.1 */
 #define QB_MAX_BATCH 65536u
 
-/** The largest number of dimensions of a tensor, not counting the batch. */
+/** The largest number of dimensions of a tensor, not counting the batch. @since 0.1 */
 #define QB_MAX_DIMS 7
 
 /**
  * A network with its weights.
  * Thread-safety: safe; immutable after creation.
+ * @since 0.1
  */
 typedef struct qb_model qb_model;
 
@@ -189,7 +190,7 @@ typedef struct qb_tensor_info {
  */
 QB_API qb_status qb_model_get_input(const qb_model *model, uint32_t index, qb_tensor_info *info);
 
-/** Describes output `index`; as qb_model_get_input(). @since 0.1 */
+/** Describes output `index`; as qb_model_get_input(). Thread-safety: safe. @since 0.1 */
 QB_API qb_status qb_model_get_output(const qb_model *model, uint32_t index, qb_tensor_info *info);
 
 /** @return the same model, with one more reference. Thread-safety: safe. @since 0.1 */

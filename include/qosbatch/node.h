@@ -14,6 +14,7 @@ QB_BEGIN_DECLS
 /**
  * A node, detected and measured, or loaded from a file (qb_node_load()).
  * Thread-safety: safe; immutable after creation.
+ * @since 0.1
  */
 typedef struct qb_node qb_node;
 

@@ -15,10 +15,11 @@ QB_BEGIN_DECLS
  * qb_observe(), and one in qb_optimizer_refresh(). A service whose instances have a thread each
  * calls the first two under the lock of its queue and the last one without it. Several optimizers
  * may share a profile.
+ * @since 0.1
  */
 typedef struct qb_optimizer qb_optimizer;
 
-/** What an optimizer decides for. */
+/** What an optimizer decides for. @since 0.1 */
 typedef struct qb_optimizer_params {
   size_t size;                    /**< sizeof(qb_optimizer_params) */
   qb_configuration configuration; /**< that the session runs in */
@@ -29,16 +30,14 @@ typedef struct qb_optimizer_params {
   uint64_t network;    /**< of the plan; another network's profile is refused. 0: not checked */
 } qb_optimizer_params;
 
-#define QB_OPTIMIZER_PARAMS_INIT                                                                   \
-  {                                                                                                \
-    .size = sizeof(qb_optimizer_params)                                                            \
-  }
+#define QB_OPTIMIZER_PARAMS_INIT QB__INIT(qb_optimizer_params)
 
 /**
  * Fills the parameters with those of a plan.
  * @param[out] params its size is set by the caller
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_optimizer_params_of_plan(const qb_service_plan *plan,
                                              qb_optimizer_params *params);
@@ -50,11 +49,17 @@ QB_API qb_status qb_optimizer_params_of_plan(const qb_service_plan *plan,
  * @param[out] optimizer to be freed with qb_optimizer_free()
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH (the plan was for another network);
  * QB_ERROR_NO_MEMORY
+ * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_optimizer_new(qb_profile *profile, const qb_optimizer_params *params,
                                   const qb_qos *qos, qb_optimizer **optimizer);
 
-/** Frees an optimizer that no thread uses any more; NULL is allowed. */
+/**
+ * Frees an optimizer; NULL is allowed.
+ * Thread-safety: safe; no thread may use the optimizer any more.
+ * @since 0.1
+ */
 QB_API void qb_optimizer_free(qb_optimizer *optimizer);
 
 /**
@@ -64,6 +69,7 @@ QB_API void qb_optimizer_free(qb_optimizer *optimizer);
  * requests may have targets of their own. An array of deadlines is handed over as it is, from
  * element `deadline_first` on; for a ring, `deadline_room` says after how many elements it wraps
  * around.
+ * @since 0.1
  */
 typedef struct qb_round_state {
   size_t size;                /**< sizeof(qb_round_state) */
@@ -87,7 +93,7 @@ typedef struct qb_round_state {
     .size = sizeof(qb_round_state), .free_instances = 1                                            \
   }
 
-/** What to do. */
+/** What to do. Values are stable. @since 0.1 */
 typedef enum qb_action {
   QB_ACTION_RUN = 1,       /**< run a round of `batch` samples now */
   QB_ACTION_WAIT = 2,      /**< ask again when a sample arrives, or after max_wait_ns */
@@ -102,7 +108,7 @@ static inline const char *qb_action_name(qb_action action)
   return qb_enum_name("qb_action", (int)action);
 }
 
-/** The decision on a round. */
+/** The decision on a round. @since 0.1 */
 typedef struct qb_decision {
   size_t size;         /**< sizeof(qb_decision) */
   qb_action action;    /**< what to do */
@@ -142,21 +148,21 @@ typedef struct qb_decision {
  * @param[out] decision its size is set by the caller
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (an arrival after now_ns, deadlines that do not fit into
  * their ring, or a bad size)
+ * Thread-safety: one thread at a time in qb_optimize() and qb_observe() of an optimizer; safe beside
+ * qb_optimizer_refresh().
+ * @since 0.1
  */
 QB_API qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state,
                              qb_decision *decision);
 
-/** How long a round took. */
+/** How long a round took. @since 0.1 */
 typedef struct qb_round_result {
   size_t size;        /**< sizeof(qb_round_result) */
   uint32_t batch;     /**< samples in the round */
   int64_t latency_ns; /**< measured duration of the round, > 0 */
 } qb_round_result;
 
-#define QB_ROUND_RESULT_INIT                                                                       \
-  {                                                                                                \
-    .size = sizeof(qb_round_result)                                                                \
-  }
+#define QB_ROUND_RESULT_INIT QB__INIT(qb_round_result)
 
 /**
  * Reports the duration of a round. Constant time and memory, no allocation, no lock.
@@ -166,6 +172,8 @@ typedef struct qb_round_result {
  * slowdown), `slowdown` becomes the ratio since the change, and decisions have `refresh_due` set. The
  * end of a slowdown is found in the same way.
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: as qb_optimize().
+ * @since 0.1
  */
 QB_API qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result);
 
@@ -176,6 +184,8 @@ QB_API qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *resu
  * Returns at once when nothing was observed since the last refresh. Allocates, and two calls for one
  * optimizer run one after the other.
  * @return QB_OK; QB_ERROR_NO_MEMORY (the tables stay as they were)
+ * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_optimizer_refresh(qb_optimizer *optimizer);
 
@@ -184,6 +194,7 @@ QB_API qb_status qb_optimizer_refresh(qb_optimizer *optimizer);
  * @param text of `text_bytes` bytes, always terminated; NULL if text_bytes is 0
  * @return bytes needed, including the terminating 0; if more than text_bytes, the text was cut
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API size_t qb_explain(const qb_decision *decision, char *text, size_t text_bytes);
 

@@ -10,7 +10,7 @@
 
 QB_BEGIN_DECLS
 
-/** A node that takes part. */
+/** A node that takes part. @since 0.1 */
 typedef struct qb_place_node {
   size_t size;               /**< sizeof(qb_place_node) */
   const qb_profile *profile; /**< of this node, of one like it, or, with `node`, of any other */
@@ -25,7 +25,7 @@ typedef struct qb_place_node {
     .size = sizeof(qb_place_node), .speed = 1                                                      \
   }
 
-/** The share of one node. A node without work has batch 0. */
+/** The share of one node. A node without work has batch 0. @since 0.1 */
 typedef struct qb_share {
   size_t size;                    /**< sizeof(qb_share) */
   qb_configuration configuration; /**< of the node */
@@ -36,12 +36,9 @@ typedef struct qb_share {
   int64_t max_wait_ns; /**< service: longest time a free instance waits for a batch to fill */
 } qb_share;
 
-#define QB_SHARE_INIT                                                                              \
-  {                                                                                                \
-    .size = sizeof(qb_share)                                                                       \
-  }
+#define QB_SHARE_INIT QB__INIT(qb_share)
 
-/** All shares together. */
+/** All shares together. @since 0.1 */
 typedef struct qb_placement {
   size_t size;           /**< sizeof(qb_placement) */
   bool feasible;         /**< job: done by the deadline; service: the nodes hold the rate */
@@ -51,10 +48,7 @@ typedef struct qb_placement {
   double max_rate_per_s; /**< service: the highest rate that all nodes together hold */
 } qb_placement;
 
-#define QB_PLACEMENT_INIT                                                                          \
-  {                                                                                                \
-    .size = sizeof(qb_placement)                                                                   \
-  }
+#define QB_PLACEMENT_INIT QB__INIT(qb_placement)
 
 /**
  * Splits a job over nodes so that the last one is done as early as possible. Each node runs its
@@ -69,6 +63,7 @@ typedef struct qb_placement {
  * (profiles of different models); QB_ERROR_NOT_FOUND (as qb_estimate()); QB_ERROR_INFEASIBLE (no
  * node can run a round of one sample within the limits); QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_place_job(const qb_place_node *nodes, size_t count, const qb_job *job,
                               const qb_qos *qos, qb_share *shares, qb_placement *placement);
@@ -81,6 +76,7 @@ QB_API qb_status qb_place_job(const qb_place_node *nodes, size_t count, const qb
  * @param qos latency and percentile, and the memory limit if it is below the node's
  * @return as qb_place_job(); QB_OK also when the rate cannot be held
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_place_service(const qb_place_node *nodes, size_t count, const qb_load *load,
                                   const qb_qos *qos, qb_share *shares, qb_placement *placement);

@@ -42,6 +42,7 @@ QB_BEGIN_DECLS
 /**
  * For each limit, the least change that alone would make an infeasible demand feasible; 0 where no
  * change of that limit alone helps. A value type: it has no size and never grows.
+ * @since 0.1
  */
 typedef struct qb_nearest {
   int64_t latency_ns;     /**< the least latency target that can be met at this rate */
@@ -54,7 +55,7 @@ typedef struct qb_nearest {
   uint64_t reserved[4];   /**< 0 */
 } qb_nearest;
 
-/** How to run a job: which nodes, and which rounds on each. */
+/** How to run a job: which nodes, and which rounds on each. @since 0.1 */
 typedef struct qb_job_plan {
   size_t size;      /**< sizeof(qb_job_plan) */
   bool feasible;    /**< every limit is kept; if not, this is the nearest plan */
@@ -80,12 +81,9 @@ typedef struct qb_job_plan {
   qb_nearest nearest;             /**< if not feasible; all 0 in a frontier */
 } qb_job_plan;
 
-#define QB_JOB_PLAN_INIT                                                                           \
-  {                                                                                                \
-    .size = sizeof(qb_job_plan)                                                                    \
-  }
+#define QB_JOB_PLAN_INIT QB__INIT(qb_job_plan)
 
-/** How to run a service: which nodes, and how each forms its rounds. */
+/** How to run a service: which nodes, and how each forms its rounds. @since 0.1 */
 typedef struct qb_service_plan {
   size_t size;      /**< sizeof(qb_service_plan) */
   bool feasible;    /**< every limit is kept; if not, this is the nearest plan */
@@ -114,15 +112,13 @@ typedef struct qb_service_plan {
   qb_nearest nearest;    /**< if not feasible; all 0 in a frontier */
 } qb_service_plan;
 
-#define QB_SERVICE_PLAN_INIT                                                                       \
-  {                                                                                                \
-    .size = sizeof(qb_service_plan)                                                                \
-  }
+#define QB_SERVICE_PLAN_INIT QB__INIT(qb_service_plan)
 
 /**
  * The plans of a job that keep all limits but the deadline and that no other beats: none ends as
  * early and costs as little. In ascending order of high_ns, and so in descending order of cost.
  * frontier.h reads it. Thread-safety: safe; immutable after creation.
+ * @since 0.1
  */
 typedef struct qb_job_frontier qb_job_frontier;
 
@@ -132,6 +128,7 @@ typedef struct qb_job_frontier qb_job_frontier;
  * cost_per_hour), in ascending order of latency_ns. Of qb_plan_service_fleet(): one for each node
  * type, in ascending order of cost_per_hour, the infeasible ones last.
  * frontier.h reads it. Thread-safety: safe; immutable after creation.
+ * @since 0.1
  */
 typedef struct qb_service_frontier qb_service_frontier;
 
@@ -148,6 +145,7 @@ typedef struct qb_service_frontier qb_service_frontier;
  * qb_job_frontier_free(). NULL if not wanted
  * @return QB_OK, also when not feasible; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_plan_job(qb_profile *const *profiles, size_t profile_count, const qb_job *job,
                              const qb_qos *qos, qb_job_plan *plan, qb_job_frontier **frontier);
@@ -176,6 +174,7 @@ QB_API qb_status qb_plan_job(qb_profile *const *profiles, size_t profile_count, 
  * plan
  * @return QB_OK, also when not feasible; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
+ * @since 0.1
  */
 QB_API qb_status qb_plan_service(qb_profile *const *profiles, size_t profile_count,
                                  const qb_load *load, const qb_qos *qos, qb_service_plan *plan,

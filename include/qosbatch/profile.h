@@ -15,6 +15,7 @@ QB_BEGIN_DECLS
 /**
  * Measured points over (configuration, batch), with the node and the model they were measured on.
  * Thread-safety: safe; immutable after creation.
+ * @since 0.1
  */
 typedef struct qb_profile qb_profile;
 
@@ -73,6 +74,7 @@ typedef struct qb_progress {
 /**
  * Called between rounds on the thread that called qb_profile_run().
  * @return true to continue, false to stop: the call then fails with QB_ERROR_CANCELLED.
+ * @since 0.1
  */
 typedef bool (*qb_progress_callback)(void *user, const qb_progress *progress);
 

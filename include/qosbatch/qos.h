@@ -14,7 +14,7 @@
 
 QB_BEGIN_DECLS
 
-/** What a plan is best in, among all that keep the limits. Values are stable. */
+/** What a plan is best in, among all that keep the limits. Values are stable. @since 0.1 */
 typedef enum qb_objective {
   QB_OBJECTIVE_LATENCY = 0, /**< service: the least latency; job: the earliest end */
   QB_OBJECTIVE_RATE = 1,    /**< service: the highest rate; job: as QB_OBJECTIVE_LATENCY */
@@ -30,6 +30,7 @@ static inline const char *qb_objective_name(qb_objective objective)
 /**
  * The limits that an answer must keep, and what it is best in. A limit of 0 is none. Every planner
  * takes this struct; each field says whom it concerns.
+ * @since 0.1
  */
 typedef struct qb_qos {
   size_t size;        /**< sizeof(qb_qos) */
@@ -46,26 +47,21 @@ typedef struct qb_qos {
   qb_objective objective; /**< what the plan is best in */
 } qb_qos;
 
-#define QB_QOS_INIT                                                                                \
-  {                                                                                                \
-    .size = sizeof(qb_qos)                                                                         \
-  }
+#define QB_QOS_INIT QB__INIT(qb_qos)
 
-/** A job: samples that are all there at the start. */
+/** A job: samples that are all there at the start. @since 0.1 */
 typedef struct qb_job {
   size_t size;      /**< sizeof(qb_job) */
   uint64_t samples; /**< 1..2^53 */
 } qb_job;
 
-#define QB_JOB_INIT                                                                                \
-  {                                                                                                \
-    .size = sizeof(qb_job)                                                                         \
-  }
+#define QB_JOB_INIT QB__INIT(qb_job)
 
 /**
  * The load of a service: samples that arrive independently of each other (a Poisson process), or in
  * bursts. To find `dispersion`, count arrivals in windows of a few burst lengths: it is the
  * variance of the counts over their mean.
+ * @since 0.1
  */
 typedef struct qb_load {
   size_t size; /**< sizeof(qb_load) */
@@ -76,12 +72,9 @@ typedef struct qb_load {
   int64_t burst_ns;  /**< mean length of a burst; 0: 1 s */
 } qb_load;
 
-#define QB_LOAD_INIT                                                                               \
-  {                                                                                                \
-    .size = sizeof(qb_load)                                                                        \
-  }
+#define QB_LOAD_INIT QB__INIT(qb_load)
 
-/** What decided an answer, or why there is none. Values are stable. */
+/** What decided an answer, or why there is none. Values are stable. @since 0.1 */
 typedef enum qb_reason {
   QB_REASON_NONE = 0, /**< decision: no sample waits, or no instance is free; plan: no limit
                                  keeps a better one out */

@@ -16,6 +16,7 @@ QB_BEGIN_DECLS
  *
  * Thread-safety: safe. Any number of threads may call qb_session_run() on one session; as many
  * rounds as there are instances run at the same time, further callers wait for their turn.
+ * @since 0.1
  */
 typedef struct qb_session qb_session;
 

@@ -11,7 +11,7 @@
 
 QB_BEGIN_DECLS
 
-/** How samples arrive. Values are stable. */
+/** How samples arrive. Values are stable. @since 0.1 */
 typedef enum qb_arrivals {
   QB_ARRIVALS_POISSON = 0, /**< independently of each other */
   QB_ARRIVALS_MMPP = 1,    /**< in bursts: a Poisson process with two rates (two-state MMPP) */
