@@ -134,6 +134,36 @@ static void bad_types_are_refused(void **state)
   assert_status(qb_catalogue_load(context, path.text, &catalogue), QB_ERROR_IO);
 }
 
+/* As a host with a newer header has them. */
+static void types_are_walked_by_the_size_of_their_elements(void **state)
+{
+  (void)state;
+  static const char *const names[3] = {"a", "b", "c"};
+  struct {
+    qb_node_type type;
+    uint64_t newer;
+  } types[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    types[i].type = (qb_node_type)QB_NODE_TYPE_INIT;
+    types[i].type.size = sizeof types[i];
+    types[i].type.name = names[i];
+    types[i].type.memory_bytes = 1 + i;
+    types[i].newer = 0;
+  }
+  qb_catalogue *catalogue;
+  assert_ok(qb_catalogue_new(context, "USD", "", &types[0].type, 3, &catalogue));
+  for (uint32_t i = 0; i < 3; i++) {
+    qb_node_type t = QB_NODE_TYPE_INIT;
+    assert_ok(qb_catalogue_get_type(catalogue, i, &t));
+    assert_string_equal(t.name, names[i]);
+    assert_int_equal(t.memory_bytes, 1 + i);
+  }
+  qb_catalogue_unref(catalogue);
+  types[2].newer = 1;
+  assert_status(qb_catalogue_new(context, "USD", "", &types[0].type, 3, &catalogue),
+                QB_ERROR_INVALID_ARGUMENT);
+}
+
 static qb_status load_with(qb_context *failing, void *user)
 {
   qb_catalogue *catalogue = NULL;
@@ -155,6 +185,7 @@ int main(void)
       cmocka_unit_test(a_file_gives_all_fields),
       cmocka_unit_test(a_bad_field_is_refused_by_name),
       cmocka_unit_test(bad_types_are_refused),
+      cmocka_unit_test(types_are_walked_by_the_size_of_their_elements),
       cmocka_unit_test(every_allocation_may_fail),
   };
   if (qb_context_new(NULL, &context))

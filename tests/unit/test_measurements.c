@@ -282,10 +282,41 @@ static void points_of_the_host_make_a_profile(void **state)
   qb_context_unref(own);
 }
 
+/* As a host with a newer header has them. */
+static void points_are_walked_by_the_size_of_their_elements(void **state)
+{
+  (void)state;
+  struct {
+    qb_profile_point point;
+    uint64_t newer;
+  } points[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    points[i].point = (qb_profile_point)QB_PROFILE_POINT_INIT;
+    points[i].point.size = sizeof points[i];
+    points[i].point.configuration = (qb_configuration){1, 1};
+    points[i].point.batch = 1 + i;
+    points[i].point.latency_ns = 10000000 * (1 + (int64_t)i);
+    points[i].newer = 0;
+  }
+  qb_profile *profile;
+  assert_ok(qb_profile_from_points(context, &points[0].point, 3, NULL, &profile));
+  for (uint32_t i = 0; i < 3; i++) {
+    qb_profile_point p = QB_PROFILE_POINT_INIT;
+    assert_ok(qb_profile_get_point(profile, i, &p));
+    assert_int_equal(p.batch, points[i].point.batch);
+    assert_int_equal(p.latency_ns, points[i].point.latency_ns);
+  }
+  qb_profile_unref(profile);
+  points[2].newer = 1;
+  assert_status(qb_profile_from_points(context, &points[0].point, 3, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(points_of_the_host_make_a_profile),
+      cmocka_unit_test(points_are_walked_by_the_size_of_their_elements),
       cmocka_unit_test(each_row_is_one_measured_round),
       cmocka_unit_test(without_flops_the_density_is_seconds_per_sample),
       cmocka_unit_test(model_and_node_may_be_given_beside_the_rows),

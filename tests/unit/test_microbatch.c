@@ -178,6 +178,37 @@ static void times_of_all_parts_are_added(void **state)
   qb_context_unref(context);
 }
 
+/* As a host with a newer header has them. */
+static void times_are_filled_by_the_size_of_their_elements(void **state)
+{
+  (void)state;
+  qb_context *context = new_context();
+  network_check c = small_alexnet(context);
+  qb_session *session = session_of(&c, 1, 0);
+  struct {
+    qb_operator_time time;
+    uint64_t newer;
+  } times[MOST_OPERATORS];
+  const size_t count = c.model->graph.operator_count;
+  const void *const inputs[1] = {c.input};
+  void *const outputs[1] = {c.expected};
+  for (size_t i = 0; i < count; i++) {
+    times[i].time = (qb_operator_time)QB_OPERATOR_TIME_INIT;
+    times[i].time.size = sizeof times[i];
+    times[i].time.time_ns = -1;
+    times[i].newer = 77;
+  }
+  assert_ok(qb_session_run_timed(session, 1, inputs, outputs, &times[0].time, count));
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(times[i].time.size, sizeof times[i]);
+    assert_true(times[i].time.time_ns >= 0);
+    assert_int_equal(times[i].newer, 0);
+  }
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
 static qb__engine_memory memory_of(qb_session *session, uint32_t batch)
 {
   qb__engine_memory memory;
@@ -353,6 +384,7 @@ int main(void)
       cmocka_unit_test(parts_are_rounds_of_their_own),
       cmocka_unit_test(a_hidden_nan_is_told_of_its_sample_alone),
       cmocka_unit_test(times_of_all_parts_are_added),
+      cmocka_unit_test(times_are_filled_by_the_size_of_their_elements),
       cmocka_unit_test(memory_is_that_of_the_parts),
       cmocka_unit_test(candidates_lie_between_the_caches),
       cmocka_unit_test(the_fastest_wins_by_more_than_chance),

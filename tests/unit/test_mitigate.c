@@ -189,6 +189,37 @@ static void single_rounds_have_their_remedies(void **state)
   qb_profile_unref(profile);
 }
 
+/* As a host with a newer header has it. */
+static void the_list_is_walked_by_the_size_of_its_elements(void **state)
+{
+  (void)state;
+  const qb_profile_point points[] = {point(1, 1, 1, 11), point(1, 1, 4, 14), point(2, 1, 1, 11)};
+  qb_profile *profile = profile_of(points, 3, 2, 0);
+  struct {
+    qb_mitigation ours;
+    uint64_t newer;
+  } newer[8];
+  qb_mitigation list[8];
+  set_sizes(list);
+  for (int i = 0; i < 8; i++) {
+    newer[i].ours = (qb_mitigation)QB_MITIGATION_INIT;
+    newer[i].ours.size = sizeof newer[i];
+    newer[i].newer = 77;
+  }
+  size_t count, same;
+  assert_ok(qb_mitigations(profile, &ONE, 1, list, 8, &count));
+  assert_ok(qb_mitigations(profile, &ONE, 1, &newer[0].ours, 8, &same));
+  assert_true(count >= 2);
+  assert_int_equal(same, count);
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(newer[i].ours.kind, list[i].kind);
+    assert_string_equal(newer[i].ours.text, list[i].text);
+    assert_int_equal(newer[i].newer, 0);
+  }
+  assert_int_equal(newer[count].newer, 77);
+  qb_profile_unref(profile);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
   (void)state;
@@ -217,6 +248,7 @@ int main(void)
       cmocka_unit_test(a_larger_quota_is_suggested),
       cmocka_unit_test(a_better_instruction_set_is_suggested),
       cmocka_unit_test(single_rounds_have_their_remedies),
+      cmocka_unit_test(the_list_is_walked_by_the_size_of_its_elements),
       cmocka_unit_test(bad_arguments_are_refused),
   };
   if (qb_context_new(NULL, &context))
