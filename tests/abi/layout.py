@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares every public struct member's offset and size with those of a release (docs/abi.md).
+"""Compares every public struct member's offset and size with those of a release (docs/abi.md), and the
+oldest sizes that the library takes with the ends of that release's structs.
 
-layout.py INCLUDE TABLE COMPILER... compares; with --keep first, writes the table."""
+layout.py INCLUDE TABLE OLDEST_MEMBERS COMPILER... compares; layout.py --keep INCLUDE TABLE COMPILER...
+writes the table."""
 import pathlib
 import re
 import struct
@@ -10,7 +12,10 @@ import sys
 import tempfile
 
 keep = sys.argv[1] == "--keep"
-include, table, *compiler = sys.argv[1 + keep:]
+if keep:
+    include, table, *compiler = sys.argv[2:]
+else:
+    include, table, oldest_members, *compiler = sys.argv[1:]
 if struct.calcsize("P") != 8:
     sys.exit(77)
 
@@ -56,5 +61,16 @@ for name, place in now.items():
     owner = name.split(".")[0]
     if name not in kept and owner in kept and int(place.split()[0]) < int(kept[owner]):
         print(f"{name} begins at {place.split()[0]}, within the {kept[owner]} bytes of the release")
+        bad = True
+last = {}
+for name in kept:
+    owner, _, member = name.partition(".")
+    if member and f"{owner}.size" in kept:
+        last[owner] = member
+oldest = dict(re.findall(r"^#define QB__OLDEST_(qb_\w+) +(\w+)$", pathlib.Path(oldest_members).read_text(), re.M))
+for owner, member in last.items():
+    if oldest.get(owner) != member:
+        print(f"{owner} ended with '{member}', the oldest member that is taken is {oldest.get(owner)!r}: "
+              f"{pathlib.Path(oldest_members).name}")
         bad = True
 sys.exit(bad)
