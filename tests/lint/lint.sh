@@ -69,6 +69,14 @@ for word in 'malloc(' 'calloc(' 'realloc(' 'printf(' 'fprintf(' 'abort(' 'exit('
 	done
 done
 
+# Until a version is released, what is kept for its hosts follows the headers (docs/abi.md).
+coming=$(sed -n 's/^## \([0-9]*\.[0-9]*\)\.[0-9]* (not released)$/\1/p' NEWS.md)
+kept=tests/abi/$coming/include/qosbatch
+[ ! -d "$kept" ] || for name in $(ls include/qosbatch "$kept" | grep '\.h$' | sort -u); do
+	cmp -s "include/qosbatch/$name" "$kept/$name" ||
+		complain "$kept/$name is not today's; build, then run tests/abi/keep.sh $coming"
+done
+
 # What somebody edits, which needs no git to tell: all that is not hidden and not in a build folder.
 sources()
 {
