@@ -5,6 +5,9 @@
 
 #include "model/model_impl.h"
 #include "model/onnx.h"
+#include "support/onnx_model.h"
+
+#include <stdlib.h>
 
 typedef struct onnx_memory {
   const uint8_t *data;
@@ -38,6 +41,17 @@ static inline qb_status onnx_memory_load(qb_context *context, const uint8_t *dat
   if (!status)
     return qb__model_from_graph(&graph, "memory.onnx", model);
   qb__graph_clear(&graph);
+  return status;
+}
+
+/* Frees the model that was written down. */
+static inline qb_status onnx_memory_import(qb_context *context, Onnx__ModelProto *proto,
+                                           qb_model **model)
+{
+  size_t bytes;
+  uint8_t *data = onnx_model_pack(proto, &bytes);
+  const qb_status status = onnx_memory_load(context, data, bytes, NULL, model);
+  free(data);
   return status;
 }
 

@@ -14,20 +14,10 @@
 
 static qb_context *context;
 
-/* Frees the model. */
-static qb_status import(Onnx__ModelProto *proto, qb_model **model)
-{
-  size_t bytes;
-  uint8_t *data = onnx_model_pack(proto, &bytes);
-  const qb_status status = onnx_memory_load(context, data, bytes, NULL, model);
-  free(data);
-  return status;
-}
-
 static qb_model *imported(Onnx__ModelProto *proto)
 {
   qb_model *model = NULL;
-  assert_ok(import(proto, &model));
+  assert_ok(onnx_memory_import(context, proto, &model));
   return model;
 }
 
@@ -148,7 +138,7 @@ static void a_model_without_a_batch_is_one_sample(void **state)
   onnx_model_input(m, "x", "N,4");
   onnx_model_node(m, "Softmax", "x", "y", "axis=0");
   onnx_model_output(m, "y");
-  assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
+  assert_status(onnx_memory_import(context, m, &model), QB_ERROR_UNSUPPORTED);
   assert_message("'y' (Softmax, opset 13): it mixes samples");
 
   m = onnx_model_new(13); /* inputs that do not share it */
@@ -176,7 +166,7 @@ static void all_problems_are_listed_at_once(void **state)
   onnx_model_output(m, "behind");
   onnx_model_output(m, "sum");
   onnx_model_output(m, "indices");
-  assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
+  assert_status(onnx_memory_import(context, m, &model), QB_ERROR_UNSUPPORTED);
   assert_message("3 nodes cannot be imported");
   assert_message("'thin' (Conv, opset 12): operator 'thin': weights 'w' is 4x2x3x3");
   assert_message("'sum' (Det, opset 12): this operator is not supported");
@@ -212,13 +202,13 @@ static void cycles_are_called_cycles(void **state)
   onnx_model_node(m, "Relu", "a", "b", "");
   onnx_model_node(m, "Identity", "a", "y", "");
   onnx_model_output(m, "y");
-  assert_status(import(m, &model), QB_ERROR_FORMAT);
+  assert_status(onnx_memory_import(context, m, &model), QB_ERROR_FORMAT);
   assert_message("'a', 'b' read one another's outputs: the nodes form a cycle");
   m = onnx_model_new(13);
   onnx_model_input(m, "x", "N,3");
   onnx_model_node(m, "Add", "x y", "y", "");
   onnx_model_output(m, "y");
-  assert_status(import(m, &model), QB_ERROR_FORMAT);
+  assert_status(onnx_memory_import(context, m, &model), QB_ERROR_FORMAT);
   assert_message("'y' reads its own output");
 }
 
@@ -311,7 +301,7 @@ static void what_joins_samples_is_refused_with_an_open_batch(void **state)
     onnx_model_node(m, "Transpose", "x", "turned", "perm=1,0");
     onnx_model_node(m, cases[i].type, cases[i].inputs, "y", cases[i].attributes);
     onnx_model_output(m, "y");
-    const qb_status status = import(m, &model);
+    const qb_status status = onnx_memory_import(context, m, &model);
     if (!strcmp(cases[i].type, "Reshape") && !status) { /* all of a sample is its part of it */
       check_dims(model, false, 0, "y", "4");
       qb_model_unref(model);
@@ -334,7 +324,7 @@ static void a_long_list_of_problems_is_cut(void **state)
     onnx_model_node(m, "Einsum", "x", name, "equation=ij");
     onnx_model_output(m, name);
   }
-  assert_status(import(m, &model), QB_ERROR_UNSUPPORTED);
+  assert_status(onnx_memory_import(context, m, &model), QB_ERROR_UNSUPPORTED);
   assert_message("100 nodes cannot be imported: 'node0'");
   assert_message("; ...");
 }
@@ -433,7 +423,7 @@ static void outputs_may_be_inputs_and_repeat(void **state)
 static void expect_failure(Onnx__ModelProto *m, qb_status status, const char *message)
 {
   qb_model *model = NULL;
-  assert_status(import(m, &model), status);
+  assert_status(onnx_memory_import(context, m, &model), status);
   assert_message(message);
   assert_null(model);
 }

@@ -19,20 +19,11 @@ static Onnx__ModelProto *model_of(int64_t opset, const char *dims)
   return m;
 }
 
-static qb_status import(Onnx__ModelProto *proto, qb_model **model)
-{
-  size_t bytes;
-  uint8_t *data = onnx_model_pack(proto, &bytes);
-  const qb_status status = onnx_memory_load(context, data, bytes, NULL, model);
-  free(data);
-  return status;
-}
-
 /* Runs one sample and compares all `count` outputs. */
 static void expect(Onnx__ModelProto *proto, const float *input, const float *output, size_t count)
 {
   qb_model *model = NULL;
-  assert_ok(import(proto, &model));
+  assert_ok(onnx_memory_import(context, proto, &model));
   const qb__graph *g = &model->graph;
   assert_int_equal(g->tensors[g->outputs[0]].elements, count);
   float *found = calloc(count, sizeof *found);
@@ -48,7 +39,7 @@ static void expect(Onnx__ModelProto *proto, const float *input, const float *out
 static void expect_problem(Onnx__ModelProto *proto, const char *message)
 {
   qb_model *model = NULL;
-  assert_status(import(proto, &model), QB_ERROR_UNSUPPORTED);
+  assert_status(onnx_memory_import(context, proto, &model), QB_ERROR_UNSUPPORTED);
   assert_message(message);
 }
 

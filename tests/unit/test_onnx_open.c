@@ -153,15 +153,6 @@ static void types_that_batches_do_not_fit_are_refused(void **state)
   assert_false(qb__onnx_open_fits(QB__ONNX_TYPE(FLOAT)));
 }
 
-static qb_status import(Onnx__ModelProto *proto, qb_model **model)
-{
-  size_t bytes;
-  uint8_t *data = onnx_model_pack(proto, &bytes);
-  const qb_status status = onnx_memory_load(context, data, bytes, NULL, model);
-  free(data);
-  return status;
-}
-
 /* A network with the shape "N, 3, 4, 4" of its input x in `s`, and numbers to compute with. */
 static Onnx__ModelProto *with_shape(void)
 {
@@ -245,7 +236,7 @@ static void the_batch_is_followed_through_rearrangements(void **state)
     add_nodes(m, ways[i]);
     onnx_model_node(m, "Reshape", "x to", "y", "");
     onnx_model_output(m, "y");
-    if (import(m, &model))
+    if (onnx_memory_import(context, m, &model))
       fail_msg("way %zu, to %s: %s", i, ways[i][0], qb_error_message());
     assert_int_equal(model->graph.tensors[model->graph.outputs[0]].elements, 48);
     qb_model_unref(model);
@@ -297,7 +288,7 @@ static void nodes_that_need_the_batch_as_a_number_are_refused(void **state)
     onnx_model_node(m, "ConstantOfShape", "shape", "z", "");
     onnx_model_node(m, "Add", "x z", "y", "");
     onnx_model_output(m, "y");
-    const qb_status status = import(m, &model);
+    const qb_status status = onnx_memory_import(context, m, &model);
     if (status != QB_ERROR_UNSUPPORTED || !strstr(qb_error_message(), "'bad'"))
       fail_msg("way %zu, %s: %s: %s", i, ways[i][0], qb_status_name(status), qb_error_message());
     assert_null(model);

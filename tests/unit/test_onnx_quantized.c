@@ -36,21 +36,12 @@ static Onnx__NodeProto *microsoft(Onnx__ModelProto *m, const char *type, const c
   return node;
 }
 
-static qb_status import(Onnx__ModelProto *proto, qb_model **model)
-{
-  size_t bytes;
-  uint8_t *data = onnx_model_pack(proto, &bytes);
-  const qb_status status = onnx_memory_load(context, data, bytes, NULL, model);
-  free(data);
-  return status;
-}
-
 static void expect(Onnx__ModelProto *proto, const float *input, const float *output, size_t count)
 {
   qb_model *model = NULL;
   float found[16];
   float *outputs[1] = {found};
-  assert_ok(import(proto, &model));
+  assert_ok(onnx_memory_import(context, proto, &model));
   assert_int_equal(model->graph.tensors[model->graph.outputs[0]].elements, count);
   assert_ok(qb__reference_run(&model->graph, 1, &input, outputs, NULL));
   for (size_t i = 0; i < count; i++)
@@ -62,7 +53,7 @@ static void expect(Onnx__ModelProto *proto, const float *input, const float *out
 static void expect_problem(Onnx__ModelProto *proto, const char *message)
 {
   qb_model *model = NULL;
-  assert_status(import(proto, &model), QB_ERROR_UNSUPPORTED);
+  assert_status(onnx_memory_import(context, proto, &model), QB_ERROR_UNSUPPORTED);
   assert_message(message);
 }
 
@@ -114,7 +105,7 @@ static void scales_of_a_convolution_stay_in_the_graph(void **state)
   (void)state;
   expect(convolution(), (const float[2]){5, 7}, (const float[4]){10, 11, 11, 13}, 4);
   qb_model *model = NULL;
-  assert_ok(import(convolution(), &model));
+  assert_ok(onnx_memory_import(context, convolution(), &model));
   const qb__graph *g = &model->graph;
   static const qb__op_kind kinds[] = {QB__OP_QUANTIZE, QB__OP_DEQUANTIZE, QB__OP_CONVOLUTION,
                                       QB__OP_DEQUANTIZE, QB__OP_QUANTIZE};
@@ -231,7 +222,7 @@ static void numbers_of_each_sample_multiply_what_has_a_batch(void **state)
   float *outputs[1] = {found};
   static const float x[4] = {255, 51, 510, 0};
   const float *inputs[1] = {x};
-  assert_ok(import(m, &model));
+  assert_ok(onnx_memory_import(context, m, &model));
   assert_ok(qb__reference_run(&model->graph, 2, inputs, outputs, NULL));
   static const float expected[4] = {255, 510, 510, 0};
   for (int i = 0; i < 4; i++)
@@ -273,7 +264,8 @@ static qb_status import_with(qb_context *other, void *make)
   qb_context *usual = context;
   qb_model *model = NULL;
   context = other;
-  const qb_status status = import((*(Onnx__ModelProto * (**)(void)) make)(), &model);
+  const qb_status status =
+      onnx_memory_import(context, (*(Onnx__ModelProto * (**)(void)) make)(), &model);
   qb_model_unref(model);
   context = usual;
   return status;
