@@ -6,6 +6,7 @@
  */
 #include "node/node_impl.h"
 #include "profile/profile_impl.h"
+#include "timing.h"
 
 #include <qosbatch/catalogue.h>
 #include <qosbatch/fleet.h>
@@ -13,38 +14,14 @@
 #include <qosbatch/planning.h>
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { TYPES = 500, BATCHES = 64, CONFIGURATIONS = 32, NODES = 64, RUNS = 11 };
 
 static qb_context *context;
 
-static void check(qb_status status)
-{
-  if (status) {
-    fprintf(stderr, "fleet: %s\n", qb_error_message());
-    exit(1);
-  }
-}
-
 static double uniform(void)
 {
   return (double)rand() / RAND_MAX;
-}
-
-static double now_ms(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int ascending(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
 }
 
 /* Every batch size measured in 32 configurations of a node with 64 cores. */
@@ -135,8 +112,8 @@ static void run(const char *what, const qb_catalogue *catalogue, qb_profile *con
     plans = qb_job_frontier_count(frontier);
     qb_job_frontier_free(frontier);
   }
-  qsort(times, RUNS, sizeof *times, ascending);
-  printf("%-38s  median %6.1f ms, best %6.1f ms; %u plans on the frontier\n", what, times[RUNS / 2],
+  const double median_ms = median(times, RUNS); /* and in order */
+  printf("%-38s  median %6.1f ms, best %6.1f ms; %u plans on the frontier\n", what, median_ms,
          times[0], plans);
 }
 

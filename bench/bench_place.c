@@ -5,36 +5,14 @@
  *
  * usage: place [PROFILE.json]
  */
+#include "timing.h"
+
 #include <qosbatch/place.h>
 #include <qosbatch/planning.h>
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { MOST = 100000, RUNS = 7 };
-
-static void check(qb_status status)
-{
-  if (status) {
-    fprintf(stderr, "place: %s\n", qb_error_message());
-    exit(1);
-  }
-}
-
-static double now_ms(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int ascending(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
 
 int main(int argc, char **argv)
 {
@@ -66,8 +44,7 @@ int main(int argc, char **argv)
       check(qb_place_job(nodes, (size_t)counts[c], &job, NULL, shares, &placement));
       times[i] = now_ms() - start;
     }
-    qsort(times, RUNS, sizeof *times, ascending);
-    const double n = counts[c], ms = times[RUNS / 2];
+    const double n = counts[c], ms = median(times, RUNS);
     printf("%10d  %10.2f  %14.1f  %12.6f\n", counts[c], ms, ms * 1e6 / (n * log2(n)),
            (double)placement.total_ns / (double)placement.bound_ns);
   }

@@ -5,28 +5,12 @@
  *
  * usage: simulator [SAMPLES]
  */
+#include "timing.h"
+
 #include <qosbatch/lab.h>
 #include <qosbatch/simulate.h>
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double now_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void check(qb_status status)
-{
-  if (status) {
-    fprintf(stderr, "simulator: %s\n", qb_error_message());
-    exit(1);
-  }
-}
 
 int main(int argc, char **argv)
 {
@@ -45,10 +29,10 @@ int main(int argc, char **argv)
     if (!strcmp(simulation.policy, "exhaustive"))
       continue; /* a search of many simulations */
     qb_simulation_report report = QB_SIMULATION_REPORT_INIT;
-    const double start_s = now_s();
+    const double start_ms = now_ms();
     check(qb_simulate(profile, NULL, &traffic, &qos, &simulation, &report));
     printf("%-20s %5.1f M events/s\n", simulation.policy,
-           1e-6 * (double)report.events / (now_s() - start_s));
+           1e-3 * (double)report.events / (now_ms() - start_ms));
   }
   qb_profile_unref(profile);
   qb_context_unref(context);

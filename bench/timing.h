@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What benchmarks of real rounds share. */
+/* What benchmarks share. */
 #ifndef QB_BENCH_TIMING_H
 #define QB_BENCH_TIMING_H
 
