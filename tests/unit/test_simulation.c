@@ -9,6 +9,7 @@
 #include <qosbatch/simulate.h>
 
 #include <math.h>
+#include <stddef.h>
 
 static qb_context *context;
 static qb_profile *profile; /* rounds of 8 + 2 n ms, 1 instance, up to 16 */
@@ -46,7 +47,9 @@ static void replay_is_identical(void **state)
       simulation.seed = random_bits(&seed);
       const qb_simulation_report first = simulate(&traffic, 50000000, true, &simulation);
       const qb_simulation_report again = simulate(&traffic, 50000000, true, &simulation);
-      assert_memory_equal(&first, &again, sizeof first);
+      /* All but the padding at the end. */
+      assert_memory_equal(&first, &again,
+                          offsetof(qb_simulation_report, batch) + sizeof first.batch);
       simulation.seed++;
       const qb_simulation_report other = simulate(&traffic, 50000000, true, &simulation);
       assert_true(first.mean_latency_ns != other.mean_latency_ns || !first.answered);
