@@ -55,6 +55,33 @@ static void a_file_gives_all_fields(void **state)
   qb_catalogue_unref(catalogue);
 }
 
+/* GOOD with one text replaced. */
+static void replace(char *text, size_t bytes, const char *from, const char *to)
+{
+  const char *at = strstr(GOOD, from);
+  assert_non_null(at);
+  snprintf(text, bytes, "%.*s%s%s", (int)(at - GOOD), GOOD, to, at + strlen(from));
+}
+
+static void a_type_may_be_billed_by_calls(void **state)
+{
+  (void)state;
+  char text[2048];
+  replace(text, sizeof text, "\"time\", \"price_per_hour\": 0.1",
+          "\"calls\", \"price_per_gib_s\": 2e-5, \"price_per_call\": 3e-7");
+  const scratch_path path = scratch_folder_write_text(&folder, "calls.json", text);
+  qb_catalogue *catalogue = NULL;
+  assert_ok(qb_catalogue_load(context, path.text, &catalogue));
+  qb_node_type t = QB_NODE_TYPE_INIT;
+  assert_ok(qb_catalogue_get_type(catalogue, 0, &t));
+  assert_int_equal(t.billing.kind, QB_BILLING_CALLS);
+  assert_true(t.billing.price_per_gib_s == 2e-5 && t.billing.price_per_call == 3e-7);
+  assert_true(t.billing.price_per_hour == 0);
+  assert_int_equal(t.billing.granularity_ns, 1000000000);
+  assert_int_equal(t.billing.minimum_ns, 60000000000);
+  qb_catalogue_unref(catalogue);
+}
+
 static void refuse(const char *text, qb_status expected, const char *message)
 {
   const scratch_path path = scratch_folder_write_text(&folder, "bad.json", text);
@@ -64,13 +91,10 @@ static void refuse(const char *text, qb_status expected, const char *message)
   assert_message(message);
 }
 
-/* GOOD with one text replaced. */
 static void refuse_with(const char *from, const char *to, const char *message)
 {
   char text[2048];
-  const char *at = strstr(GOOD, from);
-  assert_non_null(at);
-  snprintf(text, sizeof text, "%.*s%s%s", (int)(at - GOOD), GOOD, to, at + strlen(from));
+  replace(text, sizeof text, from, to);
   refuse(text, QB_ERROR_FORMAT, message);
 }
 
@@ -183,6 +207,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_file_gives_all_fields),
+      cmocka_unit_test(a_type_may_be_billed_by_calls),
       cmocka_unit_test(a_bad_field_is_refused_by_name),
       cmocka_unit_test(bad_types_are_refused),
       cmocka_unit_test(types_are_walked_by_the_size_of_their_elements),
