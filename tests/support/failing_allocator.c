@@ -56,6 +56,8 @@ static long fail_each(failing_allocator_work work, void *user, bool may_do_witho
     if (atomic_load(&allocator.live))
       fail_msg("%ld allocations are alive after allocation %ld failed",
                atomic_load(&allocator.live), n);
+    if (!made)
+      fail_msg("nothing is allocated, so no failure is tested");
     if (made < n) {
       if (status)
         fail_msg("with no allocation failed: %s: %s", qb_status_name(status), qb_error_message());
