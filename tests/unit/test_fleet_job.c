@@ -310,8 +310,10 @@ static void the_best_of_all_fleets_is_chosen(void **state)
     qb_job_frontier *frontier = NULL;
     assert_ok(qb_plan_job_fleet(catalogue, &profile, 1, &job, &qos, &plan, &frontier));
     bool same = plan.feasible == (expected != NULL);
-    if (same && expected)
-      same = near(plan.cost, expected->cost) && near_ns((double)plan.high_ns, expected->high_ns);
+    if (same && expected) /* of two that cost the same but for rounding, either may be cheaper */
+      same = near(plan.cost, expected->cost) &&
+             (near_ns((double)plan.high_ns, expected->high_ns) ||
+              (!by_time && plan.cost < expected->cost));
     if (same && !expected && all.count) {
       /* What is said to be nearest is: no less would be enough. */
       const way *other = best(&all, INFINITY, budget, true);
@@ -364,8 +366,7 @@ static void check_nearest(const qb_catalogue *catalogue, qb_profile *profile, co
 static void every_limit_is_kept_or_its_nearest_change_named(void **state)
 {
   (void)state;
-  uint64_t seed = 20261127;
-  print_message("seed %llu\n", (unsigned long long)seed);
+  uint64_t seed = random_start();
   int feasible = 0, named = 0;
   for (int i = 0; i < 300; i++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
