@@ -66,8 +66,7 @@ int main(void)
   while (fgets(path, sizeof path, stdin)) {
     qb_model *model = NULL;
     qb_session *session = NULL;
-    qb_configuration configuration = {1, 1};
-    configuration.instances = configuration.threads = 1;
+    const qb_configuration configuration = {1, 1};
     path[strcspn(path, "\n")] = 0;
     if (qb_model_load_onnx(context, path, &model))
       printf("refused %s\n", qb_error_message());
