@@ -304,6 +304,7 @@ static const qb__choice *twin(const layer *l)
     const qb__choice *choice = &p->choices[i];
     if (other->kind == op->kind && choice->algorithm && other->groups == op->groups &&
         other->activation == op->activation &&
+        (other->integer_limit != 0) == (op->integer_limit != 0) &&
         (other->bias == QB__NONE) == (op->bias == QB__NONE) &&
         !memcmp(&other->window, &op->window, sizeof op->window) &&
         same_tensors(p->graph, other->input, op->input) &&

@@ -51,6 +51,16 @@ static bool is_computed(const qb__onnx_node *node)
   return scale->kind == QB__ONNX_ACTIVATION || (zero && zero->kind == QB__ONNX_ACTIVATION);
 }
 
+/* Several would be repeated along the last axis, whichever axis they are for. */
+static bool are_numbers(qb__onnx *im, const qb__onnx_node *node)
+{
+  const qb__onnx_value *scale = qb__onnx_input(node, 1), *zero = qb__onnx_input(node, 2);
+  if (qb__onnx_is_one_number(scale) && (!zero || qb__onnx_is_one_number(zero)))
+    return true;
+  qb__onnx_problem(im, node, "its computed scales and zero points are not single numbers");
+  return false;
+}
+
 static void quantize_computed(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                               int32_t type)
 {
@@ -59,7 +69,7 @@ static void quantize_computed(qb__onnx *im, const qb__onnx_node *node, const qb_
   if (!qb__onnx_integer_range(type, &low, &high))
     qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(type));
-  else if (then(im, node, "Div", &y, qb__onnx_input(node, 1)) &&
+  else if (are_numbers(im, node) && then(im, node, "Div", &y, qb__onnx_input(node, 1)) &&
            then(im, node, "Round", &y, NULL) && (!zero || then(im, node, "Add", &y, zero)))
     qb__onnx_typed_result(
         im, node, qb__onnx_activate(im, node, y.tensor, QB__ACTIVATION_CLIP, low, high), &y, type);
@@ -90,7 +100,7 @@ void qb__onnx_map_dequantize(qb__onnx *im, const qb__onnx_node *node)
     return;
   if (is_computed(node)) {
     qb__onnx_value y = *x;
-    if ((!zero || then(im, node, "Sub", &y, zero)) &&
+    if (are_numbers(im, node) && (!zero || then(im, node, "Sub", &y, zero)) &&
         then(im, node, "Mul", &y, qb__onnx_input(node, 1)))
       qb__onnx_result_like(im, node, y.tensor, &y);
   } else if (qb__onnx_read_scaling(im, node, 1, x->type, &s) && axis_of(im, node, x, &s, &axis)) {

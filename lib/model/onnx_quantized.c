@@ -22,6 +22,14 @@ static bool is_constant(const qb__onnx_value *v)
   return v && v->kind == QB__ONNX_CONSTANT;
 }
 
+bool qb__onnx_is_one_number(const qb__onnx_value *v)
+{
+  for (uint32_t d = 0; d < v->rank; d++)
+    if (v->dims[d] != 1)
+      return false;
+  return true;
+}
+
 bool qb__onnx_read_scaling(qb__onnx *im, const qb__onnx_node *node, size_t scale, int32_t type,
                            qb__onnx_scaling *scaling)
 {
@@ -166,11 +174,15 @@ static float limit_of(float low, float high, const qb__onnx_value *zero_point)
   return zero_point ? limit : fmaxf(high, -low);
 }
 
-/* Integers and a zero point of the same type, which has a range; false after a problem. */
+/*
+ * Integers of 8 or 16 bits, whose differences are floats, and a zero point of the same type; false
+ * after a problem.
+ */
 static bool fit_each_other(qb__onnx *im, const qb__onnx_node *node, const qb__onnx_value *x,
                            const qb__onnx_value *zero_point, float *low, float *high)
 {
-  if (qb__onnx_integer_range(x->type, low, high) && (!zero_point || zero_point->type == x->type))
+  if (qb__onnx_integer_range(x->type, low, high) && qb__onnx_type_bits(x->type) <= 16 &&
+      (!zero_point || zero_point->type == x->type))
     return true;
   qb__onnx_problem(im, node, "elements of type %s with zero points of type %s are not supported",
                    qb__onnx_type_name(x->type),
@@ -201,6 +213,10 @@ bool qb__onnx_make_shifted(qb__onnx *im, const qb__onnx_node *node, size_t index
   if (!fit_each_other(im, node, x, zero, &low, &high))
     return false;
   *limit = limit_of(low, high, zero);
+  if (zero && !is_constant(zero) && !qb__onnx_is_one_number(zero)) {
+    qb__onnx_problem(im, node, "its computed zero point is not a single number");
+    return false;
+  }
   if (zero && !is_constant(zero))
     return qb__onnx_make_by(im, node, "Sub", NULL, (qb__onnx_value *[]){x, zero}, 2, made);
   if (!fits_axis(im, node, x, zero, axis, &at))

@@ -18,6 +18,9 @@ typedef struct qb__onnx_scaling {
 /* The least and the largest integer of a type of 8, 16 or 32 bits; false for other types. */
 bool qb__onnx_integer_range(int32_t type, float *low, float *high);
 
+/* Whether a value has one element, of each sample where it is computed. */
+bool qb__onnx_is_one_number(const qb__onnx_value *value);
+
 /*
  * The scale in input `scale` and the zero point behind it, of integers of `type`, or where that is
  * 0 of the zero point's type, else uint8; false after a problem.

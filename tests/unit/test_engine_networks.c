@@ -233,6 +233,32 @@ static void many_channels_compute_the_same(void **state)
   qb_context_unref(context);
 }
 
+/* Minimal filtering may be the fastest for the first one, but does not apply to the second one. */
+static void a_layer_of_integers_has_an_algorithm_beside_a_like_one_of_reals(void **state)
+{
+  (void)state;
+  uint64_t random = random_start(), clock = random;
+  qb_context *context = new_context_with_clock(random_clock, &clock);
+  static const int64_t dims[3] = {16, 16, 16};
+  static const qb__window w = {.kernel = {3, 3},
+                               .strides = {1, 1},
+                               .dilations = {1, 1},
+                               .pad_before = {1, 1},
+                               .pad_after = {1, 1}};
+  for (int i = 0; i < 24; i++) {
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t image = qb__graph_input(&g, "image", 3, dims);
+    const int32_t x = random_convolution(&random, &g, image, 16, &w);
+    const size_t before = g.operator_count;
+    const int32_t y = random_convolution(&random, &g, image, 16, &w);
+    qb__graph_mark_integers(&g, before, 1, 1);
+    qb__graph_output(&g, qb__graph_add(&g, "add", x, y));
+    expect_two_samples(&g);
+  }
+  qb_context_unref(context);
+}
+
 /* What a convolution adds may still be needed: by itself, or by a later operator. */
 static void addends_that_are_read_again_are_kept(void **state)
 {
@@ -410,6 +436,7 @@ int main(void)
       cmocka_unit_test(every_form_of_convolution_computes_the_same),
       cmocka_unit_test(narrow_rows_compute_the_same),
       cmocka_unit_test(many_channels_compute_the_same),
+      cmocka_unit_test(a_layer_of_integers_has_an_algorithm_beside_a_like_one_of_reals),
       cmocka_unit_test(addends_that_are_read_again_are_kept),
       cmocka_unit_test(a_channel_may_be_repeated_over_what_is_overwritten),
       cmocka_unit_test(different_batches_may_run_at_the_same_time),

@@ -208,6 +208,36 @@ static void scales_that_do_not_fit_are_refused(void **state)
   expect_problem(m, "reals become integers of 8 and 16 bits, not of type int32");
 }
 
+static void computed_scales_are_single_numbers(void **state)
+{
+  (void)state;
+  static const char *const nodes[][2] = {{"QuantizeLinear", "x s"}, {"DequantizeLinear", "q s"}};
+  for (int i = 0; i < 2; i++) {
+    Onnx__ModelProto *m = model_of(13, "1,2,2", TYPE(FLOAT));
+    onnx_model_input(m, "s", "2"); /* of axis 1, not of the last one */
+    onnx_model_integers(m, "z", "", TYPE(UINT8), "0");
+    onnx_model_floats(m, "one", "", &(float){1});
+    onnx_model_node(m, "QuantizeLinear", "x one z", "q", "");
+    onnx_model_node(m, nodes[i][0], nodes[i][1], "y", "axis=1");
+    expect_problem(m, "its computed scales and zero points are not single numbers");
+  }
+  Onnx__ModelProto *m = model_of(13, "2,2", TYPE(UINT8));
+  onnx_model_input(m, "z", "2,1,1");
+  m->graph->input[1]->type->tensor_type->elem_type = TYPE(UINT8);
+  onnx_model_integers(m, "w", "2,2", TYPE(INT8), "1,2,3,4");
+  onnx_model_node(m, "MatMulInteger", "x w z", "y", "");
+  expect_problem(m, "its computed zero point is not a single number");
+}
+
+static void products_are_of_8_or_16_bits(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = model_of(13, "N,2", TYPE(UINT8));
+  onnx_model_integers(m, "w", "2,1", TYPE(INT32), "-2147483648,1");
+  onnx_model_node(m, "MatMulInteger", "x w", "y", "");
+  expect_problem(m, "elements of type int32 with zero points of type int32 are not supported");
+}
+
 static void numbers_of_each_sample_multiply_what_has_a_batch(void **state)
 {
   (void)state;
@@ -289,6 +319,8 @@ int main(void)
       cmocka_unit_test(larger_sums_are_those_of_two_layers),
       cmocka_unit_test(operators_of_other_domains_are_refused),
       cmocka_unit_test(scales_that_do_not_fit_are_refused),
+      cmocka_unit_test(computed_scales_are_single_numbers),
+      cmocka_unit_test(products_are_of_8_or_16_bits),
       cmocka_unit_test(numbers_of_each_sample_multiply_what_has_a_batch),
       cmocka_unit_test(numbers_of_each_sample_are_no_batch),
       cmocka_unit_test(every_allocation_of_an_import_may_fail),
