@@ -25,7 +25,7 @@ typedef enum qb__layer_algorithm {
 typedef struct qb__algorithms {
   qb__layer_algorithm *layers; /* by operator */
   uint32_t microbatch; /* the most samples that pass through the network together; 0: any number */
-  uint32_t compared;   /* larger rounds than so many samples may find a microbatch */
+  uint32_t compared;   /* samples; larger rounds than that may find a microbatch */
 } qb__algorithms;
 
 /* "winograd"; static. */

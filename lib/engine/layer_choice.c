@@ -270,7 +270,7 @@ static qb_status add_times_at(const layer *l, uint32_t batch, double *cost)
 static qb_status try_all(const layer *l, qb__layer_algorithm *best)
 {
   /* A dense layer takes as long as its weights are streamed with few samples, and as its arithmetic
-   * with many: no one batch size tells of both. A convolution's algorithms are alike at all of
+   * with many: no single batch size shows both. A convolution's algorithms are alike at all of
    * them. */
   static const uint32_t batches[] = {QB__TRIAL_BATCH, 1, 4, 16};
   const bool dense = l->spec.op->kind == QB__OP_DENSE;

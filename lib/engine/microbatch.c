@@ -22,7 +22,7 @@ static const double HOPELESS = 1.3;
 /* Fewer samples than all have to be faster by more than trials are uncertain. */
 static const double WORTH_IT = 0.97;
 
-/* A number of samples that reads the weights for more than it can gain is none of them. */
+/* A size is left out where reading the weights again costs more than it can gain. */
 size_t qb__microbatch_candidates(uint32_t batch, const qb__network_bytes *bytes,
                                  uint32_t sizes[QB__MOST_MICROBATCHES])
 {

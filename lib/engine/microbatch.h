@@ -13,14 +13,14 @@ enum { QB__MOST_MICROBATCHES = 8 };
 
 /* What a network reads and writes. */
 typedef struct qb__network_bytes {
-  double activations; /* of a sample, as many as there are at the same time */
+  double activations; /* of a sample: the most that exist at the same time */
   double traffic;     /* of a sample: activations read and written */
   double weights;     /* read once for all samples that pass through the network together */
 } qb__network_bytes;
 
 /*
- * The numbers of samples, by rising size, that a trial compares for rounds of `batch` samples; 0 of
- * them where a trial would tell nothing. The last one stands for all larger ones.
+ * The microbatch sizes, in ascending order, that a trial compares for rounds of `batch` samples;
+ * returns their number, 0 where a trial is pointless. The last size stands for all larger ones.
  */
 size_t qb__microbatch_candidates(uint32_t batch, const qb__network_bytes *bytes,
                                  uint32_t sizes[QB__MOST_MICROBATCHES]);

@@ -12,13 +12,13 @@
 #include <string.h>
 
 /*
- * What oneDNN keeps of a primitive: code, tables, descriptions. It does not tell; this is the
+ * What oneDNN keeps of a primitive: code, tables, descriptions. It does not report it; this is the
  * growth of processes over the steps of both built-in networks (bench/bench_memory.c), which is 30
  * to 36 KiB.
  */
 enum { PRIMITIVE_BYTES = 32768 };
 
-/* How a round of a batch size runs: parts of so many samples, and what is left. */
+/* How a round of a batch size runs: in parts of equal size, and a rest. */
 typedef struct parts {
   uint32_t batch;
   const qb__network_plan *part;
@@ -71,7 +71,7 @@ static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
   return status;
 }
 
-/* A plan for so many samples: one that is there, or a new one. */
+/* A plan for `batch` samples: one that is there, or a new one. */
 static qb_status take_plan(network_engine *self, uint32_t batch, struct dnnl_stream *stream,
                            const qb__network_plan **plan)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers and products of integers whose sums are no floats, on row-major slots. */
+/* Layers and products of integers whose sums 32-bit floats do not hold, on row-major slots. */
 #include "engine/network_plan_impl.h"
 
 #include <string.h>

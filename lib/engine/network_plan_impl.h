@@ -99,7 +99,7 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index);
 /* Linear layers. */
 qb_status qb__plan_linear(qb__planner *p, uint32_t index);
 
-/* A layer or product of integers whose sums are no floats. */
+/* A layer or product of integers whose sums 32-bit floats do not hold. */
 qb_status qb__plan_integers(qb__planner *p, uint32_t index);
 
 /* An operator on a kernel of ours. */

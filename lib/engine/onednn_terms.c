@@ -42,7 +42,7 @@ void qb__onednn_window_of(const qb__window *window, qb__onednn_window *result)
   for (int i = 0; i < QB__MOST_SPATIAL; i++) {
     result->kernel[i] = window->kernel[i];
     result->strides[i] = window->strides[i];
-    /* 3.7.2 may crash where a dilation is told of what has but one element. */
+    /* 3.7.2 may crash where a window of one element is declared dilated. */
     result->dilations[i] = window->kernel[i] > 1 ? window->dilations[i] - 1 : 0;
     result->pad_before[i] = window->pad_before[i];
     result->pad_after[i] = window->pad_after[i];

@@ -103,7 +103,7 @@ static float quantize(const qb__operator *op, float x, float scale, float zero_p
 void qb__reference_convert(const qb__graph *g, const qb__operator *op, const float *x, float *y)
 {
   const qb__tensor *t = &g->tensors[op->output];
-  int64_t at[QB_MAX_DIMS];
+  int64_t at[QB_MAX_DIMS] = {0}; /* a number has no axis */
   for (size_t i = 0; i < t->elements; i++) {
     qb__reference_position(t, i, at);
     const float scale = number_at(g, op->weights, at[op->axis], 1);

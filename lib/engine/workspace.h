@@ -20,7 +20,7 @@ typedef struct qb__workspace {
   struct dnnl_engine *engine;
   struct dnnl_stream *stream;
   void *arena;
-  size_t arena_bytes; /* as many as the largest plan wants */
+  size_t arena_bytes; /* what the largest plan needs */
   struct qb__binding *bindings;
   size_t count, capacity;
 } qb__workspace;

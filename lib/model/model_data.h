@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What other rooms read of a model, all of it constant and as long-lived as the model. */
+/* What other folders read of a model, all of it constant and as long-lived as the model. */
 #ifndef QB_MODEL_MODEL_DATA_H
 #define QB_MODEL_MODEL_DATA_H
 

@@ -58,7 +58,7 @@ typedef struct qb__onnx_schema {
   const char *type;
   qb__onnx_domains domains;
   int until;                  /* the last opset that has the operator; 0: the newest has it */
-  const qb__onnx_form *forms; /* by rising opset; ends with since = 0 */
+  const qb__onnx_form *forms; /* in ascending order of opset; ends with since = 0 */
   const qb__onnx_rule *rules; /* ends with name = NULL */
 } qb__onnx_schema;
 
