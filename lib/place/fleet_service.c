@@ -40,7 +40,7 @@ static qb_status find_nodes(const demand *d, const qb__site *site, uint32_t most
   *nodes = 1;
   qb_status status = plan_node(d, site, 1, plan);
   /* An infeasible plan tells the highest rate that can be held, found by bisection. */
-  if (status || plan->feasible || !(plan->nearest.rate_per_s > 0))
+  if (status || plan->feasible || most < 2 || !(plan->nearest.rate_per_s > 0))
     return status;
   const double enough = fmax(2, floor(d->load.rate_per_s / plan->nearest.rate_per_s));
   for (double k = fmin(enough, most); k <= most && !status && !plan->feasible; k++) {
@@ -82,7 +82,11 @@ static qb_status plan_at(const demand *asked, const qb_node_type *type, const qb
   plan->nearest.rate_per_s *= nodes;
   plan->cost_per_hour = cost_per_hour(&d, type, site, plan);
   plan->cost_per_1000 = plan->cost_per_hour / (d.load.rate_per_s * 3600) * 1000;
-  plan->feasible = plan->feasible && nodes <= most;
+  if (nodes > most) { /* the spare ones are all that can be had */
+    plan->feasible = false;
+    plan->reason = QB_REASON_CAPACITY;
+    plan->nearest = (qb_nearest){0};
+  }
   if (plan->feasible && d.budget_per_hour > 0 && plan->cost_per_hour > d.budget_per_hour) {
     plan->feasible = false;
     plan->reason = QB_REASON_BUDGET;

@@ -191,6 +191,30 @@ static void a_spare_node_is_one_more(void **state)
   qb_profile_unref(profile);
 }
 
+/* With no node but spare ones no rate is held, whether one node would hold it or not. */
+static void a_type_with_no_node_but_spare_ones_holds_no_rate(void **state)
+{
+  (void)state;
+  uint64_t seed = 9;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  const double prices[] = {1};
+  const uint32_t most[] = {2};
+  qb_catalogue *catalogue = own_types(prices, most, 1);
+  qb_load load = QB_LOAD_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  qos.latency_ns = 400000000;
+  for (load.rate_per_s = 1; load.rate_per_s < 1e9; load.rate_per_s *= 1e3)
+    for (qos.spare_nodes = 2; qos.spare_nodes <= 3; qos.spare_nodes++) {
+      qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+      assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &plan, NULL));
+      assert_false(plan.feasible);
+      assert_int_equal(plan.reason, QB_REASON_CAPACITY);
+      assert_true(plan.nearest.rate_per_s == 0 && plan.nearest.latency_ns == 0);
+    }
+  qb_catalogue_unref(catalogue);
+  qb_profile_unref(profile);
+}
+
 /* Rates add up, are in proportion to what nodes hold, and each node holds its own. */
 static void all_nodes_have_the_same_reserve(void **state)
 {
@@ -244,6 +268,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_fewest_nodes_that_hold_the_rate_are_found),
       cmocka_unit_test(a_spare_node_is_one_more),
+      cmocka_unit_test(a_type_with_no_node_but_spare_ones_holds_no_rate),
       cmocka_unit_test(a_transferred_type_is_planned_at_the_end_of_its_estimate),
       cmocka_unit_test(all_nodes_have_the_same_reserve),
   };
