@@ -29,7 +29,8 @@ static inline double qb__even_late(double n, double oldest, double most)
 
 /*
  * How many of these answers are expected to be late: one that has T left is so every other time.
- * `sum_ns` are sums of the deadlines before each, which may wrap around.
+ * `sum_ns` are sums of the deadlines before each, which may wrap around. A deadline counts in them
+ * as the target from now on at most.
  */
 static inline double qb__expected_late(const qb__round_problem *problem, const int64_t *deadline_ns,
                                        const uint64_t *sum_ns, int64_t now_ns, uint32_t size)
@@ -47,7 +48,10 @@ static inline double qb__expected_late(const qb__round_problem *problem, const i
   while (unsure < size && deadline_ns[unsure] < safe_ns)
     unsure++;
   const uint32_t count = unsure - lost;
-  const int64_t margin_ns = (int64_t)(sum_ns[unsure] - sum_ns[lost] - count * (uint64_t)end_ns);
+  int64_t margin_ns = (int64_t)(sum_ns[unsure] - sum_ns[lost] - count * (uint64_t)end_ns);
+  const int64_t fresh_ns = qb__add_ns(now_ns, problem->target_ns);
+  for (uint32_t i = unsure; i > lost && deadline_ns[i - 1] > fresh_ns; i--)
+    margin_ns += deadline_ns[i - 1] - fresh_ns; /* which the sums leave out */
   return lost + 0.5 * count - 0.5 * (double)margin_ns / (double)spread_ns;
 }
 

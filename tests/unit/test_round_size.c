@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The size of a round by deadlines, where the best one is known without the solution. */
 #include "optimize/round_size.h"
+
+#include "optimize/round_reward.h"
 #include "support/expect.h"
 #include "support/random.h"
 #include "support/unit.h"
@@ -127,12 +129,48 @@ static void the_last_chance_runs_as_many_as_it_can(void **state)
   }
 }
 
+/*
+ * Each sample is late with a chance that falls from 1 with 2 T - S left to 0 with S left, also one
+ * of another class, whose deadline lies beyond the target.
+ */
+static void lateness_is_the_sum_of_each_samples_chance(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = 0; i < CASES * STATES_EACH; i++) {
+    const int64_t times_ns[2] = {random_int(&seed, 1, 1000000), random_int(&seed, 1, 300000)};
+    const int64_t now_ns = (int64_t)random_int(&seed, 0, 1000000000);
+    int64_t latency_ns[MOST_BATCH + 1], slow_ns[MOST_BATCH + 1], deadline_ns[MOST_BATCH];
+    uint64_t sum_ns[MOST_BATCH + 1] = {0};
+    const uint32_t size = (uint32_t)random_int(&seed, 1, MOST_BATCH);
+    latency_ns[size] = times_ns[0];
+    slow_ns[size] = times_ns[0] + times_ns[1];
+    const qb__round_problem problem = {.target_ns = (int64_t)random_int(&seed, 1, 2000000),
+                                       .latency_ns = latency_ns,
+                                       .slow_ns = slow_ns};
+    for (uint32_t k = 0; k < size; k++)
+      deadline_ns[k] = now_ns - 500000 + (int64_t)random_int(&seed, 0, 2500000);
+    qsort(deadline_ns, size, sizeof *deadline_ns, rising);
+    double expected = 0;
+    for (uint32_t k = 0; k < size; k++) {
+      const int64_t counted_ns = now_ns + problem.target_ns;
+      sum_ns[k + 1] =
+          sum_ns[k] + (uint64_t)(deadline_ns[k] < counted_ns ? deadline_ns[k] : counted_ns);
+      const double left = (double)(deadline_ns[k] - now_ns - times_ns[0]);
+      expected += fmin(1, fmax(0, 0.5 - 0.5 * left / (double)times_ns[1]));
+    }
+    const double late = qb__expected_late(&problem, deadline_ns, sum_ns, now_ns, size);
+    assert_true(fabs(late - expected) < 1e-6);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(refused_samples_are_never_those_that_run),
       cmocka_unit_test(patient_requests_are_no_reason_to_refuse_others),
-      cmocka_unit_test(the_last_chance_runs_as_many_as_it_can)};
+      cmocka_unit_test(the_last_chance_runs_as_many_as_it_can),
+      cmocka_unit_test(lateness_is_the_sum_of_each_samples_chance)};
   if (qb_context_new(NULL, &context))
     return 1;
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);
