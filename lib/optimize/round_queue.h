@@ -36,7 +36,7 @@ static inline int64_t qb__queue_left_ns(const qb__round_queue *q, uint32_t index
 {
   if (!q->known)
     return q->target_ns
-               ? q->target_ns - (int64_t)((double)q->age_ns * (q->count - index) / q->count)
+               ? q->target_ns - qb__clamp_i64((double)q->age_ns * (q->count - index) / q->count)
                : INT64_MAX;
   const size_t at = q->first + qb__min_u32(index, q->known - 1);
   return qb__subtract_ns(q->deadline_ns[at < q->room ? at : at - q->room], q->now_ns);

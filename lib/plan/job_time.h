@@ -37,7 +37,7 @@ typedef struct qb__job_time {
 qb__job_time qb__job_time_of(const qb__round_times *table, uint64_t most, uint32_t batch,
                              const qb__spread *spread, const qb__purchase *purchase);
 
-/* A bound: no job whose rounds take `per_sample_ns` at least has a lower high_ns per sample. */
+/* What a full round adds at least to the high_ns of a job; bounds of a search are made of it. */
 double qb__round_high_ns(const qb__round_times *table, uint32_t batch, const qb__spread *spread);
 
 #endif
