@@ -67,15 +67,6 @@ qb_status qb__struct_in(void *ours, size_t ours_bytes, size_t oldest, const void
   return QB_OK;
 }
 
-void qb__struct_out(void *theirs, const void *ours, size_t ours_bytes)
-{
-  const size_t size = size_of(theirs);
-  const size_t common = size < ours_bytes ? size : ours_bytes;
-  memcpy((char *)theirs + sizeof size, (const char *)ours + sizeof size, common - sizeof size);
-  if (size > ours_bytes)
-    memset((char *)theirs + ours_bytes, 0, size - ours_bytes);
-}
-
 const void *qb__struct_at(const void *theirs, size_t i)
 {
   return (const char *)theirs + i * size_of(theirs);
@@ -83,5 +74,9 @@ const void *qb__struct_at(const void *theirs, size_t i)
 
 void qb__struct_out_at(void *theirs, size_t i, const void *ours, size_t ours_bytes)
 {
-  qb__struct_out((char *)theirs + i * size_of(theirs), ours, ours_bytes);
+  const size_t size = size_of(theirs), common = size < ours_bytes ? size : ours_bytes;
+  char *element = (char *)theirs + i * size;
+  memcpy(element + sizeof size, (const char *)ours + sizeof size, common - sizeof size);
+  if (size > ours_bytes)
+    memset(element + ours_bytes, 0, size - ours_bytes);
 }

@@ -30,15 +30,35 @@ qb_status qb__struct_in(void *ours, size_t ours_bytes, size_t oldest, const void
 qb_status qb__struct_check_out(const void *theirs, size_t oldest, const char *name);
 qb_status qb__structs_check(const void *theirs, size_t count, size_t oldest, const char *name);
 
-/* Fills a checked struct of the host with as much as it has room for; its size stays. */
-void qb__struct_out(void *theirs, const void *ours, size_t ours_bytes);
+/*
+ * Fills element `i` of a checked array of the host with as much of ours as it has room for; its size
+ * stays. Bytes between the members of ours, left over from whatever was there before, become 0 where
+ * the compiler knows them.
+ */
+#define QB__STRUCT_OUT_AT(type, theirs, i, ours)                                                   \
+  do {                                                                                             \
+    type qb__copy = *(ours);                                                                       \
+    QB__CLEAR_PADDING(&qb__copy);                                                                  \
+    qb__struct_out_at(1 ? (theirs) : (type *)NULL, i, &qb__copy, sizeof qb__copy);                 \
+  } while (0)
+
+/* The same for a single struct. */
+#define QB__STRUCT_OUT(type, theirs, ours) QB__STRUCT_OUT_AT(type, theirs, 0, ours)
+
+#ifdef __has_builtin
+#if __has_builtin(__builtin_clear_padding)
+#define QB__CLEAR_PADDING(object) __builtin_clear_padding(object)
+#endif
+#endif
+#ifndef QB__CLEAR_PADDING
+#define QB__CLEAR_PADDING(object) (void)(object)
+#endif
+
+void qb__struct_out_at(void *theirs, size_t i, const void *ours, size_t ours_bytes);
 
 /*
  * Element `i` of a checked array: its elements are as large as in the host's header, not in ours.
  */
 const void *qb__struct_at(const void *theirs, size_t i);
-
-/* Fills element `i` of a checked array. */
-void qb__struct_out_at(void *theirs, size_t i, const void *ours, size_t ours_bytes);
 
 #endif

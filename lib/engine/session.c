@@ -272,7 +272,7 @@ qb_status qb_session_run_timed(qb_session *session, uint32_t batch, const void *
   if (!status)
     status = run_round(session, batch, inputs, outputs, NULL, measured);
   for (size_t i = 0; i < count && !status; i++)
-    qb__struct_out_at(times, i, &measured[i], sizeof *measured);
+    QB__STRUCT_OUT_AT(qb_operator_time, times, i, &measured[i]);
   qb__free(session->context, measured);
   return status;
 }
@@ -322,7 +322,7 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
                                  .arena_bytes = memory.instance_bytes,
                                  .code_bytes = memory.code_bytes,
                                  .as_profiled = session->as_profiled};
-  qb__struct_out(info, &found, sizeof found);
+  QB__STRUCT_OUT(qb_session_info, info, &found);
   return QB_OK;
 }
 

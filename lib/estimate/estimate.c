@@ -51,6 +51,6 @@ qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configu
       .bound = bound_of(&roofline, &law.roof),
       .memory_share = roofline.time_s > 0 ? roofline.memory_s / roofline.time_s : 0,
       .thread_flops_per_s = value.thread_flops_per_s};
-  qb__struct_out(estimate, &found, sizeof found);
+  QB__STRUCT_OUT(qb_latency_estimate, estimate, &found);
   return QB_OK;
 }

@@ -253,7 +253,7 @@ qb_status qb_mitigations(const qb_profile *profile, const qb_configuration *conf
   advise_node(&a);
   qsort(a.list, a.count, sizeof *a.list, by_gain);
   for (size_t i = 0; i < a.count && i < capacity; i++)
-    qb__struct_out_at(list, i, &a.list[i], sizeof *a.list);
+    QB__STRUCT_OUT_AT(qb_mitigation, list, i, &a.list[i]);
   *count = a.count;
   return QB_OK;
 }

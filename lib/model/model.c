@@ -167,7 +167,7 @@ qb_status qb_model_get_info(const qb_model *model, qb_model_info *info)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "model is NULL");
   const qb_status status = QB__STRUCT_CHECK_OUT(qb_model_info, info);
   if (!status)
-    qb__struct_out(info, &model->info, sizeof model->info);
+    QB__STRUCT_OUT(qb_model_info, info, &model->info);
   return status;
 }
 
@@ -204,7 +204,7 @@ static qb_status get_tensor(const qb_model *model, const char *what, uint32_t in
   memcpy(found.dims, t->dims, sizeof found.dims);
   found.elements_per_sample = t->elements;
   found.channels_last = is_channels_last(&model->graph, tensors[index]);
-  qb__struct_out(info, &found, sizeof found);
+  QB__STRUCT_OUT(qb_tensor_info, info, &found);
   return QB_OK;
 }
 
@@ -240,7 +240,7 @@ qb_status qb_model_get_operator(const qb_model *model, uint32_t index, qb_operat
                                   qb__operator_flops(g, op),
                                   qb__operator_activation_bytes(g, op),
                                   qb__operator_weight_bytes(g, op)};
-  qb__struct_out(info, &found, sizeof found);
+  QB__STRUCT_OUT(qb_operator_info, info, &found);
   return QB_OK;
 }
 

@@ -191,7 +191,7 @@ qb_status qb_node_get_info(const qb_node *node, qb_node_info *info)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "node is NULL");
   const qb_status status = QB__STRUCT_CHECK_OUT(qb_node_info, info);
   if (!status)
-    qb__struct_out(info, &node->info, sizeof node->info);
+    QB__STRUCT_OUT(qb_node_info, info, &node->info);
   return status;
 }
 

@@ -62,7 +62,7 @@ qb_status qb_optimizer_params_of_plan(const qb_service_plan *plan, qb_optimizer_
   result.max_wait_ns = ours.max_wait_ns;
   result.rate_per_s = ours.rate_per_s;
   result.network = ours.network;
-  qb__struct_out(params, &result, sizeof result);
+  QB__STRUCT_OUT(qb_optimizer_params, params, &result);
   return QB_OK;
 }
 

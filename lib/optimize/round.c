@@ -91,6 +91,6 @@ qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state, qb_d
   }
   ours.slowdown = atomic_load_explicit(&optimizer->slowdown, memory_order_relaxed);
   ours.refresh_due = is_refresh_due(tables, ours.slowdown, optimizer->drift.regimes);
-  qb__struct_out(decision, &ours, sizeof ours);
+  QB__STRUCT_OUT(qb_decision, decision, &ours);
   return QB_OK;
 }

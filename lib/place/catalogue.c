@@ -148,7 +148,7 @@ qb_status qb_catalogue_get_info(const qb_catalogue *catalogue, qb_catalogue_info
                                    .currency = catalogue->currency,
                                    .note = catalogue->note};
   if (!status)
-    qb__struct_out(info, &known, sizeof known);
+    QB__STRUCT_OUT(qb_catalogue_info, info, &known);
   return status;
 }
 
@@ -162,7 +162,7 @@ qb_status qb_catalogue_get_type(const qb_catalogue *catalogue, uint32_t index, q
   if (index >= catalogue->count)
     return qb__fail(QB_ERROR_NOT_FOUND, "the catalogue has no type %u; it has %u", index,
                     catalogue->count);
-  qb__struct_out(type, &catalogue->types[index], sizeof catalogue->types[index]);
+  QB__STRUCT_OUT(qb_node_type, type, &catalogue->types[index]);
   return QB_OK;
 }
 

@@ -99,7 +99,7 @@ qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, qb_profile *const *pr
   if (!status)
     status = search(&m, job, qos, &made, frontier);
   if (!status)
-    qb__struct_out(plan, &made, sizeof made);
+    QB__STRUCT_OUT(qb_job_plan, plan, &made);
   qb__free(catalogue->context, m.ranks);
   return status;
 }

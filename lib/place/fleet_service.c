@@ -189,7 +189,7 @@ qb_status qb_plan_service_fleet(const qb_catalogue *catalogue, qb_profile *const
   if (!status && frontier)
     status = make_frontier(catalogue, plans, frontier);
   if (!status)
-    qb__struct_out(plan, &plans[0], sizeof plans[0]);
+    QB__STRUCT_OUT(qb_service_plan, plan, &plans[0]);
   qb__free(catalogue->context, plans);
   return status;
 }

@@ -140,7 +140,7 @@ void qb__place_free(qb__place *place)
 void qb__place_out(const qb__place *place, const qb_placement *placement)
 {
   for (size_t i = 0; i < place->count; i++)
-    qb__struct_out_at(place->their_shares, i, &place->shares[i], sizeof place->shares[i]);
+    QB__STRUCT_OUT_AT(qb_share, place->their_shares, i, &place->shares[i]);
   if (place->their_placement)
-    qb__struct_out(place->their_placement, placement, sizeof *placement);
+    QB__STRUCT_OUT(qb_placement, place->their_placement, placement);
 }

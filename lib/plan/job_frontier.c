@@ -85,8 +85,7 @@ qb_status qb_job_frontier_get(const qb_job_frontier *frontier, uint32_t index, q
   if (index >= frontier->count)
     return qb__fail(QB_ERROR_NOT_FOUND, "the frontier has no plan %u; it has %zu", index,
                     frontier->count);
-  const qb__priced_plan *found = &frontier->plans[frontier->count - 1 - index];
-  qb__struct_out(plan, &found->plan, sizeof found->plan);
+  QB__STRUCT_OUT(qb_job_plan, plan, &frontier->plans[frontier->count - 1 - index].plan);
   return QB_OK;
 }
 

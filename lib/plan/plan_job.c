@@ -38,6 +38,6 @@ qb_status qb_plan_job(qb_profile *const *profiles, size_t profile_count, const q
   demand.samples = asked.samples;
   status = qb__job_search(&demand, &made, frontier);
   if (!status)
-    qb__struct_out(plan, &made, sizeof made);
+    QB__STRUCT_OUT(qb_job_plan, plan, &made);
   return status;
 }

@@ -146,6 +146,6 @@ qb_status qb_plan_service(qb_profile *const *profiles, size_t profile_count, con
   status = qb__plan_service(sites, profile_count, load, qos, &chosen, frontier);
   qb__free(qb__profile_context(profiles[0]), sites);
   if (!status)
-    qb__struct_out(plan, &chosen, sizeof chosen);
+    QB__STRUCT_OUT(qb_service_plan, plan, &chosen);
   return status;
 }

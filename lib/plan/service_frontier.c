@@ -109,7 +109,7 @@ qb_status qb_service_frontier_get(const qb_service_frontier *frontier, uint32_t 
   if (index >= frontier->count)
     return qb__fail(QB_ERROR_NOT_FOUND, "the frontier has no plan %u; it has %zu", index,
                     frontier->count);
-  qb__struct_out(plan, &frontier->points[index].plan, sizeof *plan);
+  QB__STRUCT_OUT(qb_service_plan, plan, &frontier->points[index].plan);
   return QB_OK;
 }
 

@@ -161,6 +161,6 @@ qb_status qb_verify(qb_context *context, const int64_t *latencies_ns, size_t cou
   const int64_t most = most_late(count, allowed, doubt);
   v.bound_ns = most >= 0 ? sorted[count - 1 - (size_t)most] : 0;
   qb__free(context, sorted);
-  qb__struct_out(verification, &v, sizeof v);
+  QB__STRUCT_OUT(qb_verification, verification, &v);
   return QB_OK;
 }

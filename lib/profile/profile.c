@@ -229,7 +229,7 @@ qb_status qb_profile_get_info(const qb_profile *profile, qb_profile_info *info)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "profile is NULL");
   const qb_status status = QB__STRUCT_CHECK_OUT(qb_profile_info, info);
   if (!status)
-    qb__struct_out(info, &profile->info, sizeof profile->info);
+    QB__STRUCT_OUT(qb_profile_info, info, &profile->info);
   return status;
 }
 
@@ -248,7 +248,7 @@ qb_status qb_profile_get_point(const qb_profile *profile, uint32_t index, qb_pro
   if (index >= profile->point_count)
     return qb__fail(QB_ERROR_NOT_FOUND, "the profile has no point %u; it has %zu", index,
                     profile->point_count);
-  qb__struct_out(point, &profile->points[index], sizeof profile->points[index]);
+  QB__STRUCT_OUT(qb_profile_point, point, &profile->points[index]);
   return QB_OK;
 }
 

@@ -233,6 +233,6 @@ qb_status qb_simulate(qb_profile *profile, const qb_configuration *configuration
     return status;
   qb_simulation_report ours = QB_SIMULATION_REPORT_INIT;
   fill_report(&c, &result, &ours);
-  qb__struct_out(report, &ours, sizeof ours);
+  QB__STRUCT_OUT(qb_simulation_report, report, &ours);
   return QB_OK;
 }

@@ -3,6 +3,10 @@
 
 #include "support/expect.h"
 
+#include <qosbatch/catalogue.h>
+
+#include <string.h>
+
 /* The struct of three versions of a header; the first version ends behind `first`. */
 typedef struct old_params {
   size_t size;
@@ -99,17 +103,35 @@ static void filling_stays_within_the_callers_struct(void **state)
 
   our_params older = {sizeof(old_params), 7, 7};
   assert_ok(qb__struct_check_out(&older, sizeof(old_params), "info"));
-  qb__struct_out(&older, &ours, sizeof ours);
+  qb__struct_out_at(&older, 0, &ours, sizeof ours);
   assert_int_equal(older.size, sizeof(old_params));
   assert_int_equal(older.first, 1);
   assert_int_equal(older.second, 7); /* behind the end of what the caller has */
 
   new_params newer = {sizeof newer, 7, 7, 7};
   assert_ok(qb__struct_check_out(&newer, sizeof(old_params), "info"));
-  qb__struct_out(&newer, &ours, sizeof ours);
+  qb__struct_out_at(&newer, 0, &ours, sizeof ours);
   assert_int_equal(newer.size, sizeof newer);
   assert_int_equal(newer.second, 2);
   assert_int_equal(newer.third, 0);
+}
+
+/* Of a compiler that knows where they are. */
+static void bytes_between_members_do_not_reach_the_host(void **state)
+{
+  (void)state;
+#ifdef __clang__
+  skip();
+#else
+  qb_catalogue_info ours, theirs = QB_CATALOGUE_INFO_INIT;
+  memset(&ours, 0xff, sizeof ours);
+  ours.types = 0;
+  ours.currency = ours.note = NULL;
+  QB__STRUCT_OUT(qb_catalogue_info, &theirs, &ours);
+  const unsigned char *bytes = (const unsigned char *)&theirs;
+  for (size_t i = sizeof theirs.size; i < sizeof theirs; i++)
+    assert_int_equal(bytes[i], 0);
+#endif
 }
 
 static void elements_of_an_array_are_as_far_apart_as_the_host_made_them(void **state)
@@ -163,6 +185,7 @@ int main(void)
       cmocka_unit_test(newer_struct_that_sets_an_unknown_field_is_refused),
       cmocka_unit_test(wrong_sizes_and_null_are_refused),
       cmocka_unit_test(filling_stays_within_the_callers_struct),
+      cmocka_unit_test(bytes_between_members_do_not_reach_the_host),
       cmocka_unit_test(elements_of_an_array_are_as_far_apart_as_the_host_made_them),
       cmocka_unit_test(array_whose_elements_differ_in_size_is_refused),
   };
