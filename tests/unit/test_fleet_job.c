@@ -311,9 +311,8 @@ static void the_best_of_all_fleets_is_chosen(void **state)
     assert_ok(qb_plan_job_fleet(catalogue, &profile, 1, &job, &qos, &plan, &frontier));
     bool same = plan.feasible == (expected != NULL);
     if (same && expected) /* of two that cost the same but for rounding, either may be cheaper */
-      same = near(plan.cost, expected->cost) &&
-             (near_ns((double)plan.high_ns, expected->high_ns) ||
-              (!by_time && plan.cost < expected->cost));
+      same = near(plan.cost, expected->cost) && (near_ns((double)plan.high_ns, expected->high_ns) ||
+                                                 (!by_time && plan.cost < expected->cost));
     if (same && !expected && all.count) {
       /* What is said to be nearest is: no less would be enough. */
       const way *other = best(&all, INFINITY, budget, true);
