@@ -146,27 +146,51 @@ static void make_refresh(batcher *b, client *extra)
   assert_true(batcher_count(b).refreshes > before);
 }
 
-static void every_request_is_over_once_with_its_own_answer(void **state)
-{
-  (void)state;
+/* A batcher over an engine of this file. */
+typedef struct rig {
   qb_context *context;
   qb_model *model;
+  batcher_rounds rounds;
+  batcher *batcher;
+} rig;
+
+static void open_rig(rig *g, uint32_t instances, int64_t latency_ns,
+                     int (*engine)(void *, uint32_t, uint32_t, const void *const *, void *const *))
+{
   qb_workload workload = QB_WORKLOAD_INIT;
   workload.name = "scripted";
-  workload.run = run;
-  assert_ok(qb_context_new(NULL, &context));
-  assert_ok(qb_model_from_workload(context, &workload, &model));
+  workload.run = engine;
+  assert_ok(qb_context_new(NULL, &g->context));
+  assert_ok(qb_model_from_workload(g->context, &workload, &g->model));
   batcher_params params = {.qos = QB_QOS_INIT,
                            .queue_most = 64,
                            .input_elements = INPUTS,
                            .output_elements = OUTPUTS,
                            .report = count_report};
-  params.qos.latency_ns = INT64_C(400000000);
+  params.qos.latency_ns = latency_ns;
   params.qos.percentile = 99;
   params.qos.shed = true;
-  batcher_rounds rounds = make_rounds(context, model, 1);
-  batcher *b = batcher_start(&params, &rounds);
-  assert_non_null(b);
+  g->rounds = make_rounds(g->context, g->model, instances);
+  for (uint32_t n = 1; n <= MAX_BATCH; n++) /* a round that makes its size ready waits for others */
+    assert_ok(qb_session_prepare(g->rounds.session, n, NULL));
+  g->batcher = batcher_start(&params, &g->rounds);
+  assert_non_null(g->batcher);
+}
+
+static void close_rig(rig *g)
+{
+  batcher_free(g->batcher);
+  free_rounds(&g->rounds);
+  qb_model_unref(g->model);
+  qb_context_unref(g->context);
+}
+
+static void every_request_is_over_once_with_its_own_answer(void **state)
+{
+  (void)state;
+  rig g;
+  open_rig(&g, 1, INT64_C(400000000), run);
+  batcher *b = g.batcher;
   client *clients = calloc(CLIENTS + 1, sizeof *clients);
   assert_non_null(clients);
   for (int i = 0; i < CLIENTS; i++) {
@@ -176,10 +200,10 @@ static void every_request_is_over_once_with_its_own_answer(void **state)
   for (int i = 0; i < CHANGES; i++) {
     pause_us(30000);
     atomic_store(&slowness, i % 2 ? 1 : 3);
-    batcher_rounds next = make_rounds(context, model, 1 + (uint32_t)(i + 1) % 3);
+    batcher_rounds next = make_rounds(g.context, g.model, 1 + (uint32_t)(i + 1) % 3);
     assert_true(batcher_change(b, &next));
-    free_rounds(&rounds);
-    rounds = next;
+    free_rounds(&g.rounds);
+    g.rounds = next;
   }
   for (int i = 0; i < CLIENTS; i++)
     pthread_join(clients[i].thread, NULL);
@@ -196,17 +220,102 @@ static void every_request_is_over_once_with_its_own_answer(void **state)
   print_message("%llu rounds, %llu refused, %llu given up, %llu refreshes\n",
                 (unsigned long long)counts.rounds, (unsigned long long)counts.refused,
                 (unsigned long long)counts.given_up, (unsigned long long)counts.refreshes);
-  batcher_free(b);
-  free_rounds(&rounds);
   free(clients);
-  qb_model_unref(model);
-  qb_context_unref(context);
+  close_rig(&g);
+}
+
+enum { INSTANCES = 2, HELD_MOST_MS = 20000 };
+static atomic_uint running; /* rounds of run_held() that have begun */
+static atomic_bool held;    /* rounds do not end */
+
+static int run_held(void *user, uint32_t instance, uint32_t batch, const void *const *inputs,
+                    void *const *outputs)
+{
+  atomic_fetch_add(&running, 1);
+  for (int i = 0; atomic_load(&held) && i < HELD_MOST_MS; i++)
+    pause_us(1000);
+  return run(user, instance, batch, inputs, outputs);
+}
+
+static bool wait_for_rounds(uint32_t count)
+{
+  for (int i = 0; atomic_load(&running) < count && i < HELD_MOST_MS / 2; i++)
+    pause_us(1000);
+  return atomic_load(&running) >= count;
+}
+
+static void submit(batcher *b, call *c, uint32_t samples, const float *inputs, float *outputs)
+{
+  c->request = (request){.samples = samples,
+                         .inputs = inputs,
+                         .outputs = outputs,
+                         .over = c->request.over,
+                         .arrived_ns = batcher_now_ns()};
+  assert_true(batcher_submit(b, &c->request));
+}
+
+static void a_request_of_two_rounds_runs_on_two_idle_instances(void **state)
+{
+  (void)state;
+  enum { SAMPLES = INSTANCES * MAX_BATCH };
+  static float inputs[SAMPLES * INPUTS], outputs[SAMPLES * OUTPUTS];
+  static call c;
+  rig g;
+  open_rig(&g, INSTANCES, INT64_C(400000000), run_held);
+  pause_us(20000); /* until both are waiting, most likely */
+  atomic_store(&running, 0);
+  atomic_store(&held, true);
+  c.request.over = over;
+  submit(g.batcher, &c, SAMPLES, inputs, outputs);
+  const bool at_once = wait_for_rounds(INSTANCES);
+  atomic_store(&held, false);
+  batcher_stop(g.batcher);
+  assert_int_equal(atomic_load(&c.times_over), 1);
+  assert_true(at_once);
+  close_rig(&g);
+}
+
+/* Long enough for another instance to look at the queue. */
+static void over_slowly(request *r)
+{
+  pause_us(2000);
+  over(r);
+}
+
+static void late_requests_are_refused_once_by_several_instances(void **state)
+{
+  (void)state;
+  enum { QUEUED = 3 * MAX_BATCH / 2 };
+  static call calls[INSTANCES + QUEUED];
+  const int64_t latency_ns = 50000000;
+  rig g;
+  open_rig(&g, INSTANCES, latency_ns, run_held);
+  atomic_store(&running, 0);
+  atomic_store(&held, true);
+  for (uint32_t i = 0; i < INSTANCES + QUEUED; i++) {
+    call *c = &calls[i];
+    c->request.over = over_slowly;
+    submit(g.batcher, c, 1, c->inputs, c->outputs);
+    if (i < INSTANCES) /* a round of its own; the others are queued */
+      assert_true(wait_for_rounds(i + 1));
+  }
+  const int64_t last_ns = calls[INSTANCES + QUEUED - 1].request.arrived_ns;
+  while (batcher_now_ns() < last_ns + latency_ns)
+    pause_us(1000);
+  atomic_store(&held, false);
+  batcher_stop(g.batcher);
+  for (int i = 0; i < INSTANCES + QUEUED; i++)
+    assert_int_equal(atomic_load(&calls[i].times_over), 1);
+  assert_int_equal(batcher_count(g.batcher).queued, 0);
+  close_rig(&g);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_request_is_over_once_with_its_own_answer),
+      cmocka_unit_test(a_request_of_two_rounds_runs_on_two_idle_instances),
+      cmocka_unit_test(late_requests_are_refused_once_by_several_instances),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

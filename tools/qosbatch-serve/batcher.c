@@ -76,7 +76,10 @@ batcher *batcher_start(const batcher_params *params, const batcher_rounds *round
   self->queue = calloc(params->queue_most, sizeof *self->queue);
   self->deadline_ns = calloc(params->queue_most, sizeof *self->deadline_ns);
   self->batches = calloc((size_t)params->queue_most + 1, sizeof *self->batches);
-  crew *c = self->queue && self->deadline_ns && self->batches ? crew_start(self, rounds) : NULL;
+  const bool good = self->queue && self->deadline_ns && self->batches;
+  if (!good)
+    params->report("out of memory for the queue");
+  crew *c = good ? crew_start(self, rounds) : NULL;
   if (!c) {
     batcher_free(self);
     return NULL;

@@ -45,19 +45,25 @@ static qb_decision decide(batcher *self, int64_t now_ns)
   return d;
 }
 
-/* Refuses samples that would be late. Gives up the lock meanwhile. */
-static void give_up(batcher *self, uint32_t count)
+/*
+ * Refuses samples that would be late, at most as many as a round has. All are taken before the lock
+ * is given up: other instances change the queue then.
+ */
+static void give_up(worker *w, uint32_t count)
 {
-  for (uint32_t i = 0; i < count; i++) {
-    const sample s = batcher_take(self);
+  batcher *self = w->of->of;
+  const uint32_t room = w->of->rounds.params.max_batch, n = count < room ? count : room;
+  for (uint32_t i = 0; i < n; i++) {
+    const sample s = w->round[i] = batcher_take(self);
     self->counts.given_up++;
     const outcome before = __atomic_exchange_n(&s.of->outcome, OUTCOME_LATE, __ATOMIC_RELAXED);
     if (before == OUTCOME_ANSWERED) /* once a request */
       admission_learn(self, true);
-    pthread_mutex_unlock(&self->lock);
-    finish(s, OUTCOME_LATE);
-    pthread_mutex_lock(&self->lock);
   }
+  pthread_mutex_unlock(&self->lock);
+  for (uint32_t i = 0; i < n; i++)
+    finish(w->round[i], OUTCOME_LATE);
+  pthread_mutex_lock(&self->lock);
 }
 
 static bool has_nan(const float *values, size_t count)
@@ -114,6 +120,8 @@ static void run_round(worker *w, const qb_decision *d)
   const uint32_t n = d->batch;
   for (uint32_t i = 0; i < n; i++)
     w->round[i] = batcher_take(self);
+  if (self->queued) /* a request of many samples woke one instance */
+    pthread_cond_signal(&self->changed);
   const int64_t start_ns = batcher_now_ns();
   w->until_ns = start_ns + d->latency_ns;
   self->counts.reasons[(uint32_t)d->reason < BATCHER_REASONS ? d->reason : 0]++;
@@ -157,7 +165,7 @@ void *crew_work(void *user)
       d.batch = 1;
       run_round(w, &d);
     } else if (d.give_up)
-      give_up(self, d.give_up); /* and ask again */
+      give_up(w, d.give_up); /* and ask again */
     else if (d.action == QB_ACTION_RUN || d.action == QB_ACTION_INFEASIBLE)
       run_round(w, &d);
     else

@@ -289,10 +289,8 @@ static uint32_t most_connections(void)
 
 static void release(server *self)
 {
-  if (self->desk) {
-    desk_stop(self->desk);
+  if (self->desk)
     desk_free(self->desk);
-  }
   if (self->door)
     door_close(self->door);
   free(self);
@@ -322,6 +320,8 @@ server *server_start(const server_params *params)
     return self;
   fail("cannot start the HTTP server: %s", strerror(errno));
   close(listening);
+  if (self->desk)
+    desk_stop(self->desk);
   release(self);
   return NULL;
 }
@@ -335,7 +335,7 @@ uint16_t server_port(const server *self)
 void server_drain(server *self)
 {
   self->draining = true;
-  /* Refuses newcomers. Closed it may not be yet: the daemon's thread still takes it out of its epoll. */
+  /* Refuses newcomers. It stays open: the daemon's thread has yet to remove it from its epoll. */
   self->listening = MHD_quiesce_daemon(self->daemon);
   if (self->listening != MHD_INVALID_SOCKET)
     shutdown(self->listening, SHUT_RDWR);
