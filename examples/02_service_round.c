@@ -61,6 +61,8 @@ static void run_round(uint32_t batch, float *images, float *answers)
   require_that(due_ns, "allocate a round");
   for (uint32_t i = 0; i < batch; i++, first = (first + 1) % QUEUE_MOST, queued--)
     due_ns[i] = deadline_ns[first];
+  if (queued) /* another instance may run them */
+    pthread_cond_signal(&arrival);
   pthread_mutex_unlock(&lock);
   const int64_t start_ns = now_ns();
   require(qb_session_run(session, batch, inputs, outputs, NULL), "run a round");
