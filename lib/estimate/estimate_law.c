@@ -17,10 +17,10 @@
 static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
 
 /*
- * What kernels make of c where they have no fused multiply-add, next to what those with it do: two
- * operands an instruction leave room for copies, which c does not know of (docs/estimates.md).
+ * What kernels with 16 registers reach of c, next to those with 32: they hold smaller tiles, so that
+ * each product costs more loads, of which c knows nothing (docs/estimates.md).
  */
-static const double SHARE_WITHOUT_FMA = 0.85;
+static const double SHARE_WITH_16_REGISTERS = 0.85;
 
 /*
  * What a doubling of an instance's threads loses: all wait for the slowest at the end of every
@@ -83,8 +83,8 @@ static qb_isa isa_of_kernels(const qb_profile *profile, const qb_node *node, qb_
 /* What kernels reach of what was measured of the cores. */
 static qb__instance_roof roof_of_kernels(qb__instance_roof roof, qb_isa isa)
 {
-  if (isa == QB_ISA_SSE41 || isa == QB_ISA_AVX)
-    roof.flops *= SHARE_WITHOUT_FMA;
+  if (isa >= QB_ISA_SSE41 && isa <= QB_ISA_AVX2)
+    roof.flops *= SHARE_WITH_16_REGISTERS;
   return roof;
 }
 

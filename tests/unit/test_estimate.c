@@ -120,11 +120,14 @@ static void another_node_is_estimated_by_compute_and_memory(void **state)
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__sustained halved[] = {{QB_ISA_AVX2, 1, 0.5e11}, {QB_ISA_AVX2, 4, 2e11}};
   static const qb__sustained without_fma[] = {{QB_ISA_SSE41, 1, 0.5e11}, {QB_ISA_SSE41, 4, 2e11}};
+  static const qb__sustained wide[] = {{QB_ISA_AVX512, 1, 0.5e11}, {QB_ISA_AVX512, 4, 2e11}};
   static const qb__sustained memory[] = {{QB_ISA_GENERIC, 1, 1e10}};
   qb_node_info info = qb_profile_node(profile)->info;
-  qb_node *slower, *plain, *unmeasured;
+  qb_node *slower, *plain, *many_registers, *unmeasured;
   assert_ok(qb__node_new(context, &info, halved, 2, memory, 1, &slower));
   assert_ok(qb__node_new(context, &info, without_fma, 2, memory, 1, &plain));
+  info.isa = QB_ISA_AVX512;
+  assert_ok(qb__node_new(context, &info, wide, 2, memory, 1, &many_registers));
   info.cpu = "another";
   assert_ok(qb__node_new(context, &info, NULL, 0, NULL, 0, &unmeasured));
   qb_configuration k;
@@ -142,12 +145,15 @@ static void another_node_is_estimated_by_compute_and_memory(void **state)
     assert_true(there.low_ns < there.latency_ns && there.latency_ns < there.high_ns);
     assert_true(there.memory_share == 0);
     assert_ok(estimate_on(profile, plain, QB_ISA_SSE41, &k, b, &there));
-    assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2 / 0.85) < 1e-6);
+    assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2) < 1e-6);
+    assert_ok(estimate_on(profile, many_registers, QB_ISA_BEST, &k, b, &there));
+    assert_true(fabs((double)there.latency_ns / (double)here.latency_ns - 2 * 0.85) < 1e-6);
   }
   assert_status(estimate_on(profile, unmeasured, QB_ISA_BEST, &k, 1, &there), QB_ERROR_NOT_FOUND);
   assert_status(estimate_on(profile, slower, QB_ISA_SSE41, &k, 1, &there), QB_ERROR_NOT_FOUND);
   qb_node_unref(slower);
   qb_node_unref(plain);
+  qb_node_unref(many_registers);
   qb_node_unref(unmeasured);
   qb_profile_unref(profile);
 }
