@@ -2,8 +2,8 @@
 /**
  * @file lab.h
  * The second tier, for tools and studies: the inside of nodes, models and profiles, measurements from
- * elsewhere, changes that would make rounds faster, simulated services, and verified promises. Includes
- * qosbatch.h.
+ * elsewhere, networks in 8 bits, changes that would make rounds faster, simulated services, and verified
+ * promises. Includes qosbatch.h.
  */
 #ifndef QOSBATCH_LAB_H
 #define QOSBATCH_LAB_H
@@ -12,6 +12,7 @@
 #include <qosbatch/measurements.h>
 #include <qosbatch/mitigate.h>
 #include <qosbatch/qosbatch.h>
+#include <qosbatch/quantize.h>
 #include <qosbatch/simulate.h>
 #include <qosbatch/verify.h>
 

@@ -10,6 +10,7 @@
   (offsetof(type, QB__OLDEST_##type) + sizeof(((type *)0)->QB__OLDEST_##type))
 
 /* 0.1 */
+#define QB__OLDEST_qb_agreement           high
 #define QB__OLDEST_qb_catalogue_info      note
 #define QB__OLDEST_qb_context_params      memory_limit_bytes
 #define QB__OLDEST_qb_decision            slowdown

@@ -4,7 +4,7 @@ import pathlib
 import re
 import sys
 
-FIRST_TIER, ALL = 45, 75
+FIRST_TIER, ALL = 45, 85
 include = pathlib.Path(sys.argv[1])
 
 
