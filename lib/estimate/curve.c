@@ -67,31 +67,52 @@ static double between(double b0, double t0, double b1, double t1, double b)
   return t0 + (t1 - t0) * (b - b0) / (b1 - b0);
 }
 
-/* How far above a point its neighbours alone would have put it, as a logarithm; it has two. */
-static double bend_at(const qb_profile_point *points, size_t count, size_t k)
+/* A trend is off by up to half as much again as it departs from the line between both points. */
+static const double BEYOND_TREND = 1.5;
+
+/* Half-widths as logarithms, below and above. */
+typedef struct width {
+  double below, above;
+} width;
+
+/*
+ * Where the line through points i and i + 1 would put a total between points k and k + 1, which
+ * both bound it; as a logarithm over `used_ns`.
+ */
+static double trend(const qb_profile_point *points, size_t count, size_t i, size_t k, double batch,
+                    double used_ns)
 {
-  const double guess = between(points[k - 1].batch, total(points, count, k - 1),
-                               points[k + 1].batch, total(points, count, k + 1), points[k].batch);
-  return log(guess / total(points, count, k));
+  const double t = between(points[i].batch, total(points, count, i), points[i + 1].batch,
+                           total(points, count, i + 1), batch);
+  return log(fmax(fmin(t, total(points, count, k + 1)), total(points, count, k)) / used_ns);
 }
 
 /*
- * How far interpolation may err between points k and k + 1, as a logarithm, where the share u of
- * the total comes from the right one. Both ends tell what it errs by at twice the spacing. A curve
- * that bends alike at both is smooth: little more than a quarter of that is left at this spacing. A
- * cliff of log-height J between the two shows as about J / 2 at one end and -J / 2 at the other,
- * and may put a total off by J u or J (1 - u), as it lies at either end. Where one end alone tells,
- * it may be either.
+ * How far interpolation between points k and k + 1 may err. The truth may go on as before point k
+ * and step up to point k + 1 at last, or step up at once and go on as behind point k + 1: the
+ * interval holds both. A smooth curve's trends come near the line between the points, a cliff's do
+ * not. Where one side alone has a trend, it may be off to either side.
  */
-static double shape_error(const qb_profile_point *points, size_t count, size_t k, double u)
+static width shape_error(const qb_profile_point *points, size_t count, size_t k, double batch,
+                         double used_ns)
 {
   const bool has_left = k > 0, has_right = k + 2 < count;
   if (!has_left && !has_right)
-    return UNKNOWN_SHAPE;
-  const double at_left = has_left ? bend_at(points, count, k) : 0;
-  const double at_right = has_right ? bend_at(points, count, k + 1) : 0;
-  const double cliff = has_left && has_right ? at_left - at_right : 2 * (at_left + at_right);
-  return hypot(0.15 * (at_left + at_right), cliff * fmax(u, 1 - u));
+    return (width){UNKNOWN_SHAPE, UNKNOWN_SHAPE};
+  double low = 0, high = 0;
+  if (has_left) {
+    const double left = trend(points, count, k - 1, k, batch, used_ns);
+    low = fmin(low, left);
+    high = fmax(high, left);
+  }
+  if (has_right) {
+    const double right = trend(points, count, k + 1, k, batch, used_ns);
+    low = fmin(low, right);
+    high = fmax(high, right);
+  }
+  if (has_left != has_right)
+    low = -(high = fmax(-low, high));
+  return (width){-BEYOND_TREND * low, BEYOND_TREND * high};
 }
 
 static qb__curve_value at_point(const qb_profile_point *points, size_t count, size_t k)
@@ -121,16 +142,16 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   const double b0 = points[k].batch, b1 = points[k + 1].batch;
   const double t = between(b0, left.latency_ns, b1, right.latency_ns, batch);
   const double u = (batch - b0) / (b1 - b0) * right.latency_ns / t;
-  const double shape = shape_error(points, count, k, u);
+  const width shape = shape_error(points, count, k, batch, t);
   const double below =
       (1 - u) * log(left.latency_ns / left.low_ns) + u * log(right.latency_ns / right.low_ns);
   const double above =
       (1 - u) * log(left.high_ns / left.latency_ns) + u * log(right.high_ns / right.latency_ns);
-  const double rest = shape * shape + LEAST_INTERPOLATED * LEAST_INTERPOLATED;
   qb__curve_value value;
   value.latency_ns = t;
-  value.low_ns = fmax(t * exp(-sqrt(below * below + rest)), left.low_ns);
-  value.high_ns = fmin(t * exp(sqrt(above * above + rest)), right.high_ns);
+  value.low_ns = fmax(t * exp(-hypot(hypot(below, shape.below), LEAST_INTERPOLATED)), left.low_ns);
+  value.high_ns =
+      fmin(t * exp(hypot(hypot(above, shape.above), LEAST_INTERPOLATED)), right.high_ns);
   value.p95_ns =
       t * pow(left.p95_ns / left.latency_ns, 1 - u) * pow(right.p95_ns / right.latency_ns, u);
   value.mean_ns = between(b0, left.mean_ns, b1, right.mean_ns, batch);

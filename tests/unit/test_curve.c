@@ -131,6 +131,67 @@ static void a_cliff_lies_within_the_interval(void **state)
   }
 }
 
+/* Totals of a node with noise of 1 %: a smooth one, or one with a cliff between two samples. */
+typedef struct node_curve {
+  double once, power, cliff; /* the cliff: what samples beyond `before` take more; 0: none */
+  uint32_t before;
+  double noise[65];
+} node_curve;
+
+static node_curve draw_node(uint64_t *random, bool has_cliff)
+{
+  node_curve c = {.once = random_unit(random),
+                  .power = 0.97 + (has_cliff ? 0.03 : 0.06) * random_unit(random),
+                  .cliff = has_cliff ? 0.15 + 0.15 * random_unit(random) : 0,
+                  .before = (uint32_t)random_int(random, 2, 32)};
+  for (int b = 1; b <= 64; b++)
+    c.noise[b] = exp((has_cliff ? 0.01 : 0.005) * random_normal(random));
+  return c;
+}
+
+static double node_total(const node_curve *c, uint32_t batch)
+{
+  const double beyond = batch > c->before ? 1 + c->cliff : 1;
+  return 1e6 * (c->once + pow(batch, c->power) * beyond) * c->noise[batch];
+}
+
+/* Estimates batches 2, 8 and 32 from 1, 4, 16 and 64: how many are inside, how wide intervals are. */
+static double share_inside(uint64_t *random, bool has_cliff, double *median_half_width)
+{
+  enum { NODES = 2000 };
+  static double widths[3 * NODES];
+  size_t inside = 0, count = 0;
+  for (int i = 0; i < NODES; i++) {
+    const node_curve c = draw_node(random, has_cliff);
+    qb_profile_point points[4];
+    for (int p = 0; p < 4; p++)
+      points[p] = point(1u << 2 * p, node_total(&c, 1u << 2 * p));
+    for (uint32_t b = 2; b <= 32; b *= 4) {
+      const qb__curve_value v = qb__curve_at(points, 4, b);
+      const double truth = node_total(&c, b);
+      inside += v.low_ns <= truth && truth <= v.high_ns;
+      widths[count++] = (v.high_ns - v.low_ns) / (2 * v.latency_ns);
+    }
+  }
+  qsort(widths, count, sizeof *widths, ascending);
+  *median_half_width = widths[count / 2];
+  return (double)inside / (double)count;
+}
+
+static void every_second_power_of_two_left_out_is_covered(void **state)
+{
+  (void)state;
+  uint64_t random = random_start();
+  double smooth_width, cliff_width;
+  const double smooth = share_inside(&random, false, &smooth_width);
+  const double cliff = share_inside(&random, true, &cliff_width);
+  print_message("smooth: %.1f %% inside +-%.1f %%; with a cliff: %.1f %% inside +-%.1f %%\n",
+                100 * smooth, 100 * smooth_width, 100 * cliff, 100 * cliff_width);
+  assert_true(smooth > 0.95);
+  assert_true(smooth_width < 0.05);
+  assert_true(cliff > 0.85);
+}
+
 static void beyond_the_points_intervals_widen(void **state)
 {
   (void)state;
@@ -150,6 +211,7 @@ int main(void)
       cmocka_unit_test(measured_points_are_given_back),
       cmocka_unit_test(smooth_curves_are_interpolated_closely),
       cmocka_unit_test(a_cliff_lies_within_the_interval),
+      cmocka_unit_test(every_second_power_of_two_left_out_is_covered),
       cmocka_unit_test(beyond_the_points_intervals_widen),
   };
   if (qb_context_new(NULL, &context))
