@@ -13,7 +13,8 @@
 #define QB__OLDEST_qb_agreement           high
 #define QB__OLDEST_qb_catalogue_info      note
 #define QB__OLDEST_qb_context_params      memory_limit_bytes
-#define QB__OLDEST_qb_decision            slowdown
+#define QB__OLDEST_qb_coverage            width
+#define QB__OLDEST_qb_decision            coverage
 #define QB__OLDEST_qb_job                 samples
 #define QB__OLDEST_qb_job_plan            nearest
 #define QB__OLDEST_qb_latency_estimate    thread_flops_per_s

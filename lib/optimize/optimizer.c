@@ -4,6 +4,7 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "estimate/normal.h"
 #include "optimize/optimizer_impl.h"
 #include "plan/demand.h"
 #include "profile/profile_data.h"
@@ -93,14 +94,32 @@ static qb_status check_network(const qb_profile *profile, const qb_optimizer_par
              : QB_OK;
 }
 
+/*
+ * What a single round is predicted to be within: the profile may be off, and rounds vary, by the
+ * lognormal law that has their mean and 95th percentile.
+ */
+static void fill_widths(qb_optimizer *o)
+{
+  const qb__round_times *t = &o->profiled;
+  for (uint32_t n = 1; n <= o->batch; n++) {
+    const double latency_ns = (double)t->latency_ns[n];
+    const double varies = expm1(QB__NORMAL_P97_5 * t->spread[n]);
+    o->below[n] = hypot(latency_ns / (double)t->low_ns[n] - 1, varies);
+    o->above[n] = hypot((double)t->high_ns[n] / latency_ns - 1, varies);
+  }
+}
+
 static qb_status read_profile(qb_optimizer *o, const qb_configuration *configuration)
 {
   qb_status status = qb__round_times_init(o->profile, NULL, configuration, o->batch, &o->profiled);
   if (status)
     return status;
+  o->below = qb__calloc(o->context, 2 * ((size_t)o->batch + 1), sizeof *o->below);
+  if (!o->below)
+    return QB_ERROR_NO_MEMORY;
+  o->above = o->below + o->batch + 1;
+  fill_widths(o);
   make_monotone(o->profiled.latency_ns, o->batch);
-  make_monotone(o->profiled.low_ns, o->batch);
-  make_monotone(o->profiled.high_ns, o->batch);
   make_monotone(o->profiled.slow_ns, o->batch);
   o->first = qb__calloc(o->context, (size_t)o->batch + 1, sizeof *o->first);
   return o->first ? fill_first(o->context, &o->profiled, o->first) : QB_ERROR_NO_MEMORY;
@@ -119,6 +138,7 @@ static qb_status make_tables(qb_optimizer *o, const qb_optimizer_params *params)
   if (status)
     return status;
   qb__drift_init(&o->drift, fmin(fmax(o->profiled.spread[o->batch], LEAST_NOISE), MOST_NOISE));
+  qb__conformal_init(&o->conformal);
   publish(o);
   qb__round_tables *t = &o->tables[0];
   status = qb__round_tables_init(o->context, o->batch, t);
@@ -176,10 +196,28 @@ void qb_optimizer_free(qb_optimizer *optimizer)
   for (int i = 0; i < 2; i++)
     qb__round_tables_free(context, &optimizer->tables[i]);
   pthread_mutex_destroy(&optimizer->refreshing);
+  qb__free(context, optimizer->below);
   qb__free(context, optimizer->first);
   qb__round_times_free(profile, &optimizer->profiled);
   qb__free(context, optimizer);
   qb_profile_unref(profile);
+}
+
+/* How far a round was from what decisions predicted of it, in half-widths. */
+static double score_of(const qb_optimizer *o, uint32_t batch, double measured_ns)
+{
+  const double predicted_ns = (double)o->profiled.latency_ns[batch] * qb__drift_factor(&o->drift);
+  return measured_ns > predicted_ns ? (measured_ns / predicted_ns - 1) / o->above[batch]
+                                    : (predicted_ns / measured_ns - 1) / o->below[batch];
+}
+
+/* Rounds that revealed another regime say nothing of how rounds vary in it. */
+static void learn(qb_optimizer *o, uint32_t batch, double measured_ns)
+{
+  qb__conformal_add(&o->conformal, score_of(o, batch, measured_ns));
+  if (qb__drift_add(&o->drift, measured_ns, (double)o->profiled.latency_ns[batch]))
+    qb__conformal_forget(&o->conformal, (uint32_t)o->drift.weight);
+  publish(o);
 }
 
 qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result)
@@ -197,8 +235,23 @@ qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "result.latency_ns is %lld; give the measured time, above 0",
                     (long long)ours.latency_ns);
-  qb__drift_add(&optimizer->drift, (double)ours.latency_ns,
-                (double)optimizer->profiled.latency_ns[ours.batch]);
-  publish(optimizer);
+  learn(optimizer, ours.batch, (double)ours.latency_ns);
+  return QB_OK;
+}
+
+qb_status qb_optimizer_get_coverage(const qb_optimizer *optimizer, qb_coverage *coverage)
+{
+  if (!optimizer)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "optimizer is NULL");
+  const qb_status status = QB__STRUCT_CHECK_OUT(qb_coverage, coverage);
+  if (status)
+    return status;
+  const qb__conformal *c = &optimizer->conformal;
+  const qb_coverage found = {.size = sizeof found,
+                             .rounds = c->rounds,
+                             .inside = c->inside,
+                             .recent = qb__conformal_coverage(c),
+                             .width = c->width};
+  QB__STRUCT_OUT(qb_coverage, coverage, &found);
   return QB_OK;
 }

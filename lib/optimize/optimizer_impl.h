@@ -3,6 +3,7 @@
 #ifndef QB_OPTIMIZE_OPTIMIZER_IMPL_H
 #define QB_OPTIMIZE_OPTIMIZER_IMPL_H
 
+#include "estimate/conformal.h"
 #include "estimate/drift.h"
 #include "optimize/rate_meter.h"
 #include "optimize/round_tables.h"
@@ -28,11 +29,13 @@ struct qb_optimizer {
   double rate_per_s;        /* until it is counted; 0: none */
   qb__round_times profiled; /* none of its times ever falls */
   uint32_t *first;          /* first round of the best split of 0..batch samples */
+  double *below, *above; /* half-widths of 0..batch samples: in [T / (1 + below), T (1 + above)] */
 
   /* Of the thread that decides and observes. */
   qb__rate_meter meter;
-  qb__drift drift; /* of rounds against the profile, not against the tables */
-  uint32_t live;   /* tables that are decided by */
+  qb__drift drift;         /* of rounds against the profile, not against the tables */
+  qb__conformal conformal; /* of rounds against the profile and the drift */
+  uint32_t live;           /* tables that are decided by */
 
   /* Of the thread that refreshes. */
   pthread_mutex_t refreshing;

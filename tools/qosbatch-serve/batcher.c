@@ -41,6 +41,9 @@ batcher_counts batcher_count(batcher *self)
   counts.queued = self->queued;
   counts.margin_s = self->margin_ns * 1e-9;
   counts.plan = self->crew->rounds.plan;
+  counts.rounds_covered = (qb_coverage)QB_COVERAGE_INIT;
+  if (qb_optimizer_get_coverage(self->crew->optimizer, &counts.rounds_covered))
+    self->params.report(qb_error_message());
   pthread_mutex_unlock(&self->lock);
   counts.batches = self->batches;
   counts.most_batch = self->params.queue_most;

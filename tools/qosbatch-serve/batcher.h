@@ -54,7 +54,8 @@ typedef struct batcher_counts {
   uint64_t reasons[BATCHER_REASONS];            /* of decisions to run */
   uint64_t latency[LATENCY_BUCKETS + 1]; /* samples by sixths of the target; the last: more */
   double latency_sum_s, round_sum_s, predicted_sum_s;
-  uint64_t refreshes; /* of the tables that decisions look up */
+  uint64_t refreshes;         /* of the tables that decisions look up */
+  qb_coverage rounds_covered; /* by the intervals that were predicted for them */
   uint32_t queued;
   qb_service_plan plan;    /* that rounds are run by */
   double margin_s;         /* that admission takes answers to come later than expected */

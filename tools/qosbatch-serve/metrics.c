@@ -96,6 +96,11 @@ char *metrics_text(batcher *b, const qb_qos *qos, response_counts *responses,
   value(to, "round_seconds_total", "counter", "Time that rounds took.", c.round_sum_s);
   value(to, "round_predicted_seconds_total", "counter", "Time that was predicted for them.",
         c.predicted_sum_s);
+  value(to, "round_interval_coverage", "gauge",
+        "Share of the last 200 rounds within their predicted 95 % interval.",
+        c.rounds_covered.recent);
+  value(to, "round_interval_width", "gauge", "Width of these intervals over that of the profile's.",
+        c.rounds_covered.width);
   value(to, "refreshes_total", "counter", "Times that tables were solved for a changed node.",
         (double)c.refreshes);
   write_latencies(to, &c, qos);

@@ -117,7 +117,7 @@ typedef struct qb_decision {
   bool refresh_due;    /**< qb_optimizer_refresh() would change decisions */
   int64_t max_wait_ns; /**< when waiting: at most this long; 0 with an empty queue: no limit */
   int64_t latency_ns;  /**< predicted duration of the round */
-  int64_t low_ns;      /**< 95 % interval of it, lower end */
+  int64_t low_ns;      /**< 95 % interval of it, lower end; as wide as observed rounds need it */
   int64_t high_ns;     /**< upper end */
   int64_t oldest_latency_ns; /**< predicted time from arrival to answer of the oldest sample */
   uint32_t
@@ -125,6 +125,8 @@ typedef struct qb_decision {
                          would miss their target or make others miss theirs */
   double slowdown; /**< time of observed rounds over profiled time: 1 on a node as profiled, 1.5 on
                          one that lost a third of its compute power; 0: no decision */
+  double coverage; /**< share of the last 200 observed rounds that lay within their predicted
+                         interval, or of all if there were fewer; 0: none was observed */
 } qb_decision;
 
 #define QB_DECISION_INIT                                                                           \
@@ -171,11 +173,35 @@ typedef struct qb_round_result {
  * frequency, its quota, a neighbour. When the test fires (after about four rounds for a 1.5 x
  * slowdown), `slowdown` becomes the ratio since the change, and decisions have `refresh_due` set. The
  * end of a slowdown is found in the same way.
+ *
+ * It also counts whether the round lay within the interval that was predicted for it. Intervals
+ * widen or narrow so that 95 % of the rounds do (qb_optimizer_get_coverage()).
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
  * Thread-safety: as qb_optimize().
  * @since 0.1
  */
 QB_API qb_status qb_observe(qb_optimizer *optimizer, const qb_round_result *result);
+
+/** How many observed rounds lay within their predicted 95 % intervals. @since 0.1 */
+typedef struct qb_coverage {
+  size_t size;     /**< sizeof(qb_coverage) */
+  uint64_t rounds; /**< observed */
+  uint64_t inside; /**< of these, within their interval */
+  double recent;   /**< share of the last 200 that were, or of all if there were fewer; 0: none */
+  double width;    /**< what the profile's intervals are multiplied by: 1 as profiled */
+} qb_coverage;
+
+#define QB_COVERAGE_INIT QB__INIT(qb_coverage)
+
+/**
+ * Tells whether predictions hold: the next round is expected to lie within the interval of its
+ * decision with a probability of 95 %, whatever noise and changes of the node were like so far.
+ * @param[out] coverage its size is set by the caller
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT
+ * Thread-safety: as qb_optimize().
+ * @since 0.1
+ */
+QB_API qb_status qb_optimizer_get_coverage(const qb_optimizer *optimizer, qb_coverage *coverage);
 
 /**
  * Recomputes the tables for the observed slowdown: c has changed, p and its dependence on the batch
