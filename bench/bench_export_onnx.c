@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes a built-in network as an ONNX file, with the same weights: for comparisons. */
-#include "model/model_impl.h"
-#include "support/onnx_write.h"
-
-#include <qosbatch/qosbatch.h>
+#include <qosbatch/lab.h>
 
 #include <stdio.h>
 
@@ -16,10 +13,9 @@ int main(int argc, char **argv)
   qb_context *context = NULL;
   qb_model *model = NULL;
   int result = 1;
-  if (qb_context_new(NULL, &context) || qb_model_builtin(context, argv[1], &model))
+  if (qb_context_new(NULL, &context) || qb_model_builtin(context, argv[1], &model) ||
+      qb_model_save_onnx(model, argv[2]))
     fprintf(stderr, "export_onnx: %s\n", qb_error_message());
-  else if (!onnx_write_file(&model->graph, argv[2]))
-    fprintf(stderr, "export_onnx: cannot write '%s'\n", argv[2]);
   else
     result = 0;
   qb_model_unref(model);

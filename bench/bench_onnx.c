@@ -7,8 +7,9 @@
  */
 #include "model/builtin.h"
 #include "model/model_impl.h"
-#include "support/onnx_write.h"
 #include "timing.h"
+
+#include <qosbatch/quantize.h>
 
 #include <math.h>
 #include <string.h>
@@ -53,8 +54,7 @@ static void write_model(const char *name, const char *path, double result[2])
   qb_model *model;
   check(qb_context_new(NULL, &context));
   check(qb_model_builtin(context, name, &model));
-  if (!onnx_write_file(&model->graph, path))
-    exit(1);
+  check(qb_model_save_onnx(model, path));
   qb_model_unref(model);
   qb_context_unref(context);
 }

@@ -5,7 +5,6 @@
 #include "support/failing_allocator.h"
 #include "support/onnx_memory.h"
 #include "support/onnx_model.h"
-#include "support/onnx_write.h"
 #include "support/random_graph.h"
 
 #include <stdio.h>
@@ -39,47 +38,6 @@ static void check_dims(const qb_model *model, bool input, uint32_t index, const 
 static void run_loops(const qb_model *model, const float *input, float *output)
 {
   assert_ok(qb__reference_run(&model->graph, 2, &input, &output, NULL));
-}
-
-static void random_graphs_return_from_onnx(void **state)
-{
-  (void)state;
-  uint64_t random = random_start();
-  for (int i = 0; i < 150; i++) {
-    qb__graph graph;
-    qb__graph_init(&graph, context);
-    random_network(&random, &graph, (int)random_int(&random, 1, 12), RANDOM_NORMS);
-    if (graph.status || graph.operator_count == 0) {
-      qb__graph_clear(&graph);
-      continue;
-    }
-    const bool fused = random_int(&random, 0, 1);
-    if (fused)
-      assert_ok(qb__graph_optimize(&graph));
-    size_t bytes;
-    uint8_t *data = onnx_write(&graph, &bytes);
-    const size_t in = graph.tensors[graph.inputs[0]].elements;
-    const size_t out = graph.tensors[graph.outputs[0]].elements;
-    float *input = calloc(2 * in, sizeof *input), *expected = calloc(2 * out, sizeof *expected);
-    float *found = calloc(2 * out, sizeof *found);
-    assert_true(data && input && expected && found);
-    qb__fill_values(input, 2 * in, (uint64_t)i, 0, 1);
-    const float *const inputs[1] = {input};
-    assert_ok(qb__reference_run(&graph, 2, inputs, &expected, NULL));
-    qb_model *model = NULL;
-    assert_ok(onnx_memory_load(context, data, bytes, NULL, &model));
-    assert_int_equal(model->graph.tensors[model->graph.outputs[0]].elements, out);
-    run_loops(model, input, found);
-    const double error = relative_error(found, expected, 2 * out);
-    if (!(error <= 1e-4))
-      fail_msg("graph %d%s: relative error %g", i, fused ? ", fused" : "", error);
-    qb_model_unref(model);
-    free(data);
-    free(input);
-    free(expected);
-    free(found);
-    qb__graph_clear(&graph);
-  }
 }
 
 /* A convolution and features of it, for whatever batch the input has. */
@@ -505,7 +463,6 @@ static void every_failed_allocation_is_reported(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_graphs_return_from_onnx),
       cmocka_unit_test(the_batch_may_be_open_or_fixed),
       cmocka_unit_test(a_model_without_a_batch_is_one_sample),
       cmocka_unit_test(all_problems_are_listed_at_once),

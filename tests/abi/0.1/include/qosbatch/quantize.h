@@ -11,6 +11,21 @@
 
 QB_BEGIN_DECLS
 
+/**
+ * Writes a network as an ONNX file of standard operators (opset 13), atomically: the file is either the
+ * old or the new one. Operators that were fused are several again, tensors that were quantized are
+ * between QuantizeLinear and DequantizeLinear, and the weights of layers that read them have 8 bits.
+ * The first dimension of all inputs and outputs is the batch, open as "N". qb_model_load_onnx() and
+ * other runtimes give the same answers with the file.
+ *
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_UNSUPPORTED (a workload, or operators on integers
+ * as QLinearConv); QB_ERROR_OVERFLOW (more than the 2 GiB that readers take); QB_ERROR_IO;
+ * QB_ERROR_NO_MEMORY
+ * Thread-safety: safe.
+ * @since 0.1
+ */
+QB_API qb_status qb_model_save_onnx(const qb_model *model, const char *path);
+
 /** The answer to a sample whose first output is not finite: it agrees with nothing. @since 0.1 */
 #define QB_NO_ANSWER UINT32_MAX
 
