@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/node_store.h"
-#include "node/node_impl.h"
 
 #include "core/alloc.h"
 #include "core/error.h"

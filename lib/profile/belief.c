@@ -68,9 +68,11 @@ static void draw_from_prior(qb__belief *b)
   memcpy(b->covariance, b->prior, n * n * sizeof *b->prior);
   factor(b->covariance, n);
   for (size_t d = 0; d < QB__DRAWS; d++)
-    for (size_t i = 0; i < n; i++)
-      for (size_t j = 0; j <= i; j++)
-        b->prior_draws[d * n + i] += b->covariance[i * n + j] * qb__belief_normal(d + 1, j);
+    for (size_t j = 0; j < n; j++) {
+      const double normal = qb__belief_normal(d + 1, j);
+      for (size_t i = j; i < n; i++)
+        b->prior_draws[d * n + i] += b->covariance[i * n + j] * normal;
+    }
 }
 
 qb_status qb__belief_init(qb__belief *belief, const qb_context *context, const qb__place *places,

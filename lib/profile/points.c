@@ -10,6 +10,9 @@
 /* With fewer visits noise and shape cannot be told apart. */
 enum { FEWEST_VISITS_OF_SHAPE = 4 };
 
+/* Fewer visits saw too little of how rounds vary: what was seen elsewhere counts for the rest. */
+enum { FEWEST_SPREAD_VISITS = 4 };
+
 /* Linear interpolation that misses a point between two by more than this has to be helped. */
 static const double LARGEST_BEND = 0.03;
 
@@ -69,7 +72,7 @@ qb_status qb__points_add_known(const qb_context *context, qb__points *points,
 static double noise(const qb__record *record)
 {
   const qb_profile_point *p = &record->point;
-  return p->disturbed || p->visits + p->set_aside < FEWEST_VISITS_OF_SHAPE
+  return p->disturbed || qb__visits_of(p) < FEWEST_VISITS_OF_SHAPE
              ? INFINITY
              : 0.5 * log((double)p->high_ns / (double)p->low_ns);
 }
@@ -149,6 +152,49 @@ qb__record *qb__points_next(const qb__points *points, bool sure_too)
     }
   }
   return unsure ? next : NULL;
+}
+
+/* What points of many visits have in common, as logarithms over their latency. */
+typedef struct spread {
+  double p95, mean;
+  size_t points;
+} spread;
+
+static spread common_spread(const qb__points *curves, size_t curve_count)
+{
+  spread sum = {0, 0, 0};
+  for (size_t k = 0; k < curve_count; k++)
+    for (size_t i = 0; i < curves[k].count; i++) {
+      const qb_profile_point *p = &curves[k].records[i].point;
+      if (qb__visits_of(p) < FEWEST_SPREAD_VISITS)
+        continue;
+      sum.p95 += log((double)p->p95_ns / (double)p->latency_ns);
+      sum.mean += log((double)p->mean_ns / (double)p->latency_ns);
+      sum.points++;
+    }
+  return sum;
+}
+
+/* One visit sees how rounds vary in its own moment, which is less than they do. */
+static void lend_spread(qb_profile_point *p, const spread *common)
+{
+  const double missing = ((double)FEWEST_SPREAD_VISITS - qb__visits_of(p)) / FEWEST_SPREAD_VISITS /
+                         (double)common->points;
+  const double p95 = (double)p->latency_ns * exp(missing * common->p95);
+  const double mean = (double)p->latency_ns * exp(missing * common->mean);
+  p->p95_ns = llround(fmax((double)p->p95_ns, p95));
+  p->mean_ns = llround(fmax((double)p->mean_ns, mean));
+}
+
+void qb__points_lend_spread(qb__points *curves, size_t curve_count)
+{
+  const spread common = common_spread(curves, curve_count);
+  for (size_t k = 0; k < curve_count && common.points; k++)
+    for (size_t i = 0; i < curves[k].count; i++) {
+      qb_profile_point *p = &curves[k].records[i].point;
+      if (qb__visits_of(p) && qb__visits_of(p) < FEWEST_SPREAD_VISITS)
+        lend_spread(p, &common);
+    }
 }
 
 uint32_t qb__points_smallest_open(const qb__points *points)

@@ -15,13 +15,13 @@ typedef struct qb__operator_work {
 /*
  * Makes a profile of copies of the strings and points given, puts the points in order and counts
  * info.points, .configurations and .max_batch. Fails with QB_ERROR_INVALID_ARGUMENT, naming the
- * point, when there is none or one is impossible or stands twice.
+ * point, when there is none, or one is impossible or appears twice.
  */
 qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_info *info,
                           double bytes_per_sample, const qb_profile_point *points,
                           size_t point_count, qb_profile **profile);
 
-/* As qb_profile_load(), of JSON that is in memory already; `path` stands in messages only. */
+/* As qb_profile_load(), of JSON that is in memory already; `path` is for messages only. */
 qb_status qb__profile_parse(qb_context *context, const char *path, const char *text, size_t bytes,
                             qb_profile **profile);
 

@@ -17,8 +17,9 @@ static qb_status unknown_node(qb_context *context, double price_per_hour,
                               const qb_profile_point *points, size_t count, qb_node **node)
 {
   if (!(price_per_hour >= 0 && price_per_hour <= QB__MOST_PRICE))
-    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "price_per_hour %g is outside 0..%g; 0 if not known",
-                    price_per_hour, QB__MOST_PRICE);
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "price_per_hour %g is outside 0..%g; use 0 if unknown", price_per_hour,
+                    QB__MOST_PRICE);
   uint64_t cores = 1;
   for (size_t i = 0; i < count; i++) {
     const qb_configuration *c = &points[i].configuration;

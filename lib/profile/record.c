@@ -138,6 +138,11 @@ static void join(qb_profile_point *point, const qb_profile_point *known)
   point->disturbed = point->disturbed && known->disturbed;
 }
 
+uint32_t qb__visits_of(const qb_profile_point *point)
+{
+  return point->visits + point->set_aside;
+}
+
 bool qb__point_is_sure(const qb_profile_point *point, double goal)
 {
   const double allowed_ns = goal * (double)point->latency_ns;

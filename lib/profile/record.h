@@ -40,6 +40,9 @@ qb_status qb__record_add(const qb_context *context, qb__record *record, const qb
  */
 qb_status qb__record_finish(const qb_context *context, qb__record *record, double full_flops);
 
+/* Those kept and those set aside. */
+uint32_t qb__visits_of(const qb_profile_point *point);
+
 /* Whether a point's interval lies within +- goal, and may be believed. */
 bool qb__point_is_sure(const qb_profile_point *point, double goal);
 

@@ -17,21 +17,16 @@ enum { TARGETS = sizeof targets / sizeof *targets };
  */
 enum { QUESTIONS = 2 * TARGETS + 1, JOB = QUESTIONS - 1 };
 
-/* What a visit to a point that was not visited is expected to be off by. */
-static const double VISIT_ERROR = 0.08;
-
-/*
- * Single rounds where nothing was visited; and as how many visits what is known of others counts.
- */
+/* How single rounds spread where nothing was visited; others' spread counts as OTHERS visits. */
 static const double P95_RATIO = 1.1, MEAN_RATIO = 1.03, OTHERS = 2;
 
 /* Of normal values: their 95th percentile, and how much less sure it is than their mean. */
 static const double P95_NORMAL = 1.645, P95_LESS_SURE = 2.1;
 
-/* As many rounds' worth are known of those that were not seen. */
+/* What is known of the spread of rounds before any was seen, in rounds. */
 static const double FEWEST_ROUNDS = 4;
 
-/* More than one visit is made when a split is opened: each bears its part. */
+/* Visits that share the cost of opening a split. */
 static const double VISITS_OF_AN_OPENING = 3;
 
 struct qb__search {
@@ -42,12 +37,12 @@ struct qb__search {
   double *prior;         /* logarithm of the expected time; NAN: it cannot be visited */
   qb__search_seen *seen; /* no visits: not yet */
   qb__belief belief;
-  double *p95_ratio, *mean_ratio; /* by point, as far as is known, */
-  double
-      *ratio_error; /* and the standard error of a mean's logarithm, of the rounds that were seen */
-  qb__worth_rounds *rounds; /* of one draw, by point */
-  double *lost;             /* regret that a point would tell of */
-  double *wins;             /* by split, then question: the share of the draws */
+  bool stale;                     /* the belief and the ratios lag behind `seen` */
+  double *p95_ratio, *mean_ratio; /* by point, of single rounds over the latency */
+  double *ratio_error;            /* standard error of the logarithm of a mean */
+  qb__worth_rounds *rounds;       /* of one draw, by point */
+  double *lost;                   /* regret that a point would tell of */
+  double *wins;                   /* by split, then question: the share of the draws */
   double target_ns[TARGETS], rate_per_s[TARGETS];
 };
 
@@ -67,6 +62,7 @@ static qb_status take_grid(qb__search *s, const qb__search_grid *grid)
                                   log2((double)c->threads * c->instances), log2(s->batches[b])};
       s->prior[point] = grid->prior_ns[point] > 0 ? log(grid->prior_ns[point]) : NAN;
     }
+  s->stale = true;
   const qb_status status = qb__belief_init(&s->belief, s->context, places, s->count);
   qb__free(s->context, places);
   return status;
@@ -164,9 +160,12 @@ static void pool_ratios(qb__search *s)
   }
 }
 
-/* From the start, as a point's measurement replaces the one before. */
-static void think_again(qb__search *s)
+/* From the start, as a point's measurement replaces the one before; once for all that were learnt. */
+static void catch_up(qb__search *s)
 {
+  if (!s->stale)
+    return;
+  s->stale = false;
   qb__belief_reset(&s->belief);
   for (size_t i = 0; i < s->count; i++)
     if (s->seen[i].visits)
@@ -177,13 +176,18 @@ static void think_again(qb__search *s)
 void qb__search_learn(qb__search *search, size_t split, size_t batch, const qb__search_seen *seen)
 {
   search->seen[split * search->batch_count + batch] = *seen;
-  think_again(search);
+  search->stale = true;
 }
 
-double qb__search_expected_ns(const qb__search *search, size_t split, size_t batch)
+static double expected_ns(const qb__search *s, size_t point)
 {
-  const size_t point = split * search->batch_count + batch;
-  return exp(search->prior[point] + search->belief.mean[point]);
+  return exp(s->prior[point] + s->belief.mean[point]);
+}
+
+double qb__search_expected_ns(qb__search *search, size_t split, size_t batch)
+{
+  catch_up(search);
+  return expected_ns(search, split * search->batch_count + batch);
 }
 
 static bool may_be_visited(const qb__search *s, size_t point)
@@ -234,7 +238,7 @@ static void answer_all(qb__search *s, size_t answers[QUESTIONS])
   double shortest_ns = INFINITY;
   for (size_t k = 0; k < s->split_count; k++)
     if (may_be_visited(s, k * s->batch_count))
-      shortest_ns = fmin(shortest_ns, qb__search_expected_ns(s, k, 0));
+      shortest_ns = fmin(shortest_ns, expected_ns(s, k * s->batch_count));
   for (size_t t = 0; t < TARGETS; t++) {
     s->target_ns[t] = targets[t] * shortest_ns;
     answers[t] = answer(s, t);
@@ -275,11 +279,11 @@ static void weigh(qb__search *s, qb__search_choice *choice)
   }
 }
 
-/* What of the regret a visit would tell. */
+/* The part of the regret that a visit would resolve. */
 static double told_by(const qb__search *s, size_t point)
 {
   const qb__search_seen *seen = &s->seen[point];
-  const double error = fmax(VISIT_ERROR, seen->error * sqrt(seen->visits));
+  const double error = fmax(QB__VISIT_ERROR, seen->error * sqrt(seen->visits));
   double told = 0;
   for (size_t i = 0; i < s->count; i++)
     if (s->lost[i] > 0)
@@ -290,14 +294,14 @@ static double told_by(const qb__search *s, size_t point)
 
 static double cost_of(const qb__search *s, size_t point, size_t open, const qb__search_cost *cost)
 {
-  const size_t split = point / s->batch_count;
-  return fmax(cost->visit_ns, qb__search_expected_ns(s, split, point % s->batch_count)) +
-         (split == open ? 0 : cost->opening_ns / VISITS_OF_AN_OPENING);
+  return fmax(cost->visit_ns, expected_ns(s, point)) +
+         (point / s->batch_count == open ? 0 : cost->opening_ns / VISITS_OF_AN_OPENING);
 }
 
 bool qb__search_next(qb__search *search, size_t open, const qb__search_cost *cost,
                      qb__search_choice *choice)
 {
+  catch_up(search);
   *choice = (qb__search_choice){.split = SIZE_MAX};
   weigh(search, choice);
   double most = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which point to visit next: where what a profile is asked may still have another answer, for what
- * the visit costs. It measures nothing itself: whoever visits points tells what was seen.
+ * Which point to visit next: one whose time may still change an answer that plans take from the
+ * profile, weighed against the cost of the visit. It measures nothing itself: the caller visits.
  */
 #ifndef QB_PROFILE_SEARCH_H
 #define QB_PROFILE_SEARCH_H
@@ -10,12 +10,15 @@
 
 #include <qosbatch/profile.h>
 
+/* How far a visit is off, as the standard deviation of a logarithm, before several tell. */
+#define QB__VISIT_ERROR 0.08
+
 /* All points that may be visited. */
 typedef struct qb__search_grid {
   size_t split_count;
   const qb_configuration *splits;
   size_t batch_count;
-  const uint32_t *batches; /* rising */
+  const uint32_t *batches; /* ascending */
   const double *prior_ns;  /* by split, then batch: expected beforehand; 0: it cannot be visited */
 } qb__search_grid;
 
@@ -52,15 +55,15 @@ void qb__search_free(qb__search *search);
 void qb__search_learn(qb__search *search, size_t split, size_t batch, const qb__search_seen *seen);
 
 /* The expected time of a round by now. */
-double qb__search_expected_ns(const qb__search *search, size_t split, size_t batch);
+double qb__search_expected_ns(qb__search *search, size_t split, size_t batch);
 
 /*
  * The visit by which the expected regret falls most for what it costs (expected improvement a
  * second: Snoek, Larochelle and Adams, NIPS 2012, section 3.2): of every question (the highest rate
  * within a target, the least latency at a rate, the least time of a job) and draw, the share that
  * today's answer loses counts for the points that would tell, as far as a visit to each takes their
- * uncertainty away. False: no point may be visited for cost->most_ns; the regrets are told all the
- * same.
+ * uncertainty away. False: no point may be visited for cost->most_ns; the regrets are filled in all
+ * the same.
  *
  * @param open the split that is open; SIZE_MAX: none
  */

@@ -28,7 +28,7 @@ static void add(qb_configuration splits[QB__MOST_SPLITS], size_t *count, uint32_
   splits[(*count)++] = (qb_configuration){instances, threads};
 }
 
-/* Whether a number of threads that divides the total evenly is at most half as large again, or less. */
+/* Whether some divisor of the total is within a factor of 1.5 of `threads`. */
 static bool divisor_is_near(uint32_t total, uint32_t threads)
 {
   for (uint32_t d = 1; d <= total; d++)

@@ -42,11 +42,8 @@ static const double LARGEST_VISIT = 0.25;
 /* Opening a configuration, before one was. */
 static const double AN_OPENING_NS = 5e8;
 
-/* Sessions differ by as much, however alike the visits of one are; and one visit from another. */
-static const double LEAST_ERROR = 0.01, VISIT_ERROR = 0.08;
-
-/* Fewer visits saw too little of how rounds vary: what was seen elsewhere counts for the rest. */
-enum { FEWEST_SPREAD_VISITS = 4 };
+/* Sessions differ by this much, however alike the visits of one are. */
+static const double LEAST_ERROR = 0.01;
 
 static qb_status tell(qb__sweep *s, qb_phase phase, const qb_profile_point *point, double done)
 {
@@ -220,11 +217,6 @@ static uint32_t smallest_candidate(const qb__sweep *s, size_t curve)
   return 0;
 }
 
-static uint32_t visits_of(const qb_profile_point *p)
-{
-  return p->visits + p->set_aside;
-}
-
 /* Tells the search of a point, if it is one of the grid's. */
 static void learn(const scouting *x, size_t curve, const qb__record *record)
 {
@@ -233,9 +225,9 @@ static void learn(const scouting *x, size_t curve, const qb__record *record)
   const size_t b = index_of_batch(s, p->batch);
   if (s->batches[b] != p->batch || !is_candidate(s, curve, b))
     return;
-  const uint32_t visits = visits_of(p);
+  const uint32_t visits = qb__visits_of(p);
   const double width = log((double)p->high_ns / (double)p->low_ns) / (2 * 1.96);
-  const double least = visits < 3 ? VISIT_ERROR / sqrt(visits) : LEAST_ERROR;
+  const double least = visits < 3 ? QB__VISIT_ERROR / sqrt(visits) : LEAST_ERROR;
   uint32_t rounds = visits;
   for (size_t i = 0; i < record->visit_count; i++)
     rounds += (uint32_t)record->visits[i].round_count - 1;
@@ -422,7 +414,7 @@ static void tell_what_is_open(const scouting *x)
   const qb__sweep *s = x->sweep;
   for (size_t k = 0; k < s->curve_count; k++)
     for (size_t i = 0; i < s->curves[k].count; i++)
-      if (visits_of(&s->curves[k].records[i].point))
+      if (qb__visits_of(&s->curves[k].records[i].point))
         learn(x, k, &s->curves[k].records[i]);
   const qb__search_cost cost = {(double)VISIT_NS, x->opening_ns, INFINITY};
   qb__search_choice next;
@@ -436,38 +428,6 @@ static void tell_what_is_open(const scouting *x)
       c->instances, c->threads, s->batches[next.batch], 100 * next.worst_regret);
 }
 
-/* What points of many visits have in common, as logarithms over their latency. */
-typedef struct spread {
-  double p95, mean;
-  size_t points;
-} spread;
-
-static spread common_spread(const qb__sweep *s)
-{
-  spread sum = {0, 0, 0};
-  for (size_t k = 0; k < s->curve_count; k++)
-    for (size_t i = 0; i < s->curves[k].count; i++) {
-      const qb_profile_point *p = &s->curves[k].records[i].point;
-      if (visits_of(p) < FEWEST_SPREAD_VISITS)
-        continue;
-      sum.p95 += log((double)p->p95_ns / (double)p->latency_ns);
-      sum.mean += log((double)p->mean_ns / (double)p->latency_ns);
-      sum.points++;
-    }
-  return sum;
-}
-
-/* One visit sees how rounds vary in its own moment, which is less than they do. */
-static void lend_spread(qb_profile_point *p, const spread *common)
-{
-  const double missing =
-      ((double)FEWEST_SPREAD_VISITS - visits_of(p)) / FEWEST_SPREAD_VISITS / (double)common->points;
-  const double p95 = (double)p->latency_ns * exp(missing * common->p95);
-  const double mean = (double)p->latency_ns * exp(missing * common->mean);
-  p->p95_ns = llround(fmax((double)p->p95_ns, p95));
-  p->mean_ns = llround(fmax((double)p->mean_ns, mean));
-}
-
 static qb_status finish(const qb__sweep *s)
 {
   for (size_t k = 0; k < s->curve_count; k++)
@@ -477,13 +437,7 @@ static qb_status finish(const qb__sweep *s)
       if (status)
         return status;
     }
-  const spread common = common_spread(s);
-  for (size_t k = 0; k < s->curve_count && common.points; k++)
-    for (size_t i = 0; i < s->curves[k].count; i++) {
-      qb_profile_point *p = &s->curves[k].records[i].point;
-      if (visits_of(p) && visits_of(p) < FEWEST_SPREAD_VISITS)
-        lend_spread(p, &common);
-    }
+  qb__points_lend_spread(s->curves, s->curve_count);
   return QB_OK;
 }
 

@@ -550,6 +550,18 @@ def network_without_arithmetic():
     expect("nan" not in done("show", path), "shares of nothing")
 
 
+@test
+def no_share_of_the_peak_above_what_can_be():
+    profile = json.loads(PROFILE.read_text())
+    point = profile["points"][0]
+    point.update({name: 1000 for name in ("latency_ns", "low_ns", "high_ns", "p95_ns", "mean_ns")})
+    path = write("impossible.json", json.dumps(profile))
+    points = done_json("show", path)["points"]
+    expect(points[0]["peak_fraction"] is None, "more than the peak", points[0])
+    expect(0 < points[1]["peak_fraction"] < 1.2, "no share", points[1])
+    expect("profile again when it is quiet" in done("show", path), "no remedy")
+
+
 def slower_node():
     """A node of another processor, and the catalogue whose only type is that node."""
     node = json.loads(PROFILE.read_text())["node"]

@@ -90,7 +90,7 @@ static double worth(const machine *m, double target_ns, size_t split, size_t bat
 }
 
 /* What is lost by taking the expected times for the true ones. */
-static double regret(const machine *m, const qb__search *search, double target_ns)
+static double regret(const machine *m, qb__search *search, double target_ns)
 {
   double best = 0, most = -1, chosen = 0;
   for (size_t k = 0; k < m->split_count; k++)
@@ -372,6 +372,26 @@ static void hope_goes_by_what_was_seen(void **state)
   qb_context_unref(context);
 }
 
+static void before_any_visit_regrets_are_shares(void **state)
+{
+  (void)state;
+  static const qb_configuration splits[] = {{1, 2}, {2, 1}};
+  static const double prior_ns[] = {1e6, 2e6};
+  const uint32_t one = 1;
+  const qb__search_grid grid = {2, splits, 1, &one, prior_ns};
+  const qb__search_cost cost = {1e6, 0, INFINITY};
+  qb_context *context;
+  qb__search *search;
+  qb__search_choice next;
+  assert_ok(qb_context_new(NULL, &context));
+  assert_ok(qb__search_new(context, &grid, &search));
+  assert_true(qb__search_next(search, SIZE_MAX, &cost, &next));
+  assert_true(next.mean_regret > 0 && next.mean_regret <= next.worst_regret);
+  assert_true(next.worst_regret <= 1);
+  qb__search_free(search);
+  qb_context_unref(context);
+}
+
 static void a_belief_is_what_gaussian_processes_say(void **state)
 {
   (void)state;
@@ -447,6 +467,7 @@ int main(void)
       cmocka_unit_test(answers_that_more_time_could_change_are_told),
       cmocka_unit_test(points_that_do_not_exist_or_cost_too_much_are_not_visited),
       cmocka_unit_test(hope_goes_by_what_was_seen),
+      cmocka_unit_test(before_any_visit_regrets_are_shares),
       cmocka_unit_test(a_belief_is_what_gaussian_processes_say),
       cmocka_unit_test(rates_and_latencies_agree),
       cmocka_unit_test(every_failed_allocation_is_reported),

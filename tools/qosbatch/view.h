@@ -14,6 +14,12 @@ void profile_to_json(const qb_profile *profile, json_t *object);
 void profile_print(const qb_profile *profile);
 
 /*
+ * A share of the peak, as it is shown: NAN where it is above 1, by more than noise in c explains.
+ * `saving`: what the algorithm saves of the arithmetic that is counted, at most; 1: nothing.
+ */
+double possible_share(double share, double saving);
+
+/*
  * Runs rounds of a model here and prints what each operator takes; 0 threads: all usable ones.
  * Returns the exit status.
  */

@@ -27,6 +27,32 @@ static double density(const qb_profile *profile, const qb_profile_point *point)
              : estimate.density;
 }
 
+/*
+ * Of a whole round. Winograd's algorithm saves some of the arithmetic of a network, and a noisy
+ * measurement of the peak may be as far off.
+ */
+static const double LEAST_DENSITY = 0.9;
+
+double possible_share(double share, double saving)
+{
+  return LEAST_DENSITY * share <= saving ? share : NAN;
+}
+
+static bool peak_is_known(const qb_profile *profile)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_node_info node = QB_NODE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  qb_node_get_info(qb_profile_node(profile), &node);
+  return info.flops_per_sample > 0 && node.compute_flops_per_s > 0;
+}
+
+/* Of density p; NAN also where the work or the peak is not known. */
+static double share_of_peak(const qb_profile *profile, double p)
+{
+  return peak_is_known(profile) ? possible_share(1 / p, 1) : NAN;
+}
+
 void profile_to_json(const qb_profile *profile, json_t *object)
 {
   qb_profile_info info = QB_PROFILE_INFO_INIT;
@@ -64,15 +90,9 @@ void profile_to_json(const qb_profile *profile, json_t *object)
     add_number(entry, "thread_flops", point.thread_flops_per_s);
     add_number(entry, "throughput_per_s", samples_per_s(&point));
     add_number(entry, "density", p);
-    add_number(entry, "peak_fraction", 1 / p);
+    add_number(entry, "peak_fraction", share_of_peak(profile, p));
   }
 }
-
-/*
- * No engine does the same arithmetic in less time than the peak allows. Winograd's algorithm needs less,
- * in layers of 3x3 filters, and a noisy measurement of the peak may be as far off.
- */
-static const double LEAST_DENSITY = 0.9;
 
 static void print_points(const qb_profile *profile)
 {
@@ -81,16 +101,10 @@ static void print_points(const qb_profile *profile)
       "samples/s", "density", "of peak [%]", "memory [MiB]", "visits",
   };
   bool disturbed = false, impossible = false;
-  /* Of a peak there is no share while the work or the peak is not known. */
-  qb_profile_info info = QB_PROFILE_INFO_INIT;
-  qb_node_info node = QB_NODE_INFO_INIT;
-  qb_profile_get_info(profile, &info);
-  qb_node_get_info(qb_profile_node(profile), &node);
-  const bool known = info.flops_per_sample > 0 && node.compute_flops_per_s > 0;
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
-    const double p = density(profile, &point);
+    const double p = density(profile, &point), share = share_of_peak(profile, p);
     table_cell(t, "%u", point.configuration.instances);
     table_cell(t, "%u", point.configuration.threads);
     table_cell(t, "%u", point.batch);
@@ -99,19 +113,18 @@ static void print_points(const qb_profile *profile)
     table_cell(t, "%s", digits(milliseconds(point.p95_ns)).s);
     table_cell(t, "%s", digits(samples_per_s(&point)).s);
     table_cell(t, "%s", digits(p).s);
-    table_cell(t, "%s", known && p >= LEAST_DENSITY ? digits(100 / p).s : "-");
+    table_cell(t, "%s", isnan(share) ? "-" : digits(100 * share).s);
     table_cell(t, "%.0f", mebibytes((double)point.memory_bytes));
     table_cell(t, "%s%u", point.disturbed ? "*" : "", point.visits);
     disturbed = disturbed || point.disturbed;
-    impossible = impossible || (known && p < LEAST_DENSITY);
+    impossible = impossible || (isnan(share) && !isnan(p) && peak_is_known(profile));
   }
   table_print(t);
   if (disturbed)
     printf("* neighbours slowed the cores in most visits: this time is uncertain\n");
   if (impossible)
     printf("- of peak: rounds did more than the node's cores sustained when they were measured; "
-           "profile "
-           "again when it is quiet\n");
+           "profile again when it is quiet\n");
 }
 
 void profile_print(const qb_profile *profile)
