@@ -4,36 +4,34 @@
  * would have taken, and what plans made of it lose against plans made of the whole table. Beside it are
  * the three splits that were the default before, a grid and random points, given the same time.
  */
-#include "replay/table.h"
-
-#include <qosbatch/lab.h>
+#include "replay/judge.h"
+#include "replay/machines.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Targets, over the shortest round of one sample. */
-static const double targets[] = {1.5, 2, 3, 5, 8, 12, 20};
-enum { TARGETS = sizeof targets / sizeof *targets };
-
-/* The highest rate held within each target, the least latency at half of it, the least time of a job. */
-enum { QUESTIONS = 2 * TARGETS + 1, JOB = QUESTIONS - 1, JOB_SAMPLES = 10000 };
-
 enum { SEARCH, THREE, GRID, RANDOM, METHODS };
 static const char *const method_names[METHODS] = {"search", "three splits", "grid", "random"};
 
 static const char *const usage =
-    "usage: ./dev bench search [--budget S] [--unrest PCT] [--opening S] [--seeds N] FILE.csv...\n"
-    "  FILE.csv   instances,threads,batch,latency_ns and, if known, p95_ns,mean_ns\n"
+    "usage: ./dev bench search [OPTION...] [FILE.csv | KIND]...\n"
+    "  FILE.csv   instances,threads,batch,latency_ns and, if known, p95_ns,mean_ns; or a profile\n"
+    "  KIND       smooth, bandwidth, cliff, unequal: made-up machines, another one with every "
+    "seed\n"
+    "             (all kinds, if nothing is named)\n"
+    "  --profile  a profile of the machine of FILE.csv, to be judged in place of a search\n"
     "  --budget   seconds the search has (60)\n"
     "  --unrest   how much longer visits are than in the table: |z| times this, z normal (3)\n"
     "  --opening  seconds that it takes to get a split ready (1)\n"
-    "  --seeds    runs of each method (3)\n";
+    "  --seeds    runs of each method (3)\n"
+    "  --seed     the first of them (1)\n";
 
 typedef struct options {
+  const char *profile;
   double budget_s, unrest, opening_s;
-  int seeds;
+  int seeds, first_seed;
 } options;
 
 static void check(qb_status status)
@@ -42,128 +40,6 @@ static void check(qb_status status)
     fprintf(stderr, "search: %s\n", qb_error_message());
     exit(1);
   }
-}
-
-/* Answers known already: judging one takes longer than a search. */
-typedef struct judged {
-  size_t question;
-  qb_configuration split;
-  uint32_t batch;
-  double value;
-} judged;
-
-typedef struct judge {
-  const table *table;
-  qb_context *context;
-  qb_profile *truth;
-  int64_t target_ns[TARGETS];
-  double rate_per_s[TARGETS], best[QUESTIONS];
-  judged *known;
-  size_t known_count;
-} judge;
-
-typedef struct choice {
-  bool made;
-  qb_configuration split;
-  uint32_t batch;
-  double value; /* more is better */
-} choice;
-
-static choice plan_service(const judge *j, qb_profile *profile, size_t question)
-{
-  const size_t t = question % TARGETS;
-  const bool highest = question < TARGETS;
-  qb_qos qos = QB_QOS_INIT;
-  qb_load load = QB_LOAD_INIT;
-  qos.objective = highest ? QB_OBJECTIVE_RATE : QB_OBJECTIVE_LATENCY;
-  if (highest)
-    qos.latency_ns = j->target_ns[t];
-  else
-    load.rate_per_s = j->rate_per_s[t];
-  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
-  check(qb_plan_service(&profile, 1, &load, &qos, &plan, NULL));
-  return (choice){plan.feasible, plan.configuration, plan.batch,
-                  highest ? plan.max_rate_per_s : 1e9 / (double)plan.latency_ns};
-}
-
-static choice plan_job(qb_profile *profile)
-{
-  qb_job_plan plan = QB_JOB_PLAN_INIT;
-  qb_job job = QB_JOB_INIT;
-  job.samples = JOB_SAMPLES;
-  check(qb_plan_job(&profile, 1, &job, NULL, &plan, NULL));
-  return (choice){plan.feasible, plan.configuration, plan.batch, 1e9 / (double)plan.total_ns};
-}
-
-static choice answer(const judge *j, qb_profile *profile, size_t question)
-{
-  return question == JOB ? plan_job(profile) : plan_service(j, profile, question);
-}
-
-static bool same_split(const qb_configuration *a, const qb_configuration *b)
-{
-  return a->instances == b->instances && a->threads == b->threads;
-}
-
-/* The table's rounds of one split, of no more samples than `batch`, which is the last. */
-static qb_profile *truth_of(const judge *j, const qb_configuration *split, uint32_t batch)
-{
-  qb_profile_point *points = calloc(j->table->batch_count + 1, sizeof *points);
-  size_t count = 0;
-  qb_profile_point p = QB_PROFILE_POINT_INIT;
-  for (uint32_t i = 0; points && !qb_profile_get_point(j->truth, i, &p); i++)
-    if (same_split(&p.configuration, split) && p.batch < batch)
-      points[count++] = p;
-  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  check(qb_estimate(j->truth, split, batch, NULL, &e));
-  p = (qb_profile_point)QB_PROFILE_POINT_INIT;
-  p.configuration = *split;
-  p.batch = batch;
-  p.latency_ns = p.low_ns = p.high_ns = e.latency_ns;
-  p.p95_ns = e.p95_ns;
-  p.mean_ns = e.mean_ns;
-  points[count++] = p;
-  qb_profile *made = replay_profile(j->context, points, count);
-  free(points);
-  return made;
-}
-
-/* What a choice is worth by the table. */
-static double judge_choice(judge *j, size_t question, const choice *c)
-{
-  if (!c->made)
-    return 0;
-  for (size_t i = 0; i < j->known_count; i++)
-    if (j->known[i].question == question && same_split(&j->known[i].split, &c->split) &&
-        j->known[i].batch == c->batch)
-      return j->known[i].value;
-  qb_profile *truth = truth_of(j, &c->split, c->batch);
-  const choice real = answer(j, truth, question);
-  qb_profile_unref(truth);
-  const judged made = {question, c->split, c->batch, real.made ? real.value : 0};
-  j->known = realloc(j->known, (j->known_count + 1) * sizeof *j->known);
-  if (!j->known)
-    exit(1);
-  j->known[j->known_count++] = made;
-  return made.value;
-}
-
-static judge judge_new(const table *t, qb_context *context)
-{
-  judge j = {.table = t, .context = context, .truth = table_truth(context, t)};
-  double shortest_ns = INFINITY;
-  for (size_t i = 0; i < t->point_count; i++)
-    if (t->points[i].batch == t->batches[0])
-      shortest_ns = fmin(shortest_ns, t->points[i].latency_ns);
-  for (size_t q = 0; q < QUESTIONS; q++) {
-    if (q < TARGETS)
-      j.target_ns[q] = (int64_t)(targets[q] * shortest_ns);
-    const choice best = answer(&j, j.truth, q);
-    j.best[q] = best.made ? best.value : 0;
-    if (q < TARGETS)
-      j.rate_per_s[q] = best.value / 2;
-  }
-  return j;
 }
 
 typedef struct outcome {
@@ -194,6 +70,11 @@ static qb_profile *found(qb_context *context, const qb__sweep *sweep)
   return made;
 }
 
+static bool same_split(const table_point *p, const qb_configuration *split)
+{
+  return p->instances == split->instances && p->threads == split->threads;
+}
+
 /* One visit of a round at the least, as the sweep's are. */
 static void visit_once(replay *r, const qb__sweep *sweep, size_t k, uint32_t batch)
 {
@@ -206,6 +87,42 @@ static void visit_once(replay *r, const qb__sweep *sweep, size_t k, uint32_t bat
   check(replay_visitor.visit(&run, batch, (uint32_t)fmin(fmax(rounds, 1), QB__MOST_ROUNDS), batch,
                              &seen));
   check(qb__record_add(sweep->context, record, &seen));
+}
+
+/* What is known of a machine that is as unrestful as the visits to it, when every point has had many. */
+static table well_known(const table *t, const options *o)
+{
+  enum { VISITS = 64 };
+  replay r = {.table = t, .unrest = o->unrest / 100, .now_ns = 1};
+  qb__random_seed(&r.random, 0);
+  qb_context *context = replay_context(&r);
+  qb__points *curves = calloc(t->split_count, sizeof *curves);
+  table_point *points = calloc(t->point_count, sizeof *points);
+  if (!curves || !points)
+    exit(1);
+  const qb__sweep sweep = {.context = context, .curve_count = t->split_count, .curves = curves};
+  size_t count = 0;
+  for (size_t k = 0; k < t->split_count; k++) {
+    curves[k].configuration = t->splits[k];
+    for (size_t i = 0; i < t->point_count; i++) {
+      if (!same_split(&t->points[i], &t->splits[k]))
+        continue;
+      for (int v = 0; v < VISITS; v++)
+        visit_once(&r, &sweep, k, t->points[i].batch);
+      qb__record *record;
+      check(qb__points_find(context, &curves[k], t->points[i].batch, &record));
+      check(qb__record_finish(context, record, 0));
+      points[count] = t->points[i];
+      points[count].latency_ns = (double)record->point.latency_ns;
+      points[count].p95_ns = (double)record->point.p95_ns;
+      points[count++].mean_ns = (double)record->point.mean_ns;
+    }
+    qb__points_clear(context, &curves[k]);
+  }
+  free(curves);
+  free(r.round_ns);
+  qb_context_unref(context);
+  return table_of(points, count);
 }
 
 /* By rising batch, all splits in turn, again and again. */
@@ -271,20 +188,21 @@ static void sweep_over(replay *r, qb__sweep *sweep, int method)
 }
 
 /* `budget_ns`: of the sweeps all time, of the others that of their visits. */
-static outcome try_method(judge *j, int method, const options *o, int seed, double budget_ns)
+static outcome try_method(const table *t, judge *j, int method, const options *o, int seed,
+                          double budget_ns)
 {
-  replay r = {.table = j->table,
+  replay r = {.table = t,
               .unrest = o->unrest / 100,
               .opening_ns = (int64_t)(1e9 * o->opening_s),
               .now_ns = 1};
   qb__random_seed(&r.random, (uint64_t)seed);
   qb_context *context = replay_context(&r);
-  qb__points *curves = calloc(j->table->split_count, sizeof *curves);
+  qb__points *curves = calloc(t->split_count, sizeof *curves);
   qb__sweep sweep = {.context = context,
                      .visitor = &replay_visitor,
                      .curves = curves,
-                     .batch_count = j->table->batch_count,
-                     .batches = j->table->batches,
+                     .batch_count = t->batch_count,
+                     .batches = t->batches,
                      .budget_ns = (int64_t)budget_ns,
                      .goal = 0.01};
   if (!curves)
@@ -296,10 +214,7 @@ static outcome try_method(judge *j, int method, const options *o, int seed, doub
     visit_at_random(&r, &sweep, budget_ns);
   qb_profile *profile = found(context, &sweep);
   outcome out = {r.visits, r.probe_ns / 1e9, (double)r.now_ns / 1e9, {0}};
-  for (size_t q = 0; q < QUESTIONS; q++) {
-    const choice c = answer(j, profile, q);
-    out.regret[q] = j->best[q] > 0 ? fmax(0, 1 - judge_choice(j, q, &c) / j->best[q]) : 0;
-  }
+  judge_profile(j, profile, out.regret);
   qb_profile_unref(profile);
   for (size_t k = 0; k < sweep.curve_count; k++)
     qb__points_clear(context, &curves[k]);
@@ -362,37 +277,102 @@ static double full_s(const table *t)
   return ns / 1e9;
 }
 
-static void replay_file(const char *path, const options *o, totals *all)
+/* Every method once. */
+static void replay_once(const table *t, judge *j, const options *o, int seed, summary of[METHODS])
 {
-  table t = table_read(path);
-  replay still = {.now_ns = 1};
-  qb_context *context = replay_context(&still);
-  judge j = judge_new(&t, context);
-  summary of[METHODS] = {0};
-  for (int seed = 1; seed <= o->seeds; seed++) {
-    double budget_ns = 1e9 * o->budget_s;
-    for (int m = 0; m < METHODS; m++) {
-      const outcome out = try_method(&j, m, o, seed, m == THREE ? 1e9 * o->budget_s : budget_ns);
-      add(&of[m], &out);
-      if (m == SEARCH) {
-        budget_ns = 1e9 * out.probe_s;
-      }
-    }
+  double budget_ns = 1e9 * o->budget_s;
+  for (int m = 0; m < METHODS; m++) {
+    const outcome out = try_method(t, j, m, o, seed, m == THREE ? 1e9 * o->budget_s : budget_ns);
+    add(&of[m], &out);
+    if (m == SEARCH)
+      budget_ns = 1e9 * out.probe_s;
   }
-  printf("%s: %zu splits, %zu points, %.0f s for one visit to each\n", path, t.split_count,
-         t.point_count, full_s(&t));
-  printf("%-14s %7s %9s %9s %8s %8s %8s %8s %8s %9s\n", "regret [%]", "visits", "probes[s]",
-         "all[s]", "rate", "latency", "job", "mean", "worst", "worst run");
+}
+
+static const char *const titles = "%-14s %7s %9s %9s %8s %8s %8s %8s %8s %9s\n";
+
+static void print_all(const options *o, const summary of[METHODS], totals *all)
+{
+  printf(titles, "regret [%]", "visits", "probes[s]", "all[s]", "rate", "latency", "job", "mean",
+         "worst", "worst run");
   for (int m = 0; m < METHODS; m++)
     print(method_names[m], &of[m]);
   all->files++;
   all->mean += of[SEARCH].mean / o->seeds;
   all->worst = fmax(all->worst, worst_of(&of[SEARCH]));
   all->probe_s += of[SEARCH].probe_s / o->seeds;
-  qb_profile_unref(j.truth);
-  free(j.known);
-  qb_context_unref(context);
+}
+
+static void replay_file(const char *path, const options *o, totals *all)
+{
+  table t = table_read(path), known = well_known(&t, o);
+  judge *j = judge_new(&known);
+  summary of[METHODS] = {0};
+  printf("%s: %zu splits, %zu points, %.0f s for one visit to each\n", path, t.split_count,
+         t.point_count, full_s(&t));
+  for (int i = 0; i < o->seeds; i++)
+    replay_once(&t, j, o, o->first_seed + i, of);
+  print_all(o, of, all);
+  judge_free(j);
+  table_free(&known);
   table_free(&t);
+}
+
+/* False: there is no such kind. */
+static bool replay_machines(const char *kind, const options *o, totals *all)
+{
+  summary of[METHODS] = {0};
+  for (int seed = o->first_seed; seed < o->first_seed + o->seeds; seed++) {
+    table t;
+    if (!machine_made(kind, (uint64_t)seed, &t))
+      return false;
+    table known = well_known(&t, o);
+    judge *j = judge_new(&known);
+    replay_once(&t, j, o, seed, of);
+    judge_free(j);
+    table_free(&known);
+    table_free(&t);
+  }
+  printf("%s: machines %d to %d\n", kind, o->first_seed, o->first_seed + o->seeds - 1);
+  print_all(o, of, all);
+  return true;
+}
+
+/* What a profile that was measured beside the table loses. */
+static void judge_file(const char *path, const char *profile_path, totals *all)
+{
+  table t = table_read(path);
+  judge *j = judge_new(&t);
+  qb_context *context;
+  qb_profile *profile;
+  check(qb_context_new(NULL, &context));
+  check(qb_profile_load(context, profile_path, &profile));
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  check(qb_profile_get_info(profile, &info));
+  outcome out = {.probe_s = (double)info.measure_ns / 1e9};
+  judge_profile(j, profile, out.regret);
+  summary of = {0};
+  add(&of, &out);
+  for (size_t q = 0; q < QUESTIONS; q++)
+    printf("%s %.1f: regret %.1f %%\n",
+           q == JOB      ? "job"
+           : q < TARGETS ? "rate"
+                         : "latency",
+           q == JOB ? 0 : judge_targets[q % TARGETS], 100 * out.regret[q]);
+  all->files++;
+  all->mean += of.mean;
+  all->worst = fmax(all->worst, worst_of(&of));
+  all->probe_s += out.probe_s;
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  judge_free(j);
+  table_free(&t);
+}
+
+static void fail_usage(void)
+{
+  fputs(usage, stderr);
+  exit(2);
 }
 
 static int read_options(int argc, char **argv, options *o)
@@ -408,22 +388,30 @@ static int read_options(int argc, char **argv, options *o)
       o->opening_s = value;
     else if (!strcmp(argv[i], "--seeds"))
       o->seeds = (int)value;
+    else if (!strcmp(argv[i], "--seed"))
+      o->first_seed = (int)value;
+    else if (!strcmp(argv[i], "--profile"))
+      o->profile = argv[i + 1];
     else
       break;
   }
-  if (i >= argc || argv[i][0] == '-' || !(o->budget_s > 0) || o->seeds < 1) {
-    fputs(usage, stderr);
-    exit(2);
-  }
+  if ((i < argc && argv[i][0] == '-') || !(o->budget_s > 0) || o->seeds < 1 || o->first_seed < 0)
+    fail_usage();
   return i;
 }
 
 int main(int argc, char **argv)
 {
-  options o = {60, 3, 1, 3};
+  options o = {NULL, 60, 3, 1, 3, 1};
   totals all = {0};
-  for (int i = read_options(argc, argv, &o); i < argc; i++)
-    replay_file(argv[i], &o, &all);
+  const int first = read_options(argc, argv, &o);
+  for (int i = first; i < argc; i++)
+    if (o.profile)
+      judge_file(argv[i], o.profile, &all);
+    else if (!replay_machines(argv[i], &o, &all))
+      replay_file(argv[i], &o, &all);
+  for (int k = 0; k < MACHINE_KINDS && first == argc; k++)
+    (void)replay_machines(machine_kinds[k], &o, &all);
   printf("{\"regret_mean\": %.4f, \"regret_worst\": %.4f, \"probe_s\": %.1f}\n",
          all.mean / all.files, all.worst, all.probe_s / all.files);
   return 0;

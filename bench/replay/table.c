@@ -5,6 +5,8 @@
 #include "profile/csv.h"
 #include "profile/statistics.h"
 
+#include <qosbatch/inspect.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,8 +119,38 @@ static void find_axes(table *t)
       t->batches[t->batch_count++] = t->batches[i];
 }
 
+table table_of(table_point *points, size_t count)
+{
+  table t = {.point_count = count, .points = points};
+  join_rows(&t);
+  find_axes(&t);
+  return t;
+}
+
+static table of_profile(const char *path)
+{
+  qb_context *context;
+  qb_profile *profile;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  if (qb_context_new(NULL, &context) || qb_profile_load(context, path, &profile) ||
+      qb_profile_get_info(profile, &info))
+    fail(path, qb_error_message());
+  table_point *points = take(info.points, sizeof *points);
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++)
+    points[i] =
+        (table_point){p.configuration.instances, p.configuration.threads, p.batch,
+                      (double)p.latency_ns,      (double)p.p95_ns,        (double)p.mean_ns};
+  qb_profile_unref(profile);
+  qb_context_unref(context);
+  return table_of(points, info.points);
+}
+
 table table_read(const char *path)
 {
+  const size_t length = strlen(path);
+  if (length > 5 && !strcmp(path + length - 5, ".json"))
+    return of_profile(path);
   size_t bytes, columns[COLUMNS], room = 0;
   char *text = read_text(path, &bytes);
   qb__csv csv;
@@ -155,9 +187,7 @@ table table_read(const char *path)
   if (csv.wrong || !t.point_count)
     fail(path, csv.wrong ? csv.wrong : "there is no row below the column names");
   free(text);
-  join_rows(&t);
-  find_axes(&t);
-  return t;
+  return table_of(t.points, t.point_count);
 }
 
 void table_free(table *t)

@@ -25,6 +25,9 @@ typedef struct table {
 /* All of these end the program with a message where they fail. */
 
 table table_read(const char *path);
+
+/* Takes the points over, in any order. */
+table table_of(table_point *points, size_t count);
 void table_free(table *t);
 
 /* NULL: it was not measured. */
