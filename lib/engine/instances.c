@@ -3,7 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
-#include "node/topology.h"
+#include "node/core_placement.h"
 #include "node/yardstick.h"
 
 #include <pthread.h>
@@ -185,12 +185,10 @@ static qb_status choose_cores(qb__instances *pool)
   /* Unpinned threads are slower, not wrong: a machine hwloc cannot read is no failure. */
   if (!qb__topology_read(topology) && topology->core_count >= wanted) {
     pool->cores = qb__calloc(pool->context, wanted, sizeof *pool->cores);
-    if (pool->cores) {
-      memcpy(pool->cores, topology->cpus, wanted * sizeof *pool->cores);
-      pool->core_count = (uint32_t)wanted;
-    } else {
-      status = QB_ERROR_NO_MEMORY;
-    }
+    status = pool->cores ? qb__place_instances(pool->context, topology, pool->count, pool->threads,
+                                               pool->cores)
+                         : QB_ERROR_NO_MEMORY;
+    pool->core_count = status ? 0 : (uint32_t)wanted;
   }
   qb__free(pool->context, topology);
   return status;

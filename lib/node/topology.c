@@ -37,6 +37,19 @@ static hwloc_obj_t last_cache(hwloc_obj_t thread)
   return found;
 }
 
+/* hwloc ranks kinds from the least efficient up, where the system tells enough to. */
+static uint8_t kind_of(hwloc_topology_t hwloc, hwloc_obj_t core)
+{
+  const int kinds = hwloc_cpukinds_get_nr(hwloc, 0);
+  const int kind = kinds > 1 ? hwloc_cpukinds_get_by_cpuset(hwloc, core->cpuset, 0) : -1;
+  int efficiency = -1;
+  if (kind < 0 ||
+      hwloc_cpukinds_get_info(hwloc, (unsigned)kind, NULL, &efficiency, NULL, NULL, 0) ||
+      efficiency < 0 || efficiency >= kinds)
+    return 0;
+  return (uint8_t)(kinds - 1 - efficiency);
+}
+
 /*
  * Adds the first usable hardware thread of each core, in hwloc's logical order: neighbours first.
  */
@@ -63,13 +76,24 @@ static void add_cores(hwloc_topology_t hwloc, hwloc_const_bitmap_t allowed, qb__
       topology->l2_bytes = cache_bytes(first, HWLOC_OBJ_L2CACHE);
       topology->l3_bytes = cache_bytes(first, HWLOC_OBJ_L3CACHE);
     }
-    topology->cpus[topology->core_count++] = (uint16_t)cpu;
+    if (!hwloc_bitmap_intersects(nodes, core->nodeset))
+      topology->numa_nodes++;
     hwloc_bitmap_or(nodes, nodes, core->nodeset);
+    topology->nodes[topology->core_count] =
+        (uint16_t)(topology->numa_nodes ? topology->numa_nodes - 1 : 0);
+    topology->kinds[topology->core_count] = kind_of(hwloc, core);
+    topology->cpus[topology->core_count++] = (uint16_t)cpu;
   }
-  const int count = nodes ? hwloc_bitmap_weight(nodes) : 1;
-  topology->numa_nodes = count > 0 ? (uint32_t)count : 1;
+  topology->numa_nodes = topology->numa_nodes ? topology->numa_nodes : 1;
   hwloc_bitmap_free(usable);
   hwloc_bitmap_free(nodes);
+}
+
+void qb__topology_of(hwloc_topology_t hwloc, hwloc_const_bitmap_t allowed, qb__topology *topology)
+{
+  const int threads = hwloc_bitmap_weight(allowed);
+  topology->hardware_threads = threads > 0 ? (uint32_t)threads : 0;
+  add_cores(hwloc, allowed, topology);
 }
 
 static uint64_t installed_bytes(void)
@@ -116,9 +140,7 @@ static qb_status read_hwloc(qb__topology *topology)
     goto done;
   }
   read_affinity(hwloc, allowed);
-  const int threads = hwloc_bitmap_weight(allowed);
-  topology->hardware_threads = threads > 0 ? (uint32_t)threads : 0;
-  add_cores(hwloc, allowed, topology);
+  qb__topology_of(hwloc, allowed, topology);
 done:
   hwloc_bitmap_free(allowed);
   hwloc_topology_destroy(hwloc);

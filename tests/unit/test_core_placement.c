@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/core_placement.h"
+
+#include "profile/splits.h"
+#include "support/expect.h"
+
+#include <hwloc.h>
+#include <string.h>
+
+/* A machine as hwloc describes it; `allowed` as a list of CPUs, NULL: all of them. */
+static void make(const char *description, const char *allowed, qb__topology *topology)
+{
+  hwloc_topology_t hwloc;
+  hwloc_bitmap_t set = hwloc_bitmap_alloc();
+  memset(topology, 0, sizeof *topology);
+  assert_int_equal(hwloc_topology_init(&hwloc), 0);
+  assert_int_equal(hwloc_topology_set_synthetic(hwloc, description), 0);
+  assert_int_equal(hwloc_topology_load(hwloc), 0);
+  if (allowed)
+    assert_int_equal(hwloc_bitmap_list_sscanf(set, allowed), 0);
+  else
+    hwloc_bitmap_copy(set, hwloc_topology_get_topology_cpuset(hwloc));
+  qb__topology_of(hwloc, set, topology);
+  hwloc_bitmap_free(set);
+  hwloc_topology_destroy(hwloc);
+}
+
+static uint32_t core_of(const qb__topology *t, uint16_t cpu)
+{
+  uint32_t core = 0;
+  while (core < t->core_count && t->cpus[core] != cpu)
+    core++;
+  assert_true(core < t->core_count);
+  return core;
+}
+
+/* Each thread has a core of its own; returns how many instances span NUMA nodes. */
+static uint32_t check(const qb__topology *t, uint32_t instances, uint32_t threads,
+                      uint32_t per_node[QB__MOST_CORES])
+{
+  static uint16_t cpus[QB__MOST_CORES];
+  static bool taken[QB__MOST_CORES];
+  uint32_t straddling = 0;
+  qb_context *context;
+  assert_ok(qb_context_new(NULL, &context));
+  assert_ok(qb__place_instances(context, t, instances, threads, cpus));
+  qb_context_unref(context);
+  memset(taken, 0, sizeof taken);
+  memset(per_node, 0, t->numa_nodes * sizeof *per_node);
+  for (uint32_t i = 0; i < instances; i++) {
+    const uint16_t *own = cpus + i * threads;
+    bool spans = false;
+    for (uint32_t n = 0; n < threads; n++) {
+      const uint32_t core = core_of(t, own[n]);
+      assert_false(taken[core]);
+      taken[core] = true;
+      per_node[t->nodes[core]]++;
+      spans |= t->nodes[core] != t->nodes[core_of(t, own[0])];
+    }
+    straddling += spans;
+  }
+  return straddling;
+}
+
+static void two_sockets_have_their_cores_and_not_their_siblings(void **state)
+{
+  (void)state;
+  static qb__topology t;
+  make("numa:2 core:48 pu:2", NULL, &t);
+  assert_int_equal(t.hardware_threads, 192);
+  assert_int_equal(t.core_count, 96);
+  assert_int_equal(t.numa_nodes, 2);
+  for (uint32_t core = 0; core < 96; core++)
+    assert_int_equal(t.nodes[core], core / 48);
+}
+
+/* As a container gets that is bound to the second hardware threads of all cores. */
+static void a_sibling_alone_stands_for_its_core(void **state)
+{
+  (void)state;
+  static qb__topology t;
+  make("numa:2 core:4 pu:2", "1,3,5,7-8,10", &t);
+  assert_int_equal(t.hardware_threads, 6);
+  assert_int_equal(t.core_count, 6);
+  assert_int_equal(t.nodes[3], 0);
+  assert_int_equal(t.nodes[4], 1);
+}
+
+static void no_split_of_a_node_has_an_instance_on_two(void **state)
+{
+  (void)state;
+  static const char *const machines[] = {"numa:2 core:48 pu:2", "numa:2 core:48 pu:1",
+                                         "numa:4 core:6 pu:2",  "numa:8 core:16 pu:2",
+                                         "numa:1 core:24 pu:1", "pack:2 numa:2 core:12 pu:1"};
+  static qb__topology t;
+  uint32_t per_node[QB__MOST_CORES];
+  for (size_t m = 0; m < sizeof machines / sizeof *machines; m++) {
+    make(machines[m], NULL, &t);
+    const qb_node_info node = {.cores = t.core_count,
+                               .usable_threads = t.core_count,
+                               .quota_cores = t.core_count,
+                               .numa_nodes = t.numa_nodes};
+    qb_configuration splits[QB__MOST_SPLITS];
+    const size_t count = qb__splits_of(&node, splits);
+    for (size_t k = 0; k < count; k++)
+      assert_int_equal(check(&t, splits[k].instances, splits[k].threads, per_node), 0);
+  }
+}
+
+static void instances_share_the_bandwidth_of_all_nodes(void **state)
+{
+  (void)state;
+  static qb__topology t;
+  uint32_t per_node[QB__MOST_CORES];
+  make("numa:4 core:8 pu:1", NULL, &t);
+  assert_int_equal(check(&t, 4, 4, per_node), 0);
+  for (uint32_t node = 0; node < 4; node++)
+    assert_int_equal(per_node[node], 4);
+}
+
+/* 3 cores of one node and 5 of another have no room for 2 instances of 4 threads side by side. */
+static void what_does_not_fit_spans_nodes_and_the_rest_does_not(void **state)
+{
+  (void)state;
+  static qb__topology t;
+  uint32_t per_node[QB__MOST_CORES];
+  make("numa:2 core:8 pu:1", "0-2,8-12", &t);
+  assert_int_equal(check(&t, 2, 4, per_node), 1);
+  assert_int_equal(check(&t, 2, 3, per_node), 0);
+  assert_int_equal(check(&t, 8, 1, per_node), 0);
+}
+
+/* Kinds as on a processor of fast and slow cores, the slow ones first. */
+static void fast_cores_are_taken_first_and_not_mixed_with_slow_ones(void **state)
+{
+  (void)state;
+  static qb__topology t;
+  uint16_t cpus[12];
+  qb_context *context;
+  make("core:12 pu:1", NULL, &t);
+  for (uint32_t core = 0; core < 12; core++)
+    t.kinds[core] = core < 6;
+  assert_ok(qb_context_new(NULL, &context));
+  assert_ok(qb__place_instances(context, &t, 2, 4, cpus));
+  for (uint32_t i = 0; i < 4; i++) {
+    assert_true(cpus[i] >= 6);
+    assert_true(cpus[4 + i] < 6);
+  }
+  assert_ok(qb__place_instances(context, &t, 1, 8, cpus));
+  for (uint32_t i = 0; i < 6; i++)
+    assert_true(cpus[i] >= 6);
+  qb_context_unref(context);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(two_sockets_have_their_cores_and_not_their_siblings),
+      cmocka_unit_test(a_sibling_alone_stands_for_its_core),
+      cmocka_unit_test(no_split_of_a_node_has_an_instance_on_two),
+      cmocka_unit_test(instances_share_the_bandwidth_of_all_nodes),
+      cmocka_unit_test(what_does_not_fit_spans_nodes_and_the_rest_does_not),
+      cmocka_unit_test(fast_cores_are_taken_first_and_not_mixed_with_slow_ones),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
