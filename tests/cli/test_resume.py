@@ -188,6 +188,20 @@ def a_part_file_that_cannot_be_opened():
 
 
 @test
+def an_older_output_is_not_taken_for_the_new_one():
+    """The journal tells of all rounds, and the part file is lost: in a power failure, or removed by somebody."""
+    model, path, output, profile = begun("older")
+    journal = output.with_name(output.name + ".journal")
+    count = json.loads(journal.read_text().splitlines()[1])["samples"]
+    head = journal.read_text().splitlines(keepends=True)[:3]
+    journal.write_text("".join(head) + f"done 0 {count} 0123456789abcdef 1\n")
+    output.with_name(output.name + ".part").unlink()
+    output.write_bytes(b"older")
+    result = go_on(model, path, output, profile=profile)
+    expect(result.code == 0 and output.stat().st_size > 4 * CLASSES * count, "the older one was kept", result)
+
+
+@test
 def what_is_promised_is_taken_anew():
     model, path, output, profile = begun("promised")
     for more, word in [(["--budget", "1e-12", "--price-per-hour", "1"], "budget >= "),

@@ -18,7 +18,6 @@
 
 #include <qosbatch/place.h>
 
-#include <errno.h>
 #include <mpi.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -210,9 +209,9 @@ static int take(void *user, const crew_round *round)
                            .states = round->states};
   for (uint32_t i = 0; i < s->count; i++)
     row_count(&j->rows, round->states[i]);
-  if (results_write(j->output, s->first, s->count, round->rows, round->states, &record.checksum))
-    return fail("cannot write '%s': %s", j->rank->request->output, strerror(errno));
-  return journal_append(j->journal, &record);
+  const int result =
+      results_write(j->output, s->first, s->count, round->rows, round->states, &record.checksum);
+  return result ? result : journal_append(j->journal, &record);
 }
 
 static double cost_of(const job *j, int64_t ns)
@@ -324,7 +323,7 @@ static int dispatch_job(rank *self, const host *hosts)
   }
   if (!result) {
     pthread_join(worker, NULL);
-    result = results_finish(j.output, self->samples);
+    result = results_finish(j.output, self->samples, j.journal);
   }
   if (!result) {
     journal_remove(j.journal);

@@ -95,7 +95,7 @@ static int take_up(work *w)
   job_report *r = &w->report;
   int result;
   /* One that was killed at its very end has put the output in place and left no part file. */
-  const bool in_place = results_in_place(r->output);
+  const bool in_place = results_in_place(r->output, w->progress);
   if ((!in_place && (result = open_results(w))) ||
       (result = journal_replay(w->progress, r->samples, take_record, w)))
     return result;
@@ -340,7 +340,7 @@ static void remove_unfinished_profiles(const work *w)
 
 static int finish(work *w)
 {
-  const int result = w->output ? results_finish(w->output, w->samples) : EXIT_DONE;
+  const int result = w->output ? results_finish(w->output, w->samples, w->progress) : EXIT_DONE;
   if (result)
     return result;
   remove_beside(w, JOB_PROFILE);

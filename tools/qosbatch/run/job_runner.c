@@ -179,9 +179,7 @@ static int run_round(job_runner *self, slot *s, int64_t *busy_ns, uint64_t *chec
   if (result)
     return result;
   row_note_flags(s->states, s->flags, s->count);
-  if (results_write(self->params.output, s->first, s->count, s->outputs[0], s->states, checksum))
-    return fail("cannot write the output: %s", strerror(errno));
-  return EXIT_DONE;
+  return results_write(self->params.output, s->first, s->count, s->outputs[0], s->states, checksum);
 }
 
 /* With the lock held, so that records are whole and in order. */

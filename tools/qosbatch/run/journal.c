@@ -188,6 +188,8 @@ static bool read_record(const char *line, uint64_t samples, row_state *states, u
 
 enum { MOST_SAMPLES = 65536 }; /* in a record: the largest batch */
 
+static const char FINISH[] = "\noutput ";
+
 int journal_replay(journal *self, uint64_t samples,
                    void (*each)(void *user, const journal_record *record), void *user)
 {
@@ -196,6 +198,8 @@ int journal_replay(journal *self, uint64_t samples,
   size_t good = self->records;
   for (char *line; (line = next_line(&at)) != NULL; good = (size_t)(at - self->text)) {
     journal_record record;
+    if (!strncmp(line, FINISH + 1, strlen(FINISH + 1)))
+      continue;
     if (!read_record(line, samples, states, MOST_SAMPLES, &record))
       break;
     each(user, &record);
@@ -219,6 +223,21 @@ int journal_append(journal *self, const journal_record *record)
   const int result = write_all(self, line, (size_t)n);
   free(line);
   return result;
+}
+
+int journal_finish(journal *self, uint64_t inode)
+{
+  char line[64];
+  const int n = snprintf(line, sizeof line, "%s%" PRIu64 "\n", FINISH + 1, inode);
+  return write_all(self, line, (size_t)n);
+}
+
+uint64_t journal_finished(const journal *self)
+{
+  uint64_t inode = 0;
+  for (const char *at = self->text + self->records; (at = strstr(at, FINISH)); at++)
+    inode = strtoull(at + strlen(FINISH), NULL, 10);
+  return inode;
 }
 
 void journal_remove(journal *self)

@@ -45,6 +45,12 @@ int journal_replay(journal *self, uint64_t samples,
 
 int journal_append(journal *self, const journal_record *record);
 
+/* Notes which file is about to become the output. */
+int journal_finish(journal *self, uint64_t inode);
+
+/* That file, if an earlier run has come so far; else 0. */
+uint64_t journal_finished(const journal *self);
+
 /* Removes the file: the job is done. */
 void journal_remove(journal *self);
 

@@ -54,10 +54,12 @@ void results_check_path(const char *path)
     fail_usage("--output '%s': expected a name that ends in .npy or .csv", path);
 }
 
-bool results_in_place(const char *path)
+bool results_in_place(const char *path, const journal *progress)
 {
   char *part = joined(path, JOB_PART);
-  const bool in_place = access(part, F_OK) && !access(path, F_OK);
+  struct stat info;
+  const bool in_place = access(part, F_OK) && !stat(path, &info) &&
+                        (uint64_t)info.st_ino == journal_finished(progress);
   free(part);
   return in_place;
 }
@@ -126,6 +128,7 @@ int results_open_scratch(const char *path, uint64_t rows, uint64_t columns, resu
 int results_open(const char *path, uint64_t rows, uint64_t columns, results **opened)
 {
   results *self = new_results(path, rows, columns);
+  const bool is_new = access(self->part, F_OK) != 0;
   self->fd = open(self->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   int result = self->fd < 0 ? fail_io("open", self->part) : make_room(self);
   if (!result && !self->is_csv) {
@@ -135,10 +138,13 @@ int results_open(const char *path, uint64_t rows, uint64_t columns, results **op
     if (result)
       fail_io("write", self->part);
   }
-  if (result)
-    results_close(self);
-  else
+  if (!result) {
     *opened = self;
+    return EXIT_DONE;
+  }
+  if (is_new)
+    (void)unlink(self->part);
+  results_close(self);
   return result;
 }
 
@@ -179,10 +185,10 @@ int results_write(results *self, uint64_t first, uint32_t count, const float *va
     }
   }
   *checksum = content_of(rows, bytes);
-  const int result = write_at(self->fd, rows, bytes, self->offset + first * self->row_bytes);
-  const int reason = errno;
+  int result = write_at(self->fd, rows, bytes, self->offset + first * self->row_bytes);
+  if (result)
+    result = fail_io("write", self->part);
   free(rows);
-  errno = reason;
   return result;
 }
 
@@ -194,6 +200,8 @@ static bool read_rows(const results *self, uint64_t first, uint32_t count, char 
                             (off_t)(self->offset + first * self->row_bytes + used));
     if (n < 0 && errno == EINTR)
       continue;
+    if (n == 0)
+      errno = EIO; /* somebody has cut the file off */
     if (n <= 0)
       return false;
     used += (size_t)n;
@@ -242,25 +250,62 @@ static void print_row(const results *self, FILE *file, uint64_t index, const cha
   fputc('\n', file);
 }
 
-static bool print_csv(const results *self, const source *samples, FILE *file)
+static void print_head(const results *self, FILE *file)
 {
   fputs("sample,status", file);
   for (uint32_t r = 1; r <= self->ranks; r++)
     fprintf(file, ",class%u,score%u", r, r);
   fputc('\n', file);
-  for (uint64_t i = 0; i < self->rows; i++) {
+}
+
+enum { BLOCK_ROWS = 1024 };
+
+/* The rows from `first` on, as text to be freed; the head is before the first of all. */
+static int print_block(const results *self, const source *samples, uint64_t first, char **text,
+                       size_t *bytes)
+{
+  FILE *memory = open_memstream(text, bytes);
+  if (!memory)
+    return fail("no memory");
+  int result = EXIT_DONE;
+  if (!first)
+    print_head(self, memory);
+  for (uint64_t i = first; !result && i < self->rows && i < first + BLOCK_ROWS; i++) {
     rank ranks[MOST_RANKS];
     if (!read_rows(self, i, 1, (char *)ranks))
-      return false;
-    print_row(self, file, i, source_name(samples, i), ranks);
+      result = fail_io("read", self->part);
+    else
+      print_row(self, memory, i, source_name(samples, i), ranks);
   }
-  return !ferror(file);
+  return fclose(memory) && !result ? fail("no memory") : result;
+}
+
+static int write_csv(const results *self, const source *samples, int fd, const char *path)
+{
+  uint64_t offset = 0;
+  int result = EXIT_DONE;
+  for (uint64_t first = 0; first < self->rows && !result; first += BLOCK_ROWS) {
+    char *text = NULL;
+    size_t bytes = 0;
+    result = print_block(self, samples, first, &text, &bytes);
+    if (!result && write_at(fd, text, bytes, offset))
+      result = fail_io("write", path);
+    offset += bytes;
+    free(text);
+  }
+  return result;
 }
 
 /* Replaces OUTPUT by a file that is complete, so that no reader ever sees half of it. */
-static int put_in_place(const results *self, int fd, const char *from)
+static int put_in_place(const results *self, int fd, const char *from, journal *progress)
 {
-  if (fsync(fd) || rename(from, self->path))
+  struct stat info;
+  if (fsync(fd) || fstat(fd, &info))
+    return fail_io("write", self->path);
+  const int result = journal_finish(progress, (uint64_t)info.st_ino);
+  if (result)
+    return result;
+  if (rename(from, self->path))
     return fail_io("write", self->path);
   char *copy = strdup(self->path);
   const int folder = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -272,31 +317,28 @@ static int put_in_place(const results *self, int fd, const char *from)
   return EXIT_DONE;
 }
 
-static int finish_csv(const results *self, const source *samples)
+static int finish_csv(const results *self, const source *samples, journal *progress)
 {
   char *temporary = joined(self->path, JOB_TEMPORARY);
-  (void)unlink(
-      temporary); /* of a run that was killed; never written into, as it may have two names */
-  FILE *file = fopen(temporary, "wex");
-  int result = file ? EXIT_DONE : fail_io("open", temporary);
-  if (file) {
-    if (!print_csv(self, samples, file) || fflush(file))
-      result = fail_io("write", temporary);
-    else
-      result = put_in_place(self, fileno(file), temporary);
-    fclose(file);
-    if (result)
-      (void)unlink(temporary);
-    else
-      (void)unlink(self->part);
+  /* Of a run that was killed; never written into, as it may have two names. */
+  (void)unlink(temporary);
+  const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  int result = fd < 0 ? fail_io("open", temporary) : EXIT_DONE;
+  if (fd >= 0) {
+    result = write_csv(self, samples, fd, temporary);
+    if (!result)
+      result = put_in_place(self, fd, temporary, progress);
+    close(fd);
+    (void)unlink(result ? temporary : self->part);
   }
   free(temporary);
   return result;
 }
 
-int results_finish(results *self, const source *samples)
+int results_finish(results *self, const source *samples, journal *progress)
 {
-  return self->is_csv ? finish_csv(self, samples) : put_in_place(self, self->fd, self->part);
+  return self->is_csv ? finish_csv(self, samples, progress)
+                      : put_in_place(self, self->fd, self->part, progress);
 }
 
 void results_close(results *self)

@@ -6,6 +6,7 @@
 #ifndef TOOL_RESULTS_H
 #define TOOL_RESULTS_H
 
+#include "run/journal.h"
 #include "run/source.h"
 
 typedef struct results results;
@@ -13,8 +14,11 @@ typedef struct results results;
 /* Ends the process with EXIT_USAGE unless the path's ending says what is to be made. */
 void results_check_path(const char *path);
 
-/* Is the output in place and no part file left: was an earlier run killed at its very end? */
-bool results_in_place(const char *path);
+/*
+ * Is the output in place, the file that journal_finished() says, and no part file left: was an
+ * earlier run killed at its very end?
+ */
+bool results_in_place(const char *path, const journal *progress);
 
 /* Opens the part file, with what an earlier run left in it. Returns the exit status. */
 int results_open(const char *path, uint64_t rows, uint64_t columns, results **opened);
@@ -24,7 +28,7 @@ int results_open_scratch(const char *path, uint64_t rows, uint64_t columns, resu
 
 /*
  * Writes `count` rows, NaN where they are unreadable; *checksum is that of the bytes written.
- * Returns the exit status, without a message but errno on failure. Thread-safe for different rows.
+ * Returns the exit status. Thread-safe for different rows.
  */
 int results_write(results *self, uint64_t first, uint32_t count, const float *values,
                   const row_state *states, uint64_t *checksum);
@@ -32,8 +36,8 @@ int results_write(results *self, uint64_t first, uint32_t count, const float *va
 /* The checksum of rows as they are in the part file; false if they cannot be read. */
 bool results_checksum(results *self, uint64_t first, uint32_t count, uint64_t *checksum);
 
-/* Puts OUTPUT in place. */
-int results_finish(results *self, const source *samples);
+/* Puts OUTPUT in place, after noting it in the journal. */
+int results_finish(results *self, const source *samples, journal *progress);
 
 void results_close(results *self); /* NULL is allowed */
 
