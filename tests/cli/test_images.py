@@ -8,7 +8,7 @@ import resource
 import shutil
 
 from jobs import job, MODEL, png, PROFILE, rows_of, SIDE
-from tool import FOLDER, run, run_tests, write
+from tool import FIXTURES, FOLDER, run, run_tests, write
 from checks import each, expect, skip_all, test
 
 try:
@@ -61,6 +61,22 @@ def colours_are_those_of_pillow():
         expect(one_pixel_of(f"grey{index}", (r, g, b), 3, 1) == [grey], "another grey", r, g, b)
         expect(one_pixel_of(f"rgb{index}", (r, g, b), 3) == [r, g, b], "another colour", r, g, b)
     expect(one_pixel_of("from grey", (90,), 1) == [90, 90, 90], "another colour")
+
+
+@test
+def cmyk_is_ink_on_white():
+    """Pillow saved cmyk.jpg, inverted as Adobe does: one colour above another. R = (255 - C)(255 - K) / 255."""
+    folder = folder_of("cmyk")
+    shutil.copy(FIXTURES / "cmyk.jpg", folder / "a.jpg")
+    colours, shades = pixels_of(folder, "a.jpg")[0][0], pixels_of(folder, "a.jpg", 1)[0][0]
+    half = SIDE * SIDE // 2
+    for part, (*inks, black) in enumerate([(10, 200, 60, 40), (0, 0, 0, 128)]):
+        expected = [(255 - ink) * (255 - black) / 255 for ink in inks]
+        for channel, value in enumerate(expected):
+            seen = colours[(2 * channel + part) * half:(2 * channel + part + 1) * half]
+            expect(all(abs(v - value) <= 2 for v in seen), "another colour", channel, value, seen[0])
+        grey = sum(weight * value for weight, value in zip((0.299, 0.587, 0.114), expected))
+        expect(all(abs(v - grey) <= 2 for v in shades[part * half:(part + 1) * half]), "another grey", grey)
 
 
 @test
