@@ -58,6 +58,11 @@ typedef struct qb_node_type {
   double interruptions_per_h; /**< expected, of one node: of a spot price; else 0 */
   uint32_t max_nodes;         /**< how many can be had at once, 1..QB_MAX_NODES */
   qb_billing billing;         /**< what it costs */
+  uint32_t features; /**< bits of qb_feature; with QB_ISA_BEST also those of the profile's node */
+  double compute_bf16_flops_per_s; /**< c in bfloat16 of all cores together; 0: twice that of 32-bit
+                                        floats with QB_FEATURE_BF16, else it cannot be had */
+  double compute_int8_flops_per_s; /**< c in 8-bit integers of all cores together; 0: by isa and
+                                        features (docs/estimates.md) */
 } qb_node_type;
 
 /** The most nodes of a type, and the most types of a catalogue. @since 0.1 */

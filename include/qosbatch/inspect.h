@@ -37,17 +37,18 @@ QB_API qb_status qb_node_load(qb_context *context, const char *path, qb_node **n
 QB_API qb_status qb_node_save(const qb_node *node, const char *path);
 
 /**
- * Gives c for a number of threads running together and an instruction set.
+ * Gives c for a number of threads running together, an instruction set and a precision.
  * @param threads 1 or more; beyond the measured numbers, the largest measured one counts
  * @param isa QB_ISA_BEST: the best of the node
- * @param[out] flops_per_s FLOP/s of all threads together
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NOT_FOUND (not measured, or no such
- * instruction set on the node)
+ * @param precision of the products
+ * @param[out] flops_per_s FLOP/s of all threads together, 2 per multiply-add in every precision
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NOT_FOUND (not measured, or the node has no
+ * such instructions)
  * Thread-safety: safe.
  * @since 0.1
  */
 QB_API qb_status qb_node_get_compute(const qb_node *node, uint32_t threads, qb_isa isa,
-                                     double *flops_per_s);
+                                     qb_precision precision, double *flops_per_s);
 
 /**
  * Gives m for a number of threads running together.
@@ -68,6 +69,17 @@ QB_API qb_status qb_node_get_bandwidth(const qb_node *node, uint32_t threads, do
  * @since 0.1
  */
 QB_API qb_status qb_model_get_file(const qb_model *model, uint32_t index, const char **path);
+
+/**
+ * Finds the enumerator that qb_enum_name() gives this name.
+ * @param type as for qb_enum_name()
+ * @param name such as "avx2"
+ * @param[out] value the enumerator's value; untouched if there is none
+ * @return whether there is one
+ * Thread-safety: safe.
+ * @since 0.1
+ */
+QB_API bool qb_enum_find(const char *type, const char *name, int *value);
 
 /** The work of one operator. Strings belong to the model. @since 0.1 */
 typedef struct qb_operator_info {
@@ -123,7 +135,7 @@ QB_API qb_status qb_session_run_timed(qb_session *session, uint32_t batch,
 QB_API qb_node *qb_profile_node(const qb_profile *profile);
 
 /**
- * Describes point `index` of a profile. Points are ordered by instances, threads, batch.
+ * Describes point `index` of a profile. Points are ordered by precision, instances, threads, batch.
  * @param[out] point its size is set by the caller
  * @return QB_OK; QB_ERROR_NOT_FOUND; QB_ERROR_INVALID_ARGUMENT
  * Thread-safety: safe.

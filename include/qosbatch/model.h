@@ -29,8 +29,8 @@ typedef struct qb_model qb_model;
 /** The arithmetic a network is computed in. Values are stable. @since 0.1 */
 typedef enum qb_precision {
   QB_PRECISION_F32 = 0,  /**< 32-bit floats */
-  QB_PRECISION_BF16 = 1, /**< bfloat16 products, accumulated in 32-bit floats; not supported yet */
-  QB_PRECISION_INT8 = 2  /**< 8-bit integer products; not supported yet */
+  QB_PRECISION_BF16 = 1, /**< bfloat16 products, accumulated in 32-bit floats */
+  QB_PRECISION_INT8 = 2  /**< products of 8-bit integers, accumulated in 32 bits */
 } qb_precision;
 
 /**
@@ -51,7 +51,7 @@ static inline const char *qb_precision_name(qb_precision precision)
 typedef struct qb_configuration {
   uint32_t instances;     /**< 1 or more */
   uint32_t threads;       /**< threads per instance, 1 or more */
-  qb_precision precision; /**< other than QB_PRECISION_F32: refused with QB_ERROR_UNSUPPORTED */
+  qb_precision precision; /**< of its arithmetic */
   uint32_t reserved[5];   /**< 0 */
 } qb_configuration;
 

@@ -34,6 +34,23 @@ static inline const char *qb_isa_name(qb_isa isa)
   return qb_enum_name("qb_isa", (int)isa);
 }
 
+/**
+ * Instructions that decide how fast a precision is, and how exact, as bits. Values are stable.
+ * @since 0.1
+ */
+typedef enum qb_feature {
+  QB_FEATURE_VNNI = 1, /**< products of 8-bit integers summed in 32 bits (AVX512_VNNI, AVX-VNNI).
+                            Without it pairs of u8 times s8 products are summed in 16 bits, where
+                            they saturate */
+  QB_FEATURE_BF16 = 2  /**< products of bfloat16 numbers (AVX512_BF16) */
+} qb_feature;
+
+/** @return "vnni" or "bf16"; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
+static inline const char *qb_feature_name(qb_feature feature)
+{
+  return qb_enum_name("qb_feature", (int)feature);
+}
+
 /** How a node is detected. @since 0.1 */
 typedef struct qb_node_params {
   size_t size;               /**< sizeof(qb_node_params) */
@@ -56,10 +73,13 @@ typedef struct qb_node_info {
   uint64_t l2_bytes;          /**< second level, per core or group of cores that shares one */
   uint64_t l3_bytes;          /**< the last level as one core sees it */
   uint64_t memory_bytes;      /**< installed memory, or the cgroup's limit if that is smaller */
-  double compute_flops_per_s; /**< c: FLOP/s sustained on usable_threads; 0: not measured */
+  double compute_flops_per_s; /**< c of 32-bit floats: FLOP/s sustained on usable_threads; 0: not
+                                   measured */
   double memory_bytes_per_s;  /**< m: STREAM triad on usable_threads, B/s; 0: not measured */
   double price_per_hour;      /**< in the user's currency; 0: unknown */
   uint32_t numa_nodes;        /**< NUMA nodes that the usable cores belong to */
+  uint32_t features;          /**< of its processor with its best instruction set: bits of
+                                   qb_feature; 0 also if a file does not tell */
 } qb_node_info;
 
 #define QB_NODE_INFO_INIT QB__INIT(qb_node_info)
@@ -70,7 +90,8 @@ typedef struct qb_node_info {
  * c is what independent chains of fused multiply-adds in registers sustain (2 FLOP each; the
  * compute roof of Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009); m is the triad
  * a[i] = b[i] + s*c[i] of McCalpin's STREAM over arrays several times the last cache, counting 3
- * transfers an element. Both run on threads of their own, pinned to the cores they measure.
+ * transfers an element. Both run on threads of their own, pinned to the cores they measure. c is
+ * measured for each precision that the processor has instructions for (qb_node_get_compute()).
  *
  * @param params NULL: the defaults
  * @param[out] node a new reference

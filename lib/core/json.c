@@ -260,6 +260,16 @@ void qb__json_close(qb__json_file *file)
   file->root = NULL;
 }
 
+json_t *qb__json_with(json_t *object, const char *key, json_t *array)
+{
+  const bool failed = !array || (json_array_size(array) && json_object_set(object, key, array));
+  json_decref(array);
+  if (!failed)
+    return object;
+  json_decref(object);
+  return NULL;
+}
+
 qb_status qb__json_save(const qb_context *context, const char *path, json_t *root)
 {
   char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;

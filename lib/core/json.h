@@ -69,6 +69,12 @@ __attribute__((format(printf, 3, 4))) void qb__json_fail(qb__json *at, const cha
                                                          const char *format, ...);
 
 /*
+ * Adds an array to an object, unless it is empty: older readers need not know of it. Takes over both,
+ * each of which may be NULL after a failed allocation; NULL is then returned.
+ */
+json_t *qb__json_with(json_t *object, const char *key, json_t *array);
+
+/*
  * Serialises and saves `root` atomically. Takes over `root`, which may be NULL after a failed
  * allocation by jansson.
  */

@@ -20,6 +20,8 @@ static const word words[] = {
     {"qb_isa", QB_ISA_AVX, "avx"},
     {"qb_isa", QB_ISA_AVX2, "avx2"},
     {"qb_isa", QB_ISA_AVX512, "avx512"},
+    {"qb_feature", QB_FEATURE_VNNI, "vnni"},
+    {"qb_feature", QB_FEATURE_BF16, "bf16"},
     {"qb_precision", QB_PRECISION_F32, "f32"},
     {"qb_precision", QB_PRECISION_BF16, "bf16"},
     {"qb_precision", QB_PRECISION_INT8, "int8"},
@@ -65,4 +67,14 @@ const char *qb_enum_name(const char *type, int value)
     if (words[i].value == value && !strcmp(words[i].type, type))
       return words[i].text;
   return "unknown";
+}
+
+bool qb_enum_find(const char *type, const char *name, int *value)
+{
+  for (size_t i = 0; type && name && i < sizeof words / sizeof *words; i++)
+    if (!strcmp(words[i].type, type) && !strcmp(words[i].text, name)) {
+      *value = words[i].value;
+      return true;
+    }
+  return false;
 }

@@ -10,6 +10,7 @@
   (offsetof(type, QB__OLDEST_##type) + sizeof(((type *)0)->QB__OLDEST_##type))
 
 /* 0.1 */
+#define QB__OLDEST_qb_accuracy            high
 #define QB__OLDEST_qb_agreement           high
 #define QB__OLDEST_qb_catalogue_info      note
 #define QB__OLDEST_qb_context_params      memory_limit_bytes
@@ -22,19 +23,19 @@
 #define QB__OLDEST_qb_measurements_params name
 #define QB__OLDEST_qb_mitigation          text
 #define QB__OLDEST_qb_model_info          activation_bytes_per_sample
-#define QB__OLDEST_qb_node_info           numa_nodes
+#define QB__OLDEST_qb_node_info           features
 #define QB__OLDEST_qb_node_params         measure_budget_ns
-#define QB__OLDEST_qb_node_type           billing
+#define QB__OLDEST_qb_node_type           compute_int8_flops_per_s
 #define QB__OLDEST_qb_operator_info       weight_bytes
 #define QB__OLDEST_qb_operator_time       implementation
 #define QB__OLDEST_qb_optimizer_params    network
 #define QB__OLDEST_qb_place_node          ready_ns
 #define QB__OLDEST_qb_placement           max_rate_per_s
 #define QB__OLDEST_qb_profile_info        max_batch
-#define QB__OLDEST_qb_profile_params      like
+#define QB__OLDEST_qb_profile_params      precision_count
 #define QB__OLDEST_qb_profile_point       thread_flops_per_s
 #define QB__OLDEST_qb_progress            elapsed_ns
-#define QB__OLDEST_qb_qos                 objective
+#define QB__OLDEST_qb_qos                 accuracy
 #define QB__OLDEST_qb_round_result        latency_ns
 #define QB__OLDEST_qb_round_state         arrived
 #define QB__OLDEST_qb_service_plan        nearest

@@ -3,6 +3,7 @@
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "core/wilson.h"
 #include "engine/session_profiling.h"
 #include "model/model_data.h"
 
@@ -119,18 +120,6 @@ qb_status qb_session_get_answers(qb_session *session, uint64_t samples, const vo
   return status;
 }
 
-/* The score interval of a share (Wilson, JASA 22(158), 1927, at 95 %). */
-static void set_interval(qb_agreement *a)
-{
-  static const double z = 1.959963984540054;
-  const double n = (double)a->samples;
-  const double centre = (a->share + z * z / (2 * n)) / (1 + z * z / n);
-  const double half =
-      z / (1 + z * z / n) * sqrt(a->share * (1 - a->share) / n + z * z / (4 * n * n));
-  a->low = a->agreeing ? centre - half : 0;
-  a->high = a->agreeing < a->samples ? centre + half : 1;
-}
-
 qb_status qb_agreement_count(const uint32_t *answers, const uint32_t *expected, uint64_t samples,
                              qb_agreement *agreement)
 {
@@ -144,7 +133,7 @@ qb_status qb_agreement_count(const uint32_t *answers, const uint32_t *expected, 
     found.agreeing += answers[i] == expected[i] && answers[i] != QB_NO_ANSWER;
   if (samples) {
     found.share = (double)found.agreeing / (double)samples;
-    set_interval(&found);
+    qb__wilson_interval(found.agreeing, samples, &found.low, &found.high);
   }
   QB__STRUCT_OUT(qb_agreement, agreement, &found);
   return QB_OK;

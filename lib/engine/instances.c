@@ -273,11 +273,11 @@ double qb__instance_yardstick(uint32_t threads, uint32_t microseconds)
   if (threads > 1) {
     slowest = 1e300;
 #pragma omp parallel reduction(min : slowest)
-    slowest = qb__yardstick(QB_ISA_BEST, microseconds);
+    slowest = qb__yardstick(QB_ISA_BEST, QB_PRECISION_F32, microseconds);
     return slowest;
   }
 #endif
   (void)threads;
-  slowest = qb__yardstick(QB_ISA_BEST, microseconds);
+  slowest = qb__yardstick(QB_ISA_BEST, QB_PRECISION_F32, microseconds);
   return slowest;
 }

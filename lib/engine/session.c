@@ -80,11 +80,11 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
     return QB_ERROR_NO_MEMORY;
   qb__refcount_init(&self->references);
   self->context = qb_context_ref(qb__model_context(model));
-  self->model = qb_model_ref(model);
+  self->model = qb_model_ref(qb__model_in(model, configuration->precision));
   self->configuration = *configuration;
   self->as_profiled = algorithms != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
-  qb_status status = qb__engine_new(model, &self->configuration, algorithms, &self->engine);
+  qb_status status = qb__engine_new(self->model, &self->configuration, algorithms, &self->engine);
   if (!status)
     status = qb__instances_start(self->context, configuration, qb__model_is_workload(model),
                                  &self->instances, &self->pinned_threads);

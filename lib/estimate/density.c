@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "estimate/density.h"
 
+#include "estimate/precision.h"
+
 #include <qosbatch/inspect.h>
 
 #include <math.h>
@@ -10,7 +12,7 @@ qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb
   const uint64_t all = (uint64_t)k->instances * k->threads;
   const uint32_t threads = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
   qb__instance_roof roof;
-  if (qb_node_get_compute(node, threads, isa, &roof.flops))
+  if (qb__precision_compute(node, threads, isa, k->precision, &roof.flops))
     roof.flops = k->instances;
   if (qb_node_get_bandwidth(node, threads, &roof.bytes_per_s) ||
       qb_node_get_bandwidth(node, k->threads, &roof.weight_bytes_per_s))
@@ -18,6 +20,7 @@ qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb
   roof.weight_bytes_per_s = fmin(roof.weight_bytes_per_s, roof.bytes_per_s);
   roof.flops /= k->instances;
   roof.bytes_per_s /= k->instances;
+  roof.bytes = qb__precision_bytes(k->precision);
   return roof;
 }
 
@@ -38,8 +41,8 @@ static double compute_s(const qb__operator_work *work, uint32_t batch,
 
 static double memory_s(const qb__operator_work *work, uint32_t batch, const qb__instance_roof *roof)
 {
-  return roof->bytes_per_s > 0 ? work->weight_bytes / roof->weight_bytes_per_s +
-                                     work->bytes_per_sample * batch / roof->bytes_per_s
+  return roof->bytes_per_s > 0 ? roof->bytes * (work->weight_bytes / roof->weight_bytes_per_s +
+                                                work->bytes_per_sample * batch / roof->bytes_per_s)
                                : 0;
 }
 

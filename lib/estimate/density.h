@@ -18,9 +18,10 @@ typedef struct qb__instance_roof {
   double flops;
   double bytes_per_s; /* 0: not known, and no operator waits for memory */
   double weight_bytes_per_s;
+  double bytes; /* of a number, over those of a 32-bit float */
 } qb__instance_roof;
 
-/* What was not measured is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
+/* What is not known is 1 FLOP/s, so that p is defined on every node, and 0 B/s. */
 qb__instance_roof qb__instance_roof_of(const qb_node *node, qb_isa isa, const qb_configuration *k);
 
 /*

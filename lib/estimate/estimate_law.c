@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/structs.h"
+#include "estimate/precision.h"
 #include "model/configuration.h"
 
 #include <qosbatch/inspect.h>
@@ -12,15 +13,19 @@
 
 /*
  * 95 % half-widths of a time carried over, as logarithms: to other threads and instances of the
- * same cores, and to other cores or instruction sets, whose kernels may be better or worse ones.
+ * same cores, to other cores or instruction sets, whose kernels may be better or worse ones, and to
+ * another precision, in which some layers may not be computed at all.
  */
-static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25;
+static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25, OTHER_PRECISION = 0.4;
 
 /*
  * What kernels with 16 registers reach of c, next to those with 32: they hold smaller tiles, so that
  * each product costs more loads, of which c knows nothing (docs/estimates.md).
  */
 static const double SHARE_WITH_16_REGISTERS = 0.85;
+
+/* Farther than any other configuration of the same precision. */
+static const double OTHER_PRECISION_IS_FAR = 1e3;
 
 /*
  * What a doubling of an instance's threads loses: all wait for the slowest at the end of every
@@ -29,13 +34,16 @@ static const double SHARE_WITH_16_REGISTERS = 0.85;
  */
 static const double TEAM_LOSS = 0.03;
 
-/* The measured configuration with the most samples per second. */
+/* The measured configuration with the most samples per second, in the profile's first precision. */
 static qb_configuration best_configuration(const qb_profile *profile)
 {
   const qb_profile_point *best = qb__profile_points(profile);
+  const qb_precision precision = best->configuration.precision;
   double best_per_s = 0;
   for (size_t i = 0; i < qb__profile_point_count(profile); i++) {
     const qb_profile_point *p = &qb__profile_points(profile)[i];
+    if (p->configuration.precision != precision)
+      break;
     const double per_s = (double)p->configuration.instances * p->batch / (double)p->latency_ns;
     if (per_s > best_per_s) {
       best_per_s = per_s;
@@ -45,7 +53,10 @@ static qb_configuration best_configuration(const qb_profile *profile)
   return best->configuration;
 }
 
-/* The measured configuration nearest in the number of all threads, then of those of an instance. */
+/*
+ * The measured configuration nearest in the number of all threads, then of those of an instance; of
+ * the same precision if any is, else of the profile's first.
+ */
 static const qb_profile_point *nearest_curve(const qb_profile *profile,
                                              const qb_configuration *wanted, size_t *count)
 {
@@ -56,13 +67,13 @@ static const qb_profile_point *nearest_curve(const qb_profile *profile,
     const double all = fabs(log((double)c->instances * c->threads) -
                             log((double)wanted->instances * wanted->threads));
     const double each = fabs(log(c->threads) - log(wanted->threads));
-    if (all + 1e-3 * each < least) {
-      least = all + 1e-3 * each;
+    const double other = c->precision == wanted->precision ? 0 : OTHER_PRECISION_IS_FAR;
+    if (all + 1e-3 * each + other * (1 + c->precision) < least) {
+      least = all + 1e-3 * each + other * (1 + c->precision);
       nearest = &qb__profile_points(profile)[i];
     }
   }
-  return qb__profile_curve(profile, nearest->configuration.instances,
-                           nearest->configuration.threads, count);
+  return qb__profile_curve(profile, &nearest->configuration, count);
 }
 
 /*
@@ -80,9 +91,10 @@ static qb_isa isa_of_kernels(const qb_profile *profile, const qb_node *node, qb_
              : use;
 }
 
-/* What kernels reach of what was measured of the cores. */
-static qb__instance_roof roof_of_kernels(qb__instance_roof roof, qb_isa isa)
+/* What kernels of a configuration reach of what was measured of the cores. */
+static qb__instance_roof roof_of_kernels(const qb_node *node, qb_isa isa, const qb_configuration *k)
 {
+  qb__instance_roof roof = qb__instance_roof_of(node, isa, k);
   if (isa >= QB_ISA_SSE41 && isa <= QB_ISA_AVX2)
     roof.flops *= SHARE_WITH_16_REGISTERS;
   return roof;
@@ -91,6 +103,19 @@ static qb__instance_roof roof_of_kernels(qb__instance_roof roof, qb_isa isa)
 static double team_loss(uint32_t threads)
 {
   return 1 + TEAM_LOSS * log2(threads);
+}
+
+/* A time is only carried to where c is known in its precision. */
+static qb_status check_compute(const qb_node *node, qb_isa isa, qb_precision precision)
+{
+  double ignored;
+  const qb_status status = qb__precision_compute(node, 1, isa, precision, &ignored);
+  return status == QB_ERROR_NOT_FOUND
+             ? qb__fail(QB_ERROR_NOT_FOUND,
+                        "the node's compute power with %s was not measured; measure it there with "
+                        "qb_node_detect()",
+                        qb_isa_name(isa))
+             : status;
 }
 
 static qb_status check_where(const qb_profile *profile, const qb_where *theirs, qb_where *where)
@@ -130,30 +155,30 @@ qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration 
   const qb_isa isa_there = isa_of_kernels(profile, qb__profile_node(profile), QB_ISA_BEST);
   const qb_isa isa_here = isa_of_kernels(profile, here.node, here.isa);
   const bool same_cores = here.node == qb__profile_node(profile) && isa_here == isa_there;
-  double ignored;
-  if (!same_cores && qb_node_get_compute(here.node, 1, isa_here, &ignored))
-    return qb__fail(QB_ERROR_NOT_FOUND,
-                    "the node's compute power with %s was not measured; measure it there with "
-                    "qb_node_detect()",
-                    qb_isa_name(isa_here));
   *law = (qb__estimate_law){.profile = profile,
                             .configuration = k,
                             .roof = qb__instance_roof_of(here.node, isa_here, &k)};
-  law->points = qb__profile_curve(profile, k.instances, k.threads, &law->point_count);
+  law->points = qb__profile_curve(profile, &k, &law->point_count);
   law->carried = !law->point_count || !same_cores;
   if (!law->carried)
     return QB_OK;
   if (!law->point_count)
     law->points = nearest_curve(profile, &k, &law->point_count);
   const qb_configuration *measured = &law->points->configuration;
-  law->from = roof_of_kernels(qb__instance_roof_of(qb__profile_node(profile), isa_there, measured),
-                              isa_there);
-  law->to = roof_of_kernels(law->roof, isa_here);
+  const bool same_precision = measured->precision == k.precision;
+  if (!same_cores || !same_precision)
+    status = check_compute(here.node, isa_here, k.precision);
+  if (status)
+    return status;
+  law->from = roof_of_kernels(qb__profile_node(profile), isa_there, measured);
+  law->to = roof_of_kernels(here.node, isa_here, &k);
   forget_unknown_bandwidth(law);
   law->quota_share = qb__quota_share(qb__profile_node(profile), measured);
   law->longer =
       team_loss(k.threads) / team_loss(measured->threads) / qb__quota_share(here.node, &k);
   law->uncertainty = same_cores ? OTHER_CONFIGURATION : OTHER_CORES;
+  if (!same_precision)
+    law->uncertainty = hypot(law->uncertainty, OTHER_PRECISION);
   return QB_OK;
 }
 
@@ -176,9 +201,13 @@ static void take_quota_off(double share, qb__curve_value *value)
 /* Weights are held once, all else by each instance. */
 static double memory_carried(const qb__estimate_law *law, double bytes)
 {
-  const double weights = fmin(bytes, (double)qb__profile_info(law->profile)->weight_bytes);
+  const double first =
+      qb__precision_bytes(qb__profile_points(law->profile)->configuration.precision);
+  const double held =
+      (double)qb__profile_info(law->profile)->weight_bytes * law->from.bytes / first;
+  const double weights = fmin(bytes, held);
   const double ratio = (double)law->configuration.instances / law->points->configuration.instances;
-  return weights + (bytes - weights) * ratio;
+  return (weights + (bytes - weights) * ratio) * law->to.bytes / law->from.bytes;
 }
 
 /*

@@ -59,7 +59,7 @@ static void advise_batch(advice *a, bool larger)
 {
   size_t count;
   const qb_configuration *k = &a->now.configuration;
-  const qb_profile_point *points = qb__profile_curve(a->profile, k->instances, k->threads, &count);
+  const qb_profile_point *points = qb__profile_curve(a->profile, k, &count);
   double best = 0;
   uint32_t batch = 0;
   for (int pass = 0; pass < 2; pass++)
@@ -102,7 +102,8 @@ static void advise_configuration(advice *a, bool more_instances)
     const bool fits = more_instances ? k.instances > a->now.configuration.instances
                                      : k.instances <= a->now.configuration.instances &&
                                            k.threads > a->now.configuration.threads;
-    if (fits && measured_at(a, &k, a->now.batch, &e) && e.throughput_per_s > best.throughput_per_s)
+    if (fits && k.precision == a->now.configuration.precision &&
+        measured_at(a, &k, a->now.batch, &e) && e.throughput_per_s > best.throughput_per_s)
       best = e;
   }
   if (!surely_faster(&best, &a->now))
@@ -171,7 +172,7 @@ static const qb_profile_point *point_of(const advice *a)
 {
   size_t count;
   const qb_configuration *k = &a->now.configuration;
-  const qb_profile_point *points = qb__profile_curve(a->profile, k->instances, k->threads, &count);
+  const qb_profile_point *points = qb__profile_curve(a->profile, k, &count);
   for (size_t i = 0; i < count; i++)
     if (points[i].batch == a->now.batch)
       return &points[i];
@@ -214,7 +215,7 @@ static int by_gain(const void *a, const void *b)
   return x->gain > y->gain ? -1 : x->gain < y->gain;
 }
 
-/* One instance on the most threads. */
+/* One instance on the most threads, in the profile's first precision. */
 static qb_configuration widest(const qb_profile *profile)
 {
   qb_configuration best, k;
@@ -222,7 +223,9 @@ static qb_configuration widest(const qb_profile *profile)
   qb__configuration_at(profile, 0, &best, &max_batch);
   for (size_t i = 1; i < qb__configuration_count(profile); i++) {
     qb__configuration_at(profile, i, &k, &max_batch);
-    if (k.instances < best.instances || (k.instances == best.instances && k.threads > best.threads))
+    if (k.precision == best.precision &&
+        (k.instances < best.instances ||
+         (k.instances == best.instances && k.threads > best.threads)))
       best = k;
   }
   return best;

@@ -3,8 +3,11 @@
 
 #include "core/alloc.h"
 #include "core/checked.h"
+#include "core/error.h"
 #include "estimate/estimate_law.h"
 #include "estimate/normal.h"
+#include "estimate/precision.h"
+#include "model/configuration.h"
 #include "profile/profile_data.h"
 
 #include <math.h>
@@ -91,11 +94,6 @@ size_t qb__configuration_count(const qb_profile *profile)
   return qb__profile_info(profile)->configurations;
 }
 
-static bool same_configuration(const qb_configuration *a, const qb_configuration *b)
-{
-  return a->instances == b->instances && a->threads == b->threads;
-}
-
 void qb__configuration_at(const qb_profile *profile, size_t index, qb_configuration *configuration,
                           uint32_t *max_batch)
 {
@@ -104,7 +102,7 @@ void qb__configuration_at(const qb_profile *profile, size_t index, qb_configurat
   for (;; index--) {
     first = end;
     while (end < qb__profile_point_count(profile) &&
-           same_configuration(&points[first].configuration, &points[end].configuration))
+           !qb__configuration_compare(&points[first].configuration, &points[end].configuration))
       end++;
     if (index == 0 || end == qb__profile_point_count(profile))
       break;
@@ -125,13 +123,29 @@ static void fill_cores(uint32_t measured_on, uint32_t cores, qb_configuration *k
 static bool has_table(const qb__round_set *set, const qb_configuration *k)
 {
   for (size_t i = 0; i < set->count; i++)
-    if (same_configuration(&set->tables[i].configuration, k))
+    if (!qb__configuration_compare(&set->tables[i].configuration, k))
       return true;
   return false;
 }
 
+/* Only of a profile without 32-bit floats. */
+static qb_status none_qualifies(const qb_profile *profile, double accuracy)
+{
+  const char *model = qb__profile_info(profile)->model;
+  if (accuracy > 0)
+    return qb__fail(
+        QB_ERROR_NOT_FOUND,
+        "the profile of '%.64s' shows no precision to be right in %g %% of the answers; "
+        "profile it in f32, too",
+        model, accuracy);
+  return qb__fail(QB_ERROR_NOT_FOUND,
+                  "the profile of '%.64s' is in %s alone, for which a node has no instructions; "
+                  "profile it in f32, too",
+                  model, qb_precision_name(qb__profile_points(profile)->configuration.precision));
+}
+
 qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single,
-                             qb__round_set *set)
+                             double accuracy, qb__round_set *set)
 {
   const size_t measured = qb__configuration_count(profile);
   qb_node_info there = QB_NODE_INFO_INIT, here = QB_NODE_INFO_INIT;
@@ -147,6 +161,8 @@ qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, boo
     qb_configuration k;
     uint32_t max_batch;
     qb__configuration_at(profile, i, &k, &max_batch);
+    if (!qb__precision_qualifies(profile, node, accuracy, k.precision))
+      continue;
     if (set->transferred)
       fill_cores(there.usable_threads, here.usable_threads, &k);
     if (single)
@@ -157,7 +173,7 @@ qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, boo
     set->count += !status;
     set->max_batch = max_batch > set->max_batch ? max_batch : set->max_batch;
   }
-  return status;
+  return status || set->count ? status : none_qualifies(profile, accuracy);
 }
 
 static void take_high(qb__round_times *t)

@@ -53,13 +53,14 @@ void qb__configuration_at(const qb_profile *profile, size_t index, qb_configurat
                           uint32_t *max_batch);
 
 /*
- * The measured configurations on a node (NULL: the profile's own). On another node an instance
+ * The measured configurations of the precisions that qualify (qb__precision_qualifies()) on a node
+ * (NULL: the profile's own). On another node an instance
  * keeps its threads where there are as many cores, and instances fill the same part of the node; of
  * configurations that become the same the first is kept. With `single`, for functions, all have one
  * instance. Free the set also after a failure.
  */
 qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single,
-                             qb__round_set *set);
+                             double accuracy, qb__round_set *set);
 
 /* Takes all rounds to last as long as the upper end of their interval. */
 void qb__round_set_take_high(qb__round_set *set);

@@ -19,11 +19,18 @@ qb_status qb__configuration_check(const qb_configuration *configuration)
                       "configuration.reserved[%zu] is %u, which libqosbatch %s does not know; "
                       "update the library or leave it 0",
                       i, k->reserved[i], QB_LIBRARY_VERSION);
-  if (k->precision != QB_PRECISION_F32)
-    return qb__fail(
-        QB_ERROR_UNSUPPORTED,
-        "configuration.precision is %d (%s), which libqosbatch %s does not compute; use "
-        "QB_PRECISION_F32",
-        (int)k->precision, qb_precision_name(k->precision), QB_LIBRARY_VERSION);
+  if ((unsigned)k->precision >= QB__PRECISIONS)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "configuration.precision is %d; give a QB_PRECISION_ value", (int)k->precision);
   return QB_OK;
+}
+
+int qb__configuration_compare(const qb_configuration *a, const qb_configuration *b)
+{
+  const uint32_t left[3] = {(uint32_t)a->precision, a->instances, a->threads};
+  const uint32_t right[3] = {(uint32_t)b->precision, b->instances, b->threads};
+  for (int i = 0; i < 3; i++)
+    if (left[i] != right[i])
+      return left[i] < right[i] ? -1 : 1;
+  return 0;
 }

@@ -9,6 +9,7 @@
 #include "model/fingerprint.h"
 
 #include <qosbatch/inspect.h>
+#include <qosbatch/quantize.h>
 
 #include <math.h>
 #include <string.h>
@@ -267,10 +268,84 @@ void qb_model_unref(qb_model *model)
   if (!model || !qb__refcount_drop(&model->references))
     return;
   qb_context *context = model->context;
-  qb__graph_clear(&model->graph);
+  if (!model->f32)
+    qb__graph_clear(&model->graph);
+  qb_model_unref(model->f32);
+  qb_model_unref(model->int8);
   qb__free(context, model->info.name);
   qb__free(context, model);
   qb_context_unref(context);
+}
+
+/* The same number of the same tensors, whatever their names. */
+static qb_status check_same(const qb_model *model, const qb_model *quantized, const char *what,
+                            qb_status (*get)(const qb_model *, uint32_t, qb_tensor_info *),
+                            uint32_t count, uint32_t quantized_count)
+{
+  if (count != quantized_count)
+    return qb__fail(QB_ERROR_MISMATCH, "'%.64s' has %u %ss, its quantized form '%.64s' %u",
+                    model->info.name, count, what, quantized->info.name, quantized_count);
+  for (uint32_t i = 0; i < count; i++) {
+    qb_tensor_info a = QB_TENSOR_INFO_INIT, b = QB_TENSOR_INFO_INIT;
+    qb_status status = get(model, i, &a);
+    if (!status)
+      status = get(quantized, i, &b);
+    if (status)
+      return status;
+    if (a.rank != b.rank || memcmp(a.dims, b.dims, sizeof a.dims) != 0)
+      return qb__fail(
+          QB_ERROR_MISMATCH,
+          "%s %u ('%.64s') of '%.64s' has another shape than that of its quantized form "
+          "'%.64s'; quantize this network",
+          what, i, a.name, model->info.name, quantized->info.name);
+  }
+  return QB_OK;
+}
+
+static qb_status check_join(const qb_model *model, const qb_model *quantized)
+{
+  if (model->is_workload || quantized->is_workload || model->f32 || quantized->f32)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "'%.64s' and '%.64s': join two networks; a workload gets the precision in its "
+                    "configuration",
+                    model->info.name, quantized->info.name);
+  const qb_status status = check_same(model, quantized, "input", qb_model_get_input,
+                                      model->info.inputs, quantized->info.inputs);
+  return status ? status
+                : check_same(model, quantized, "output", qb_model_get_output, model->info.outputs,
+                             quantized->info.outputs);
+}
+
+qb_status qb_model_join_int8(qb_model *model, qb_model *quantized, qb_model **joined)
+{
+  if (!model || !quantized || !joined)
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL",
+                    !model       ? "model"
+                    : !quantized ? "quantized"
+                                 : "joined");
+  qb_model *self = NULL;
+  qb_status status = check_join(model, quantized);
+  if (!status)
+    status = new_model(model->context, model->info.name, &self);
+  if (status)
+    return status;
+  const char *name = self->info.name;
+  self->info = model->info;
+  self->info.name = name;
+  self->bytes_per_sample = model->bytes_per_sample;
+  self->network = model->network;
+  self->graph = model->graph;
+  self->f32 = qb_model_ref(model);
+  self->int8 = qb_model_ref(quantized);
+  *joined = self;
+  return QB_OK;
+}
+
+qb_model *qb__model_in(const qb_model *model, qb_precision precision)
+{
+  return !model->f32                      ? (qb_model *)(uintptr_t)model
+         : precision == QB_PRECISION_INT8 ? model->int8
+                                          : model->f32;
 }
 
 qb_context *qb__model_context(const qb_model *model)

@@ -5,6 +5,9 @@
 
 #include "model/graph.h"
 
+/* The model that is computed in a precision: of a joined one the part for it, else itself. */
+qb_model *qb__model_in(const qb_model *model, qb_precision precision);
+
 qb_context *qb__model_context(const qb_model *model);
 const qb_model_info *qb__model_info(const qb_model *model);
 bool qb__model_is_workload(const qb_model *model);

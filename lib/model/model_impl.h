@@ -15,6 +15,7 @@ struct qb_model {
   qb_workload workload; /* if so; its name is info.name */
   qb__graph graph;      /* else */
   uint64_t network;     /* its fingerprint; 0 for a workload */
+  qb_model *f32, *int8; /* of a joined model, whose graph is that of `f32`; else NULL */
 };
 
 /*

@@ -15,7 +15,8 @@ static double work(void *argument, uint32_t index, uint32_t threads)
   (void)index, (void)threads;
   struct timespec before, after;
   clock_gettime(CLOCK_MONOTONIC, &before);
-  const double per_s = qb__yardstick(*(const qb_isa *)argument, PIECE_US);
+  const qb__sustained *entry = argument;
+  const double per_s = qb__yardstick(entry->isa, entry->precision, PIECE_US);
   clock_gettime(CLOCK_MONOTONIC, &after);
   return per_s *
          ((double)(after.tv_sec - before.tv_sec) + 1e-9 * (double)(after.tv_nsec - before.tv_nsec));
@@ -32,15 +33,17 @@ typedef struct crew {
 static qb_status measure(void *user, const qb__sustained *entry, uint32_t pass, double *per_s)
 {
   const crew *all = user;
-  qb_isa isa = entry->isa;
-  return qb__measure_together(all->context, all->topology, pass, entry->threads, work, &isa, per_s);
+  qb__sustained what = *entry;
+  return qb__measure_together(all->context, all->topology, pass, entry->threads, work, &what,
+                              per_s);
 }
 
-/* Keeps the order of the measured table: by instruction set, then by threads. */
+/* Keeps the order of the measured table: by precision, then instruction set, then threads. */
 static void raise_to_lower_isa(qb__sustained *table, size_t count, size_t thread_counts)
 {
   for (size_t i = thread_counts; i < count; i++)
-    if (table[i].per_s < table[i - thread_counts].per_s)
+    if (table[i].precision == table[i - thread_counts].precision &&
+        table[i].per_s < table[i - thread_counts].per_s)
       table[i].per_s = table[i - thread_counts].per_s;
 }
 
@@ -48,8 +51,20 @@ static void raise_to_lower_isa(qb__sustained *table, size_t count, size_t thread
 static void raise_to_fewer_threads(qb__sustained *table, size_t count)
 {
   for (size_t i = 1; i < count; i++)
-    if (table[i].isa == table[i - 1].isa && table[i].per_s < table[i - 1].per_s)
+    if (table[i].isa == table[i - 1].isa && table[i].precision == table[i - 1].precision &&
+        table[i].per_s < table[i - 1].per_s)
       table[i].per_s = table[i - 1].per_s;
+}
+
+/* Every instruction set and precision that there is a loop for, with every number of threads. */
+static size_t list_entries(const uint32_t *threads, size_t thread_counts, qb__sustained *table)
+{
+  size_t entries = 0;
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8; p++)
+    for (qb_isa isa = QB_ISA_GENERIC; isa <= qb__best_isa(); isa++)
+      for (size_t t = 0; t < thread_counts && qb__yardstick_has(isa, p); t++)
+        table[entries++] = (qb__sustained){isa, threads[t], 0, p};
+  return entries;
 }
 
 qb_status qb__measure_compute(const qb_context *context, const qb__topology *topology,
@@ -58,12 +73,7 @@ qb_status qb__measure_compute(const qb_context *context, const qb__topology *top
 {
   uint32_t threads[QB__MOST_THREAD_COUNTS];
   const size_t thread_counts = qb__thread_counts(most, threads);
-  size_t entries = 0;
-  for (qb_isa isa = QB_ISA_GENERIC; isa <= qb__best_isa(); isa++)
-    for (size_t t = 0; t < thread_counts; t++) {
-      const qb__sustained entry = {isa, threads[t], 0};
-      table[entries++] = entry;
-    }
+  const size_t entries = list_entries(threads, thread_counts, table);
   crew all = {context, topology};
   const qb_status status =
       qb__measure_passes(context, "compute power", measure, &all, budget_ns, table, entries);

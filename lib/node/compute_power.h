@@ -7,14 +7,14 @@
 #include "node/topology.h"
 
 /* The most entries a table of c has. */
-enum { QB__MOST_COMPUTE = QB_ISA_AVX512 * 32 };
+enum { QB__MOST_COMPUTE = 3 * QB_ISA_AVX512 * 32 };
 
 /*
- * Measures c of up to `most` threads together, for each instruction set of the processor, in
- * interleaved passes over about `budget_ns` (qb__measure_passes()). Each figure is the best of the
- * passes: what the cores sustain when nobody disturbs them. A processor may always use a lower
- * instruction set and leave cores idle, so no figure is below that of a lower one, or of fewer
- * threads.
+ * Measures c of up to `most` threads together, for each instruction set of the processor and each
+ * precision that it has instructions for, in interleaved passes over about `budget_ns`
+ * (qb__measure_passes()). Each figure is the best of the passes: what the cores sustain when nobody
+ * disturbs them. A processor may always use a lower instruction set and leave cores idle, so no figure
+ * is below that of a lower one, or of fewer threads.
  */
 qb_status qb__measure_compute(const qb_context *context, const qb__topology *topology,
                               uint32_t most, int64_t budget_ns,

@@ -17,26 +17,26 @@
 
 static const int64_t DEFAULT_BUDGET_NS = 1500000000;
 
-/* The largest entry of an instruction set (the best one that is there for QB_ISA_BEST). */
+/* Those of a precision and an instruction set (the best one that is there for QB_ISA_BEST). */
 static const qb__sustained *entries_of(const qb__sustained *table, size_t count, qb_isa isa,
-                                       size_t *found)
+                                       qb_precision precision, size_t *found)
 {
-  const qb_isa use = isa == QB_ISA_BEST && count ? table[count - 1].isa : isa;
-  size_t first = 0;
-  while (first < count && table[first].isa != use)
-    first++;
-  size_t end = first;
-  while (end < count && table[end].isa == use)
-    end++;
+  size_t end = count;
+  while (end && (table[end - 1].precision != precision || (isa && table[end - 1].isa != isa)))
+    end--;
+  size_t first = end;
+  while (first && table[first - 1].precision == precision &&
+         table[first - 1].isa == table[end - 1].isa)
+    first--;
   *found = end - first;
   return table + first;
 }
 
 /* Linear between the numbers of threads that were measured, constant beyond them. */
-static bool look_up(const qb__sustained *table, size_t count, qb_isa isa, uint32_t threads,
-                    double *per_s)
+static bool look_up(const qb__sustained *table, size_t count, qb_isa isa, qb_precision precision,
+                    uint32_t threads, double *per_s)
 {
-  const qb__sustained *e = entries_of(table, count, isa, &count);
+  const qb__sustained *e = entries_of(table, count, isa, precision, &count);
   if (!count)
     return false;
   size_t i = 0;
@@ -75,9 +75,9 @@ qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__
     memcpy(self->bandwidth, bandwidth, bandwidth_count * sizeof *bandwidth);
   const uint32_t threads = info->usable_threads;
   self->info.compute_flops_per_s = self->info.memory_bytes_per_s = 0;
-  (void)look_up(self->compute, compute_count, QB_ISA_BEST, threads,
+  (void)look_up(self->compute, compute_count, QB_ISA_BEST, QB_PRECISION_F32, threads,
                 &self->info.compute_flops_per_s);
-  (void)look_up(self->bandwidth, bandwidth_count, QB_ISA_BEST, threads,
+  (void)look_up(self->bandwidth, bandwidth_count, QB_ISA_BEST, QB_PRECISION_F32, threads,
                 &self->info.memory_bytes_per_s);
   *node = self;
   return QB_OK;
@@ -170,6 +170,7 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
     info.usable_threads = qb__usable_threads(topology, &limits);
     info.numa_nodes = topology->numa_nodes;
     info.isa = qb__best_isa();
+    info.features = qb__features();
     info.l1d_bytes = topology->l1d_bytes;
     info.l2_bytes = topology->l2_bytes;
     info.l3_bytes = topology->l3_bytes;
@@ -195,7 +196,8 @@ qb_status qb_node_get_info(const qb_node *node, qb_node_info *info)
   return status;
 }
 
-qb_status qb_node_get_compute(const qb_node *node, uint32_t threads, qb_isa isa, double *flops)
+qb_status qb_node_get_compute(const qb_node *node, uint32_t threads, qb_isa isa,
+                              qb_precision precision, double *flops)
 {
   if (!node || !flops || threads < 1)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s",
@@ -203,9 +205,9 @@ qb_status qb_node_get_compute(const qb_node *node, uint32_t threads, qb_isa isa,
                     : !flops ? "flops is NULL"
                              : "threads is 0; pass 1 or more");
   double found;
-  if (!look_up(node->compute, node->compute_count, isa, threads, &found))
-    return qb__fail(QB_ERROR_NOT_FOUND, "the compute power of '%s' with %s was not measured",
-                    node->info.cpu, qb_isa_name(isa));
+  if (!look_up(node->compute, node->compute_count, isa, precision, threads, &found))
+    return qb__fail(QB_ERROR_NOT_FOUND, "the compute power of '%s' with %s in %s was not measured",
+                    node->info.cpu, qb_isa_name(isa), qb_precision_name(precision));
   *flops = found;
   return QB_OK;
 }
@@ -218,7 +220,8 @@ qb_status qb_node_get_bandwidth(const qb_node *node, uint32_t threads, double *b
                     : !bytes_per_s ? "bytes_per_s is NULL"
                                    : "threads is 0; pass 1 or more");
   double found;
-  if (!look_up(node->bandwidth, node->bandwidth_count, QB_ISA_BEST, threads, &found))
+  if (!look_up(node->bandwidth, node->bandwidth_count, QB_ISA_BEST, QB_PRECISION_F32, threads,
+               &found))
     return qb__fail(QB_ERROR_NOT_FOUND, "the memory bandwidth of '%s' was not measured",
                     node->info.cpu);
   *bytes_per_s = found;

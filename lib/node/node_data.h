@@ -3,14 +3,22 @@
 #ifndef QB_NODE_NODE_DATA_H
 #define QB_NODE_NODE_DATA_H
 
+#include <qosbatch/model.h>
 #include <qosbatch/node.h>
 
-/* What `threads` threads running together sustain: FLOP/s with one instruction set, or B/s. */
+/*
+ * What `threads` threads running together sustain: FLOP/s with one instruction set and precision, or
+ * B/s, where neither makes a difference: QB_ISA_BEST and 0.
+ */
 typedef struct qb__sustained {
-  qb_isa isa; /* QB_ISA_BEST where it makes no difference */
+  qb_isa isa;
   uint32_t threads;
   double per_s;
+  qb_precision precision;
 } qb__sustained;
+
+/* The highest bit of qb_feature. */
+enum { QB__LAST_FEATURE = QB_FEATURE_BF16 };
 
 /* No price is higher: a node's file is to be readable again. */
 #define QB__MOST_PRICE 1e12

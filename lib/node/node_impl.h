@@ -11,7 +11,7 @@ struct qb_node {
   qb_context *context;
   qb_node_info info; /* info.cpu is owned */
   size_t compute_count;
-  qb__sustained *compute; /* ordered by isa, then threads */
+  qb__sustained *compute; /* ordered by precision, isa, threads */
   size_t bandwidth_count;
   qb__sustained *bandwidth; /* ordered by threads */
 };

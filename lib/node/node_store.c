@@ -19,15 +19,21 @@ enum { VERSION = 1, LARGEST_FILE = 1 << 20 };
 static const double MOST_PER_S = 1e18;
 static const int64_t MOST_BYTES = INT64_C(1) << 52;
 
+const char *qb__precision_to_json(qb_precision precision)
+{
+  return precision == QB_PRECISION_F32 ? NULL : qb_precision_name(precision);
+}
+
 static json_t *table_to_json(const qb__sustained *table, size_t count, const char *unit)
 {
   json_t *array = json_array();
   for (size_t i = 0; array && i < count; i++) {
-    json_t *entry =
-        table[i].isa == QB_ISA_BEST
-            ? json_pack("{s:I, s:f}", "threads", (json_int_t)table[i].threads, unit, table[i].per_s)
-            : json_pack("{s:s, s:I, s:f}", "isa", qb_isa_name(table[i].isa), "threads",
-                        (json_int_t)table[i].threads, unit, table[i].per_s);
+    const qb__sustained *t = &table[i];
+    json_t *entry = t->isa == QB_ISA_BEST
+                        ? json_pack("{s:I, s:f}", "threads", (json_int_t)t->threads, unit, t->per_s)
+                        : json_pack("{s:s*, s:s, s:I, s:f}", "precision",
+                                    qb__precision_to_json(t->precision), "isa", qb_isa_name(t->isa),
+                                    "threads", (json_int_t)t->threads, unit, t->per_s);
     if (json_array_append_new(array, entry)) {
       json_decref(array);
       array = NULL;
@@ -36,31 +42,78 @@ static json_t *table_to_json(const qb__sustained *table, size_t count, const cha
   return array;
 }
 
+static json_t *features_to_json(uint32_t features)
+{
+  json_t *array = json_array();
+  for (uint32_t bit = 1; array && bit <= QB__LAST_FEATURE; bit <<= 1)
+    if (features & bit && json_array_append_new(array, json_string(qb_feature_name(bit)))) {
+      json_decref(array);
+      array = NULL;
+    }
+  return array;
+}
+
 json_t *qb__node_to_json(const qb_node *node)
 {
   const qb_node_info *i = &node->info;
   json_t *compute = table_to_json(node->compute, node->compute_count, "flops");
   json_t *bandwidth = table_to_json(node->bandwidth, node->bandwidth_count, "bytes_per_s");
-  return json_pack("{s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "cpu",
-                   i->cpu, "isa", qb_isa_name(i->isa), "hardware_threads",
-                   (json_int_t)i->hardware_threads, "cores", (json_int_t)i->cores, "quota_cores",
-                   i->quota_cores, "usable_threads", (json_int_t)i->usable_threads, "numa_nodes",
-                   (json_int_t)i->numa_nodes, "l1d_bytes", (json_int_t)i->l1d_bytes, "l2_bytes",
-                   (json_int_t)i->l2_bytes, "l3_bytes", (json_int_t)i->l3_bytes, "memory_bytes",
-                   (json_int_t)i->memory_bytes, "price_per_hour", i->price_per_hour, "compute",
-                   compute, "bandwidth", bandwidth);
+  json_t *root = json_pack(
+      "{s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "cpu", i->cpu,
+      "isa", qb_isa_name(i->isa), "hardware_threads", (json_int_t)i->hardware_threads, "cores",
+      (json_int_t)i->cores, "quota_cores", i->quota_cores, "usable_threads",
+      (json_int_t)i->usable_threads, "numa_nodes", (json_int_t)i->numa_nodes, "l1d_bytes",
+      (json_int_t)i->l1d_bytes, "l2_bytes", (json_int_t)i->l2_bytes, "l3_bytes",
+      (json_int_t)i->l3_bytes, "memory_bytes", (json_int_t)i->memory_bytes, "price_per_hour",
+      i->price_per_hour, "compute", compute, "bandwidth", bandwidth);
+  return qb__json_with(root, "features", features_to_json(i->features));
 }
 
 static qb_isa isa_from_json(qb__json *at)
 {
   const char *name = qb__json_string(at, "isa");
-  for (qb_isa isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++)
-    if (!strcmp(qb_isa_name(isa), name))
-      return isa;
-  qb__json_fail(at, "isa",
-                "unknown instruction set '%.32s'; expected generic, sse41, avx, avx2 or avx512",
-                name);
-  return QB_ISA_GENERIC;
+  int isa = QB_ISA_BEST;
+  if (!qb_enum_find("qb_isa", name, &isa) || isa == QB_ISA_BEST)
+    qb__json_fail(at, "isa",
+                  "unknown instruction set '%.32s'; expected generic, sse41, avx, avx2 or avx512",
+                  name);
+  return isa ? (qb_isa)isa : QB_ISA_GENERIC;
+}
+
+qb_precision qb__precision_from_json(qb__json *at)
+{
+  int precision = QB_PRECISION_F32;
+  if (!qb__json_has(at, "precision"))
+    return QB_PRECISION_F32;
+  const char *name = qb__json_string(at, "precision");
+  if (!qb_enum_find("qb_precision", name, &precision))
+    qb__json_fail(at, "precision", "unknown precision '%.32s'; expected f32, bf16 or int8", name);
+  return (qb_precision)precision;
+}
+
+uint32_t qb__features_from_json(qb__json *at)
+{
+  uint32_t features = 0;
+  qb__json array;
+  if (!qb__json_has(at, "features"))
+    return 0;
+  const size_t count = qb__json_array(at, "features", 0, QB__LAST_FEATURE, &array);
+  for (size_t i = 0; i < count && !at->file->status; i++) {
+    const char *name = qb__json_element_string(&array, i);
+    int bit = 0;
+    if (!at->file->status && !qb_enum_find("qb_feature", name, &bit))
+      qb__json_fail(&array, NULL, "unknown feature '%.32s'; expected vnni or bf16", name);
+    features |= (uint32_t)bit;
+  }
+  return features;
+}
+
+/* Whether an entry of a table comes after another. */
+static bool comes_after(const qb__sustained *a, const qb__sustained *b)
+{
+  return a->precision != b->precision ? a->precision > b->precision
+         : a->isa != b->isa           ? a->isa > b->isa
+                                      : a->threads > b->threads;
 }
 
 /* Reads a table and checks that it is in order, without a place twice. */
@@ -72,11 +125,11 @@ static size_t table_from_json(qb__json *at, const char *key, bool has_isa, const
   for (size_t i = 0; i < count && !at->file->status; i++) {
     qb__json_element(&array, i, &entry);
     table[i].isa = has_isa ? isa_from_json(&entry) : QB_ISA_BEST;
+    table[i].precision = has_isa ? qb__precision_from_json(&entry) : QB_PRECISION_F32;
     table[i].threads = (uint32_t)qb__json_int(&entry, "threads", 1, 65536);
     table[i].per_s = qb__json_double(&entry, unit, 1, MOST_PER_S);
     qb__json_end(&entry);
-    if (i && (table[i].isa < table[i - 1].isa ||
-              (table[i].isa == table[i - 1].isa && table[i].threads <= table[i - 1].threads)))
+    if (i && !comes_after(&table[i], &table[i - 1]))
       qb__json_fail(&entry, "threads", "entries must be in ascending order, without duplicates");
   }
   return count;
@@ -92,6 +145,7 @@ qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
   qb_node_info info = QB_NODE_INFO_INIT;
   info.cpu = qb__json_string(at, "cpu");
   info.isa = isa_from_json(at);
+  info.features = qb__features_from_json(at);
   info.hardware_threads = (uint32_t)qb__json_int(at, "hardware_threads", 1, 65536);
   info.cores = (uint32_t)qb__json_int(at, "cores", 1, info.hardware_threads);
   info.quota_cores = qb__json_double(at, "quota_cores", 1e-6, 65536);

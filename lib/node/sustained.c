@@ -51,7 +51,7 @@ static const qb__sustained *make_shares_fall(qb__sustained *table, size_t count,
   for (size_t i = count; i-- > 1;) {
     qb__sustained *few = &table[i - 1];
     const double share = table[i].per_s / table[i].threads * few->threads;
-    if (few->isa != table[i].isa || share <= few->per_s)
+    if (few->isa != table[i].isa || few->precision != table[i].precision || share <= few->per_s)
       continue;
     if (share > most * few->per_s) {
       most = share / few->per_s;

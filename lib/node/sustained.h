@@ -9,7 +9,7 @@
 typedef qb_status (*qb__pass)(void *user, const qb__sustained *entry, uint32_t pass, double *per_s);
 
 /*
- * Fills in table[].per_s, ordered by instruction set, then threads: the best of passes over all
+ * Fills in table[].per_s, ordered by precision, instruction set, threads: the best of passes over all
  * entries in turn, as whatever disturbs only ever slows. They go on for `budget_ns`, at least 3 and
  * at most 25 of them, and for as long again while an entry's best is not confirmed by another pass.
  * A thread alone has as much as each of several: no entry's share of a thread is below that of more

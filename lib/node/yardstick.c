@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loops of fused multiply-adds in registers. A multiply-add has a latency of 4 cycles or so and two
+ * Loops of multiply-adds in registers. A multiply-add has a latency of 4 cycles or so and two
  * start a cycle, so that 8 to 10 independent chains are needed to fill the units; 12 are used.
  * Processors without fused ones run the inner step of a kernel instead.
  */
@@ -9,6 +9,9 @@
 #include <time.h>
 #if defined(__aarch64__)
 #include <arm_neon.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 /* Rounds of a loop between two looks at the clock. */
@@ -136,23 +139,114 @@ __attribute__((target("avx512f"))) static void loop_avx512(void)
   CHAIN_LOOP(__m512, shift, STEP)
 #undef STEP
 }
+
+/*
+ * What kernels without VNNI do with 8-bit integers: products of neighbours summed in 16 bits, those
+ * summed in 32, and added. The chains differ in the sum alone, as they do in a kernel: sources are
+ * hidden from the optimizer in each step, which would otherwise multiply once.
+ */
+#define PAIRS_LOOP(type, set1)                                                                     \
+  const type zero = set1(0);                                                                       \
+  type source = set1(1), weights = set1(1), ones = set1(1);                                        \
+  HIDE(weights);                                                                                   \
+  HIDE(ones);                                                                                      \
+  CHAIN_LOOP(type, zero, STEP)
+
+#define STEP(v)                                                                                    \
+  HIDE(source);                                                                                    \
+  v = _mm_add_epi32(v, _mm_madd_epi16(_mm_maddubs_epi16(source, weights), ones));                  \
+  HIDE(v)
+__attribute__((target("sse4.1"))) static void loop_pairs_sse41(void)
+{
+  PAIRS_LOOP(__m128i, _mm_set1_epi16)
+}
+#undef STEP
+
+#define STEP(v)                                                                                    \
+  HIDE(source);                                                                                    \
+  v = _mm256_add_epi32(v, _mm256_madd_epi16(_mm256_maddubs_epi16(source, weights), ones));         \
+  HIDE(v)
+__attribute__((target("avx2"))) static void loop_pairs_avx2(void)
+{
+  PAIRS_LOOP(__m256i, _mm256_set1_epi16)
+}
+#undef STEP
+
+/* Registers of 512 bits have a constraint of their own. */
+#undef HIDE
+#define HIDE(v) __asm__ volatile("" : "+v"(v))
+
+#define STEP(v)                                                                                    \
+  HIDE(source);                                                                                    \
+  v = _mm512_add_epi32(v, _mm512_madd_epi16(_mm512_maddubs_epi16(source, weights), ones));         \
+  HIDE(v)
+__attribute__((target("avx512f,avx512bw"))) static void loop_pairs_avx512(void)
+{
+  PAIRS_LOOP(__m512i, _mm512_set1_epi16)
+}
+#undef STEP
+
+/* One instruction for all of it. */
+#define STEP(v)                                                                                    \
+  v = _mm256_dpbusd_avx_epi32(v, source, weights);                                                 \
+  HIDE(v)
+__attribute__((target("avx2,avxvnni"))) static void loop_vnni_avx2(void)
+{
+  PAIRS_LOOP(__m256i, _mm256_set1_epi16)
+}
+#undef STEP
+
+#define STEP(v)                                                                                    \
+  v = _mm512_dpbusd_epi32(v, source, weights);                                                     \
+  HIDE(v)
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void loop_vnni_avx512(void)
+{
+  PAIRS_LOOP(__m512i, _mm512_set1_epi16)
+}
+#undef STEP
+
+__attribute__((target("avx512f,avx512bf16"))) static void loop_bf16(void)
+{
+  const __m512 zero = _mm512_setzero_ps();
+  __m512bh source = _mm512_cvtne2ps_pbh(zero, zero), weights = source;
+  HIDE(source);
+  HIDE(weights);
+#define STEP(v)                                                                                    \
+  v = _mm512_dpbf16_ps(v, source, weights);                                                        \
+  HIDE(v)
+  CHAIN_LOOP(__m512, zero, STEP)
+#undef STEP
+}
 #endif
 
-static const struct {
-  loop run;
+typedef struct measure {
+  loop run; /* NULL: there is none */
   double flops_per_round;
-} loops[] = {
+} measure;
+
+enum { F32, BF16, PAIRS, VNNI, KINDS };
+
+static const measure loops[KINDS][QB_ISA_AVX512 + 1] = {
+    [F32] =
+        {
 #if defined(__aarch64__)
-    [QB_ISA_GENERIC] = {loop_generic, CHAINS * 4 * 2},
+            [QB_ISA_GENERIC] = {loop_generic, CHAINS * 4 * 2},
 #else
-    [QB_ISA_GENERIC] = {loop_generic, SUMS * 4 * 2},
+            [QB_ISA_GENERIC] = {loop_generic, SUMS * 4 * 2},
 #endif
 #if defined(__x86_64__)
-    [QB_ISA_SSE41] = {loop_sse41, SUMS * 4 * 2},
-    [QB_ISA_AVX] = {loop_avx, SUMS * 8 * 2},
-    [QB_ISA_AVX2] = {loop_avx2, CHAINS * 8 * 2},
-    [QB_ISA_AVX512] = {loop_avx512, CHAINS * 16 * 2},
+            [QB_ISA_SSE41] = {loop_sse41, SUMS * 4 * 2},
+            [QB_ISA_AVX] = {loop_avx, SUMS * 8 * 2},
+            [QB_ISA_AVX2] = {loop_avx2, CHAINS * 8 * 2},
+            [QB_ISA_AVX512] = {loop_avx512, CHAINS * 16 * 2}},
+    [BF16] = {[QB_ISA_AVX512] = {loop_bf16, CHAINS * 32 * 2}},
+    [PAIRS] = {[QB_ISA_SSE41] = {loop_pairs_sse41, CHAINS * 16 * 2},
+               [QB_ISA_AVX2] = {loop_pairs_avx2, CHAINS * 32 * 2},
+               [QB_ISA_AVX512] = {loop_pairs_avx512, CHAINS * 64 * 2}},
+    [VNNI] = {[QB_ISA_AVX2] = {loop_vnni_avx2, CHAINS * 32 * 2},
+              [QB_ISA_AVX512] = {loop_vnni_avx512, CHAINS * 64 * 2}
 #endif
+    },
 };
 
 qb_isa qb__best_isa(void)
@@ -172,6 +266,40 @@ qb_isa qb__best_isa(void)
   return QB_ISA_GENERIC;
 }
 
+uint32_t qb__features(void)
+{
+  uint32_t features = 0;
+#if defined(__x86_64__)
+  const qb_isa best = qb__best_isa();
+  unsigned eax, ebx, ecx, edx;
+  const bool avx512_vnni = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx >> 11 & 1);
+  const bool more = __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx);
+  const bool avx_vnni = more && (eax >> 4 & 1), avx512_bf16 = more && (eax >> 5 & 1);
+  if (best == QB_ISA_AVX512 ? avx512_vnni : best == QB_ISA_AVX2 && avx_vnni)
+    features |= QB_FEATURE_VNNI;
+  if (best == QB_ISA_AVX512 && avx512_bf16)
+    features |= QB_FEATURE_BF16;
+#endif
+  return features;
+}
+
+/* What the best instruction set alone has, no kernel limited to a lower one uses. */
+static measure loop_of(qb_isa isa, qb_precision precision)
+{
+  static const measure none = {NULL, 0};
+  const uint32_t features = isa == qb__best_isa() ? qb__features() : 0;
+  switch (precision) {
+  case QB_PRECISION_BF16: return features & QB_FEATURE_BF16 ? loops[BF16][isa] : none;
+  case QB_PRECISION_INT8: return loops[features & QB_FEATURE_VNNI ? VNNI : PAIRS][isa];
+  default: return loops[F32][isa];
+  }
+}
+
+bool qb__yardstick_has(qb_isa isa, qb_precision precision)
+{
+  return loop_of(isa, precision).run != NULL;
+}
+
 static int64_t now_ns(void)
 {
   struct timespec t;
@@ -179,16 +307,18 @@ static int64_t now_ns(void)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-double qb__yardstick(qb_isa isa, uint32_t microseconds)
+double qb__yardstick(qb_isa isa, qb_precision precision, uint32_t microseconds)
 {
   const qb_isa best = qb__best_isa();
-  const qb_isa use = isa == QB_ISA_BEST || isa > best ? best : isa;
+  const measure use = loop_of(isa == QB_ISA_BEST || isa > best ? best : isa, precision);
+  if (!use.run)
+    return 0;
   const int64_t start_ns = now_ns(), least_ns = (int64_t)microseconds * 1000;
   int64_t elapsed_ns;
   double flops = 0;
   do {
-    loops[use].run();
-    flops += ROUNDS * loops[use].flops_per_round;
+    use.run();
+    flops += ROUNDS * use.flops_per_round;
     elapsed_ns = now_ns() - start_ns;
   } while (elapsed_ns < least_ns || elapsed_ns <= 0);
   return flops / (double)elapsed_ns * 1e9;

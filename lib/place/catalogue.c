@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "node/node_data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,11 @@ static const char *wrong_with(const qb_node_type *t)
     return "compute_flops_per_s must be 0..1e18";
   if (!within(t->memory_bytes_per_s, 0, QB__MOST_PER_S))
     return "memory_bytes_per_s must be 0..1e18";
+  if (!within(t->compute_bf16_flops_per_s, 0, QB__MOST_PER_S) ||
+      !within(t->compute_int8_flops_per_s, 0, QB__MOST_PER_S))
+    return "compute_bf16_flops_per_s and compute_int8_flops_per_s must be 0..1e18";
+  if (t->features >= 2 * QB__LAST_FEATURE)
+    return "features must be QB_FEATURE_ bits";
   if (t->start_up_ns < 0 || t->start_up_ns > QB__MOST_TYPE_NS)
     return "start_up_ns must be 0..2^56";
   if (!within(t->interruptions_per_h, 0, 1000))

@@ -3,7 +3,10 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "node/node_store.h"
 #include "place/catalogue_impl.h"
+
+#include <qosbatch/inspect.h>
 
 #include <string.h>
 
@@ -40,13 +43,19 @@ static qb_isa isa_from_json(qb__json *at)
   if (!qb__json_has(at, "isa"))
     return QB_ISA_BEST;
   const char *name = qb__json_string(at, "isa");
-  for (qb_isa isa = QB_ISA_BEST; isa <= QB_ISA_AVX512; isa++)
-    if (!strcmp(qb_isa_name(isa), name))
-      return isa;
-  qb__json_fail(
-      at, "isa",
-      "unknown instruction set '%.32s'; expected best, generic, sse41, avx, avx2 or avx512", name);
-  return QB_ISA_BEST;
+  int isa = QB_ISA_BEST;
+  if (!qb_enum_find("qb_isa", name, &isa))
+    qb__json_fail(
+        at, "isa",
+        "unknown instruction set '%.32s'; expected best, generic, sse41, avx, avx2 or avx512",
+        name);
+  return (qb_isa)isa;
+}
+
+/* 0 where it is missing. */
+static double flops_from_json(qb__json *at, const char *key)
+{
+  return qb__json_has(at, key) ? qb__json_double(at, key, 0, QB__MOST_PER_S) : 0;
 }
 
 static void type_from_json(qb__json *at, qb_node_type *t)
@@ -57,8 +66,11 @@ static void type_from_json(qb__json *at, qb_node_type *t)
   t->vcpus = (uint32_t)qb__json_int(at, "vcpus", 1, QB__MOST_VCPUS);
   t->threads_per_core = (uint32_t)qb__json_int(at, "threads_per_core", 1, 8);
   t->isa = isa_from_json(at);
+  t->features = qb__features_from_json(at);
   t->memory_bytes = (uint64_t)qb__json_int(at, "memory_bytes", 1, QB__MOST_BYTES);
   t->compute_flops_per_s = qb__json_double(at, "compute_flops", 0, QB__MOST_PER_S);
+  t->compute_bf16_flops_per_s = flops_from_json(at, "compute_bf16_flops");
+  t->compute_int8_flops_per_s = flops_from_json(at, "compute_int8_flops");
   t->memory_bytes_per_s = qb__json_double(at, "memory_bytes_per_s", 0, QB__MOST_PER_S);
   t->measured = qb__json_bool(at, "measured");
   t->start_up_ns = ms_from_json(at, "start_up_ms", 0);

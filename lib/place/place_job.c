@@ -49,11 +49,11 @@ static int by_least(const void *a, const void *b)
   return x->batch < y->batch ? -1 : x->batch > y->batch;
 }
 
-static qb_status kind_init(kind *k, const qb_place_node *node)
+static qb_status kind_init(kind *k, const qb_place_node *node, double accuracy)
 {
   const qb_context *context = qb__profile_context(node->profile);
   k->node = node;
-  const qb_status status = qb__round_set_init(node->profile, node->node, false, &k->set);
+  const qb_status status = qb__round_set_init(node->profile, node->node, false, accuracy, &k->set);
   if (status)
     return status;
   size_t options = 0;
@@ -244,7 +244,7 @@ static qb_status make_kinds(search *s)
   for (size_t i = 0; i < p->count; i++) {
     const qb_place_node *node = &p->nodes[p->order[i]];
     if (!i || !qb__place_same_times(node, s->kinds[s->kind_count - 1].node)) {
-      const qb_status status = kind_init(&s->kinds[s->kind_count++], node);
+      const qb_status status = kind_init(&s->kinds[s->kind_count++], node, s->qos.accuracy);
       if (status)
         return status;
     }

@@ -69,13 +69,16 @@ qb_status qb__profile_for_type(const qb_node_type *type, qb_profile *const *prof
                         type->compute_flops_per_s > 0 ? "the profiles' nodes" : "the type");
 }
 
-/* c of one core and of all, with one instruction set. Returns the number of entries. */
-static size_t compute_of(qb_isa isa, uint32_t cores, double flops, qb__sustained table[2])
+/* c of one core and of all, if it is known. Returns the number of entries. */
+static size_t compute_of(qb_isa isa, qb_precision precision, uint32_t cores, double flops,
+                         qb__sustained table[2])
 {
   size_t count = 0;
+  if (!(flops > 0))
+    return 0;
   if (cores > 1)
-    table[count++] = (qb__sustained){isa, 1, flops / cores};
-  table[count++] = (qb__sustained){isa, cores, flops};
+    table[count++] = (qb__sustained){isa, 1, flops / cores, precision};
+  table[count++] = (qb__sustained){isa, cores, flops, precision};
   return count;
 }
 
@@ -91,15 +94,22 @@ qb_status qb__node_of_type(const qb_profile *profile, const qb_node_type *type, 
   if (distance(profile, type) == 0)
     return qb__node_like(like, &info, node);
   info.cpu = type->cpu;
+  info.features = type->features | (type->isa ? 0 : info.features);
   info.isa = type->isa ? type->isa : info.isa;
   info.cores = info.usable_threads = cores;
   info.hardware_threads = type->vcpus > cores ? type->vcpus : cores;
   info.quota_cores = info.hardware_threads;
-  qb__sustained compute[4];
+  qb__sustained compute[8];
   size_t count = 0;
   if (info.isa == QB_ISA_AVX) /* whose registers are twice as wide */
-    count = compute_of(QB_ISA_SSE41, cores, type->compute_flops_per_s / 2, compute);
-  count += compute_of(info.isa, cores, type->compute_flops_per_s, compute + count);
+    count =
+        compute_of(QB_ISA_SSE41, QB_PRECISION_F32, cores, type->compute_flops_per_s / 2, compute);
+  count +=
+      compute_of(info.isa, QB_PRECISION_F32, cores, type->compute_flops_per_s, compute + count);
+  count += compute_of(info.isa, QB_PRECISION_BF16, cores, type->compute_bf16_flops_per_s,
+                      compute + count);
+  count += compute_of(info.isa, QB_PRECISION_INT8, cores, type->compute_int8_flops_per_s,
+                      compute + count);
   const qb__sustained bandwidth = {QB_ISA_BEST, cores, type->memory_bytes_per_s};
   return qb__node_new(context, &info, compute, count, &bandwidth, type->memory_bytes_per_s > 0,
                       node);

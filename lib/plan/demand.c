@@ -37,6 +37,10 @@ qb_status qb__qos_in(const qb_qos *theirs, qb_qos *ours)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "qos.deadline_ns is %lld; give a time above 0, or 0 for no deadline",
                     (long long)qos.deadline_ns);
+  if (!(qos.accuracy >= 0 && qos.accuracy <= 100))
+    return qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                    "qos.accuracy is %g; give a percentage above 0, or 0 for 32-bit floats alone",
+                    qos.accuracy);
   if (!(qos.budget >= 0 && isfinite(qos.budget)))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "qos.budget is %g; give an amount above 0, or 0 for no limit", qos.budget);

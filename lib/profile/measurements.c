@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/structs.h"
+#include "model/configuration.h"
 #include "profile/csv.h"
 #include "profile/profile_given.h"
 #include "profile/statistics.h"
@@ -25,18 +26,20 @@ enum { LARGEST_FILE = 64 << 20 };
 static const double LEAST_NS = 1000;
 static const double MOST_NS = (double)(INT64_C(1) << 56); /* as in a stored profile: two years */
 
-enum { INSTANCES, THREADS, BATCH, LATENCY, COLUMNS };
-static const char *const names[COLUMNS] = {"instances", "threads", "batch", "latency_ns"};
+enum { INSTANCES, THREADS, BATCH, LATENCY, PRECISION, COLUMNS, REQUIRED = PRECISION };
+static const char *const names[COLUMNS] = {"instances", "threads", "batch", "latency_ns",
+                                           "precision"};
 
 typedef struct row {
   uint32_t key[LATENCY]; /* instances, threads, batch */
+  qb_precision precision;
   int64_t latency_ns;
 } row;
 
 typedef struct reader {
   const char *path;
   qb__csv csv;
-  size_t column_count, columns[COLUMNS]; /* where each of ours stands */
+  size_t column_count, columns[COLUMNS]; /* where each of ours stands; SIZE_MAX: nowhere */
   row *rows;
   size_t row_count, row_capacity;
 } reader;
@@ -47,6 +50,8 @@ static int by_point_and_latency(const void *a, const void *b)
   for (int i = 0; i < LATENCY; i++)
     if (x->key[i] != y->key[i])
       return x->key[i] < y->key[i] ? -1 : 1;
+  if (x->precision != y->precision)
+    return x->precision < y->precision ? -1 : 1;
   return x->latency_ns < y->latency_ns ? -1 : x->latency_ns > y->latency_ns;
 }
 
@@ -97,7 +102,9 @@ static qb_status read_header(reader *r)
     if (found > 1)
       return qb__fail(QB_ERROR_FORMAT, "%s:%zu: column '%s' appears %zu times; keep one", r->path,
                       r->csv.line, names[c], found);
-    if (!found)
+    if (!found && c >= REQUIRED)
+      r->columns[c] = SIZE_MAX;
+    else if (!found)
       return qb__fail(
           QB_ERROR_FORMAT,
           "%s:%zu: column '%s' is missing; expected instances, threads, batch and latency_ns; %s",
@@ -149,6 +156,20 @@ static qb_status refuse(const reader *r, int column, const char *expected)
                   names[column], shown(field), field->text, expected);
 }
 
+/* Floats where there is no such column. */
+static bool read_precision(const reader *r, qb_precision *precision)
+{
+  *precision = QB_PRECISION_F32;
+  if (r->columns[PRECISION] == SIZE_MAX)
+    return true;
+  for (int p = 0; p < QB__PRECISIONS; p++)
+    if (is(&r->csv.fields[r->columns[PRECISION]], qb_precision_name((qb_precision)p))) {
+      *precision = (qb_precision)p;
+      return true;
+    }
+  return false;
+}
+
 static qb_status read_row(reader *r, row *made)
 {
   static const double most[LATENCY] = {QB__MAX_GIVEN_CORES, QB__MAX_GIVEN_CORES, QB_MAX_BATCH};
@@ -162,6 +183,8 @@ static qb_status read_row(reader *r, row *made)
       return refuse(r, c, "a whole number from 1 to 65536");
     made->key[c] = (uint32_t)value;
   }
+  if (!read_precision(r, &made->precision))
+    return refuse(r, PRECISION, "f32, bf16 or int8");
   const double latency_ns = number_of(&r->csv.fields[r->columns[LATENCY]]);
   if (!(latency_ns > 0))
     return refuse(r, LATENCY, "a time in nanoseconds above 0");
@@ -194,13 +217,17 @@ static qb_status read_rows(qb_context *context, reader *r)
   return QB_OK;
 }
 
+static bool same_point(const row *a, const row *b)
+{
+  return !memcmp(a->key, b->key, sizeof a->key) && a->precision == b->precision;
+}
+
 /* The times of the rows that are alike from `first` on; returns how many there are. */
 static size_t take_rows(const reader *r, size_t first, int64_t *samples)
 {
   const row *head = &r->rows[first];
   size_t count = 0;
-  for (; first + count < r->row_count && !memcmp(head[count].key, head->key, sizeof head->key);
-       count++)
+  for (; first + count < r->row_count && same_point(&head[count], head); count++)
     samples[count] = head[count].latency_ns;
   return count;
 }
@@ -214,6 +241,7 @@ static size_t make_point(const reader *r, size_t first, const qb__spread *spread
   *p = (qb_profile_point)QB_PROFILE_POINT_INIT;
   p->configuration.instances = head->key[INSTANCES];
   p->configuration.threads = head->key[THREADS];
+  p->configuration.precision = head->precision;
   p->batch = head->key[BATCH];
   p->visits = (uint32_t)count;
   p->latency_ns = qb__quantile_ns(samples, count, 0.5);
@@ -235,7 +263,7 @@ static qb_status make_points(qb_context *context, const reader *r, qb_profile_po
 {
   *count = 0;
   for (size_t i = 0; i < r->row_count; i++)
-    *count += !i || memcmp(r->rows[i - 1].key, r->rows[i].key, sizeof r->rows[i].key);
+    *count += !i || !same_point(&r->rows[i - 1], &r->rows[i]);
   if (*count > QB__MAX_GIVEN_POINTS)
     return qb__fail(QB_ERROR_OVERFLOW, "%s: %zu different points; a profile has at most %d",
                     r->path, *count, QB__MAX_GIVEN_POINTS);

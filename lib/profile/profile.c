@@ -4,7 +4,9 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/structs.h"
+#include "model/configuration.h"
 #include "model/model_data.h"
+#include "node/node_data.h"
 
 #include <qosbatch/inspect.h>
 
@@ -17,12 +19,8 @@
 static int by_place(const void *a, const void *b)
 {
   const qb_profile_point *x = a, *y = b;
-  const uint32_t left[3] = {x->configuration.instances, x->configuration.threads, x->batch};
-  const uint32_t right[3] = {y->configuration.instances, y->configuration.threads, y->batch};
-  for (int i = 0; i < 3; i++)
-    if (left[i] != right[i])
-      return left[i] < right[i] ? -1 : 1;
-  return 0;
+  const int sign = qb__configuration_compare(&x->configuration, &y->configuration);
+  return sign ? sign : x->batch < y->batch ? -1 : x->batch > y->batch;
 }
 
 static qb_status check_point(const qb_profile_point *p, size_t index)
@@ -71,11 +69,11 @@ static qb_status take_points(qb_profile *self, const qb_profile_point *points, s
     p->size = sizeof *p;
     if (before && !by_place(before, p))
       return qb__fail(QB_ERROR_INVALID_ARGUMENT,
-                      "%u instances of %u threads at batch %u appear twice; keep one of them",
-                      p->configuration.instances, p->configuration.threads, p->batch);
-    self->info.configurations += !before ||
-                                 before->configuration.instances != p->configuration.instances ||
-                                 before->configuration.threads != p->configuration.threads;
+                      "%u instances of %u threads in %s at batch %u appear twice; keep one of them",
+                      p->configuration.instances, p->configuration.threads,
+                      qb_precision_name(p->configuration.precision), p->batch);
+    self->info.configurations +=
+        !before || qb__configuration_compare(&before->configuration, &p->configuration);
     if (p->batch > self->info.max_batch)
       self->info.max_batch = p->batch;
   }
@@ -106,6 +104,28 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
   else
     *profile = self;
   return status;
+}
+
+qb_status qb__profile_copy(const qb_profile *profile, qb_profile **copy)
+{
+  qb_profile *self = NULL;
+  qb_status status =
+      qb__profile_new(profile->context, profile->node, &profile->info, profile->bytes_per_sample,
+                      profile->points, profile->point_count, &self);
+  if (!status)
+    status = qb__profile_set_operators(self, profile->operators, profile->operator_count);
+  for (size_t i = 0; i < profile->algorithms_count && !status; i++) {
+    const qb__profile_algorithms *each = &profile->algorithms[i];
+    const qb_configuration k = {.threads = each->threads, .precision = each->precision};
+    status = qb__profile_add_algorithms(self, &k, &each->algorithms, each->layer_count);
+  }
+  if (status) {
+    qb_profile_unref(self);
+    return status;
+  }
+  memcpy(self->accuracies, profile->accuracies, sizeof self->accuracies);
+  *copy = self;
+  return QB_OK;
 }
 
 qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work *operators,
@@ -144,15 +164,14 @@ qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model)
   return status;
 }
 
-const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
-                                          uint32_t threads, size_t *count)
+const qb_profile_point *qb__profile_curve(const qb_profile *profile, const qb_configuration *k,
+                                          size_t *count)
 {
   const qb_profile_point *p = profile->points, *end = p + profile->point_count;
-  while (p < end &&
-         (p->configuration.instances != instances || p->configuration.threads != threads))
+  while (p < end && qb__configuration_compare(&p->configuration, k))
     p++;
   const qb_profile_point *first = p;
-  while (p < end && p->configuration.instances == instances && p->configuration.threads == threads)
+  while (p < end && !qb__configuration_compare(&p->configuration, k))
     p++;
   *count = (size_t)(p - first);
   return first;
@@ -169,14 +188,30 @@ __attribute__((format(printf, 2, 3))) static void note(char list[1024], const ch
   va_end(args);
 }
 
+/* "vnni, bf16" */
+static const char *name_features(uint32_t features, char names[64])
+{
+  *names = 0;
+  for (uint32_t bit = 1; bit <= QB__LAST_FEATURE; bit <<= 1)
+    if (features & bit) {
+      const size_t used = strlen(names);
+      snprintf(names + used, 64 - used, "%s%s", used ? ", " : "", qb_feature_name(bit));
+    }
+  return names;
+}
+
+/* Of features those that are missing: profiles of before know of none. */
 static void list_differences(const qb_profile *profile, const qb_node *node, char list[1024])
 {
+  char features[64];
   qb_node_info then = QB_NODE_INFO_INIT, now = QB_NODE_INFO_INIT;
   *list = 0;
   if (qb_node_get_info(profile->node, &then) || qb_node_get_info(node, &now))
     return;
   if (strcmp(then.cpu, now.cpu) != 0)
     note(list, "processor '%.64s', here '%.64s'", then.cpu, now.cpu);
+  if (then.features & ~now.features)
+    note(list, "no %s here", name_features(then.features & ~now.features, features));
   if (then.isa != now.isa)
     note(list, "instruction set %s, here %s", qb_isa_name(then.isa), qb_isa_name(now.isa));
   if (then.cores != now.cores)
@@ -185,8 +220,8 @@ static void list_differences(const qb_profile *profile, const qb_node *node, cha
     note(list, "a quota of %g cores, here %g", then.quota_cores, now.quota_cores);
   /* Of one thread: a neighbour that is busy just now takes a core from many, seldom from one. */
   double then_flops, now_flops;
-  if (!qb_node_get_compute(profile->node, 1, QB_ISA_BEST, &then_flops) &&
-      !qb_node_get_compute(node, 1, QB_ISA_BEST, &now_flops) &&
+  if (!qb_node_get_compute(profile->node, 1, QB_ISA_BEST, QB_PRECISION_F32, &then_flops) &&
+      !qb_node_get_compute(node, 1, QB_ISA_BEST, QB_PRECISION_F32, &now_flops) &&
       fabs(now_flops / then_flops - 1) > 0.25)
     note(list, "%.4g GFLOP/s a thread, here %.4g", then_flops / 1e9, now_flops / 1e9);
 }

@@ -14,10 +14,9 @@
 #include <math.h>
 #include <string.h>
 
-qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
-                                     const qb__algorithms *algorithms)
+qb_status qb__profile_add_algorithms(qb_profile *profile, const qb_configuration *k,
+                                     const qb__algorithms *algorithms, size_t count)
 {
-  const size_t count = profile->operator_count;
   if (!qb__grow(profile->context, &profile->algorithms, profile->algorithms_count,
                 &profile->algorithms_capacity, sizeof *profile->algorithms))
     return QB_ERROR_NO_MEMORY;
@@ -26,17 +25,25 @@ qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
     return QB_ERROR_NO_MEMORY;
   if (count)
     memcpy(copy, algorithms->layers, count * sizeof *copy);
-  profile->algorithms[profile->algorithms_count++] =
-      (qb__profile_algorithms){threads, {copy, algorithms->microbatch, UINT32_MAX}};
+  profile->algorithms[profile->algorithms_count++] = (qb__profile_algorithms){
+      k->threads, k->precision, count, {copy, algorithms->microbatch, UINT32_MAX}};
   return QB_OK;
 }
 
-const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads)
+static const qb__profile_algorithms *find(const qb_profile *profile, const qb_configuration *k)
 {
   for (size_t i = 0; i < profile->algorithms_count; i++)
-    if (profile->algorithms[i].threads == threads)
-      return &profile->algorithms[i].algorithms;
+    if (profile->algorithms[i].threads == k->threads &&
+        profile->algorithms[i].precision == k->precision)
+      return &profile->algorithms[i];
   return NULL;
+}
+
+const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile,
+                                                const qb_configuration *k)
+{
+  const qb__profile_algorithms *found = find(profile, k);
+  return found ? &found->algorithms : NULL;
 }
 
 /* By the work of its operators. */
@@ -90,9 +97,13 @@ static bool algorithms_hold(const qb_profile *profile, const qb_model *model)
 }
 
 const qb__algorithms *qb__profile_algorithms_for(const qb_profile *profile, const qb_model *model,
-                                                 uint32_t threads)
+                                                 const qb_configuration *k)
 {
-  return algorithms_hold(profile, model) ? qb__profile_algorithms_of(profile, threads) : NULL;
+  const qb__profile_algorithms *found = find(profile, k);
+  const qb__graph *graph = qb__model_graph(qb__model_in(model, k->precision));
+  return found && found->layer_count == graph->operator_count && algorithms_hold(profile, model)
+             ? &found->algorithms
+             : NULL;
 }
 
 qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
@@ -106,7 +117,6 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
     status = qb__profile_check_model(profile, model);
   if (status)
     return status;
-  return qb__session_new(model, &use,
-                         profile ? qb__profile_algorithms_for(profile, model, use.threads) : NULL,
-                         session);
+  return qb__session_new(
+      model, &use, profile ? qb__profile_algorithms_for(profile, model, &use) : NULL, session);
 }

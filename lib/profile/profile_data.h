@@ -3,6 +3,7 @@
 #ifndef QB_PROFILE_PROFILE_DATA_H
 #define QB_PROFILE_PROFILE_DATA_H
 
+#include <qosbatch/accuracy.h>
 #include <qosbatch/profile.h>
 
 /* What an operator of the network does, for the roofline of each. */
@@ -35,13 +36,16 @@ qb_context *qb__profile_context(const qb_profile *profile);
 const qb_node *qb__profile_node(const qb_profile *profile);
 const qb_profile_info *qb__profile_info(const qb_profile *profile);
 
-/* Ordered by instances, threads, batch; no two alike. */
+/* Ordered by qb__configuration_compare(), then batch; no two alike. */
 const qb_profile_point *qb__profile_points(const qb_profile *profile);
 size_t qb__profile_point_count(const qb_profile *profile);
 
+/* NULL: it was not measured. */
+const qb_accuracy *qb__profile_accuracy(const qb_profile *profile, qb_precision precision);
+
 /* The points of one configuration, by rising batch: *count of them from the one returned. */
-const qb_profile_point *qb__profile_curve(const qb_profile *profile, uint32_t instances,
-                                          uint32_t threads, size_t *count);
+const qb_profile_point *qb__profile_curve(const qb_profile *profile, const qb_configuration *k,
+                                          size_t *count);
 
 /* Of the operators that are known, in their order. */
 const qb__operator_work *qb__profile_operators(const qb_profile *profile);

@@ -5,11 +5,14 @@
 
 #include "core/refcount.h"
 #include "engine/layer_algorithm.h"
+#include "model/configuration.h"
 #include "profile/profile_data.h"
 
-/* How the network is computed by so many threads. */
+/* How the network is computed by so many threads in a precision. */
 typedef struct qb__profile_algorithms {
   uint32_t threads;
+  qb_precision precision;
+  size_t layer_count; /* operators of the graph of that precision */
   qb__algorithms algorithms;
 } qb__profile_algorithms;
 
@@ -22,10 +25,17 @@ struct qb_profile {
   size_t operator_count;   /* 0: not known */
   qb__operator_work *operators;
   size_t algorithms_count, algorithms_capacity;
-  qb__profile_algorithms *algorithms; /* no two of as many threads */
+  qb__profile_algorithms *algorithms;     /* no two of as many threads and one precision */
+  qb_accuracy accuracies[QB__PRECISIONS]; /* of no samples: not known */
   size_t point_count;
-  qb_profile_point *points; /* ordered by instances, threads, batch; no two alike */
+  qb_profile_point *points; /* ordered by qb__configuration_compare(), then batch; no two alike */
 };
+
+/* A profile that is equal to another one, before anybody else sees it. */
+qb_status qb__profile_copy(const qb_profile *profile, qb_profile **copy);
+
+/* Before anybody else sees the profile: takes an accuracy, checked, with its interval worked out. */
+qb_status qb__profile_set_accuracy(qb_profile *profile, const qb_accuracy *accuracy);
 
 /* Before anybody else sees the profile; `operators` is copied. */
 qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work *operators,
@@ -34,18 +44,22 @@ qb_status qb__profile_set_operators(qb_profile *profile, const qb__operator_work
 /* Those of a model, and which network it is; a workload has none. */
 qb_status qb__profile_take_operators(qb_profile *profile, const qb_model *model);
 
-/* Before anybody else sees the profile, and after its operators are set; `algorithms` is copied. */
-qb_status qb__profile_add_algorithms(qb_profile *profile, uint32_t threads,
-                                     const qb__algorithms *algorithms);
+/*
+ * Before anybody else sees the profile; `algorithms`, of `layer_count` operators, is copied. Of the
+ * configuration threads and precision count.
+ */
+qb_status qb__profile_add_algorithms(qb_profile *profile, const qb_configuration *k,
+                                     const qb__algorithms *algorithms, size_t layer_count);
 
 /* Whether a profile is of this network; the message says what differs. */
 qb_status qb__profile_check_model(const qb_profile *profile, const qb_model *model);
 
-/* NULL if those for so many threads are not known. */
-const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile, uint32_t threads);
+/* NULL if those for so many threads and the precision are not known. */
+const qb__algorithms *qb__profile_algorithms_of(const qb_profile *profile,
+                                                const qb_configuration *k);
 
 /* Those that are known to be as fast here, for this model; NULL if none are. */
 const qb__algorithms *qb__profile_algorithms_for(const qb_profile *profile, const qb_model *model,
-                                                 uint32_t threads);
+                                                 const qb_configuration *k);
 
 #endif

@@ -20,7 +20,7 @@
 
 static const int64_t BUDGET_OF_ONE_NS = 20000000000, DEFAULT_BUDGET_NS = 60000000000;
 
-/* So few configurations are all measured. */
+/* So few configurations of a precision are all measured. */
 enum { FEW = 3 };
 
 typedef struct run {
@@ -32,6 +32,7 @@ typedef struct run {
   qb_progress_callback progress;
   void *user;
   qb__sweep sweep;
+  size_t most_splits;         /* of a precision */
   qb__algorithms *algorithms; /* by curve, as its sessions found; layers NULL: not yet, or none */
   uint32_t *batches;          /* the grid's */
   double *prior_ns;
@@ -47,7 +48,7 @@ static qb_status check_batches(const qb_profile_params *params)
   if (params->max_batch > QB_MAX_BATCH)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "max_batch %u is outside 1..%u", params->max_batch,
                     QB_MAX_BATCH);
-  for (size_t i = 0; params->batches && i < params->batch_count; i++)
+  for (size_t i = 0; i < params->batch_count; i++)
     if (params->batches[i] < 1 || params->batches[i] > QB_MAX_BATCH)
       return qb__fail(QB_ERROR_INVALID_ARGUMENT, "batches[%zu] = %u is outside 1..%u", i,
                       params->batches[i], QB_MAX_BATCH);
@@ -60,7 +61,7 @@ static qb_status add_known(const run *s, qb__points *c)
     return QB_OK;
   const qb_configuration *k = &c->configuration;
   size_t count;
-  const qb_profile_point *known = qb__profile_curve(s->known, k->instances, k->threads, &count);
+  const qb_profile_point *known = qb__profile_curve(s->known, k, &count);
   qb_status status = QB_OK;
   for (size_t i = 0; i < count && !status; i++)
     status = qb__points_add_known(s->context, c, &known[i], s->sweep.goal);
@@ -96,71 +97,115 @@ static qb_status add_batches(run *s, qb__points *c, const qb_profile_params *par
   return status ? status : add_known(s, c);
 }
 
-/* The node has compute power measured. */
-static void add_configuration(run *s, uint32_t instances, uint32_t threads)
+/* The node has compute power measured. The yardstick beside visits is of 32-bit floats. */
+static void add_configuration(run *s, const qb_configuration *k)
 {
   for (size_t i = 0; i < s->sweep.curve_count; i++)
-    if (s->sweep.curves[i].configuration.instances == instances &&
-        s->sweep.curves[i].configuration.threads == threads)
+    if (!qb__configuration_compare(&s->sweep.curves[i].configuration, k))
       return;
-  const qb_configuration made = {instances, threads};
-  const uint64_t all = (uint64_t)instances * threads;
+  const uint64_t all = (uint64_t)k->instances * k->threads;
   double flops = 0;
   (void)qb_node_get_compute(s->node, all < UINT32_MAX ? (uint32_t)all : UINT32_MAX, QB_ISA_BEST,
-                            &flops);
+                            QB_PRECISION_F32, &flops);
   qb__points *points = &s->sweep.curves[s->sweep.curve_count++];
-  points->configuration = made;
+  points->configuration = *k;
   points->thread_flops_per_s = flops / (double)all;
   qb_node_info info = QB_NODE_INFO_INIT;
   points->throttled = !qb_node_get_info(s->node, &info) && info.quota_cores < (double)all &&
                       info.quota_cores < info.cores;
 }
 
-static qb_status take_configurations(run *s, const qb_profile_params *params)
+/* Those asked for, in a precision or, where none was asked for, in their own. */
+static void take_configurations(run *s, const qb_profile_params *params, qb_precision precision)
 {
   for (size_t i = 0; i < params->configuration_count; i++) {
-    const qb_configuration *each = &params->configurations[i];
-    const qb_status status = qb__configuration_check(each);
-    if (status)
-      return qb__fail_within(status, "configurations[%zu]", i);
-    add_configuration(s, each->instances, each->threads);
+    qb_configuration k = params->configurations[i];
+    if (params->precision_count)
+      k.precision = precision;
+    if (k.precision == precision)
+      add_configuration(s, &k);
   }
-  return QB_OK;
 }
 
 /* Those known, and what else the node's cores can be split into. */
-static qb_status take_splits(run *s)
+static void take_splits(run *s, const qb_node_info *node, qb_precision precision)
 {
-  qb_node_info info = QB_NODE_INFO_INIT;
-  const qb_status status = qb_node_get_info(s->node, &info);
-  if (status)
-    return status;
   for (size_t i = 0; s->known && i < s->known->point_count; i++)
-    add_configuration(s, s->known->points[i].configuration.instances,
-                      s->known->points[i].configuration.threads);
+    if (s->known->points[i].configuration.precision == precision)
+      add_configuration(s, &s->known->points[i].configuration);
   qb_configuration splits[QB__MOST_SPLITS];
-  const size_t count = qb__splits_of(&info, splits);
-  for (size_t i = 0; i < count; i++)
-    add_configuration(s, splits[i].instances, splits[i].threads);
-  return QB_OK;
+  const size_t count = qb__splits_of(node, splits);
+  for (size_t i = 0; i < count; i++) {
+    splits[i].precision = precision;
+    add_configuration(s, &splits[i]);
+  }
 }
 
+/* Whether a precision is to be measured: asked for, or that of what is asked for or known. */
+static bool is_wanted(const run *s, const qb_profile_params *params, qb_precision precision)
+{
+  bool wanted = false;
+  if (params->precision_count)
+    for (size_t i = 0; i < params->precision_count; i++)
+      wanted |= params->precisions[i] == precision;
+  else if (params->configuration_count)
+    for (size_t i = 0; i < params->configuration_count; i++)
+      wanted |= params->configurations[i].precision == precision;
+  else if (s->known)
+    for (size_t i = 0; i < s->known->point_count; i++)
+      wanted |= s->known->points[i].configuration.precision == precision;
+  else
+    wanted = precision == QB_PRECISION_F32;
+  return wanted;
+}
+
+static qb_status check_configurations(const qb_profile_params *params)
+{
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < params->configuration_count && !status; i++) {
+    status = qb__configuration_check(&params->configurations[i]);
+    if (status)
+      status = qb__fail_within(status, "configurations[%zu]", i);
+  }
+  for (size_t i = 0; i < params->precision_count && !status; i++)
+    if ((unsigned)params->precisions[i] >= QB__PRECISIONS)
+      status =
+          qb__fail(QB_ERROR_INVALID_ARGUMENT, "precisions[%zu] is %d; give a QB_PRECISION_ value",
+                   i, (int)params->precisions[i]);
+  return status;
+}
+
+/* Those of a precision stand side by side. */
 static qb_status choose_configurations(run *s, const qb_profile_params *params)
 {
   const size_t known = s->known ? s->known->info.configurations : 0;
-  const bool given = params->configurations && params->configuration_count;
-  const size_t room = given ? params->configuration_count : QB__MOST_SPLITS + known;
+  const size_t room = QB__PRECISIONS * (params->configuration_count + QB__MOST_SPLITS) + known;
+  qb_node_info info = QB_NODE_INFO_INIT;
+  qb_status status = check_configurations(params);
+  if (!status)
+    status = qb_node_get_info(s->node, &info);
+  if (status)
+    return status;
   s->sweep.curves = qb__calloc(s->context, room, sizeof *s->sweep.curves);
   s->algorithms = qb__calloc(s->context, room, sizeof *s->algorithms);
   if (!s->sweep.curves || !s->algorithms)
     return QB_ERROR_NO_MEMORY;
-  return given ? take_configurations(s, params) : take_splits(s);
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8; p++) {
+    const size_t before = s->sweep.curve_count;
+    if (is_wanted(s, params, p) && params->configuration_count)
+      take_configurations(s, params, p);
+    else if (is_wanted(s, params, p))
+      take_splits(s, &info, p);
+    const size_t added = s->sweep.curve_count - before;
+    s->most_splits = added > s->most_splits ? added : s->most_splits;
+  }
+  return QB_OK;
 }
 
 /* Configurations that nobody named are candidates, unless they are few. */
 static qb_status make_prior(run *s, const qb_profile_params *params)
 {
-  if (params->configuration_count || s->sweep.curve_count <= FEW || !s->sweep.adaptive)
+  if (params->configuration_count || s->most_splits <= FEW || !s->sweep.adaptive)
     return QB_OK;
   const size_t count = s->sweep.batch_count;
   s->prior_ns = qb__calloc(s->context, s->sweep.curve_count, count * sizeof *s->prior_ns);
@@ -188,11 +233,17 @@ static qb_status check_known(const run *s)
   return qb_profile_check(s->known, NULL, s->node);
 }
 
-/* A share of what all have where they are few. */
+/* Of each precision the same, and a share of that where its configurations are few. */
 static int64_t default_budget_ns(const run *s)
 {
-  const int64_t all_ns = (int64_t)s->sweep.curve_count * BUDGET_OF_ONE_NS;
-  return all_ns < DEFAULT_BUDGET_NS ? all_ns : DEFAULT_BUDGET_NS;
+  int64_t all_ns = 0;
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8; p++) {
+    int64_t its_ns = 0;
+    for (size_t k = 0; k < s->sweep.curve_count; k++)
+      its_ns += s->sweep.curves[k].configuration.precision == p ? BUDGET_OF_ONE_NS : 0;
+    all_ns += its_ns < DEFAULT_BUDGET_NS ? its_ns : DEFAULT_BUDGET_NS;
+  }
+  return all_ns;
 }
 
 static qb_status set_up(run *s, const qb_profile_params *params)
@@ -201,11 +252,11 @@ static qb_status set_up(run *s, const qb_profile_params *params)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "goal %g must be in [0, 1) and the time budget not negative", params->goal);
   double ignored;
-  if (qb_node_get_compute(s->node, 1, QB_ISA_BEST, &ignored))
+  if (qb_node_get_compute(s->node, 1, QB_ISA_BEST, QB_PRECISION_F32, &ignored))
     return qb__fail(QB_ERROR_INVALID_ARGUMENT,
                     "the node's compute power was not measured; pass a node from qb_node_detect() "
                     "with a non-negative measure budget");
-  s->sweep.adaptive = !params->batches || !params->batch_count;
+  s->sweep.adaptive = !params->batch_count;
   s->sweep.goal = params->goal > 0 ? params->goal : 0.01;
   s->known = params->known;
   s->like = params->like ? params->like : params->known;
@@ -243,11 +294,14 @@ static qb_status tell(void *user, qb_phase phase, const qb_profile_point *point,
 /* Those found on as many threads serve, so that all sessions run the same primitives. */
 static const qb__algorithms *algorithms_for(const run *s, size_t curve)
 {
-  const uint32_t threads = s->sweep.curves[curve].configuration.threads;
-  for (size_t k = 0; k < s->sweep.curve_count; k++)
-    if (s->algorithms[k].layers && s->sweep.curves[k].configuration.threads == threads)
+  const qb_configuration *wanted = &s->sweep.curves[curve].configuration;
+  for (size_t k = 0; k < s->sweep.curve_count; k++) {
+    const qb_configuration *its = &s->sweep.curves[k].configuration;
+    if (s->algorithms[k].layers && its->threads == wanted->threads &&
+        its->precision == wanted->precision)
       return &s->algorithms[k];
-  return s->like ? qb__profile_algorithms_for(s->like, s->model, threads) : NULL;
+  }
+  return s->like ? qb__profile_algorithms_for(s->like, s->model, wanted) : NULL;
 }
 
 /* After each batch size that is made ready: a larger one may find a microbatch. */
@@ -256,9 +310,9 @@ static qb_status keep_algorithms(run *s)
   if (qb__model_is_workload(s->model))
     return QB_OK;
   qb__algorithms *kept = &s->algorithms[s->open];
+  const qb__graph *graph = qb__model_graph(qb__session_model(s->session));
   if (!kept->layers)
-    kept->layers =
-        qb__calloc(s->context, qb__model_graph(s->model)->operator_count, sizeof *kept->layers);
+    kept->layers = qb__calloc(s->context, graph->operator_count, sizeof *kept->layers);
   if (!kept->layers)
     return QB_ERROR_NO_MEMORY;
   (void)qb__session_get_algorithms(s->session, kept);
@@ -287,7 +341,9 @@ static qb_status prepare_point(void *user, qb_profile_point *point)
   if (status)
     return status;
   s->prepare_ns += elapsed_ns;
-  s->weight_bytes = memory.weight_bytes;
+  if (!s->weight_bytes ||
+      point->configuration.precision == s->sweep.curves->configuration.precision)
+    s->weight_bytes = memory.weight_bytes;
   if (!point->memory_bytes) {
     point->prepare_ns = elapsed_ns;
     point->memory_bytes = memory.weight_bytes + memory.instance_bytes + memory.code_bytes;
@@ -348,11 +404,15 @@ static qb_status assemble(const run *s, const qb_profile_point *points, size_t c
                                      qb__model_bytes_per_sample(s->model), points, count, profile);
   if (!status)
     status = qb__profile_take_operators(*profile, s->model);
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8 && s->known && !status; p++)
+    if (qb__profile_accuracy(s->known, p))
+      status = qb__profile_set_accuracy(*profile, qb__profile_accuracy(s->known, p));
   for (size_t k = 0; k < s->sweep.curve_count && !status; k++) {
-    const uint32_t threads = s->sweep.curves[k].configuration.threads;
+    const qb_configuration *its = &s->sweep.curves[k].configuration;
     const qb__algorithms *algorithms = algorithms_for(s, k);
-    if (algorithms && !qb__profile_algorithms_of(*profile, threads))
-      status = qb__profile_add_algorithms(*profile, threads, algorithms);
+    const qb__graph *graph = qb__model_graph(qb__model_in(s->model, its->precision));
+    if (algorithms && !qb__profile_algorithms_of(*profile, its))
+      status = qb__profile_add_algorithms(*profile, its, algorithms, graph->operator_count);
   }
   return status;
 }
@@ -401,6 +461,9 @@ qb_status qb_profile_run(qb_model *model, qb_node *node, const qb_profile_params
     status = QB__STRUCT_IN(qb_profile_params, &use, params);
   if (status)
     return status;
+  use.batch_count = use.batches ? use.batch_count : 0;
+  use.configuration_count = use.configurations ? use.configuration_count : 0;
+  use.precision_count = use.precisions ? use.precision_count : 0;
   run s = {.context = qb__model_context(model),
            .model = model,
            .node = node,

@@ -17,12 +17,14 @@ enum { VERSION = 1, LARGEST_FILE = 64 << 20 };
 enum { MOST_POINTS = 100000, MOST_OPERATORS = 100000, MOST_ALGORITHMS = 1000 };
 
 static const int64_t MOST_NS = INT64_C(1) << 56; /* two years */
+static const int64_t MOST_SAMPLES = INT64_C(1) << 53;
 static const int64_t MOST_BYTES = INT64_C(1) << 52;
 
 static json_t *point_to_json(const qb_profile_point *p)
 {
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}",
-                   "instances", (json_int_t)p->configuration.instances, "threads",
+  return json_pack("{s:s*, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}",
+                   "precision", qb__precision_to_json(p->configuration.precision), "instances",
+                   (json_int_t)p->configuration.instances, "threads",
                    (json_int_t)p->configuration.threads, "batch", (json_int_t)p->batch, "visits",
                    (json_int_t)p->visits, "set_aside", (json_int_t)p->set_aside, "latency_ns",
                    (json_int_t)p->latency_ns, "low_ns", (json_int_t)p->low_ns, "high_ns",
@@ -32,10 +34,11 @@ static json_t *point_to_json(const qb_profile_point *p)
                    p->thread_flops_per_s);
 }
 
-static json_t *operator_to_json(const qb__operator_work *o)
+static json_t *accuracy_to_json(const qb_accuracy *a)
 {
-  return json_pack("{s:f, s:f, s:f}", "flops_per_sample", o->flops_per_sample, "bytes_per_sample",
-                   o->bytes_per_sample, "weight_bytes", o->weight_bytes);
+  return json_pack("{s:s*, s:b, s:b, s:I, s:I}", "precision", qb__precision_to_json(a->precision),
+                   "labels", a->labels, "needs_vnni", a->needs_vnni, "samples",
+                   (json_int_t)a->samples, "agreeing", (json_int_t)a->agreeing);
 }
 
 /* Appends to an array that is NULL once something failed. */
@@ -49,12 +52,28 @@ static void append(json_t **array, json_t *value)
   }
 }
 
-static json_t *algorithms_to_json(const qb__profile_algorithms *w, size_t count)
+static json_t *accuracies_to_json(const qb_profile *profile)
+{
+  json_t *array = json_array();
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8; p++)
+    if (qb__profile_accuracy(profile, p))
+      append(&array, accuracy_to_json(&profile->accuracies[p]));
+  return array;
+}
+
+static json_t *operator_to_json(const qb__operator_work *o)
+{
+  return json_pack("{s:f, s:f, s:f}", "flops_per_sample", o->flops_per_sample, "bytes_per_sample",
+                   o->bytes_per_sample, "weight_bytes", o->weight_bytes);
+}
+
+static json_t *algorithms_to_json(const qb__profile_algorithms *w)
 {
   json_t *algorithms = json_array();
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < w->layer_count; i++)
     append(&algorithms, json_string(qb__layer_algorithm_name(w->algorithms.layers[i])));
-  return json_pack("{s:I, s:I, s:o}", "threads", (json_int_t)w->threads, "microbatch",
+  return json_pack("{s:s*, s:I, s:I, s:o}", "precision", qb__precision_to_json(w->precision),
+                   "threads", (json_int_t)w->threads, "microbatch",
                    (json_int_t)w->algorithms.microbatch, "ways", algorithms);
 }
 
@@ -73,7 +92,7 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
     append(&operators, operator_to_json(&profile->operators[o]));
   json_t *algorithms = json_array();
   for (size_t w = 0; w < profile->algorithms_count; w++)
-    append(&algorithms, algorithms_to_json(&profile->algorithms[w], profile->operator_count));
+    append(&algorithms, algorithms_to_json(&profile->algorithms[w]));
   json_t *root = json_pack(
       "{s:s, s:i, s:s, s:s, s:s, s:s*, s:I, s:f, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "format",
       FORMAT, "version", VERSION, "library", i->library, "engine", i->engine, "model", i->model,
@@ -82,12 +101,14 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
       "weight_bytes", (json_int_t)i->weight_bytes, "measure_ns", (json_int_t)i->measure_ns,
       "prepare_ns", (json_int_t)i->prepare_ns, "node", qb__node_to_json(profile->node), "operators",
       operators, "layer_ways", algorithms, "points", points);
-  return qb__json_save(profile->context, path, root);
+  return qb__json_save(profile->context, path,
+                       qb__json_with(root, "accuracy", accuracies_to_json(profile)));
 }
 
 static void point_from_json(qb__json *at, qb_profile_point *p)
 {
   p->size = sizeof *p;
+  p->configuration.precision = qb__precision_from_json(at);
   p->configuration.instances = (uint32_t)qb__json_int(at, "instances", 1, 65536);
   p->configuration.threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
   p->batch = (uint32_t)qb__json_int(at, "batch", 1, QB_MAX_BATCH);
@@ -105,6 +126,21 @@ static void point_from_json(qb__json *at, qb_profile_point *p)
   qb__json_end(at);
 }
 
+static qb_status accuracy_from_json(qb__json *at, qb_profile *profile)
+{
+  qb_accuracy a = QB_ACCURACY_INIT;
+  a.precision = qb__precision_from_json(at);
+  a.labels = qb__json_bool(at, "labels");
+  a.needs_vnni = qb__json_bool(at, "needs_vnni");
+  a.samples = (uint64_t)qb__json_int(at, "samples", 1, MOST_SAMPLES);
+  a.agreeing = (uint64_t)qb__json_int(at, "agreeing", 0, (int64_t)a.samples);
+  qb__json_end(at);
+  if (!at->file->status && qb__profile_accuracy(profile, a.precision))
+    qb__json_fail(at, "precision", "%s listed twice; keep one entry",
+                  qb_precision_name(a.precision));
+  return at->file->status ? at->file->status : qb__profile_set_accuracy(profile, &a);
+}
+
 static void operator_from_json(qb__json *at, qb__operator_work *o)
 {
   o->flops_per_sample = qb__json_double(at, "flops_per_sample", 0, 1e18);
@@ -113,19 +149,21 @@ static void operator_from_json(qb__json *at, qb__operator_work *o)
   qb__json_end(at);
 }
 
-/* The algorithms that so many threads take; the profile has its operators. */
+/* The algorithms that so many threads take; the profile has the operators of 32-bit floats. */
 static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
 {
-  const size_t count = profile->operator_count;
   qb__json array;
-  const uint32_t threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
-  qb__json_array(at, "ways", count, count, &array);
+  const qb_configuration k = {.precision = qb__precision_from_json(at),
+                              .threads = (uint32_t)qb__json_int(at, "threads", 1, 65536)};
+  const bool is_base = k.precision == profile->points->configuration.precision;
+  const size_t count = qb__json_array(at, "ways", is_base ? profile->operator_count : 0,
+                                      is_base ? profile->operator_count : MOST_OPERATORS, &array);
   qb__algorithms algorithms = {NULL, 0, UINT32_MAX};
   if (qb__json_has(at, "microbatch")) /* older profiles were measured with whole rounds */
     algorithms.microbatch = (uint32_t)qb__json_int(at, "microbatch", 0, QB_MAX_BATCH);
   qb__json_end(at);
-  if (!at->file->status && qb__profile_algorithms_of(profile, threads))
-    qb__json_fail(at, "threads", "%u threads listed twice; keep one entry", threads);
+  if (!at->file->status && qb__profile_algorithms_of(profile, &k))
+    qb__json_fail(at, "threads", "%u threads listed twice; keep one entry", k.threads);
   algorithms.layers = qb__calloc(profile->context, count, sizeof *algorithms.layers);
   if (!algorithms.layers)
     return QB_ERROR_NO_MEMORY;
@@ -136,7 +174,7 @@ static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
   }
   const qb_status status = at->file->status
                                ? at->file->status
-                               : qb__profile_add_algorithms(profile, threads, &algorithms);
+                               : qb__profile_add_algorithms(profile, &k, &algorithms, count);
   qb__free(profile->context, algorithms.layers);
   return status;
 }
@@ -175,7 +213,7 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   info.measure_ns = qb__json_int(root, "measure_ns", 0, MOST_NS);
   info.prepare_ns = qb__json_int(root, "prepare_ns", 0, MOST_NS);
 
-  qb__json at, array, operator_array, algorithms_array;
+  qb__json at, array, operator_array, algorithms_array, accuracy_array;
   qb_node *node = NULL;
   qb_profile_point *points = NULL;
   qb__operator_work *operators = NULL;
@@ -187,6 +225,10 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
       qb__json_array(root, "operators", 0, MOST_OPERATORS, &operator_array);
   const size_t algorithms_count =
       qb__json_array(root, "layer_ways", 0, MOST_ALGORITHMS, &algorithms_array);
+  const size_t accuracy_count = /* older profiles have none */
+      qb__json_has(root, "accuracy")
+          ? qb__json_array(root, "accuracy", 0, QB__PRECISIONS, &accuracy_array)
+          : 0;
   const size_t count = qb__json_array(root, "points", 1, MOST_POINTS, &array);
   qb__json_end(root);
   status = root->file->status;
@@ -217,6 +259,10 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   for (size_t i = 0; i < algorithms_count && !status; i++) {
     qb__json_element(&algorithms_array, i, &at);
     status = algorithms_from_json(&at, made);
+  }
+  for (size_t i = 0; i < accuracy_count && !status; i++) {
+    qb__json_element(&accuracy_array, i, &at);
+    status = accuracy_from_json(&at, made);
   }
   if (!status)
     *profile = qb_profile_ref(made);

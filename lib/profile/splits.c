@@ -80,7 +80,7 @@ double qb__split_prior_ns(const qb_model *model, const qb_node *node, const qb_c
   const uint32_t all = split->instances * split->threads;
   const bool known = qb__model_info(model)->flops_per_sample > 0;
   double flops = 0, bytes_per_s, weight_bytes_per_s;
-  if (qb_node_get_compute(node, all, QB_ISA_BEST, &flops))
+  if (qb_node_get_compute(node, all, QB_ISA_BEST, split->precision, &flops))
     flops = all;
   double time_s = batch * (known ? qb__model_info(model)->flops_per_sample : ANY_FLOPS) *
                   split->instances / flops;

@@ -3,6 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/hooks.h"
+#include "model/configuration.h"
 #include "profile/search.h"
 
 #include <math.h>
@@ -140,7 +141,8 @@ static int64_t time_left(const qb__sweep *s, int64_t start_ns, int64_t share_ns)
 static qb_status run_session(qb__sweep *s, size_t index, const stint *t)
 {
   const int64_t start_ns = qb__now_ns(s->context);
-  qb_status status = s->visitor->open(s->user, index, qb__points_largest_open(t->points));
+  qb_status status =
+      s->visitor->open(s->user, s->first + index, qb__points_largest_open(t->points));
   if (!status)
     status = prepare_all(s, t);
   if (!status)
@@ -172,12 +174,13 @@ static qb_status run_sessions(qb__sweep *s, const bool *chosen, int64_t budget_n
   return QB_OK;
 }
 
-/* Finding out what the candidates are worth. */
+/* Finding out what the candidates of a precision are worth. */
 typedef struct scouting {
-  qb__sweep *sweep;
+  qb__sweep *sweep; /* of them alone */
   qb__search *search;
   int64_t start_ns, share_ns;
-  size_t open; /* curve; SIZE_MAX: none */
+  double from, part; /* of all progress */
+  size_t open;       /* curve; SIZE_MAX: none */
   double opening_ns;
   size_t openings;
 } scouting;
@@ -262,9 +265,9 @@ static qb_status open_curve(scouting *x, size_t curve)
   qb_status status =
       qb__points_find(s->context, &s->curves[curve], smallest_candidate(s, curve), &record);
   if (!status)
-    status = tell(s, QB_PHASE_PREPARE, &record->point, 0);
+    status = tell(s, QB_PHASE_PREPARE, &record->point, x->from);
   if (!status)
-    status = s->visitor->open(s->user, curve, largest_candidate(s, curve));
+    status = s->visitor->open(s->user, s->first + curve, largest_candidate(s, curve));
   if (!status)
     status = s->visitor->prepare(s->user, &record->point);
   if (status)
@@ -286,7 +289,7 @@ static qb_status scout_point(scouting *x, size_t curve, size_t b)
     status = qb__points_find(s->context, c, s->batches[b], &record);
   if (!status)
     status = tell(s, QB_PHASE_MEASURE, &record->point,
-                  SEARCH * (double)elapsed_ns(x) / (double)x->share_ns);
+                  x->from + x->part * (double)elapsed_ns(x) / (double)x->share_ns);
   if (!status)
     status = s->visitor->prepare(s->user, &record->point);
   const int64_t start_ns = qb__now_ns(s->context);
@@ -408,6 +411,57 @@ static qb_status search(scouting *x, bool *chosen, int64_t *left_ns)
   return status ? status : choose(x, *left_ns, chosen);
 }
 
+/* The search of each precision. */
+typedef struct searches {
+  size_t count;
+  qb__sweep sweeps[QB__PRECISIONS];
+  scouting scouts[QB__PRECISIONS];
+} searches;
+
+/* The curves from `first` on that have its precision, with their share of the time. */
+static qb__sweep part_of(const qb__sweep *all, size_t first)
+{
+  qb__sweep part = *all;
+  part.first = all->first + first;
+  part.curves = all->curves + first;
+  part.prior_ns = all->prior_ns + first * all->batch_count;
+  part.curve_count = 0;
+  for (size_t k = first; k < all->curve_count && all->curves[k].configuration.precision ==
+                                                     part.curves->configuration.precision;
+       k++)
+    part.curve_count++;
+  const double share = (double)part.curve_count / (double)all->curve_count;
+  part.budget_ns = (int64_t)(share * (double)all->budget_ns);
+  return part;
+}
+
+/* One precision after the other: a search over all would measure the fastest one alone. */
+static qb_status search_all(qb__sweep *all, searches *made, bool *chosen, int64_t *left_ns)
+{
+  qb_status status = QB_OK;
+  *left_ns = 0;
+  for (size_t first = 0; first < all->curve_count && !status;) {
+    qb__sweep *part = &made->sweeps[made->count];
+    scouting *x = &made->scouts[made->count++];
+    *part = part_of(all, first);
+    const double share = SEARCH / (double)all->curve_count;
+    *x = (scouting){.sweep = part,
+                    .start_ns = qb__now_ns(all->context),
+                    .share_ns = (int64_t)(SEARCH * (double)part->budget_ns),
+                    .from = share * (double)first,
+                    .part = share * (double)part->curve_count,
+                    .open = SIZE_MAX,
+                    .opening_ns = AN_OPENING_NS};
+    int64_t rest_ns = 0;
+    status = search(x, chosen + first, &rest_ns);
+    *left_ns += rest_ns;
+    all->measure_ns = part->measure_ns;
+    all->done = part->done;
+    first += part->curve_count;
+  }
+  return status;
+}
+
 /* Says where more time could change an answer. */
 static void tell_what_is_open(const scouting *x)
 {
@@ -423,9 +477,10 @@ static void tell_what_is_open(const scouting *x)
   const qb_configuration *c = &s->curves[next.split].configuration;
   qb__message(
       s->context, QB_SEVERITY_WARNING,
-      "measuring %ux%u at batch %u further could change an answer, and gain %.0f %%; refine "
+      "measuring %ux%u in %s at batch %u further could change an answer, and gain %.0f %%; refine "
       "the profile",
-      c->instances, c->threads, s->batches[next.batch], 100 * next.worst_regret);
+      c->instances, c->threads, qb_precision_name(c->precision), s->batches[next.batch],
+      100 * next.worst_regret);
 }
 
 static qb_status finish(const qb__sweep *s)
@@ -444,26 +499,23 @@ static qb_status finish(const qb__sweep *s)
 qb_status qb__sweep_run(qb__sweep *sweep)
 {
   bool *chosen = qb__calloc(sweep->context, sweep->curve_count, sizeof *chosen);
-  if (!chosen)
-    return QB_ERROR_NO_MEMORY;
-  scouting x = {.sweep = sweep,
-                .start_ns = qb__now_ns(sweep->context),
-                .share_ns = (int64_t)(SEARCH * (double)sweep->budget_ns),
-                .open = SIZE_MAX,
-                .opening_ns = AN_OPENING_NS};
+  searches *made = qb__calloc(sweep->context, 1, sizeof *made);
   int64_t left_ns = sweep->budget_ns;
-  qb_status status = QB_OK;
-  for (size_t k = 0; k < sweep->curve_count; k++)
+  qb_status status = chosen && made ? QB_OK : QB_ERROR_NO_MEMORY;
+  for (size_t k = 0; k < sweep->curve_count && !status; k++)
     chosen[k] = true;
-  if (sweep->prior_ns)
-    status = search(&x, chosen, &left_ns);
+  if (!status && sweep->prior_ns)
+    status = search_all(sweep, made, chosen, &left_ns);
   if (!status)
     status = run_sessions(sweep, chosen, left_ns);
   if (!status)
     status = finish(sweep);
-  if (!status && x.search)
-    tell_what_is_open(&x);
-  qb__search_free(x.search);
+  for (size_t i = 0; made && i < made->count; i++) {
+    if (!status)
+      tell_what_is_open(&made->scouts[i]);
+    qb__search_free(made->scouts[i].search);
+  }
+  qb__free(sweep->context, made);
   qb__free(sweep->context, chosen);
   return status;
 }

@@ -23,17 +23,22 @@ typedef struct qb__visitor {
   qb_status (*tell)(void *user, qb_phase phase, const qb_profile_point *point, double fraction);
 } qb__visitor;
 
-/* A curve for each configuration: the batch sizes that are to be measured, or may be. */
+/*
+ * A curve for each configuration: the batch sizes that are to be measured, or may be. Those of a
+ * precision stand side by side.
+ */
 typedef struct qb__sweep {
   const qb_context *context; /* whose clock it is */
   const qb__visitor *visitor;
   void *user;
+  size_t first; /* what the visitor calls the first curve */
   size_t curve_count;
   qb__points *curves;
   bool adaptive; /* batch sizes may be added */
   /*
    * Expected time of a round by curve, then grid batch: the curves are candidates, of which it is
-   * found out what they are worth before the best are measured. NULL: all are measured.
+   * found out what they are worth before the best are measured, in each precision by itself. NULL: all
+   * are measured.
    */
   const double *prior_ns;
   size_t batch_count;

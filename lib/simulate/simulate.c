@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/structs.h"
 #include "estimate/round_times.h"
+#include "model/configuration.h"
 #include "node/node_data.h"
 #include "plan/demand.h"
 #include "profile/profile_data.h"
@@ -141,7 +142,7 @@ static qb_status find_configuration(const qb_profile *profile, const qb_configur
     qb_configuration c;
     uint32_t batch;
     qb__configuration_at(profile, i, &c, &batch);
-    if (c.instances == configuration->instances && c.threads == configuration->threads) {
+    if (!qb__configuration_compare(&c, configuration)) {
       *max_batch = batch;
       return QB_OK;
     }

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     FUZZ_EXPECT(!qb_node_get_info(node, &info));
     FUZZ_EXPECT(info.usable_threads >= 1 && info.usable_threads <= info.cores);
     double per_s;
-    if (!qb_node_get_compute(node, info.usable_threads, QB_ISA_BEST, &per_s))
+    if (!qb_node_get_compute(node, info.usable_threads, QB_ISA_BEST, QB_PRECISION_F32, &per_s))
       FUZZ_EXPECT(per_s > 0);
     if (!qb_node_get_bandwidth(node, info.usable_threads, &per_s))
       FUZZ_EXPECT(per_s > 0);

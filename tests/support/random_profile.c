@@ -78,8 +78,8 @@ qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_bat
   qb__layer_algorithm layers[3] = {QB__ALGORITHM_WINOGRAD, QB__ALGORITHM_UNKNOWN, last};
   const qb__algorithms algorithms = {layers, (uint32_t)random_int(seed, 0, 9), UINT32_MAX};
   if (qb__profile_set_operators(profile, work, 3) ||
-      qb__profile_add_algorithms(profile, 1, &algorithms) ||
-      qb__profile_add_algorithms(profile, 4, &algorithms))
+      qb__profile_add_algorithms(profile, &(qb_configuration){1, 1}, &algorithms, 3) ||
+      qb__profile_add_algorithms(profile, &(qb_configuration){1, 4}, &algorithms, 3))
     abort();
   qb_node_unref(node);
   free(points);

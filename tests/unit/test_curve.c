@@ -21,7 +21,7 @@ static void totals_never_fall_and_intervals_hold_their_estimate(void **state)
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     const qb_configuration *k = &profile->points[0].configuration;
     size_t count;
-    const qb_profile_point *points = qb__profile_curve(profile, k->instances, k->threads, &count);
+    const qb_profile_point *points = qb__profile_curve(profile, k, &count);
     double last = 0, last_mean = 0;
     size_t p = 0;
     for (uint32_t b = 1; b <= 2 * MAX_BATCH; b++) {

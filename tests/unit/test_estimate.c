@@ -39,7 +39,7 @@ static void estimates_obey_the_formula(void **state)
       qb__configuration_at(profile, c, &k, &max_batch);
       double all_flops;
       assert_ok(qb_node_get_compute(qb_profile_node(profile), k.instances * k.threads, QB_ISA_BEST,
-                                    &all_flops));
+                                    QB_PRECISION_F32, &all_flops));
       for (uint32_t b = 1; b <= max_batch; b++) {
         qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
         assert_ok(qb_estimate(profile, &k, b, NULL, &e));
@@ -205,7 +205,7 @@ static void the_roofline_is_summed_by_layer(void **state)
   uint64_t seed = 8;
   qb_profile *profile = random_profile(context, &seed, 20);
   static const qb__operator_work work[] = {{100, 10, 0}, {20, 0, 1000}};
-  const qb__instance_roof roof = {10, 5, 5};
+  const qb__instance_roof roof = {10, 5, 5, 1};
   assert_ok(qb__profile_set_operators(profile, work, 2));
   qb__roofline r = qb__roofline_of(profile, 3, &roof);
   assert_true(fabs(r.time_s - (30 + 200)) < 1e-9); /* 300 / 10 > 30 / 5; 1000 / 5 > 60 / 10 */

@@ -48,7 +48,7 @@ static qb_node_info info_of(const qb_node *node)
 static double flops_of(const qb_node *node, uint32_t threads, qb_isa isa)
 {
   double flops = -1;
-  assert_ok(qb_node_get_compute(node, threads, isa, &flops));
+  assert_ok(qb_node_get_compute(node, threads, isa, QB_PRECISION_F32, &flops));
   return flops;
 }
 
@@ -94,7 +94,8 @@ static void negative_budget_does_not_measure(void **state)
   const qb_node_info info = info_of(node);
   assert_true(info.compute_flops_per_s == 0 && info.memory_bytes_per_s == 0);
   double figure = 77;
-  assert_status(qb_node_get_compute(node, 1, QB_ISA_BEST, &figure), QB_ERROR_NOT_FOUND);
+  assert_status(qb_node_get_compute(node, 1, QB_ISA_BEST, QB_PRECISION_F32, &figure),
+                QB_ERROR_NOT_FOUND);
   assert_message(info.cpu);
   assert_status(qb_node_get_bandwidth(node, 1, &figure), QB_ERROR_NOT_FOUND);
   assert_message("not measured");
@@ -121,7 +122,8 @@ static void measured_figures_are_in_order(void **state)
   }
   double figure;
   if (info.isa < QB_ISA_AVX512) {
-    assert_status(qb_node_get_compute(node, 1, info.isa + 1, &figure), QB_ERROR_NOT_FOUND);
+    assert_status(qb_node_get_compute(node, 1, info.isa + 1, QB_PRECISION_F32, &figure),
+                  QB_ERROR_NOT_FOUND);
     assert_message(qb_isa_name(info.isa + 1));
   }
   qb_node_unref(node);
@@ -173,9 +175,12 @@ static void bad_arguments_are_refused(void **state)
   assert_status(qb_node_get_info(node, NULL), QB_ERROR_INVALID_ARGUMENT);
   info.size = 8;
   assert_status(qb_node_get_info(node, &info), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_get_compute(NULL, 1, QB_ISA_BEST, &figure), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_get_compute(node, 0, QB_ISA_BEST, &figure), QB_ERROR_INVALID_ARGUMENT);
-  assert_status(qb_node_get_compute(node, 1, QB_ISA_BEST, NULL), QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_compute(NULL, 1, QB_ISA_BEST, QB_PRECISION_F32, &figure),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_compute(node, 0, QB_ISA_BEST, QB_PRECISION_F32, &figure),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_status(qb_node_get_compute(node, 1, QB_ISA_BEST, QB_PRECISION_F32, NULL),
+                QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_node_get_bandwidth(NULL, 1, &figure), QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_node_get_bandwidth(node, 0, &figure), QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_node_get_bandwidth(node, 1, NULL), QB_ERROR_INVALID_ARGUMENT);
@@ -232,7 +237,8 @@ static void best_is_the_last_instruction_set_that_was_measured(void **state)
   const int missing[] = {QB_ISA_SSE41, QB_ISA_AVX, QB_ISA_AVX512, -1, 1000};
   for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
     double flops = 77;
-    assert_status(qb_node_get_compute(node, 1, (qb_isa)missing[i], &flops), QB_ERROR_NOT_FOUND);
+    assert_status(qb_node_get_compute(node, 1, (qb_isa)missing[i], QB_PRECISION_F32, &flops),
+                  QB_ERROR_NOT_FOUND);
     assert_true(flops == 77);
   }
   qb_node_unref(node);

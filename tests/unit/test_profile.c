@@ -108,11 +108,14 @@ static void points_are_put_in_order(void **state)
   assert_status(qb_profile_get_point(profile, 6, &p), QB_ERROR_NOT_FOUND);
 
   size_t count;
-  const qb_profile_point *curve = qb__profile_curve(profile, 1, 4, &count);
+  const qb_configuration measured = {1, 4}, other = {4, 1}, lower = {1, 4, QB_PRECISION_INT8};
+  const qb_profile_point *curve = qb__profile_curve(profile, &measured, &count);
   assert_int_equal(count, 2);
   assert_int_equal(curve[0].batch, 2);
   assert_int_equal(curve[1].batch, 16);
-  qb__profile_curve(profile, 4, 1, &count);
+  qb__profile_curve(profile, &other, &count);
+  assert_int_equal(count, 0);
+  qb__profile_curve(profile, &lower, &count);
   assert_int_equal(count, 0);
   qb_profile_unref(profile);
 }
@@ -147,7 +150,7 @@ static void wrong_points_are_named(void **state)
   assert_status(new_profile(f->context, f->node, NULL, 0, &profile), QB_ERROR_INVALID_ARGUMENT);
   const qb_profile_point twice[] = {point(2, 3, 5), point(2, 3, 4), point(2, 3, 5)};
   assert_status(new_profile(f->context, f->node, twice, 3, &profile), QB_ERROR_INVALID_ARGUMENT);
-  assert_message("2 instances of 3 threads at batch 5");
+  assert_message("2 instances of 3 threads in f32 at batch 5");
   assert_null(profile);
 }
 

@@ -106,7 +106,7 @@ static void sessions_of_a_profile_compute_the_same_bits(void **state)
   assert_true(first && other);
   for (int profiles = 0; profiles < 2; profiles++) {
     qb_profile *profile = measured(scratch_folder_path(&folder, "profile.json").text, NULL);
-    const qb__algorithms *kept = qb__profile_algorithms_of(profile, 1);
+    const qb__algorithms *kept = qb__profile_algorithms_of(profile, &one);
     assert_non_null(kept);
     profile->algorithms[0].algorithms.microbatch = profiles ? 2 : 0;
     for (int sessions = 0; sessions < 3; sessions++) {
@@ -139,8 +139,8 @@ static void a_profile_may_take_the_algorithms_of_another(void **state)
   (void)state;
   qb_profile *first = measured(scratch_folder_path(&folder, "first.json").text, NULL);
   qb_profile *second = measured(scratch_folder_path(&folder, "second.json").text, first);
-  assert_memory_equal(qb__profile_algorithms_of(second, 1)->layers,
-                      qb__profile_algorithms_of(first, 1)->layers,
+  assert_memory_equal(qb__profile_algorithms_of(second, &one)->layers,
+                      qb__profile_algorithms_of(first, &one)->layers,
                       check.model->graph.operator_count * sizeof(qb__layer_algorithm));
   qb_profile_unref(first);
   qb_profile_unref(second);
@@ -194,7 +194,7 @@ static qb_status store_as(qb_context *owner, qb_isa isa, const char *engine, con
   if (!status && model)
     status = qb__profile_take_operators(stored, model);
   if (!status)
-    status = qb__profile_add_algorithms(stored, 1, &algorithms);
+    status = qb__profile_add_algorithms(stored, &one, &algorithms, stored->operator_count);
   qb_node_unref(made);
   if (status)
     qb_profile_unref(stored);

@@ -48,12 +48,13 @@ static void profiles_survive_a_round_trip(void **state)
       assert_int_equal(x.memory_bytes, y.memory_bytes);
     }
     for (uint32_t threads = 1; threads <= 4; threads += 3) {
-      const qb__algorithms *is = qb__profile_algorithms_of(loaded, threads);
-      const qb__algorithms *was = qb__profile_algorithms_of(saved, threads);
+      const qb_configuration k = {1, threads};
+      const qb__algorithms *is = qb__profile_algorithms_of(loaded, &k);
+      const qb__algorithms *was = qb__profile_algorithms_of(saved, &k);
       assert_memory_equal(is->layers, was->layers, 3 * sizeof *is->layers);
       assert_int_equal(is->microbatch, was->microbatch);
     }
-    assert_null(qb__profile_algorithms_of(loaded, 2));
+    assert_null(qb__profile_algorithms_of(loaded, &(qb_configuration){1, 2}));
     assert_ok(qb_profile_check(loaded, NULL, qb_profile_node(saved)));
     qb_profile_unref(saved);
     qb_profile_unref(loaded);

@@ -49,7 +49,7 @@ typedef struct script {
 static int64_t table_ns(const qb_configuration *c, uint32_t batch)
 {
   return 3000000 + 7000000 * (int64_t)batch / c->threads + 500001 * (int64_t)c->instances +
-         (batch > 2 ? 8000000 : 0);
+         (batch > 2 ? 8000000 : 0) - (c->precision == QB_PRECISION_INT8 ? 2000000 : 0);
 }
 
 static int prepare(void *user, const qb_configuration *configuration, uint32_t instance,
@@ -345,6 +345,65 @@ static qb_profile_params two_batches(void)
   return params;
 }
 
+/* The callbacks get the precision; each has its points, in the profile's order. */
+static void every_precision_asked_for_is_measured(void **state)
+{
+  const fixture *f = *state;
+  static const qb_precision precisions[] = {QB_PRECISION_INT8, QB_PRECISION_F32};
+  qb_profile_params params = two_batches();
+  params.precisions = precisions;
+  params.precision_count = 2;
+  qb_profile *profile, *refined;
+  assert_ok(qb_profile_run(f->model, f->node, &params, NULL, NULL, &profile));
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  uint32_t count = 0;
+  for (; !qb_profile_get_point(profile, count, &p); count++) {
+    assert_int_equal(p.configuration.precision, count < 4 ? QB_PRECISION_F32 : QB_PRECISION_INT8);
+    check_point(&p);
+  }
+  assert_int_equal(count, 8);
+  qb_profile_params more = QB_PROFILE_PARAMS_INIT;
+  more.known = profile;
+  assert_ok(qb_profile_run(f->model, f->node, &more, NULL, NULL, &refined));
+  uint32_t by_precision[3] = {0};
+  for (count = 0; !qb_profile_get_point(refined, count, &p); count++)
+    by_precision[p.configuration.precision]++;
+  assert_true(by_precision[QB_PRECISION_F32] > 4 && by_precision[QB_PRECISION_INT8] > 4);
+  assert_int_equal(by_precision[QB_PRECISION_BF16], 0);
+  qb_profile_unref(profile);
+  qb_profile_unref(refined);
+}
+
+/* Candidates of each precision are searched by themselves: the faster hides no other. */
+static void a_fast_precision_hides_no_other(void **state)
+{
+  const fixture *f = *state;
+  qb_node_info info = QB_NODE_INFO_INIT;
+  info.cpu = "processor";
+  info.isa = QB_ISA_AVX2;
+  info.cores = info.usable_threads = info.hardware_threads = 4;
+  info.quota_cores = 4;
+  static const qb__sustained compute[] = {{QB_ISA_AVX2, 1, 1e11}, {QB_ISA_AVX2, 4, 4e11}};
+  static const qb_precision precisions[] = {QB_PRECISION_F32, QB_PRECISION_INT8};
+  qb_node *node;
+  qb_profile *profile;
+  assert_ok(qb__node_new(f->context, &info, compute, 2, NULL, 0, &node));
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = 8;
+  params.precisions = precisions;
+  params.precision_count = 2;
+  assert_ok(qb_profile_run(f->model, node, &params, NULL, NULL, &profile));
+  uint32_t measured[3] = {0};
+  qb_profile_point p = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++) {
+    assert_int_equal(p.latency_ns, table_ns(&p.configuration, p.batch));
+    measured[p.configuration.precision] += p.visits > 0;
+  }
+  assert_true(measured[QB_PRECISION_F32] > 0 && measured[QB_PRECISION_INT8] > 0);
+  qb_profile_unref(profile);
+  qb_node_unref(node);
+}
+
 static void the_time_budget_is_kept(void **state)
 {
   fixture *f = *state;
@@ -516,13 +575,20 @@ static void bad_arguments_are_refused(void **state)
   for (int i = 0; i < 9; i++)
     assert_status(qb_profile_run(f->model, f->node, &wrong[i], NULL, NULL, &profile),
                   QB_ERROR_INVALID_ARGUMENT);
-  static const qb_configuration bf16[] = {{1, 1}, {1, 1, QB_PRECISION_BF16}};
+  static const qb_configuration unknown[] = {{1, 1}, {1, 1, (qb_precision)3}};
+  static const qb_precision precisions[] = {QB_PRECISION_F32, (qb_precision)-1};
   qb_profile_params unsupported = two_batches();
-  unsupported.configurations = bf16;
+  unsupported.configurations = unknown;
   unsupported.configuration_count = 2;
   assert_status(qb_profile_run(f->model, f->node, &unsupported, NULL, NULL, &profile),
-                QB_ERROR_UNSUPPORTED);
+                QB_ERROR_INVALID_ARGUMENT);
   assert_message("configurations[1]");
+  unsupported = two_batches();
+  unsupported.precisions = precisions;
+  unsupported.precision_count = 2;
+  assert_status(qb_profile_run(f->model, f->node, &unsupported, NULL, NULL, &profile),
+                QB_ERROR_INVALID_ARGUMENT);
+  assert_message("precisions[1]");
   assert_status(qb_profile_run(NULL, f->node, NULL, NULL, NULL, &profile),
                 QB_ERROR_INVALID_ARGUMENT);
   assert_status(qb_profile_run(f->model, NULL, NULL, NULL, NULL, &profile),
@@ -545,6 +611,8 @@ int main(void)
       IN_FIXTURE(a_known_profile_is_extended),
       IN_FIXTURE(a_known_profile_gains_the_other_splits),
       IN_FIXTURE(candidates_are_measured_in_sessions_like_others),
+      IN_FIXTURE(every_precision_asked_for_is_measured),
+      IN_FIXTURE(a_fast_precision_hides_no_other),
       IN_FIXTURE(timed_rounds_are_warm),
       IN_FIXTURE(short_visits_are_the_more),
       IN_FIXTURE(the_time_budget_is_kept),

@@ -171,8 +171,8 @@ int layers_print(qb_context *context, qb_model *model, uint32_t batch, uint32_t 
   self.times = allocate(self.count, sizeof *self.times);
   for (uint32_t i = 0; i < self.count; i++)
     self.times[i].size = sizeof *self.times;
-  result = check(
-      qb_node_get_compute(node, configuration.threads, QB_ISA_BEST, &self.compute_flops_per_s));
+  result = check(qb_node_get_compute(node, configuration.threads, QB_ISA_BEST, QB_PRECISION_F32,
+                                     &self.compute_flops_per_s));
   if (!result)
     result = check(qb_node_get_bandwidth(node, configuration.threads, &self.bytes_per_s));
   if (!result)

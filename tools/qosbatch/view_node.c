@@ -33,7 +33,7 @@ void node_to_json(const qb_node *node, json_t *object)
   for (int isa = QB_ISA_GENERIC; isa <= (int)info.isa; isa++) {
     for (uint32_t threads = 1; threads <= info.usable_threads; threads++) {
       double flops;
-      if (qb_node_get_compute(node, threads, (qb_isa)isa, &flops))
+      if (qb_node_get_compute(node, threads, (qb_isa)isa, QB_PRECISION_F32, &flops))
         continue; /* not measured, or not an instruction set of this architecture */
       json_t *entry = append_object(compute);
       add_text(entry, "isa", qb_isa_name((qb_isa)isa));
@@ -60,7 +60,7 @@ static void print_scaling(const qb_node *node, uint32_t usable_threads)
   size_t count = 0;
   double value;
   for (int isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++) {
-    if (qb_node_get_compute(node, 1, (qb_isa)isa, &value))
+    if (qb_node_get_compute(node, 1, (qb_isa)isa, QB_PRECISION_F32, &value))
       continue;
     isas[count++] = (qb_isa)isa;
     titles[count] = qb_isa_name((qb_isa)isa);
@@ -71,7 +71,7 @@ static void print_scaling(const qb_node *node, uint32_t usable_threads)
   for (uint32_t threads = 1;;) {
     table_cell(t, "%u", threads);
     for (size_t i = 0; i < count; i++) {
-      const bool known = !qb_node_get_compute(node, threads, isas[i], &value);
+      const bool known = !qb_node_get_compute(node, threads, isas[i], QB_PRECISION_F32, &value);
       table_cell(t, "%s", known ? digits(value / 1e9).s : "-");
     }
     const bool known = !qb_node_get_bandwidth(node, threads, &value);

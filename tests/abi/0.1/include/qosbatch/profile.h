@@ -36,9 +36,10 @@ typedef struct qb_profile_params {
    */
   const qb_configuration *configurations;
   size_t configuration_count; /**< number of configurations */
-  int64_t time_budget_ns; /**< total time; 0: 20 s a configuration, at most 60 s. Preparing batch
-                                   sizes may use half of it; any excess is added to the budget */
-  double goal;            /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
+  int64_t
+      time_budget_ns; /**< total time; 0: 20 s a configuration, at most 60 s a precision. Preparing
+                                   batch sizes may use half of it; any excess is added to the budget */
+  double goal;        /**< stop early when every interval is within +- this; 0: 0.01 (1 %) */
   /**
    * An earlier profile of this model and node to extend: points within the goal are not measured
    * again, the others gain from both measurements, and batch sizes are added where the curve bends.
@@ -51,6 +52,13 @@ typedef struct qb_profile_params {
    * measurements compare with it. NULL: the fastest algorithms are found.
    */
   const qb_profile *like;
+  /**
+   * Precisions to measure every configuration in, whatever precision `configurations` have. Each is
+   * searched for its best configurations by itself, so that a fast one hides no other. NULL: those
+   * that `configurations` or `known` have, else QB_PRECISION_F32.
+   */
+  const qb_precision *precisions;
+  size_t precision_count; /**< number of precisions */
 } qb_profile_params;
 
 #define QB_PROFILE_PARAMS_INIT QB__INIT(qb_profile_params)
@@ -166,8 +174,8 @@ QB_API qb_status qb_profile_parse(qb_context *context, const char *text, size_t 
  *
  * A model is the same if it has the same operators and shapes, whatever its file and weights; the
  * host's own engine, and measurements without a model, are compared by name. A node is like the
- * profile's if processor, instruction set, cores and quota are the same and, where measured, the
- * compute power of one thread is within 25 %.
+ * profile's if processor, instruction set, cores and quota are the same, no feature is missing and,
+ * where measured, the compute power of one thread is within 25 %.
  *
  * @param model NULL: not compared
  * @param node NULL: not compared

@@ -45,6 +45,12 @@ typedef struct qb_qos {
   bool shed; /**< service: refuse samples that cannot be answered in time, so that more of the
                   others are in time, instead of answering them late */
   qb_objective objective; /**< what the plan is best in */
+  /**
+   * Percent of the answers that have to be right, in (0, 100]: precisions qualify whose qb_accuracy says
+   * so with its lower end, and 32-bit floats always do. 0: 32-bit floats alone, or the first precision of
+   * a profile without them
+   */
+  double accuracy;
 } qb_qos;
 
 #define QB_QOS_INIT QB__INIT(qb_qos)

@@ -68,6 +68,24 @@ typedef struct qb_agreement {
 QB_API qb_status qb_agreement_count(const uint32_t *answers, const uint32_t *expected,
                                     uint64_t samples, qb_agreement *agreement);
 
+/**
+ * Joins a network and its quantized form (docs/precision.md), so that qb_configuration.precision
+ * selects between them: QB_PRECISION_INT8 runs the quantized form, everything else the network. The
+ * joined model has the network's name, inputs, outputs and operators.
+ *
+ * A quantized network alone runs in QB_PRECISION_INT8, too; its QB_PRECISION_F32 is an exact emulation
+ * of that.
+ *
+ * @param model a network of 32-bit floats; the joined model keeps a reference
+ * @param quantized the same network, quantized; the joined model keeps a reference
+ * @param[out] joined a new reference
+ * @return QB_OK; QB_ERROR_MISMATCH (inputs or outputs differ); QB_ERROR_INVALID_ARGUMENT (a workload,
+ * or a joined model); QB_ERROR_NO_MEMORY
+ * Thread-safety: safe.
+ * @since 0.1
+ */
+QB_API qb_status qb_model_join_int8(qb_model *model, qb_model *quantized, qb_model **joined);
+
 QB_END_DECLS
 
 #endif
