@@ -23,7 +23,8 @@ if struct.calcsize("P") != 8:
 def members(text):
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     for name, body in re.findall(r"typedef struct (qb_\w+) \{(.*?)\n\} \1;", text, re.S):
-        yield name, [re.search(r"\(\*(\w+)\)|(\w+)(?:\[\w*\])*$", m.strip()) for m in body.split(";")[:-1]]
+        declared = [m for ms in body.split(";")[:-1] for m in ([ms] if "(" in ms else ms.split(","))]
+        yield name, [re.search(r"\(\*(\w+)\)|(\w+)(?:\[\w*\])*$", m.strip()) for m in declared]
 
 
 lines = []
