@@ -18,7 +18,8 @@
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t bytes, size_t most) __attribute__((weak));
 
-enum { MOST_BATCH = 64, ROUNDS = 60, SAMPLES = 300 };
+/* Little of each, as a fuzzer learns from many inputs. */
+enum { MOST_BATCH = 16, ROUNDS = 60, SAMPLES = 200 };
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t bytes, size_t most, unsigned seed)
 {
@@ -123,7 +124,7 @@ static void decide(qb_profile *profile, uint64_t *random, const qb_qos *qos, dou
     result.batch = d.batch ? d.batch : 1;
     result.latency_ns = some_time_ns(random, first.latency_ns);
     FUZZ_EXPECT(!qb_observe(optimizer, &result));
-    if (d.refresh_due && i % 16 == 0)
+    if (d.refresh_due && i == ROUNDS / 2)
       FUZZ_EXPECT(!qb_optimizer_refresh(optimizer));
   }
   qb_optimizer_free(optimizer);
@@ -169,9 +170,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
       const double rate_per_s = fmin(2 * random_unit(&random) * 1e9 / (double)one.latency_ns, 1e9);
       plan_job(profile, &random, one.latency_ns);
       if (rate_per_s > 0) {
-        plan_service(profile, &qos, rate_per_s);
-        decide(profile, &random, &qos, rate_per_s, &info);
-        simulate(profile, &random, &qos, rate_per_s);
+        switch (random_int(&random, 0, 2)) {
+        case 0: plan_service(profile, &qos, rate_per_s); break;
+        case 1: decide(profile, &random, &qos, rate_per_s, &info); break;
+        default: simulate(profile, &random, &qos, rate_per_s);
+        }
       }
     }
     qb_profile_unref(profile);

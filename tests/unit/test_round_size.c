@@ -74,7 +74,7 @@ static void refused_samples_are_never_those_that_run(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  for (int i = 0; i < CASES; i++) {
+  for (int i = random_cases(CASES); i > 0; i--) {
     scene s;
     make(&s, &seed, 1.2 + 5 * random_unit(&seed), i % 2);
     for (int k = 0; k < STATES_EACH; k++) {
@@ -93,7 +93,7 @@ static void patient_requests_are_no_reason_to_refuse_others(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  for (int i = 0; i < CASES; i++) {
+  for (int i = random_cases(CASES); i > 0; i--) {
     scene s;
     make(&s, &seed, 2.5 + 5 * random_unit(&seed), true);
     const uint32_t most = s.policy.most;
@@ -114,7 +114,7 @@ static void the_last_chance_runs_as_many_as_it_can(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  for (int i = 0; i < CASES; i++) {
+  for (int i = random_cases(CASES); i > 0; i--) {
     scene s;
     make(&s, &seed, 1.2 + 0.79 * random_unit(&seed), true);
     for (int k = 0; k < STATES_EACH; k++) {
@@ -137,7 +137,7 @@ static void lateness_is_the_sum_of_each_samples_chance(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
-  for (int i = 0; i < CASES * STATES_EACH; i++) {
+  for (int i = random_cases(CASES) * STATES_EACH; i > 0; i--) {
     const int64_t times_ns[2] = {random_int(&seed, 1, 1000000), random_int(&seed, 1, 300000)};
     const int64_t now_ns = (int64_t)random_int(&seed, 0, 1000000000);
     int64_t latency_ns[MOST_BATCH + 1], slow_ns[MOST_BATCH + 1], deadline_ns[MOST_BATCH];
