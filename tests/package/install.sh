@@ -7,5 +7,7 @@ apt-get update -q >/dev/null
 rm -f build/packages/*-dbgsym_*.deb
 apt-get install -y -q ./build/packages/*.deb >/dev/null
 apt-get install -y -q --no-install-recommends gcc libc6-dev pkgconf cmake make >/dev/null
-sh debian/tests/readme
-echo "installed packages: the README's program runs, through pkg-config and through CMake"
+for test in readme python; do
+	sh "debian/tests/$test"
+	echo "installed packages: debian/tests/$test passes"
+done
