@@ -50,9 +50,9 @@ typedef struct qb_agreement {
   uint64_t samples;  /**< compared */
   uint64_t agreeing; /**< of these */
   double share;      /**< agreeing / samples; 0 of no samples */
-  double low,
-      high; /**< 95 % interval of the share that more such samples would give (Wilson, 1927);
-                          0 and 1 of no samples */
+  double low;  /**< 95 % interval of the share that more such samples would give (Wilson, 1927),
+                          lower end; 0 of no samples */
+  double high; /**< upper end; 1 of no samples */
 } qb_agreement;
 
 #define QB_AGREEMENT_INIT QB__INIT(qb_agreement)
