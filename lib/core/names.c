@@ -56,6 +56,7 @@ static const word words[] = {
     {"qb_mitigation_kind", QB_MITIGATION_BETTER_ISA, "better isa"},
     {"qb_mitigation_kind", QB_MITIGATION_PREPARE, "prepare"},
     {"qb_mitigation_kind", QB_MITIGATION_QUIETER_NODE, "quieter node"},
+    {"qb_mitigation_kind", QB_MITIGATION_LOWER_PRECISION, "lower precision"},
     {"qb_verdict", QB_VERDICT_PASS, "pass"},
     {"qb_verdict", QB_VERDICT_FAIL, "fail"},
     {"qb_verdict", QB_VERDICT_MORE, "more"},

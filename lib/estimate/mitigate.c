@@ -5,6 +5,7 @@
 #include "core/structs.h"
 #include "estimate/density.h"
 #include "estimate/round_times.h"
+#include "model/configuration.h"
 #include "profile/profile_data.h"
 
 #include <math.h>
@@ -14,8 +15,8 @@
 /* Less is not worth a change. */
 static const double LEAST_GAIN = 0.02;
 
-/* One change of each kind, at most. */
-enum { KINDS = QB_MITIGATION_QUIETER_NODE };
+/* One change of each kind, at most, and one to each precision. */
+enum { KINDS = QB_MITIGATION_QUIETER_NODE + QB__PRECISIONS };
 
 typedef struct advice {
   const qb_profile *profile;
@@ -168,6 +169,49 @@ static void advise_isa(advice *a)
   }
 }
 
+/* What is known of the answers: "", or a part of a sentence. */
+static void describe_accuracy(const qb_accuracy *known, char text[80])
+{
+  *text = 0;
+  if (known)
+    snprintf(text, 80, "; %llu of %llu answers are %s", (unsigned long long)known->agreeing,
+             (unsigned long long)known->samples, known->labels ? "right" : "as in f32");
+}
+
+/*
+ * Measured, a precision has to be surely faster. Else it is a prospect: what c and m make of it, with a
+ * wide interval, where the processor has the instructions and the work is known.
+ */
+static void advise_precision(advice *a, qb_precision precision)
+{
+  qb_configuration k = a->now.configuration;
+  k.precision = precision;
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  if (qb_estimate(a->profile, &k, a->now.batch, NULL, &e) || !surely_faster(&e, &a->now))
+    return;
+  const bool works = qb__profile_info(a->profile)->flops_per_sample > 0;
+  if (e.source == QB_SOURCE_TRANSFERRED && !works)
+    return;
+  qb_mitigation *m = add(a, QB_MITIGATION_LOWER_PRECISION, QB_GAIN_OF_THROUGHPUT,
+                         e.throughput_per_s / a->now.throughput_per_s - 1);
+  if (!m)
+    return;
+  m->configuration = k;
+  char accuracy[80];
+  describe_accuracy(qb__profile_accuracy(a->profile, precision), accuracy);
+  if (e.source == QB_SOURCE_TRANSFERRED)
+    snprintf(
+        m->text, sizeof m->text,
+        "Try %s: by what the processor sustains, a round takes %.3g to %.3g ms instead of %.3g "
+        "ms%s.",
+        qb_precision_name(precision), 1e-6 * (double)e.low_ns, 1e-6 * (double)e.high_ns,
+        1e-6 * (double)a->now.latency_ns, accuracy);
+  else
+    snprintf(m->text, sizeof m->text, "Compute in %s: a round takes %.3g ms instead of %.3g ms%s.",
+             qb_precision_name(precision), 1e-6 * (double)e.latency_ns,
+             1e-6 * (double)a->now.latency_ns, accuracy);
+}
+
 static const qb_profile_point *point_of(const advice *a)
 {
   size_t count;
@@ -252,6 +296,8 @@ qb_status qb_mitigations(const qb_profile *profile, const qb_configuration *conf
   advise_configuration(&a, false);
   advise_quota(&a);
   advise_isa(&a);
+  for (qb_precision p = a.now.configuration.precision + 1; p <= QB_PRECISION_INT8; p++)
+    advise_precision(&a, p);
   advise_preparation(&a);
   advise_node(&a);
   qsort(a.list, a.count, sizeof *a.list, by_gain);

@@ -249,9 +249,12 @@ qb_status qb_model_get_file(const qb_model *model, uint32_t index, const char **
 {
   if (!model || !path)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "path" : "model");
-  if (index >= model->graph.file_count)
+  const size_t own = model->graph.file_count;
+  if (index >= own && model->int8)
+    return qb_model_get_file(model->int8, index - (uint32_t)own, path);
+  if (index >= own)
     return qb__fail(QB_ERROR_NOT_FOUND, "model '%s' was read from %zu files; there is no file %u",
-                    model->info.name, model->graph.file_count, index);
+                    model->info.name, own, index);
   *path = model->graph.files[index];
   return QB_OK;
 }

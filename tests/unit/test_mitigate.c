@@ -220,6 +220,32 @@ static void the_list_is_walked_by_the_size_of_its_elements(void **state)
   qb_profile_unref(profile);
 }
 
+/* Measured, with what is known of the answers; or by c, where the processor has the instructions. */
+static void lower_precisions_are_suggested(void **state)
+{
+  (void)state;
+  qb_profile_point points[] = {point(1, 1, 1, 100), point(1, 1, 1, 40)};
+  qb_profile *f32 = profile_of(points, 1, 2, 1e9), *all, *known;
+  const qb_mitigation *m = find(f32, &ONE, 1, QB_MITIGATION_LOWER_PRECISION);
+  assert_non_null(m); /* without VNNI twice as fast, and no bfloat16 */
+  assert_int_equal(m->configuration.precision, QB_PRECISION_INT8);
+  assert_non_null(strstr(m->text, "Try int8"));
+  points[1].configuration.precision = QB_PRECISION_INT8;
+  all = profile_of(points, 2, 2, 1e9);
+  const qb_accuracy accuracy = {
+      .size = sizeof accuracy, .precision = QB_PRECISION_INT8, .samples = 300, .agreeing = 297};
+  assert_ok(qb_profile_with_accuracy(all, &accuracy, 1, &known));
+  m = find(known, &ONE, 1, QB_MITIGATION_LOWER_PRECISION);
+  assert_non_null(m);
+  assert_true(fabs(m->gain - 1.5) < 1e-6);
+  assert_non_null(strstr(m->text, "297 of 300 answers are as in f32"));
+  const qb_configuration in_int8 = m->configuration;
+  assert_null(find(known, &in_int8, 1, QB_MITIGATION_LOWER_PRECISION));
+  qb_profile_unref(f32);
+  qb_profile_unref(all);
+  qb_profile_unref(known);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
   (void)state;
@@ -249,6 +275,7 @@ int main(void)
       cmocka_unit_test(a_better_instruction_set_is_suggested),
       cmocka_unit_test(single_rounds_have_their_remedies),
       cmocka_unit_test(the_list_is_walked_by_the_size_of_its_elements),
+      cmocka_unit_test(lower_precisions_are_suggested),
       cmocka_unit_test(bad_arguments_are_refused),
   };
   if (qb_context_new(NULL, &context))

@@ -15,7 +15,7 @@ enum { PROGRESS_NS = 200000000, ROOT = 0 };
 static const int64_t LONG_NS = 30000000000;
 
 typedef struct link_plan {
-  uint32_t instances, threads, batch;
+  uint32_t instances, threads, batch, precision;
 } link_plan;
 
 typedef struct link_done {
@@ -72,12 +72,13 @@ static int place(dispatcher *d)
                                   .node_count = (size_t)d->job->workers,
                                   .samples = d->job->samples,
                                   .done = d->job->done,
-                                  .fixed_batch = d->job->fixed_batch};
+                                  .fixed_batch = d->job->fixed_batch,
+                                  .accuracy = d->job->accuracy};
   const int result = check(dispatch_new(&params, &d->work));
   for (int i = 0; i < d->job->workers && !result; i++) {
     const qb_share *share = dispatch_share(d->work, (size_t)i);
     const link_plan plan = {share->configuration.instances, share->configuration.threads,
-                            share->batch};
+                            share->batch, (uint32_t)share->configuration.precision};
     link_send(LINK_DOWN, LINK_PLAN, d->job->first_worker + i, &plan, sizeof plan);
   }
   return result;
@@ -202,6 +203,7 @@ static crew *prepare(const cluster_worker *worker, const link_message *m)
   qb_share share = QB_SHARE_INIT;
   share.configuration.instances = plan.instances;
   share.configuration.threads = plan.threads;
+  share.configuration.precision = (qb_precision)plan.precision;
   share.batch = plan.batch;
   char failure[256] = "";
   crew *made = worker->prepare(worker->user, &share, failure);

@@ -28,6 +28,7 @@ typedef struct cluster_job {
   uint64_t samples;
   const bool *done;     /* by sample, from an earlier run; NULL: none */
   uint32_t fixed_batch; /* as in dispatch_params */
+  double accuracy;
   int first_worker, workers;
 } cluster_job;
 

@@ -88,8 +88,10 @@ static qb_status place_first(dispatch *self)
   self->placement = (qb_placement)QB_PLACEMENT_INIT;
   qb_job job = QB_JOB_INIT;
   job.samples = self->unassigned;
+  qb_qos qos = QB_QOS_INIT;
+  qos.accuracy = self->params.accuracy;
   qb_status status =
-      qb_place_job(self->params.nodes, count, &job, NULL, self->shares, &self->placement);
+      qb_place_job(self->params.nodes, count, &job, &qos, self->shares, &self->placement);
   double slowest_ns = 0, rate_per_ns = 0;
   for (size_t i = 0; i < count && !status; i++) {
     node *n = &self->all[i];
@@ -206,7 +208,9 @@ static void place_rest(dispatch *self, int64_t now_ns)
   }
   qb_job job = QB_JOB_INIT;
   job.samples = self->unassigned;
-  if (!qb_place_job(self->nodes, count, &job, NULL, self->shares, NULL))
+  qb_qos qos = QB_QOS_INIT;
+  qos.accuracy = self->params.accuracy;
+  if (!qb_place_job(self->nodes, count, &job, &qos, self->shares, NULL))
     for (size_t i = 0; i < count; i++)
       grant(&self->all[i], self->all[i].share.batch ? self->shares[i].samples : 0);
   self->placed = true;

@@ -24,6 +24,7 @@ typedef struct dispatch_params {
   uint64_t samples;
   const bool *done;     /* by sample, from an earlier run; NULL: none */
   uint32_t fixed_batch; /* rounds of this size on all nodes, and no placement at the end; 0: no */
+  double accuracy;      /* percent of the answers that have to be right; 0: f32 only */
 } dispatch_params;
 
 /* Places all that is to be done. Fails with the status of qb_place_job(). */

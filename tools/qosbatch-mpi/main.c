@@ -26,9 +26,9 @@
 #include <unistd.h>
 
 typedef struct request {
-  const char *model, *input, *output, *profile;
+  const char *model, *int8, *input, *output, *profile;
   conversion how;
-  double price_per_hour, profile_s;
+  double price_per_hour, profile_s, accuracy;
   integer_list threads;
   uint64_t max_batch;
   bool quiet, as_json;
@@ -95,6 +95,7 @@ static int open_rank(rank *self)
   int result;
   if ((result = load_context(&self->context)) ||
       (result = load_model(self->context, r->model, &self->model)) ||
+      (result = load_int8(self->context, r->int8, &self->model)) ||
       (result = check(qb_model_get_input(self->model, 0, &input))) ||
       (result = check(qb_model_get_output(self->model, 0, &output))) ||
       (result = source_open(r->input, &input, &r->how, &self->samples)))
@@ -266,8 +267,7 @@ static void print_result(const job *j, const cluster_result *result, const host 
     const qb_configuration *c = &share->configuration;
     json_t *entry = append_object(ranks);
     add_text(entry, "host", hosts[i].name);
-    add_integer(entry, "instances", c->instances);
-    add_integer(entry, "threads", c->threads);
+    add_configuration(entry, c);
     add_integer(entry, "batch", share->batch);
     add_integer(entry, "samples", (int64_t)report.samples);
     add_integer(entry, "rounds", (int64_t)report.rounds);
@@ -275,7 +275,7 @@ static void print_result(const job *j, const cluster_result *result, const host 
     add_number(entry, "speed", report.speed);
     table_cell(t, "%d", i);
     table_cell(t, "%s", hosts[i].name);
-    table_cell(t, "%s", human_configuration(c->instances, c->threads).s);
+    table_cell(t, "%s", human_configuration(c).s);
     table_cell(t, "%u", share->batch);
     table_cell(t, "%llu", (unsigned long long)report.samples);
     table_cell(t, "%llu", (unsigned long long)report.rounds);
@@ -312,7 +312,10 @@ static int dispatch_job(rank *self, const host *hosts)
   if (!result && pthread_create(&worker, NULL, work_beside, self))
     result = fail("cannot start a thread");
   if (!result) {
-    const cluster_job what = {.samples = j.samples, .done = j.done, .workers = self->count};
+    const cluster_job what = {.samples = j.samples,
+                              .done = j.done,
+                              .workers = self->count,
+                              .accuracy = self->request->accuracy};
     const cluster_sink sink = {.user = &j,
                                .row_elements = self->row_elements,
                                .begin = begin,
@@ -390,6 +393,9 @@ int main(int argc, char **argv)
       OPTION_FILE('o', "output", "Y", &r.output, FILE_JOB, "an .npy or .csv file (required)"),
       OPTION_FILE(0, "profile", "FILE", &r.profile, FILE_READ,
                   "profile of every rank's node (default: brief ones are made)"),
+      OPTION_FILE(0, "int8", "FILE", &r.int8, FILE_READ, "MODEL in quantized form, for int8"),
+      OPTION_PERCENT("accuracy", "P", &r.accuracy,
+                     "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_NUMBER("profile-time", "S", &r.profile_s, 0, 3600,
                     "seconds to spend on a brief profile (6)"),
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
@@ -410,6 +416,8 @@ int main(int argc, char **argv)
     fail_usage("expected --input X and --output Y");
   if (r.profile && r.threads.count)
     fail_usage("--threads selects what to measure, but --profile was measured already");
+  if (r.accuracy > 0 && !r.profile)
+    fail_usage("--accuracy chooses among the precisions of a profile: expected --profile FILE");
   results_check_path(r.output);
   diagnose_quietly(r.quiet);
   int provided;

@@ -33,8 +33,8 @@ static void report(const char *text)
 static void print_configuration(const qb_optimizer_params *params)
 {
   printf("%s, batches up to %u, planned for %s samples/s\n",
-         human_configuration(params->configuration.instances, params->configuration.threads).s,
-         params->max_batch, digits(params->rate_per_s).s);
+         human_configuration(&params->configuration).s, params->max_batch,
+         digits(params->rate_per_s).s);
   fflush(stdout);
 }
 
@@ -108,6 +108,7 @@ static int start(service *self)
   int result;
   if ((result = load_context(&self->context)) ||
       (result = load_model(self->context, self->demand.model, &self->model)) ||
+      (result = load_int8(self->context, self->demand.int8, &self->model)) ||
       (result = setup_model(self->model, &self->web.model)) ||
       (result = setup_rounds(self->context, self->model, &self->demand, &self->rounds)))
     return result;
@@ -149,6 +150,9 @@ int main(int argc, char **argv)
                     "samples per second to plan for (the highest feasible)"),
       OPTION_STRING(0, "profile", "FILE", &d->profile,
                     "profile of MODEL on this node (default: a brief one is made)"),
+      OPTION_STRING(0, "int8", "FILE", &d->int8, "MODEL in quantized form, for int8"),
+      OPTION_PERCENT("accuracy", "P", &d->qos.accuracy,
+                     "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_STRING(0, "address", "A", &self.web.address, "address to listen on (127.0.0.1)"),
       OPTION_INTEGER("port", "N", &self.port, 0, 65535,
                      "port to listen on; 0: any free port (8080)"),
@@ -165,6 +169,8 @@ int main(int argc, char **argv)
       options_parse(&command_serve, options, sizeof options / sizeof *options, argc - 1, argv + 1);
   if (!(self.latency_ms > 0))
     fail_usage("expected --latency MS");
+  if (d->qos.accuracy > 0 && !d->profile)
+    fail_usage("--accuracy chooses among the precisions of a profile: expected --profile FILE");
   d->qos.latency_ns = (int64_t)(self.latency_ms * 1e6);
   if (!d->qos.latency_ns)
     fail_usage("--latency %g: expected a nanosecond or more", self.latency_ms);

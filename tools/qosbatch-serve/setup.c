@@ -5,6 +5,7 @@
 #include "common/load.h"
 #include "common/measure.h"
 #include "common/output.h"
+#include "common/precisions.h"
 
 #include <qosbatch/inspect.h>
 
@@ -84,8 +85,7 @@ static uint32_t largest_batch(const qb_profile *profile, const qb_configuration 
   qb_profile_point p = QB_PROFILE_POINT_INIT;
   uint32_t largest = 1;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++)
-    if (p.configuration.instances == c->instances && p.configuration.threads == c->threads &&
-        p.batch > largest)
+    if (same_configuration(&p.configuration, c) && p.batch > largest)
       largest = p.batch;
   return largest;
 }

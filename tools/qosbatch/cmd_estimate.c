@@ -2,6 +2,7 @@
 #include "common/diagnose.h"
 #include "common/load.h"
 #include "common/options.h"
+#include "common/precisions.h"
 #include "configurations.h"
 #include "view.h"
 
@@ -9,7 +10,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void print_as_json(const qb_profile_info *info, const qb_latency_estimate *estimates,
                           size_t count)
@@ -21,8 +21,7 @@ static void print_as_json(const qb_profile_info *info, const qb_latency_estimate
     const qb_latency_estimate *e = &estimates[i];
     json_t *entry = append_object(array);
     add_integer(entry, "batch", e->batch);
-    add_integer(entry, "instances", e->configuration.instances);
-    add_integer(entry, "threads", e->configuration.threads);
+    add_configuration(entry, &e->configuration);
     add_integer(entry, "latency_ns", e->latency_ns);
     add_integer(entry, "low_ns", e->low_ns);
     add_integer(entry, "high_ns", e->high_ns);
@@ -47,8 +46,7 @@ static void print_as_text(const qb_profile *profile, const qb_profile_info *info
   qb_node_info node = QB_NODE_INFO_INIT;
   qb_node_get_info(qb_profile_node(profile), &node);
   const qb_configuration *c = &estimates[0].configuration;
-  printf("%s, %s, on %s\n\n", info->model, human_configuration(c->instances, c->threads).s,
-         node_name(&node));
+  printf("%s, %s, on %s\n\n", info->model, human_configuration(c).s, node_name(&node));
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   for (size_t i = 0; i < count; i++) {
     const qb_latency_estimate *e = &estimates[i];
@@ -69,23 +67,24 @@ static void print_as_text(const qb_profile *profile, const qb_profile_info *info
 
 static qb_isa isa_of(const char *name)
 {
-  for (int isa = QB_ISA_GENERIC; isa <= QB_ISA_AVX512; isa++)
-    if (!strcmp(name, qb_isa_name((qb_isa)isa)))
-      return (qb_isa)isa;
-  fail_usage("--isa %s: expected generic, sse41, avx, avx2 or avx512", name);
+  int isa = QB_ISA_BEST;
+  if (!qb_enum_find("qb_isa", name, &isa) || isa == QB_ISA_BEST)
+    fail_usage("--isa %s: expected generic, sse41, avx, avx2 or avx512", name);
+  return (qb_isa)isa;
 }
 
 static int run(const command *self, int argc, char **argv)
 {
   integer_list batches = {NULL, 0};
   uint64_t instances = 0, threads = 0;
-  const char *node_path = NULL, *isa_name = NULL;
+  const char *node_path = NULL, *isa_name = NULL, *precision = NULL;
   bool as_json = false;
   const option options[] = {
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH, "batch sizes, 1,3,24 or 1-8 (required)"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096,
                      "instances, one round each (see above)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance (see above)"),
+      OPTION_STRING(0, "precision", "NAME", &precision, "f32, bf16 or int8 (the first measured)"),
       OPTION_FILE(0, "node", "FILE", &node_path, FILE_READ,
                   "estimate for another node, saved there with 'qosbatch node -o'"),
       OPTION_STRING(0, "isa", "NAME", &isa_name,
@@ -108,7 +107,9 @@ static int run(const command *self, int argc, char **argv)
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
       (node_path && (result = load_node(context, node_path, &node))) ||
       (result = check(qb_profile_get_info(profile, &info))) ||
-      (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
+      (result = configuration_of_profile(profile,
+                                         &(qb_configuration){(uint32_t)instances, (uint32_t)threads,
+                                                             precision_named(precision, profile)},
                                          &configuration)))
     goto done;
   where.node = node;

@@ -5,6 +5,7 @@
 #include "common/measure.h"
 #include "common/options.h"
 #include "common/output.h"
+#include "common/precisions.h"
 #include "configurations.h"
 
 #include <qosbatch/estimate.h>
@@ -114,9 +115,10 @@ static size_t choose_for_budget(const qb_profile *profile, uint32_t point_count,
 
 /* Which measured points are compared; 0 and an empty list stand for any. */
 typedef struct selection {
-  uint32_t instances, threads;
+  qb_configuration configuration;
   integer_list batches;
   const char *model; /* where the network is; NULL: by the profile's name */
+  const char *int8;  /* and its quantized form; NULL: none */
 } selection;
 
 static bool selected(const selection *which, const qb_profile_point *point)
@@ -124,8 +126,9 @@ static bool selected(const selection *which, const qb_profile_point *point)
   bool batch = !which->batches.count;
   for (size_t i = 0; i < which->batches.count; i++)
     batch = batch || which->batches.values[i] == point->batch;
-  return batch && (!which->instances || which->instances == point->configuration.instances) &&
-         (!which->threads || which->threads == point->configuration.threads);
+  const qb_configuration *any = &which->configuration, *c = &point->configuration;
+  return batch && (!any->instances || any->instances == c->instances) &&
+         (!any->threads || any->threads == c->threads) && any->precision == c->precision;
 }
 
 /* c moves with the processor's frequency: T = b F p / c with the c of now, by the same yardstick. */
@@ -189,8 +192,7 @@ static void print_as_json(const char *model, const evaluation *e)
     const comparison *c = &e->points[i];
     json_t *entry = append_object(array);
     add_integer(entry, "batch", c->estimated.batch);
-    add_integer(entry, "instances", c->estimated.configuration.instances);
-    add_integer(entry, "threads", c->estimated.configuration.threads);
+    add_configuration(entry, &c->estimated.configuration);
     add_integer(entry, "estimated_ns", c->estimated.latency_ns);
     add_integer(entry, "low_ns", c->estimated.low_ns);
     add_integer(entry, "high_ns", c->estimated.high_ns);
@@ -245,9 +247,10 @@ static void print_as_text(const char *model, const evaluation *e)
 }
 
 /* The network of a profile, from `path` if that is not NULL. */
-static int load_profiled(qb_context *context, const qb_profile *profile, const char *path,
+static int load_profiled(qb_context *context, const qb_profile *profile, const selection *which,
                          qb_model **model)
 {
+  const char *path = which->model;
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   int result = check(qb_profile_get_info(profile, &info));
   if (path)
@@ -256,7 +259,7 @@ static int load_profiled(qb_context *context, const qb_profile *profile, const c
     result = check(qb_model_builtin(context, info.model, model));
   else if (qb_model_load_onnx(context, info.model, model))
     result = fail("%s; use --model to give its path", qb_error_message());
-  return result;
+  return result ? result : load_int8(context, which->int8, model);
 }
 
 /* Measures the points again, on this node, which must be the profile's. */
@@ -272,8 +275,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   qb_profile_get_info(profile, &info);
   const integer_list *batches = &which->batches;
-  int result =
-      configurations_of_profile(profile, which->instances, which->threads, &configurations);
+  int result = configurations_of_profile(profile, &which->configuration, &configurations);
   if (result)
     goto done;
   params.batches = batches->count ? batches->values : chosen;
@@ -287,7 +289,7 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
   params.like = profile;
   params.configurations = configurations.items;
   params.configuration_count = configurations.count;
-  if ((result = load_profiled(context, profile, which->model, &model)) ||
+  if ((result = load_profiled(context, profile, which, &model)) ||
       (result = check_profile(path, profile, model)) ||
       (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
     goto done;
@@ -310,7 +312,7 @@ static int run(const command *self, int argc, char **argv)
   integer_list batches = {NULL, 0};
   uint64_t instances = 0, threads = 0;
   double budget_s = 0;
-  const char *measurements = NULL, *model = NULL;
+  const char *measurements = NULL, *model = NULL, *precision = NULL, *int8 = NULL;
   bool any_node = false, as_json = false;
   const option options[] = {
       OPTION_LIST("batch", "L", &batches, 1, QB_MAX_BATCH,
@@ -319,10 +321,12 @@ static int run(const command *self, int argc, char **argv)
                      "only configurations of I instances (all)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096,
                      "only configurations of T threads per instance (all)"),
+      OPTION_STRING(0, "precision", "NAME", &precision, "f32, bf16 or int8 (the first measured)"),
       OPTION_NUMBER("time-budget", "S", &budget_s, 0, 1e6,
                     "seconds to measure in total (20 per configuration)"),
       OPTION_FILE(0, "model", "MODEL", &model, FILE_MODEL,
                   "path of the profiled .onnx file (its name, in this folder)"),
+      OPTION_FILE(0, "int8", "FILE", &int8, FILE_READ, "its quantized form"),
       OPTION_FILE(0, "measurements", "FILE", &measurements, FILE_READ,
                   "compare with rounds from a CSV file instead"),
       OPTION_FLAG("any-node", &any_node, "compare even if another node was profiled"),
@@ -335,12 +339,14 @@ static int run(const command *self, int argc, char **argv)
   qb_context *context = NULL;
   qb_profile *profile = NULL, *measured = NULL;
   evaluation e = {NULL, 0, 0, 0, 0};
-  const selection which = {(uint32_t)instances, (uint32_t)threads, batches, model};
+  selection which = {{(uint32_t)instances, (uint32_t)threads}, batches, model, int8};
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
-      (result = check(qb_profile_get_info(profile, &info))) ||
-      (result = measurements ? load_measurements(context, measurements, NULL, &measured)
+      (result = check(qb_profile_get_info(profile, &info))))
+    goto done;
+  which.configuration.precision = precision_named(precision, profile);
+  if ((result = measurements ? load_measurements(context, measurements, NULL, &measured)
                              : measure_again(context, path, profile, &which, budget_s, any_node,
                                              &measured)) ||
       (result = compare(profile, measured, &which, &e)))

@@ -3,6 +3,7 @@
 #include "common/load.h"
 #include "common/options.h"
 #include "common/output.h"
+#include "common/precisions.h"
 #include "configurations.h"
 
 #include <qosbatch/mitigate.h>
@@ -25,8 +26,7 @@ static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *l
 {
   json_t *root = object_new();
   add_integer(root, "batch", now->batch);
-  add_integer(root, "instances", now->configuration.instances);
-  add_integer(root, "threads", now->configuration.threads);
+  add_configuration(root, &now->configuration);
   add_integer(root, "latency_ns", now->latency_ns);
   add_number(root, "density", now->density);
   add_text(root, "bound", qb_bound_name(now->bound));
@@ -41,8 +41,7 @@ static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *l
              : list[i].gain_of == QB_GAIN_OF_P95       ? "p95"
                                                        : "throughput");
     add_integer(entry, "batch", list[i].batch);
-    add_integer(entry, "instances", list[i].configuration.instances);
-    add_integer(entry, "threads", list[i].configuration.threads);
+    add_configuration(entry, &list[i].configuration);
     add_text(entry, "text", list[i].text);
   }
   print_json(root);
@@ -51,8 +50,7 @@ static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *l
 static void print_as_text(const char *model, const qb_latency_estimate *now,
                           const qb_mitigation *list, size_t count)
 {
-  printf("%s, %s, batch %u: %s, %s samples/s\n", model,
-         human_configuration(now->configuration.instances, now->configuration.threads).s,
+  printf("%s, %s, batch %u: %s, %s samples/s\n", model, human_configuration(&now->configuration).s,
          now->batch, human_time(now->latency_ns).s, digits(now->throughput_per_s).s);
   printf(
       "%.0f %% of the compute power is used; bound by %s (%.0f %% of the roofline is memory)\n\n",
@@ -68,12 +66,14 @@ static void print_as_text(const char *model, const qb_latency_estimate *now,
 static int run(const command *self, int argc, char **argv)
 {
   uint64_t instances = 0, threads = 0, batch = 1;
+  const char *precision = NULL;
   bool as_json = false;
   const option options[] = {
       OPTION_INTEGER("batch", "N", &batch, 1, QB_MAX_BATCH, "batch size (1)"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096, "instances, one round each (1)"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096,
                      "threads per instance (the most that were measured)"),
+      OPTION_STRING(0, "precision", "NAME", &precision, "f32, bf16 or int8 (the first measured)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char *path = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
@@ -90,8 +90,11 @@ static int run(const command *self, int argc, char **argv)
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
       (result = check(qb_profile_get_info(profile, &info))) ||
-      (result = configuration_of_profile(profile, instances ? (uint32_t)instances : 1,
-                                         (uint32_t)threads, &configuration)) ||
+      (result = configuration_of_profile(profile,
+                                         &(qb_configuration){instances ? (uint32_t)instances : 1,
+                                                             (uint32_t)threads,
+                                                             precision_named(precision, profile)},
+                                         &configuration)) ||
       (result = check(qb_estimate(profile, &configuration, (uint32_t)batch, NULL, &now))) ||
       (result = check(
            qb_mitigations(profile, &configuration, (uint32_t)batch, list, MAX_CHANGES, &count))))

@@ -16,7 +16,7 @@ enum { MOST_PROFILES = 1024 };
 
 /* What the options hold; NULL, 0 or UINT64_MAX: not given. */
 typedef struct asked {
-  double latency_ms, percentile, rate_per_s, deadline_s, budget_per_hour;
+  double latency_ms, percentile, rate_per_s, deadline_s, budget_per_hour, accuracy;
   uint64_t queued, samples, memory_mib;
   const char *objective;
   bool frontier;
@@ -59,6 +59,7 @@ static demand demand_of(const asked *a)
   d.qos.deadline_ns = (int64_t)ceil(a->deadline_s * 1e9);
   d.qos.budget_per_hour = a->budget_per_hour;
   d.qos.memory_bytes = a->memory_mib << 20;
+  d.qos.accuracy = a->accuracy;
   d.qos.objective = objective_named(a->objective);
   return d;
 }
@@ -125,6 +126,8 @@ static int run(const command *self, int argc, char **argv)
                     "highest price of the node per hour"),
       OPTION_INTEGER("memory-limit", "MIB", &a.memory_mib, 1, 1 << 30,
                      "most MiB of weights and activations"),
+      OPTION_PERCENT("accuracy", "P", &a.accuracy,
+                     "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   nodes all = {.paths = allocate(MOST_PROFILES, sizeof *all.paths)};
@@ -150,7 +153,7 @@ const command command_optimize = {
     .operand = "PROFILE...",
     .operand_role = FILE_READ,
     .synopsis = "--rate R --latency MS [options] | --samples N [options]",
-    .summary = "Choose batch, wait, instances and threads for a service or a job",
+    .summary = "Choose batch, wait, instances, threads and precision for a service or a job",
     .details = "A service answers samples as they arrive; a job runs samples that are all "
                "available at the\nstart. Given several profiles of a model, one per node, the "
                "command chooses a node.\n--objective rate without --rate finds the highest rate. "

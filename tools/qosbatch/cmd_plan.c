@@ -75,8 +75,7 @@ static void job_to_json(const material *m, const qb_job_plan *p, json_t *entry)
 {
   add_text(entry, "type", type_name(m, p->type));
   add_integer(entry, "nodes", p->nodes);
-  add_integer(entry, "instances", p->configuration.instances);
-  add_integer(entry, "threads", p->configuration.threads);
+  add_configuration(entry, &p->configuration);
   add_integer(entry, "batch", p->batch);
   add_integer(entry, "samples_per_instance", (int64_t)p->samples_per_instance);
   add_integer(entry, "total_ns", p->total_ns);
@@ -145,7 +144,7 @@ static void print_frontier(const material *m, const qb_job_frontier *frontier,
     table_cell(t, "%s", is_choice ? "*" : "");
     table_cell(t, "%s", type_name(m, p.type));
     table_cell(t, "%u", p.nodes);
-    table_cell(t, "%s", human_configuration(p.configuration.instances, p.configuration.threads).s);
+    table_cell(t, "%s", human_configuration(&p.configuration).s);
     table_cell(t, "%u", p.batch);
     table_cell(t, "%s", human_time(p.total_ns).s);
     table_cell(t, "%s", human_time(p.high_ns).s);
@@ -186,8 +185,7 @@ static void print_job(const material *m, const qb_job *job, const qb_qos *qos, c
     return;
   }
   printf("nodes          %u x %s\n", p->nodes, type_name(m, p->type));
-  printf("each           %s, rounds of %u\n",
-         human_configuration(p->configuration.instances, p->configuration.threads).s, p->batch);
+  printf("each           %s, rounds of %u\n", human_configuration(&p->configuration).s, p->batch);
   printf("end-to-end     %s with start-up, 95 %% interval %s to %s\n", human_time(p->total_ns).s,
          human_time(p->low_ns).s, human_time(p->high_ns).s);
   printf("cost           %s %s, at the end of the interval %s\n", digits(p->cost).s,
@@ -225,8 +223,7 @@ static void service_to_json(const material *m, const qb_service_plan *p, json_t 
   add_text(entry, "reason", qb_reason_name(p->reason));
   add_integer(entry, "nodes", p->nodes);
   add_number(entry, "rate_per_s", p->rate_per_s);
-  add_integer(entry, "instances", p->configuration.instances);
-  add_integer(entry, "threads", p->configuration.threads);
+  add_configuration(entry, &p->configuration);
   add_integer(entry, "batch", p->batch);
   add_integer(entry, "max_wait_us", p->max_wait_ns / 1000);
   add_integer(entry, "p50_ns", p->p50_ns);
@@ -270,7 +267,7 @@ static void print_service(const material *m, const qb_load *load, const qb_qos *
     table_cell(t, "%s", type_name(m, p.type));
     table_cell(t, "%s", p.feasible ? "holds" : "does not");
     table_cell(t, "%u", p.nodes);
-    table_cell(t, "%s", human_configuration(p.configuration.instances, p.configuration.threads).s);
+    table_cell(t, "%s", human_configuration(&p.configuration).s);
     table_cell(t, "%u", p.batch);
     table_cell(t, "%s", human_time(p.max_wait_ns).s);
     table_cell(t, "%s", p.p99_ns ? human_time(p.p99_ns).s : "-");
@@ -298,7 +295,7 @@ static int plan_service(const material *m, const qb_load *load, const qb_qos *qo
 
 typedef struct asked {
   uint64_t samples, spare;
-  double deadline_s, budget, rate_per_s, latency_ms, percentile, budget_per_hour;
+  double deadline_s, budget, rate_per_s, latency_ms, percentile, budget_per_hour, accuracy;
 } asked;
 
 /* Refuses options that only the other kind of demand has, rather than ignore them. */
@@ -327,6 +324,7 @@ static int plan_asked(const material *m, const asked *a, bool as_json)
   qos.latency_ns = (int64_t)ceil(a->latency_ms * 1e6);
   qos.percentile = a->percentile > 0 ? a->percentile : 99;
   qos.budget_per_hour = a->budget_per_hour;
+  qos.accuracy = a->accuracy;
   qos.spare_nodes = a->spare == UINT64_MAX ? 0 : (uint32_t)a->spare;
   if (a->samples) {
     qb_job job = QB_JOB_INIT;
@@ -361,6 +359,8 @@ static int run(const command *self, int argc, char **argv)
                     "service: highest price of all nodes per hour"),
       OPTION_INTEGER("spare", "N", &a.spare, 0, QB_MAX_NODES - 1,
                      "service: nodes that may fail (0)"),
+      OPTION_PERCENT("accuracy", "P", &a.accuracy,
+                     "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_FLAG("json", &as_json, "print JSON"),
   };
   const char **paths = allocate(MOST_PROFILES, sizeof *paths);

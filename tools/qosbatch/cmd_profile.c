@@ -3,6 +3,7 @@
 #include "common/load.h"
 #include "common/measure.h"
 #include "common/options.h"
+#include "common/precisions.h"
 #include "configurations.h"
 #include "view.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 
 typedef struct request {
-  const char *model, *output, *measurements, *node, *refine;
+  const char *model, *output, *measurements, *node, *refine, *int8, *precision;
   uint64_t max_batch;
   integer_list batches, instances, threads;
   double budget_s, goal_pct, price_per_hour;
@@ -40,6 +41,8 @@ static void check_usage(const request *r)
                           : r->budget_s > 0    ? "time-budget"
                           : r->goal_pct > 0    ? "goal"
                           : r->refine          ? "refine"
+                          : r->precision       ? "precision"
+                          : r->int8            ? "int8"
                                                : NULL;
   if (measuring)
     fail_usage("--%s selects what to measure; --measurements takes every row of the file",
@@ -71,6 +74,9 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
   params.configuration_count = configurations.count;
   params.goal = r->goal_pct / 100;
   params.known = known;
+  const precision_list precisions = precisions_named(r->precision);
+  params.precisions = precisions.values;
+  params.precision_count = precisions.count;
   result = measure_profile(model, node, &params, r->quiet, profile);
 done:
   qb_profile_unref(known);
@@ -119,8 +125,11 @@ static int run(const command *self, int argc, char **argv)
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),
       OPTION_LIST("instances", "L", &r.instances, 1, 4096, "instances, one round each (see above)"),
+      OPTION_STRING(0, "precision", "L", &r.precision,
+                    "measure these: f32,bf16,int8 (f32, or those of --refine)"),
+      OPTION_FILE(0, "int8", "FILE", &r.int8, FILE_READ, "MODEL in quantized form, for int8"),
       OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6,
-                    "seconds in all (20 a configuration, 60 at most)"),
+                    "seconds in all (20 a configuration, 60 a precision at most)"),
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
       OPTION_FILE(0, "refine", "PROFILE", &r.refine, FILE_REFINED,
@@ -144,6 +153,7 @@ static int run(const command *self, int argc, char **argv)
   int result;
   if ((result = check_output(r.output)) || (result = load_context(&context)) ||
       (r.model && (result = load_model(context, r.model, &model))) ||
+      (model && (result = load_int8(context, r.int8, &model))) ||
       (result = r.measurements ? take_measurements(context, &r, model, &profile)
                                : measure_here(context, &r, model, &profile)) ||
       (result = check(qb_profile_save(profile, r.output))))

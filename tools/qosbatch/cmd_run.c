@@ -38,8 +38,9 @@ typedef struct work {
   results *output; /* NULL: in place already */
   journal *progress;
   uint64_t columns;
-  bool *done;  /* by sample */
-  bool is_new; /* its files were made by this run */
+  bool *done;       /* by sample */
+  bool is_new;      /* its files were made by this run */
+  const char *int8; /* the network in quantized form; NULL: none */
   bool quiet, as_json;
 } work;
 
@@ -50,6 +51,7 @@ static int load_samples(work *w)
   int result;
   if ((result = load_context(&w->context)) ||
       (result = load_model(w->context, w->report.model, &w->model)) ||
+      (result = load_int8(w->context, w->int8, &w->model)) ||
       (result = check(qb_model_get_info(w->model, &info))))
     return result;
   if (info.inputs != 1)
@@ -375,6 +377,9 @@ static int run(const command *self, int argc, char **argv)
       OPTION_FILE('o', "output", "Y", &r->output, FILE_JOB, "an .npy or .csv file (required)"),
       OPTION_FILE(0, "profile", "FILE", &w.demand.profile, FILE_READ,
                   "profile of this model on this node (default: a brief one is made)"),
+      OPTION_FILE(0, "int8", "FILE", &w.int8, FILE_READ, "MODEL in quantized form, for int8"),
+      OPTION_PERCENT("accuracy", "P", &w.demand.accuracy,
+                     "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_NUMBER("deadline", "S", &deadline_s, 0, 1e9, "latest end, in seconds from now"),
       OPTION_NUMBER("budget", "B", &w.demand.budget, 0, 1e12,
                     "most the job may cost, in your currency"),
@@ -392,6 +397,8 @@ static int run(const command *self, int argc, char **argv)
   r->model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   if (!r->input || !r->output)
     fail_usage("expected --input X and --output Y");
+  if (w.demand.accuracy > 0 && !w.demand.profile)
+    fail_usage("--accuracy chooses among the precisions of a profile: expected --profile FILE");
   results_check_path(r->output);
   diagnose_quietly(w.quiet);
   w.demand.model = r->model;

@@ -3,6 +3,7 @@
 #include "common/load.h"
 #include "common/options.h"
 #include "common/output.h"
+#include "common/precisions.h"
 #include "configurations.h"
 #include "trace.h"
 
@@ -123,9 +124,9 @@ static void print_as_text(const char *model, const qb_configuration *c, const qb
   static const char *const titles[] = {"<policy",  "within SLO", "goodput/s",
                                        "p50 [ms]", "p95 [ms]",   "p99 [ms]",
                                        "busy",     "mean batch", "per million"};
-  printf("%s, %s, %s arrivals, %s samples/s, target %s\n\n", model,
-         human_configuration(c->instances, c->threads).s, arrivals_names[traffic->arrivals],
-         digits(list->items[0].report.rate_per_s).s, human_time(qos->latency_ns).s);
+  printf("%s, %s, %s arrivals, %s samples/s, target %s\n\n", model, human_configuration(c).s,
+         arrivals_names[traffic->arrivals], digits(list->items[0].report.rate_per_s).s,
+         human_time(qos->latency_ns).s);
   table *t = table_new(titles, sizeof titles / sizeof *titles);
   for (size_t i = 0; i < list->count; i++) {
     const qb_simulation_report *r = &list->items[i].report;
@@ -180,6 +181,7 @@ static int run(const command *self, int argc, char **argv)
   shape form = {0, 0, 0, 0, 0};
   uint64_t samples = 0, seed = 1, instances = 0, threads = 0, max_batch = 0, max_queued = 0;
   const char *names = "qosbatch", *arrivals = "poisson", *path_of_trace = NULL;
+  const char *precision = NULL;
   bool as_json = false, tuned = false, answer_late = false;
   qb_traffic traffic = QB_TRAFFIC_INIT;
   const option options[] = {
@@ -204,6 +206,7 @@ static int run(const command *self, int argc, char **argv)
                   "file of arrival times in seconds, one per line"),
       OPTION_INTEGER("instances", "I", &instances, 1, 4096, "instances, one round each"),
       OPTION_INTEGER("threads", "T", &threads, 1, 4096, "threads per instance"),
+      OPTION_STRING(0, "precision", "NAME", &precision, "f32, bf16 or int8 (the first measured)"),
       OPTION_INTEGER("max-batch", "N", &max_batch, 1, QB_MAX_BATCH,
                      "largest batch (the largest measured)"),
       OPTION_INTEGER("queue-limit", "N", &max_queued, 1, UINT32_MAX,
@@ -239,7 +242,9 @@ static int run(const command *self, int argc, char **argv)
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
       (result = check(qb_profile_get_info(profile, &info))) ||
-      (result = configuration_of_profile(profile, (uint32_t)instances, (uint32_t)threads,
+      (result = configuration_of_profile(profile,
+                                         &(qb_configuration){(uint32_t)instances, (uint32_t)threads,
+                                                             precision_named(precision, profile)},
                                          &configuration)) ||
       (path_of_trace && (result = trace_read(path_of_trace, 1e9, true, &times))))
     goto done;

@@ -3,17 +3,15 @@
 
 #include "common/diagnose.h"
 #include "common/output.h"
+#include "common/precisions.h"
 
 #include <qosbatch/inspect.h>
 
 #include <stdlib.h>
 
-static void append(configuration_list *list, uint32_t instances, uint32_t threads)
+static void append(configuration_list *list, const qb_configuration *k)
 {
-  qb_configuration *added = &list->items[list->count++];
-  *added = (qb_configuration){1, 1};
-  added->instances = instances;
-  added->threads = threads;
+  list->items[list->count++] = *k;
 }
 
 int configurations_to_measure(uint32_t usable, const integer_list *instances,
@@ -30,10 +28,11 @@ int configurations_to_measure(uint32_t usable, const integer_list *instances,
       const uint32_t i = instances->count ? instances->values[row] : 1;
       const uint32_t share = usable / i ? usable / i : 1;
       const uint32_t t = threads->count ? threads->values[column] : share;
+      const qb_configuration k = {i, t};
       if ((uint64_t)i * t <= usable)
-        append(list, i, t);
+        append(list, &k);
       else
-        note("skipped %s: only %u thread%s usable here", human_configuration(i, t).s, usable,
+        note("skipped %s: only %u thread%s usable here", human_configuration(&k).s, usable,
              usable == 1 ? " is" : "s are");
     }
   }
@@ -45,69 +44,70 @@ int configurations_to_measure(uint32_t usable, const integer_list *instances,
               plural(usable));
 }
 
-/* Finds the next point, from *index on, of this configuration, 0 standing for any. */
-static bool next_point(const qb_profile *profile, uint32_t instances, uint32_t threads,
-                       uint32_t *index, qb_profile_point *point)
+/* Finds the next point, from *index on, of this configuration, 0 instances or threads being any. */
+static bool next_point(const qb_profile *profile, const qb_configuration *wanted, uint32_t *index,
+                       qb_profile_point *point)
 {
   while (!qb_profile_get_point(profile, (*index)++, point)) {
     const qb_configuration *c = &point->configuration;
-    if ((!instances || c->instances == instances) && (!threads || c->threads == threads))
+    if ((!wanted->instances || c->instances == wanted->instances) &&
+        (!wanted->threads || c->threads == wanted->threads) && c->precision == wanted->precision)
       return true;
   }
   return false;
 }
 
-static int none_found(uint32_t instances, uint32_t threads)
+static int none_found(const qb_configuration *wanted)
 {
+  const uint32_t instances = wanted->instances, threads = wanted->threads;
   const bool by_instances = instances != 0;
+  if (!instances && !threads)
+    return fail("nothing was measured in %s; profile it with --precision %s",
+                qb_precision_name(wanted->precision), qb_precision_name(wanted->precision));
   return fail("nothing was measured with %u %s%s; also give --%s",
               by_instances ? instances : threads, by_instances ? "instance" : "thread",
               plural(instances | threads), by_instances ? "threads" : "instances");
 }
 
-int configurations_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
+int configurations_of_profile(const qb_profile *profile, const qb_configuration *wanted,
                               configuration_list *list)
 {
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   qb_profile_get_info(profile, &info);
   *list = (configuration_list){allocate(info.points + 1, sizeof *list->items), 0};
-  if (instances && threads) {
-    append(list, instances, threads);
+  if (wanted->instances && wanted->threads) {
+    append(list, wanted);
     return EXIT_DONE;
   }
   qb_profile_point point = QB_PROFILE_POINT_INIT;
-  for (uint32_t index = 0; next_point(profile, instances, threads, &index, &point);) {
+  for (uint32_t index = 0; next_point(profile, wanted, &index, &point);) {
     /* Points are ordered by configuration, so a new one differs from the last. */
-    const qb_configuration *c = &point.configuration;
     const qb_configuration *last = list->count ? &list->items[list->count - 1] : NULL;
-    if (!last || last->instances != c->instances || last->threads != c->threads)
-      append(list, c->instances, c->threads);
+    if (!last || !same_configuration(last, &point.configuration))
+      append(list, &point.configuration);
   }
   if (list->count)
     return EXIT_DONE;
   free(list->items);
   list->items = NULL;
-  return none_found(instances, threads);
+  return none_found(wanted);
 }
 
-int configuration_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
+int configuration_of_profile(const qb_profile *profile, const qb_configuration *wanted,
                              qb_configuration *configuration)
 {
-  *configuration = (qb_configuration){1, 1};
-  configuration->instances = instances;
-  configuration->threads = threads;
-  if (instances && threads)
+  *configuration = *wanted;
+  if (wanted->instances && wanted->threads)
     return EXIT_DONE;
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   double best_per_ns = 0;
-  for (uint32_t index = 0; next_point(profile, instances, threads, &index, &point);) {
+  for (uint32_t index = 0; next_point(profile, wanted, &index, &point);) {
     const double per_ns =
         (double)point.configuration.instances * point.batch / (double)point.latency_ns;
     if (per_ns > best_per_ns) {
       best_per_ns = per_ns;
-      configuration->instances = point.configuration.instances;
-      configuration->threads = point.configuration.threads;
+      *configuration = point.configuration;
     }
   }
-  return best_per_ns > 0 ? EXIT_DONE : none_found(instances, threads);
+  return best_per_ns > 0 ? EXIT_DONE : none_found(wanted);
 }

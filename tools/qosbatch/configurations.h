@@ -22,14 +22,15 @@ int configurations_to_measure(uint32_t usable, const integer_list *instances,
                               const integer_list *threads, configuration_list *list);
 
 /*
- * Those of a profile with this number of instances and threads, 0 standing for any. If both are
- * given it is that one, measured or not. Returns the exit status: a failure if there is none.
+ * Those of a profile with this number of instances and threads, 0 standing for any, and in this
+ * precision. If both are given it is that one, measured or not. Returns the exit status: a failure if
+ * there is none.
  */
-int configurations_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
+int configurations_of_profile(const qb_profile *profile, const qb_configuration *wanted,
                               configuration_list *list);
 
 /* As configurations_of_profile(), but only the one that had the highest throughput. */
-int configuration_of_profile(const qb_profile *profile, uint32_t instances, uint32_t threads,
+int configuration_of_profile(const qb_profile *profile, const qb_configuration *wanted,
                              qb_configuration *configuration);
 
 #endif

@@ -31,7 +31,7 @@ static void print_job(const nodes *all, const demand *d, const choice *made,
   printf(": ");
   print_feasibility(made);
   print_node(all, plan->profile);
-  printf("configuration  %s\n", human_configuration(c->instances, c->threads).s);
+  printf("configuration  %s\n", human_configuration(c).s);
   printf("rounds         %llu of %u", (unsigned long long)plan->rounds_per_instance, plan->batch);
   if (plan->remainder)
     printf(" and one of %u", plan->remainder);

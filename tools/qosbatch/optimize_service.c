@@ -105,7 +105,7 @@ static void print_as_text(const nodes *all, const demand *d, const qb_service_pl
   if (plan->feasible)
     printf("chosen for     %s\n", best_in(d->qos.objective));
   print_node(all, plan->profile);
-  printf("configuration  %s\n", human_configuration(c->instances, c->threads).s);
+  printf("configuration  %s\n", human_configuration(c).s);
   if (plan->max_wait_ns)
     printf("batch          at most %u, after a wait of at most %s\n", plan->batch,
            human_time(plan->max_wait_ns).s);
@@ -145,7 +145,7 @@ static void print_frontier(const nodes *all, const demand *d, const qb_service_f
     table_cell(t, "%s", digits_rounded(p.max_rate_per_s, ROUND_DOWN).s);
     table_cell(t, "%s", human_time(p.latency_ns).s);
     table_cell(t, "%s", p.cost_per_hour > 0 ? digits(p.cost_per_hour).s : "-");
-    table_cell(t, "%s", human_configuration(p.configuration.instances, p.configuration.threads).s);
+    table_cell(t, "%s", human_configuration(&p.configuration).s);
     table_cell(t, "%u", p.batch);
     table_cell(t, "%s", human_time(p.max_wait_ns).s);
     if (all->count > 1)

@@ -92,6 +92,5 @@ void add_choice(json_t *root, const nodes *all, const choice *made)
   add_nearest(root, made->nearest);
   add_text(root, "profile", all->paths[made->profile]);
   add_integer(root, "batch", made->batch);
-  add_integer(root, "instances", made->configuration->instances);
-  add_integer(root, "threads", made->configuration->threads);
+  add_configuration(root, made->configuration);
 }

@@ -127,7 +127,7 @@ static void print_as_text(const layers *self, const qb_configuration *configurat
   const double of_all = possible_share(
       1e9 * info.flops_per_sample * self->batch / all_ns / self->compute_flops_per_s, 1);
   printf("%s, batch %u on %s: %s a round, %s %% of the peak of %s\n\n", info.name, self->batch,
-         human_configuration(1, configuration->threads).s, human_time((int64_t)all_ns).s,
+         human_configuration(configuration).s, human_time((int64_t)all_ns).s,
          isnan(of_all) ? "-" : digits(100 * of_all).s,
          human_amount(self->compute_flops_per_s, "FLOP/s").s);
   table *t = table_new(titles, sizeof titles / sizeof *titles);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "view.h"
 
+#include <qosbatch/accuracy.h>
 #include <qosbatch/estimate.h>
 #include <qosbatch/inspect.h>
 
@@ -53,6 +54,24 @@ static double share_of_peak(const qb_profile *profile, double p)
   return peak_is_known(profile) ? possible_share(1 / p, 1) : NAN;
 }
 
+static void accuracy_to_json(const qb_profile *profile, json_t *object)
+{
+  json_t *array = add_array(object, "accuracy");
+  qb_accuracy a = QB_ACCURACY_INIT;
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8; p++) {
+    if (qb_profile_get_accuracy(profile, p, &a))
+      continue;
+    json_t *entry = append_object(array);
+    add_text(entry, "precision", qb_precision_name(p));
+    add_bool(entry, "labels", a.labels);
+    add_integer(entry, "samples", (int64_t)a.samples);
+    add_integer(entry, "agreeing", (int64_t)a.agreeing);
+    add_number(entry, "share", a.share);
+    add_number(entry, "low", a.low);
+    add_number(entry, "high", a.high);
+  }
+}
+
 void profile_to_json(const qb_profile *profile, json_t *object)
 {
   qb_profile_info info = QB_PROFILE_INFO_INIT;
@@ -69,13 +88,13 @@ void profile_to_json(const qb_profile *profile, json_t *object)
   add_integer(object, "prepare_ns", info.prepare_ns);
   node_to_json(qb_profile_node(profile), add_object(object, "node"));
 
+  accuracy_to_json(profile, object);
   json_t *points = add_array(object, "points");
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
     const double p = density(profile, &point);
     json_t *entry = append_object(points);
-    add_integer(entry, "instances", point.configuration.instances);
-    add_integer(entry, "threads", point.configuration.threads);
+    add_configuration(entry, &point.configuration);
     add_integer(entry, "batch", point.batch);
     add_integer(entry, "visits", point.visits);
     add_integer(entry, "set_aside", point.set_aside);
@@ -94,14 +113,35 @@ void profile_to_json(const qb_profile *profile, json_t *object)
   }
 }
 
+/* Others than f32. */
+static bool has_precisions(const qb_profile *profile)
+{
+  bool found = false;
+  qb_profile_point point = QB_PROFILE_POINT_INIT;
+  for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++)
+    found |= point.configuration.precision != QB_PRECISION_F32;
+  return found;
+}
+
+static void print_accuracy(const qb_profile *profile)
+{
+  qb_accuracy a = QB_ACCURACY_INIT;
+  for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8; p++)
+    if (!qb_profile_get_accuracy(profile, p, &a))
+      printf("accuracy   %s: %llu of %llu answers as %s, %.2f %% (95 %% interval %.2f to %.2f)\n",
+             qb_precision_name(p), (unsigned long long)a.agreeing, (unsigned long long)a.samples,
+             a.labels ? "labelled" : "in f32", 100 * a.share, 100 * a.low, 100 * a.high);
+}
+
 static void print_points(const qb_profile *profile)
 {
   static const char *const titles[] = {
       "instances", "threads", "batch",       "latency [ms]", "+- [%]", "p95 [ms]",
-      "samples/s", "density", "of peak [%]", "memory [MiB]", "visits",
+      "samples/s", "density", "of peak [%]", "memory [MiB]", "visits", "<precision",
   };
+  const bool mixed = has_precisions(profile);
   bool disturbed = false, impossible = false;
-  table *t = table_new(titles, sizeof titles / sizeof *titles);
+  table *t = table_new(titles, sizeof titles / sizeof *titles - !mixed);
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
     const double p = density(profile, &point), share = share_of_peak(profile, p);
@@ -116,6 +156,8 @@ static void print_points(const qb_profile *profile)
     table_cell(t, "%s", isnan(share) ? "-" : digits(100 * share).s);
     table_cell(t, "%.0f", mebibytes((double)point.memory_bytes));
     table_cell(t, "%s%u", point.disturbed ? "*" : "", point.visits);
+    if (mixed)
+      table_cell(t, "%s", qb_precision_name(point.configuration.precision));
     disturbed = disturbed || point.disturbed;
     impossible = impossible || (isnan(share) && !isnan(p) && peak_is_known(profile));
   }
@@ -147,6 +189,7 @@ void profile_print(const qb_profile *profile)
          (unsigned long long)visits, (unsigned long long)set_aside, human_time(info.measure_ns).s,
          human_time(info.prepare_ns).s);
   printf("spread     95 %% intervals within +-%.1f %%\n", worst_spread_pct);
+  print_accuracy(profile);
   node_print(qb_profile_node(profile));
   printf("\n");
   print_points(profile);

@@ -52,6 +52,24 @@ int load_model(qb_context *context, const char *name, qb_model **model)
   return check(status);
 }
 
+int load_int8(qb_context *context, const char *path, qb_model **model)
+{
+  qb_model *quantized = NULL, *joined_model = NULL;
+  if (!path)
+    return EXIT_DONE;
+  if (!is_onnx(path))
+    fail_usage("--int8 %s: expected a quantized network, a file that ends in .onnx", path);
+  int result = load_model(context, path, &quantized);
+  if (!result)
+    result = check(qb_model_join_int8(*model, quantized, &joined_model));
+  qb_model_unref(quantized);
+  if (result)
+    return result;
+  qb_model_unref(*model);
+  *model = joined_model;
+  return EXIT_DONE;
+}
+
 int load_profile(qb_context *context, const char *path, qb_profile **profile)
 {
   if (is_onnx(path))

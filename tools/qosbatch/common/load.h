@@ -17,6 +17,12 @@ int load_context(qb_context **context);
  */
 int load_model(qb_context *context, const char *name, qb_model **model);
 
+/*
+ * Joins a loaded network and its quantized form, an ONNX file; NULL leaves it as it is. *model is the
+ * joined one then.
+ */
+int load_int8(qb_context *context, const char *path, qb_model **model);
+
 int load_profile(qb_context *context, const char *path, qb_profile **profile);
 
 int load_node(qb_context *context, const char *path, qb_node **node);

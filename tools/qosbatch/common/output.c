@@ -206,12 +206,21 @@ short_text human_amount(double value, const char *unit)
   return t;
 }
 
-short_text human_configuration(uint32_t instances, uint32_t threads)
+short_text human_configuration(const qb_configuration *k)
 {
   short_text t;
-  snprintf(t.s, sizeof t.s, "%u instance%s x %u thread%s", instances, plural(instances), threads,
-           plural(threads));
+  const bool is_f32 = k->precision == QB_PRECISION_F32;
+  snprintf(t.s, sizeof t.s, "%u instance%s x %u thread%s%s%s", k->instances, plural(k->instances),
+           k->threads, plural(k->threads), is_f32 ? "" : ", ",
+           is_f32 ? "" : qb_precision_name(k->precision));
   return t;
+}
+
+void add_configuration(json_t *object, const qb_configuration *k)
+{
+  add_integer(object, "instances", k->instances);
+  add_integer(object, "threads", k->threads);
+  add_text(object, "precision", qb_precision_name(k->precision));
 }
 
 short_text human_date(int64_t unix_s)

@@ -4,6 +4,7 @@
 #define TOOL_OUTPUT_H
 
 #include <jansson.h>
+#include <qosbatch/model.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,8 +52,11 @@ short_text human_time_rounded(int64_t ns, rounding how);
 short_text human_bytes(double bytes);                    /* KiB, MiB, ... */
 short_text human_amount(double value, const char *unit); /* "203 GFLOP/s": powers of 1000 */
 
-/* "1 instance x 2 threads" */
-short_text human_configuration(uint32_t instances, uint32_t threads);
+/* "1 instance x 2 threads", "2 instances x 1 thread, int8" */
+short_text human_configuration(const qb_configuration *k);
+
+/* Its fields: instances, threads, precision. */
+void add_configuration(json_t *object, const qb_configuration *k);
 
 /* Date and time, UTC. */
 short_text human_date(int64_t unix_s);

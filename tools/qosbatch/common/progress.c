@@ -49,10 +49,10 @@ void progress_show(const qb_progress *progress)
   if (done > 0.02)
     snprintf(left, sizeof left, ", %.0f s left",
              (double)progress->elapsed_ns / 1e9 * (1 - done) / done);
-  progress_draw(progress->elapsed_ns, done, "%s %ux%u, batch %u%s",
+  progress_draw(progress->elapsed_ns, done, "%s %ux%u %s, batch %u%s",
                 progress->phase == QB_PHASE_PREPARE ? "preparing" : "measuring",
-                progress->configuration.instances, progress->configuration.threads, progress->batch,
-                left);
+                progress->configuration.instances, progress->configuration.threads,
+                qb_precision_name(progress->configuration.precision), progress->batch, left);
 }
 
 void progress_clear(void)

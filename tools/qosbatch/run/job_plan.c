@@ -6,6 +6,7 @@
 #include "common/load.h"
 #include "common/measure.h"
 #include "common/output.h"
+#include "common/precisions.h"
 
 #include <qosbatch/inspect.h>
 
@@ -117,8 +118,7 @@ static void list_batches(const qb_profile *profile, job_plan *plan)
   qb_profile_point point = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &point); i++) {
     const qb_configuration *c = &point.configuration;
-    if (c->instances == plan->configuration.instances &&
-        c->threads == plan->configuration.threads && point.batch != plan->batch &&
+    if (same_configuration(c, &plan->configuration) && point.batch != plan->batch &&
         list->count < CORRECTION_MOST_BATCHES)
       list->batches[list->count++] = (correction_batch){
           point.batch, per_sample_ns(plan, point.batch, point.mean_ns), 0, point.prepare_ns};
@@ -212,6 +212,7 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
     return result;
   job.samples = demand->samples;
   qos.deadline_ns = time_left_ns(demand);
+  qos.accuracy = demand->accuracy;
   if ((result = check(qb_node_get_info(qb_profile_node(*profile), &node))) ||
       (result = check(qb_plan_job(profile, 1, &job, &qos, &found, NULL))))
     return result;
@@ -260,8 +261,7 @@ int job_plan_renew(qb_context *context, qb_model *model, const job_demand *deman
 char *job_plan_to_text(const job_plan *plan)
 {
   json_t *root = object_new();
-  add_integer(root, "instances", plan->configuration.instances);
-  add_integer(root, "threads", plan->configuration.threads);
+  add_configuration(root, &plan->configuration);
   add_integer(root, "batch", plan->batch);
   add_integer(root, "total_ns", plan->total_ns);
   add_integer(root, "low_ns", plan->low_ns);
@@ -275,20 +275,24 @@ bool job_plan_from_text(const char *text, job_plan *plan)
   json_t *root = json_loads(text, 0, NULL);
   json_int_t instances, threads, batch, total, low, high;
   double price;
+  const char *name = "f32"; /* journals of before have no precision */
+  int precision = QB_PRECISION_F32;
   const bool good =
       root &&
-      !json_unpack(root, "{s:I, s:I, s:I, s:I, s:I, s:I, s:F}", "instances", &instances, "threads",
-                   &threads, "batch", &batch, "total_ns", &total, "low_ns", &low, "high_ns", &high,
-                   "price_per_hour", &price) &&
-      instances >= 1 && instances <= 4096 && threads >= 1 && threads <= 4096 && batch >= 1 &&
-      batch <= QB_MAX_BATCH && low >= 1 && low <= total && total <= high && price >= 0;
-  json_decref(root);
+      !json_unpack(root, "{s:I, s:I, s:I, s:I, s:I, s:I, s:F, s?s}", "instances", &instances,
+                   "threads", &threads, "batch", &batch, "total_ns", &total, "low_ns", &low,
+                   "high_ns", &high, "price_per_hour", &price, "precision", &name) &&
+      qb_enum_find("qb_precision", name, &precision) && instances >= 1 && instances <= 4096 &&
+      threads >= 1 && threads <= 4096 && batch >= 1 && batch <= QB_MAX_BATCH && low >= 1 &&
+      low <= total && total <= high && price >= 0;
   if (good)
-    *plan = (job_plan){.configuration = {(uint32_t)instances, (uint32_t)threads},
-                       .batch = (uint32_t)batch,
-                       .total_ns = total,
-                       .low_ns = low,
-                       .high_ns = high,
-                       .price_per_hour = price};
+    *plan = (job_plan){
+        .configuration = {(uint32_t)instances, (uint32_t)threads, (qb_precision)precision},
+        .batch = (uint32_t)batch,
+        .total_ns = total,
+        .low_ns = low,
+        .high_ns = high,
+        .price_per_hour = price};
+  json_decref(root);
   return good;
 }

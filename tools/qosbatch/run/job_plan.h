@@ -14,6 +14,7 @@ typedef struct job_demand {
   int64_t start_ns;      /* of the command, CLOCK_MONOTONIC */
   double budget;         /* 0: none */
   double price_per_hour; /* 0: the profile's */
+  double accuracy;       /* percent of the answers that have to be right; 0: f32 only */
   bool quiet;
 } job_demand;
 

@@ -106,8 +106,7 @@ void job_report_json(const job_report *self)
   add_integer(root, "warnings", (int64_t)(rows.unreadable + rows.not_finite));
   add_integer(root, "unreadable", (int64_t)rows.unreadable);
   add_integer(root, "not_finite", (int64_t)rows.not_finite);
-  add_integer(root, "instances", plan->configuration.instances);
-  add_integer(root, "threads", plan->configuration.threads);
+  add_configuration(root, &plan->configuration);
   add_integer(root, "batch", self->batch);
   add_integer(root, "rounds", (int64_t)self->state.rounds);
   add_integer(root, "predicted_ns", job_report_predicted_ns(self));
@@ -133,8 +132,7 @@ void job_report_text(const job_report *self)
   const int64_t predicted_ns = job_report_predicted_ns(self);
   printf("%s, %llu sample%s on %s, rounds of %u\n\n", self->model,
          (unsigned long long)self->samples, plural(self->samples),
-         human_configuration(plan->configuration.instances, plan->configuration.threads).s,
-         self->batch);
+         human_configuration(&plan->configuration).s, self->batch);
   if (self->done_before)
     printf("before      %llu completed by an earlier run\n", (unsigned long long)self->done_before);
   if (state->samples) {

@@ -61,7 +61,8 @@ QB_API qb_status qb_node_get_compute(const qb_node *node, uint32_t threads, qb_i
 QB_API qb_status qb_node_get_bandwidth(const qb_node *node, uint32_t threads, double *bytes_per_s);
 
 /**
- * Names a file that a network was read from: the model's own, and those of its external data.
+ * Names a file that a network was read from: the model's own, those of its external data, and those of a
+ * quantized form that it was joined with.
  * @param[out] path belongs to the model
  * @return QB_OK; QB_ERROR_NOT_FOUND (there are no more; a built-in network and a workload have
  * none); QB_ERROR_INVALID_ARGUMENT

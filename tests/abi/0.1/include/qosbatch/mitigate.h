@@ -19,7 +19,10 @@ typedef enum qb_mitigation_kind {
   QB_MITIGATION_RAISE_QUOTA = 5,    /**< threads are throttled by a control group's CPU quota */
   QB_MITIGATION_BETTER_ISA = 6,     /**< kernels run as if with a lower instruction set */
   QB_MITIGATION_PREPARE = 7,        /**< the first round of a size that is not ready is late */
-  QB_MITIGATION_QUIETER_NODE = 8    /**< neighbours lengthen single rounds */
+  QB_MITIGATION_QUIETER_NODE = 8,   /**< neighbours lengthen single rounds */
+  QB_MITIGATION_LOWER_PRECISION =
+      9 /**< arithmetic of fewer bits; measured, or by what the processor
+                                         sustains */
 } qb_mitigation_kind;
 
 /**
