@@ -36,6 +36,9 @@
 #define QB__OLDEST_qb_profile_point       thread_flops_per_s
 #define QB__OLDEST_qb_progress            elapsed_ns
 #define QB__OLDEST_qb_qos                 accuracy
+#define QB__OLDEST_qb_quantization        holds
+#define QB__OLDEST_qb_quantize_params     user
+#define QB__OLDEST_qb_quantized_layer     can_saturate
 #define QB__OLDEST_qb_round_result        latency_ns
 #define QB__OLDEST_qb_round_state         arrived
 #define QB__OLDEST_qb_service_plan        nearest

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What other folders read of a model, all of it constant and as long-lived as the model. */
+/*
+ * How other folders make a model of a graph, and what they read of one: constant, and as long-lived
+ * as the model.
+ */
 #ifndef QB_MODEL_MODEL_DATA_H
 #define QB_MODEL_MODEL_DATA_H
 
 #include "model/graph.h"
+
+/*
+ * Makes a model of a graph, optimizing it first. Takes the graph over, which is empty after, on
+ * failure too; a failure in graph->status is handed on.
+ */
+qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **model);
 
 /* The model that is computed in a precision: of a joined one the part for it, else itself. */
 qb_model *qb__model_in(const qb_model *model, qb_precision precision);

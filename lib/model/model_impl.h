@@ -5,6 +5,7 @@
 
 #include "core/refcount.h"
 #include "model/graph.h"
+#include "model/model_data.h"
 
 struct qb_model {
   qb__refcount references;
@@ -17,11 +18,5 @@ struct qb_model {
   uint64_t network;     /* its fingerprint; 0 for a workload */
   qb_model *f32, *int8; /* of a joined model, whose graph is that of `f32`; else NULL */
 };
-
-/*
- * Makes a model of a graph, optimizing it first. Takes the graph over, which is empty after, on
- * failure too; a failure in graph->status is handed on.
- */
-qb_status qb__model_from_graph(qb__graph *graph, const char *name, qb_model **model);
 
 #endif

@@ -236,6 +236,7 @@ qb_status qb_model_save_onnx(const qb_model *model, const char *path)
 {
   if (!model || !path)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "path" : "model");
+  model = qb__model_in(model, QB_PRECISION_F32);
   if (model->is_workload)
     return qb__fail(QB_ERROR_UNSUPPORTED,
                     "'%s' is a workload, whose operators the library does not know",

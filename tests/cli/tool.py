@@ -22,8 +22,8 @@ FIXTURES = pathlib.Path(sys.argv[2]).resolve()
 PROFILE = FIXTURES / "alexnet.json"
 RESNET = FIXTURES / "resnet50.json"
 CATALOGUE = FIXTURES.parents[1] / "examples" / "catalogue.json"
-COMMANDS = ["node", "profile", "estimate", "evaluate", "explain", "optimize", "plan", "run", "show", "simulate",
-            "verify"]
+COMMANDS = ["node", "profile", "estimate", "evaluate", "explain", "optimize", "plan", "quantize", "run", "show",
+            "simulate", "verify"]
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-cli-")  # removed at the end, come what may
 FOLDER = pathlib.Path(SCRATCH.name)
 

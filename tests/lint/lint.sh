@@ -12,7 +12,7 @@ complain()
 }
 
 # Data flows one way: a folder of lib/ includes itself and those before it.
-layers="core node model engine profile estimate queue plan optimize place simulate"
+layers="core node model engine quantize profile estimate queue plan optimize place simulate"
 before=
 for layer in $layers; do
 	before="$before $layer"

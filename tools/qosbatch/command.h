@@ -21,6 +21,7 @@ extern const command command_estimate;
 extern const command command_evaluate;
 extern const command command_explain;
 extern const command command_optimize;
+extern const command command_quantize;
 extern const command command_run;
 extern const command command_plan;
 extern const command command_show;

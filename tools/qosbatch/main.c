@@ -10,8 +10,8 @@
 
 static const command *const commands[] = {
     &command_node,    &command_profile,  &command_estimate, &command_evaluate,
-    &command_explain, &command_optimize, &command_plan,     &command_run,
-    &command_show,    &command_simulate, &command_verify,
+    &command_explain, &command_optimize, &command_plan,     &command_quantize,
+    &command_run,     &command_show,     &command_simulate, &command_verify,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
