@@ -58,12 +58,12 @@ typedef struct qb_latency_estimate {
   uint32_t batch;                 /**< as asked for */
   qb_source source;               /**< where the figures come from */
   int64_t latency_ns;             /**< T, an undisturbed round */
-  int64_t low_ns;                 /**< 95 % interval of T: its lower end ... */
-  int64_t high_ns;                /**< ... and its upper end */
-  int64_t p95_ns;                 /**< 95th percentile of single rounds */
-  int64_t mean_ns;                /**< mean of single rounds: what each of many takes */
-  double throughput_per_s;        /**< samples/s of all instances together */
-  double density;                 /**< p, dimensionless; 1/p is the efficiency */
+  int64_t low_ns;  /**< 95 % interval of T in a later session on the machine: its lower end ... */
+  int64_t high_ns; /**< ... and its upper end */
+  int64_t p95_ns;  /**< 95th percentile of single rounds */
+  int64_t mean_ns; /**< mean of single rounds: what each of many takes */
+  double throughput_per_s; /**< samples/s of all instances together */
+  double density;          /**< p, dimensionless; 1/p is the efficiency */
   double
       compute_flops_per_s; /**< c, FLOP/s of the threads of one instance while all instances run */
   uint64_t memory_bytes; /**< of a session with this batch size ready: packed weights, the arenas of
@@ -73,9 +73,10 @@ typedef struct qb_latency_estimate {
   qb_bound bound;        /**< what bounds T */
   double memory_share;   /**< part of the roofline's time that waits for memory, 0..1 */
   double
-      thread_flops_per_s; /**< FLOP/s that a thread sustained when it was profiled; 0: not known. If a
-                            thread now sustains f, scale T by memory_share + (1 - memory_share) *
-                            thread_flops_per_s / f */
+      thread_flops_per_s; /**< FLOP/s that a thread sustained when it was profiled; 0: not known */
+  double speed_slope; /**< how far rounds were shown to follow that speed from session to session of
+                           this machine, 0..1: if a thread now sustains f, scale T by
+                           pow(thread_flops_per_s / f, speed_slope) */
 } qb_latency_estimate;
 
 #define QB_LATENCY_ESTIMATE_INIT QB__INIT(qb_latency_estimate)

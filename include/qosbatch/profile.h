@@ -201,6 +201,9 @@ typedef struct qb_profile_info {
   uint32_t points;       /**< measured (configuration, batch) pairs: qb_profile_get_point() */
   uint32_t configurations; /**< different configurations */
   uint32_t max_batch;      /**< largest measured batch */
+  uint32_t
+      runs; /**< qb_profile_run() calls whose sessions it knows of: of the configuration with the
+                      most, the last 12; 0: it is made of measurements of unknown sessions */
 } qb_profile_info;
 
 #define QB_PROFILE_INFO_INIT QB__INIT(qb_profile_info)

@@ -18,7 +18,7 @@
 #define QB__OLDEST_qb_decision            coverage
 #define QB__OLDEST_qb_job                 samples
 #define QB__OLDEST_qb_job_plan            nearest
-#define QB__OLDEST_qb_latency_estimate    thread_flops_per_s
+#define QB__OLDEST_qb_latency_estimate    speed_slope
 #define QB__OLDEST_qb_load                burst_ns
 #define QB__OLDEST_qb_measurements_params name
 #define QB__OLDEST_qb_mitigation          text
@@ -31,7 +31,7 @@
 #define QB__OLDEST_qb_optimizer_params    network
 #define QB__OLDEST_qb_place_node          ready_ns
 #define QB__OLDEST_qb_placement           max_rate_per_s
-#define QB__OLDEST_qb_profile_info        max_batch
+#define QB__OLDEST_qb_profile_info        runs
 #define QB__OLDEST_qb_profile_params      precision_count
 #define QB__OLDEST_qb_profile_point       thread_flops_per_s
 #define QB__OLDEST_qb_progress            elapsed_ns

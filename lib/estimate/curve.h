@@ -7,7 +7,7 @@
 
 typedef struct qb__curve_value {
   double latency_ns;
-  double low_ns, high_ns; /* 95 % interval */
+  double low_ns, high_ns; /* 95 % interval, of the sessions that were measured */
   double p95_ns;
   double mean_ns; /* of single rounds; never falls with the batch size */
   double memory_bytes;

@@ -29,7 +29,8 @@ qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configu
   status = qb__estimate_law_of(profile, configuration, where, &law);
   if (status)
     return status;
-  const qb__curve_value value = qb__round_at(&law, batch);
+  qb__curve_value value = qb__round_at(&law, batch);
+  qb__round_make_later(&law, &value);
   const double work = qb__profile_info(profile)->flops_per_sample > 0
                           ? qb__profile_info(profile)->flops_per_sample
                           : 1;
@@ -50,7 +51,8 @@ qb_status qb_estimate(const qb_profile *profile, const qb_configuration *configu
       .memory_bytes = (uint64_t)fmax(value.memory_bytes, 0),
       .bound = bound_of(&roofline, &law.roof),
       .memory_share = roofline.time_s > 0 ? roofline.memory_s / roofline.time_s : 0,
-      .thread_flops_per_s = value.thread_flops_per_s};
+      .thread_flops_per_s = value.thread_flops_per_s,
+      .speed_slope = qb__profile_variation(profile)->speed_slope};
   QB__STRUCT_OUT(qb_latency_estimate, estimate, &found);
   return QB_OK;
 }

@@ -160,10 +160,13 @@ qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration 
                             .roof = qb__instance_roof_of(here.node, isa_here, &k)};
   law->points = qb__profile_curve(profile, &k, &law->point_count);
   law->carried = !law->point_count || !same_cores;
-  if (!law->carried)
-    return QB_OK;
   if (!law->point_count)
     law->points = nearest_curve(profile, &k, &law->point_count);
+  const size_t runs = qb__profile_runs(profile, &law->points->configuration);
+  if (runs)
+    law->later = qb__variation_half_width(qb__profile_variation(profile), runs);
+  if (!law->carried)
+    return QB_OK;
   const qb_configuration *measured = &law->points->configuration;
   const bool same_precision = measured->precision == k.precision;
   if (!same_cores || !same_precision)
@@ -239,4 +242,12 @@ qb__curve_value qb__round_at(const qb__estimate_law *law, uint32_t batch)
   if (law->carried)
     carry_over(law, batch, &value);
   return value;
+}
+
+void qb__round_make_later(const qb__estimate_law *law, qb__curve_value *value)
+{
+  const double below = log(value->latency_ns / value->low_ns);
+  const double above = log(value->high_ns / value->latency_ns);
+  value->low_ns = value->latency_ns * exp(-hypot(below, law->later));
+  value->high_ns = value->latency_ns * exp(hypot(above, law->later));
 }

@@ -23,13 +23,17 @@ typedef struct qb__estimate_law {
   double quota_share;         /* what a CPU quota left of the measured times */
   double longer;              /* what takes longer here for other reasons than c and m */
   double uncertainty;         /* 95 % half-width of the ratio, as a logarithm */
+  double later;               /* of what a later session differs by, the same; 0: not known */
 } qb__estimate_law;
 
 /* NULL stands for what it does in qb_estimate(). Fails with its status. */
 qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration *configuration,
                               const qb_where *where, qb__estimate_law *law);
 
-/* A round of 1..QB_MAX_BATCH samples. */
+/* A round of 1..QB_MAX_BATCH samples, while the machine is as it was when it was profiled. */
 qb__curve_value qb__round_at(const qb__estimate_law *law, uint32_t batch);
+
+/* Widens its interval to that of a later session. */
+void qb__round_make_later(const qb__estimate_law *law, qb__curve_value *value);
 
 #endif

@@ -28,14 +28,17 @@ static double spread_of(double mean_ns, double p95_ns)
   return z - sqrt(fmax(z * z - 2 * above, 0));
 }
 
-static void fill_row(const qb__curve_value *value, uint32_t n, qb__round_times *table)
+static void fill_row(const qb__estimate_law *law, qb__curve_value *value, uint32_t n,
+                     qb__round_times *table)
 {
+  const int64_t high_ns = qb__clamp_i64(value->high_ns);
+  qb__round_make_later(law, value);
   table->latency_ns[n] = qb__clamp_i64(value->latency_ns);
   table->low_ns[n] = qb__clamp_i64(value->low_ns);
   table->high_ns[n] = qb__clamp_i64(value->high_ns);
   table->mean_ns[n] = longest(qb__clamp_i64(value->mean_ns), table->mean_ns[n - 1]);
   table->p95_ns[n] = qb__clamp_i64(value->p95_ns);
-  table->slow_ns[n] = longest(table->high_ns[n], longest(table->p95_ns[n], table->mean_ns[n]));
+  table->slow_ns[n] = longest(high_ns, longest(table->p95_ns[n], table->mean_ns[n]));
   table->memory_bytes[n] = (uint64_t)fmax(value->memory_bytes, 0);
   const double spread = spread_of((double)table->mean_ns[n], (double)table->p95_ns[n]);
   table->median_ns[n] = (int64_t)((double)table->mean_ns[n] * exp(-spread * spread / 2) + 0.5);
@@ -49,8 +52,8 @@ static qb_status fill(const qb_profile *profile, const qb_node *node, qb__round_
   qb__estimate_law law;
   const qb_status status = qb__estimate_law_of(profile, &table->configuration, &where, &law);
   for (uint32_t n = 1; n <= table->max_batch && !status; n++) {
-    const qb__curve_value value = qb__round_at(&law, n);
-    fill_row(&value, n, table);
+    qb__curve_value value = qb__round_at(&law, n);
+    fill_row(&law, &value, n, table);
   }
   table->transferred = !status && law.carried;
   return status;

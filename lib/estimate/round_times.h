@@ -18,7 +18,11 @@ typedef struct qb__round_times {
   int64_t *high_ns;
   int64_t *mean_ns; /* of single rounds */
   int64_t *p95_ns;  /* of single rounds */
-  int64_t *slow_ns; /* the longest of high_ns, p95_ns and mean_ns */
+  /*
+   * The longest of p95_ns, mean_ns and the end of the interval as long as the machine is as it was
+   * when it was profiled: who runs rounds sees when it is not.
+   */
+  int64_t *slow_ns;
   uint64_t *memory_bytes;
   /* The lognormal law of single rounds that has their mean and their 95th percentile: */
   int64_t *median_ns;

@@ -13,6 +13,10 @@ enum { FEWEST_VISITS_OF_SHAPE = 4 };
 /* Fewer visits saw too little of how rounds vary: what was seen elsewhere counts for the rest. */
 enum { FEWEST_SPREAD_VISITS = 4 };
 
+/* Points that are settled but short tell how fast the machine is now, by as many visits a session. */
+static const int64_t ANCHOR_NS = 50000000;
+enum { ANCHOR_VISITS = 3 };
+
 /* Linear interpolation that misses a point between two by more than this has to be helped. */
 static const double LARGEST_BEND = 0.03;
 
@@ -65,6 +69,7 @@ qb_status qb__points_add_known(const qb_context *context, qb__points *points,
   record->point = *known;
   record->known = known;
   record->settled = qb__point_is_sure(known, goal);
+  record->anchor = record == points->records || known->latency_ns <= ANCHOR_NS;
   return QB_OK;
 }
 
@@ -113,7 +118,8 @@ qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *p
   return status;
 }
 
-qb_status qb__points_full_speed(const qb_context *context, const qb__points *points, double *flops)
+qb_status qb__points_full_speed(const qb_context *context, const qb__points *points,
+                                uint32_t session, double *flops)
 {
   size_t count = 0;
   for (size_t i = 0; i < points->count; i++)
@@ -127,23 +133,42 @@ qb_status qb__points_full_speed(const qb_context *context, const qb__points *poi
   count = 0;
   for (size_t i = 0; i < points->count; i++)
     for (size_t v = 0; v < points->records[i].visit_count; v++)
-      seen[count++] = (int64_t)points->records[i].visits[v].most_flops;
+      if (!session || points->records[i].visits[v].session == session)
+        seen[count++] = (int64_t)points->records[i].visits[v].most_flops;
   qb__sort_ns(seen, count);
-  *flops = (double)qb__quantile_ns(seen, count, 0.75);
+  if (count)
+    *flops = (double)qb__quantile_ns(seen, count, 0.75);
   qb__free(context, seen);
   return QB_OK;
+}
+
+void qb__points_begin_session(qb__points *points)
+{
+  for (size_t i = 0; i < points->count; i++)
+    points->records[i].session_visits = 0;
+}
+
+static bool is_open(const qb__record *record)
+{
+  return !record->settled || record->anchor;
+}
+
+/* Whether the configuration needs another visit of the point, which others may have beside it. */
+static bool is_needed(const qb__record *record)
+{
+  return record->settled ? record->anchor && record->session_visits < ANCHOR_VISITS : !record->sure;
 }
 
 qb__record *qb__points_next(const qb__points *points, bool sure_too)
 {
   qb__record *next = NULL;
   double least = INFINITY;
-  bool unsure = false;
+  bool needed = false;
   for (size_t i = 0; i < points->count; i++) {
     qb__record *record = &points->records[i];
-    if (record->settled || (record->sure && !sure_too))
+    needed |= is_needed(record);
+    if (!is_needed(record) && (record->settled || !sure_too))
       continue;
-    unsure |= !record->sure;
     const double visits = (double)record->visit_count;
     const double cost = visits > 0 ? visits * visits * (double)record->visit_ns : -1;
     if (cost < least) {
@@ -151,7 +176,7 @@ qb__record *qb__points_next(const qb__points *points, bool sure_too)
       next = record;
     }
   }
-  return unsure ? next : NULL;
+  return needed ? next : NULL;
 }
 
 /* What points of many visits have in common, as logarithms over their latency. */
@@ -200,7 +225,7 @@ void qb__points_lend_spread(qb__points *curves, size_t curve_count)
 uint32_t qb__points_smallest_open(const qb__points *points)
 {
   for (size_t i = 0; i < points->count; i++)
-    if (!points->records[i].settled)
+    if (is_open(&points->records[i]))
       return points->records[i].point.batch;
   return 0;
 }
@@ -209,7 +234,7 @@ uint32_t qb__points_largest_open(const qb__points *points)
 {
   uint32_t largest = 0;
   for (size_t i = 0; i < points->count; i++)
-    if (!points->records[i].settled)
+    if (is_open(&points->records[i]))
       largest = points->records[i].point.batch;
   return largest;
 }

@@ -7,10 +7,20 @@
 
 #include "profile/record.h"
 
+/*
+ * Every configuration gets this many sessions in a run, in turn: what memory a session happens to
+ * get, and what a neighbour happens to do meanwhile, are part of how sure a measurement is.
+ */
+enum { QB__SESSIONS = 2 };
+
 typedef struct qb__points {
   qb_configuration configuration;
-  double thread_flops_per_s; /* what one of its threads sustains while all run */
-  bool throttled;            /* a CPU quota is smaller than its threads */
+  double thread_flops_per_s;     /* what one of its threads sustains while all run */
+  bool throttled;                /* a CPU quota is smaller than its threads */
+  size_t known_runs;             /* what is known is the mean of; 0: nothing is */
+  double known_level, run_level; /* of past sessions and of this run over what both made */
+  double run_share;              /* of this run in that */
+  bool known_is_over;            /* the machine is another one now */
   size_t count, capacity;
   qb__record *records; /* by rising batch */
 } qb__points;
@@ -24,7 +34,10 @@ qb_status qb__points_find(const qb_context *context, qb__points *points, uint32_
 /* Adds a batch size, unless it is there. */
 qb_status qb__points_add(const qb_context *context, qb__points *points, uint32_t batch);
 
-/* Adds one that was measured before, which stays valid; where it is within `goal` it is settled. */
+/*
+ * Adds one that was measured before, which stays valid, by rising batch; where it is within `goal` it
+ * is settled. The first of these and short ones become anchors.
+ */
 qb_status qb__points_add_known(const qb_context *context, qb__points *points,
                                const qb_profile_point *known, double goal);
 
@@ -34,10 +47,11 @@ qb_status qb__points_add_known(const qb_context *context, qb__points *points,
 qb_status qb__points_add_where_it_bends(const qb_context *context, qb__points *points);
 
 /*
- * The upper quartile of the visits' fastest yardsticks, in FLOP/s of a thread, as bursts only ever
- * slow them; without visits that of the first point.
+ * The upper quartile of the fastest yardsticks of a session's visits, or of all with 0, in FLOP/s of a
+ * thread, as bursts only ever slow them; without visits that of the first point.
  */
-qb_status qb__points_full_speed(const qb_context *context, const qb__points *points, double *flops);
+qb_status qb__points_full_speed(const qb_context *context, const qb__points *points,
+                                uint32_t session, double *flops);
 
 /*
  * Raises the 95th percentile and the mean of finished points with few visits towards what points
@@ -45,7 +59,10 @@ qb_status qb__points_full_speed(const qb_context *context, const qb__points *poi
  */
 void qb__points_lend_spread(qb__points *curves, size_t curve_count);
 
-/* The smallest and the largest that are not settled; 0: all are. */
+/* Begins a session: anchors are to be visited again. */
+void qb__points_begin_session(qb__points *points);
+
+/* The smallest and the largest to be visited; 0: none. */
 uint32_t qb__points_smallest_open(const qb__points *points);
 uint32_t qb__points_largest_open(const qb__points *points);
 
@@ -53,7 +70,8 @@ uint32_t qb__points_largest_open(const qb__points *points);
  * Which to visit next: those that have not been, by rising batch; then so that visits are in
  * proportion to 1 / sqrt(what one takes), which makes the sum of the variances of equally spread
  * points least (Neyman, Journal of the Royal Statistical Society 97(4), 1934). Those that are sure
- * are visited only with `sure_too`, and only beside others that are not. NULL: none.
+ * are visited only with `sure_too`, and only beside others that are not; anchors a few times in any
+ * session. NULL: none.
  */
 qb__record *qb__points_next(const qb__points *points, bool sure_too);
 

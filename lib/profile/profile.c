@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "profile/profile_impl.h"
+#include "profile/profile_history.h"
 
 #include "core/alloc.h"
 #include "core/error.h"
@@ -92,6 +92,8 @@ qb_status qb__profile_new(qb_context *context, qb_node *node, const qb_profile_i
   self->node = qb_node_ref(node);
   self->info = *info;
   self->info.size = sizeof self->info;
+  self->info.runs = 0;
+  self->variation = qb__variation_of(NULL, 0);
   self->bytes_per_sample = bytes_per_sample;
   self->info.model = qb__strdup(context, info->model);
   self->info.engine = qb__strdup(context, info->engine);
@@ -119,6 +121,8 @@ qb_status qb__profile_copy(const qb_profile *profile, qb_profile **copy)
     const qb_configuration k = {.threads = each->threads, .precision = each->precision};
     status = qb__profile_add_algorithms(self, &k, &each->algorithms, each->layer_count);
   }
+  if (!status)
+    status = qb__profile_set_sessions(self, profile->sessions, profile->session_count);
   if (status) {
     qb_profile_unref(self);
     return status;
@@ -308,6 +312,7 @@ void qb_profile_unref(qb_profile *profile)
     qb__free(context, profile->algorithms[i].algorithms.layers);
   qb__free(context, profile->algorithms);
   qb__free(context, profile->points);
+  qb__free(context, profile->sessions);
   qb__free(context, profile);
   qb_context_unref(context);
 }

@@ -3,6 +3,8 @@
 #ifndef QB_PROFILE_PROFILE_DATA_H
 #define QB_PROFILE_PROFILE_DATA_H
 
+#include "profile/history.h"
+
 #include <qosbatch/accuracy.h>
 #include <qosbatch/profile.h>
 
@@ -46,6 +48,12 @@ const qb_accuracy *qb__profile_accuracy(const qb_profile *profile, qb_precision 
 /* The points of one configuration, by rising batch: *count of them from the one returned. */
 const qb_profile_point *qb__profile_curve(const qb_profile *profile, const qb_configuration *k,
                                           size_t *count);
+
+/* What sessions of the machine differ by. */
+const qb__variation *qb__profile_variation(const qb_profile *profile);
+
+/* How many runs a configuration's points are of; 0: not known. */
+size_t qb__profile_runs(const qb_profile *profile, const qb_configuration *k);
 
 /* Of the operators that are known, in their order. */
 const qb__operator_work *qb__profile_operators(const qb_profile *profile);

@@ -27,6 +27,9 @@ struct qb_profile {
   size_t algorithms_count, algorithms_capacity;
   qb__profile_algorithms *algorithms;     /* no two of as many threads and one precision */
   qb_accuracy accuracies[QB__PRECISIONS]; /* of no samples: not known */
+  size_t session_count;                   /* 0: nobody knows which sessions the points are of */
+  qb__past_session *sessions;
+  qb__variation variation;
   size_t point_count;
   qb_profile_point *points; /* ordered by qb__configuration_compare(), then batch; no two alike */
 };

@@ -7,7 +7,8 @@
 #include "engine/session_profiling.h"
 #include "model/configuration.h"
 #include "model/model_data.h"
-#include "profile/profile_impl.h"
+#include "profile/levels.h"
+#include "profile/profile_history.h"
 #include "profile/splits.h"
 #include "profile/sweep.h"
 
@@ -62,6 +63,8 @@ static qb_status add_known(const run *s, qb__points *c)
   const qb_configuration *k = &c->configuration;
   size_t count;
   const qb_profile_point *known = qb__profile_curve(s->known, k, &count);
+  const size_t runs = qb__profile_runs(s->known, k);
+  c->known_runs = count && !runs ? 1 : runs;
   qb_status status = QB_OK;
   for (size_t i = 0; i < count && !status; i++)
     status = qb__points_add_known(s->context, c, &known[i], s->sweep.goal);
@@ -376,7 +379,8 @@ static qb_status collect(const qb__sweep *sweep, qb_profile_point *points, size_
   for (size_t k = 0; k < sweep->curve_count && !status; k++) {
     const qb__points *c = &sweep->curves[k];
     double flops = 0;
-    status = qb__points_full_speed(sweep->context, c, &flops);
+    status = qb__points_full_speed(sweep->context, c, 0, &flops);
+    flops = qb__levels_speed(c, flops);
     for (size_t b = 0; b < c->count && !status; b++) {
       qb__record *record = &c->records[b];
       if (!record->visit_count && !record->known)
@@ -404,6 +408,8 @@ static qb_status assemble(const run *s, const qb_profile_point *points, size_t c
                                      qb__model_bytes_per_sample(s->model), points, count, profile);
   if (!status)
     status = qb__profile_take_operators(*profile, s->model);
+  if (!status)
+    status = qb__profile_take_sessions(*profile, &s->sweep, s->known, info.created_unix_s);
   for (qb_precision p = QB_PRECISION_F32; p <= QB_PRECISION_INT8 && s->known && !status; p++)
     if (qb__profile_accuracy(s->known, p))
       status = qb__profile_set_accuracy(*profile, qb__profile_accuracy(s->known, p));

@@ -5,7 +5,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "node/node_store.h"
-#include "profile/profile_impl.h"
+#include "profile/profile_history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@ static const char FORMAT[] = "qosbatch-profile";
 enum { HEX_BYTES = 17 };
 enum { VERSION = 1, LARGEST_FILE = 64 << 20 };
 enum { MOST_POINTS = 100000, MOST_OPERATORS = 100000, MOST_ALGORITHMS = 1000 };
+enum { MOST_SESSIONS = 4096 };
 
 static const int64_t MOST_NS = INT64_C(1) << 56; /* two years */
 static const int64_t MOST_SAMPLES = INT64_C(1) << 53;
@@ -61,6 +62,21 @@ static json_t *accuracies_to_json(const qb_profile *profile)
   return array;
 }
 
+static json_t *sessions_to_json(const qb_profile *profile)
+{
+  json_t *sessions = json_array();
+  for (size_t i = 0; i < profile->session_count; i++) {
+    const qb__past_session *s = &profile->sessions[i];
+    append(&sessions,
+           json_pack("{s:s*, s:I, s:I, s:I, s:f, s:f}", "precision",
+                     qb__precision_to_json(s->configuration.precision), "instances",
+                     (json_int_t)s->configuration.instances, "threads",
+                     (json_int_t)s->configuration.threads, "run_unix_s", (json_int_t)s->run_unix_s,
+                     "level", s->level, "thread_flops", s->thread_flops_per_s));
+  }
+  return sessions;
+}
+
 static json_t *operator_to_json(const qb__operator_work *o)
 {
   return json_pack("{s:f, s:f, s:f}", "flops_per_sample", o->flops_per_sample, "bytes_per_sample",
@@ -101,8 +117,9 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
       "weight_bytes", (json_int_t)i->weight_bytes, "measure_ns", (json_int_t)i->measure_ns,
       "prepare_ns", (json_int_t)i->prepare_ns, "node", qb__node_to_json(profile->node), "operators",
       operators, "layer_ways", algorithms, "points", points);
+  root = qb__json_with(root, "accuracy", accuracies_to_json(profile));
   return qb__json_save(profile->context, path,
-                       qb__json_with(root, "accuracy", accuracies_to_json(profile)));
+                       qb__json_with(root, "sessions", sessions_to_json(profile)));
 }
 
 static void point_from_json(qb__json *at, qb_profile_point *p)
@@ -139,6 +156,34 @@ static qb_status accuracy_from_json(qb__json *at, qb_profile *profile)
     qb__json_fail(at, "precision", "%s listed twice; keep one entry",
                   qb_precision_name(a.precision));
   return at->file->status ? at->file->status : qb__profile_set_accuracy(profile, &a);
+}
+
+static void session_from_json(qb__json *at, qb__past_session *s)
+{
+  s->configuration.precision = qb__precision_from_json(at);
+  s->configuration.instances = (uint32_t)qb__json_int(at, "instances", 1, 65536);
+  s->configuration.threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
+  s->run_unix_s = qb__json_int(at, "run_unix_s", 0, INT64_C(1) << 40);
+  s->level = qb__json_double(at, "level", -1, 1);
+  s->thread_flops_per_s = qb__json_double(at, "thread_flops", 0, 1e18);
+  qb__json_end(at);
+}
+
+/* The profile has its points. */
+static qb_status sessions_from_json(qb__json *array, size_t count, qb_profile *profile)
+{
+  qb__past_session *sessions = qb__calloc(profile->context, count, sizeof *sessions);
+  if (!sessions)
+    return QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < count && !array->file->status; i++) {
+    qb__json at;
+    qb__json_element(array, i, &at);
+    session_from_json(&at, &sessions[i]);
+  }
+  const qb_status status = array->file->status ? array->file->status
+                                               : qb__profile_set_sessions(profile, sessions, count);
+  qb__free(profile->context, sessions);
+  return status;
 }
 
 static void operator_from_json(qb__json *at, qb__operator_work *o)
@@ -213,7 +258,7 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   info.measure_ns = qb__json_int(root, "measure_ns", 0, MOST_NS);
   info.prepare_ns = qb__json_int(root, "prepare_ns", 0, MOST_NS);
 
-  qb__json at, array, operator_array, algorithms_array, accuracy_array;
+  qb__json at, array, operator_array, algorithms_array, accuracy_array, session_array;
   qb_node *node = NULL;
   qb_profile_point *points = NULL;
   qb__operator_work *operators = NULL;
@@ -228,6 +273,10 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   const size_t accuracy_count = /* older profiles have none */
       qb__json_has(root, "accuracy")
           ? qb__json_array(root, "accuracy", 0, QB__PRECISIONS, &accuracy_array)
+          : 0;
+  const size_t session_count =
+      qb__json_has(root, "sessions")
+          ? qb__json_array(root, "sessions", 0, MOST_SESSIONS, &session_array)
           : 0;
   const size_t count = qb__json_array(root, "points", 1, MOST_POINTS, &array);
   qb__json_end(root);
@@ -264,6 +313,8 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
     qb__json_element(&accuracy_array, i, &at);
     status = accuracy_from_json(&at, made);
   }
+  if (!status && session_count)
+    status = sessions_from_json(&session_array, session_count, made);
   if (!status)
     *profile = qb_profile_ref(made);
 done:

@@ -106,12 +106,7 @@ static double joint_ratio(int64_t old_ns, int64_t old_latency_ns, int64_t new_ns
          pow((double)new_ns / (double)new_latency_ns, 1 - share);
 }
 
-/*
- * Two measurements of a point as one: the mean of their logarithms, each with the weight of the
- * square of its precision. When their intervals do not meet the machine is not what it was, and the
- * new one stands alone.
- */
-static void join(qb_profile_point *point, const qb_profile_point *known)
+void qb__point_join(qb_profile_point *point, const qb_profile_point *known)
 {
   if (known->low_ns > point->high_ns || known->high_ns < point->low_ns)
     return;
@@ -141,6 +136,14 @@ static void join(qb_profile_point *point, const qb_profile_point *known)
 uint32_t qb__visits_of(const qb_profile_point *point)
 {
   return point->visits + point->set_aside;
+}
+
+qb_profile_point qb__record_joined(const qb__record *record)
+{
+  qb_profile_point point = record->point;
+  if (record->known && record->visit_count)
+    qb__point_join(&point, record->known);
+  return point;
 }
 
 bool qb__point_is_sure(const qb_profile_point *point, double goal)
@@ -176,8 +179,6 @@ qb_status qb__record_finish(const qb_context *context, qb__record *record, doubl
     point->high_ns = made.high_ns;
     point->p95_ns = p95_ns > made.latency_ns ? p95_ns : made.latency_ns;
     point->mean_ns = mean_ns > made.latency_ns ? mean_ns : made.latency_ns;
-    if (record->known)
-      join(point, record->known);
   }
   qb__free(context, part_ns);
   return status;

@@ -68,11 +68,8 @@ void qb__spread_add(qb__spread *spread, const int64_t *values, size_t count)
   spread->freedom += count - 1;
 }
 
-/*
- * The 97.5th percentile of Student's t, by Cornish and Fisher's expansion: within 0.3 % from 4
- * degrees of freedom on (Abramowitz and Stegun, 26.7.5).
- */
-static double student(double freedom)
+/* Cornish and Fisher's expansion (Abramowitz and Stegun, 26.7.5). */
+double qb__student(double freedom)
 {
   const double z = 1.959964, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
   return z + (z3 + z) / (4 * freedom) + (5 * z5 + 16 * z3 + 3 * z) / (96 * pow(freedom, 2)) +
@@ -87,7 +84,7 @@ void qb__few_interval_ns(const qb__spread *spread, const int64_t *sorted, size_t
   const double variance = (before * varies * varies + spread->squares) / freedom;
   /* A median varies by sqrt(pi / 2) times as much as a mean, at most. */
   const double error = sqrt(variance * acos(-1) / 2 / (double)count);
-  const double factor = exp(student(freedom) * error);
+  const double factor = exp(qb__student(freedom) * error);
   const double middle = (double)qb__quantile_ns(sorted, count, 0.5);
   /* From the smallest to the largest it is less than 95 %, whatever the law is. */
   *low = llround(fmax(1, fmin(middle / factor, (double)sorted[0])));

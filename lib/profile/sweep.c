@@ -4,14 +4,11 @@
 #include "core/alloc.h"
 #include "core/hooks.h"
 #include "model/configuration.h"
+#include "profile/levels.h"
 #include "profile/search.h"
 
 #include <math.h>
 #include <stdint.h>
-
-/* Every configuration gets this many sessions, in turn: what memory a session happens to get, and
- * what a neighbour happens to do meanwhile, are part of how sure a measurement is. */
-enum { SESSIONS = 2 };
 
 /* Long enough for a few short rounds, short against a neighbour's bursts. */
 static const int64_t VISIT_NS = 50000000;
@@ -62,6 +59,10 @@ static qb_status visit(const qb__sweep *s, qb__record *record, uint32_t warm_up_
       s->visitor->visit(s->user, record->point.batch, (uint32_t)rounds, warm_up_batch, &seen);
   if (!status)
     status = qb__record_add(s->context, record, &seen);
+  if (!status) {
+    record->visits[record->visit_count - 1].session = s->session;
+    record->session_visits++;
+  }
   record->visit_ns = qb__now_ns(s->context) - start_ns;
   return status;
 }
@@ -86,7 +87,7 @@ static qb_status prepare_all(qb__sweep *s, const stint *t)
   qb_status status = QB_OK;
   for (size_t i = c->count; i-- > 0 && !status;) {
     qb_profile_point *point = &c->records[i].point;
-    if (c->records[i].settled)
+    if (c->records[i].settled && !c->records[i].anchor)
       continue;
     const double done = (double)(c->count - 1 - i) / (double)c->count;
     status = tell(s, QB_PHASE_PREPARE, point, progress_of(t, PREPARATION * done));
@@ -102,7 +103,8 @@ static qb_status visit_until_sure(const qb__sweep *s, const qb__points *c, qb__r
   if (status || (!record->known && record->visit_count < FEWEST_SURE_VISITS))
     return status;
   status = qb__record_finish(s->context, record, c->thread_flops_per_s);
-  record->sure = !status && qb__point_is_sure(&record->point, s->goal);
+  const qb_profile_point joined = qb__record_joined(record);
+  record->sure = !status && qb__point_is_sure(&joined, s->goal);
   return status;
 }
 
@@ -141,6 +143,7 @@ static int64_t time_left(const qb__sweep *s, int64_t start_ns, int64_t share_ns)
 static qb_status run_session(qb__sweep *s, size_t index, const stint *t)
 {
   const int64_t start_ns = qb__now_ns(s->context);
+  qb__points_begin_session(t->points);
   qb_status status =
       s->visitor->open(s->user, s->first + index, qb__points_largest_open(t->points));
   if (!status)
@@ -153,19 +156,19 @@ static qb_status run_session(qb__sweep *s, size_t index, const stint *t)
   return status;
 }
 
-/* Measures those chosen for so long in all. Nothing to do where all is settled. */
+/* Measures those chosen for so long in all. */
 static qb_status run_sessions(qb__sweep *s, const bool *chosen, int64_t budget_ns)
 {
   size_t count = 0;
   for (size_t k = 0; k < s->curve_count; k++)
     count += chosen[k];
-  const double from = s->done, part = (1 - from) / (double)(SESSIONS * count);
+  const double from = s->done, part = (1 - from) / (double)(QB__SESSIONS * count);
   size_t sessions = 0;
-  for (int session = 0; session < SESSIONS; session++)
+  for (s->session = 1; s->session <= QB__SESSIONS; s->session++)
     for (size_t k = 0; k < s->curve_count; k++) {
       if (!chosen[k])
         continue;
-      const stint t = {&s->curves[k], session == 0, budget_ns / (int64_t)(SESSIONS * count),
+      const stint t = {&s->curves[k], s->session == 1, budget_ns / (int64_t)(QB__SESSIONS * count),
                        from + part * (double)sessions++, part};
       const qb_status status = qb__points_largest_open(t.points) ? run_session(s, k, &t) : QB_OK;
       if (status)
@@ -223,7 +226,7 @@ static uint32_t smallest_candidate(const qb__sweep *s, size_t curve)
 /* Tells the search of a point, if it is one of the grid's. */
 static void learn(const scouting *x, size_t curve, const qb__record *record)
 {
-  const qb_profile_point *p = &record->point;
+  const qb_profile_point joined = qb__record_joined(record), *p = &joined;
   const qb__sweep *s = x->sweep;
   const size_t b = index_of_batch(s, p->batch);
   if (s->batches[b] != p->batch || !is_candidate(s, curve, b))
@@ -372,7 +375,7 @@ static qb_status choose(const scouting *x, int64_t budget_ns, bool *chosen)
   size_t count = 0;
   for (size_t k = 0; k < s->curve_count; k++)
     count += chosen[k] = qb__search_hope(x->search, k) >= HOPELESS;
-  const double most_ns = LARGEST_VISIT * (double)budget_ns / (double)(SESSIONS * count);
+  const double most_ns = LARGEST_VISIT * (double)budget_ns / (double)(QB__SESSIONS * count);
   qb_status status = QB_OK;
   for (size_t k = 0; k < s->curve_count; k++)
     for (size_t b = 0; b < s->batch_count && chosen[k] && !status; b++)
@@ -493,6 +496,8 @@ static qb_status finish(const qb__sweep *s)
         return status;
     }
   qb__points_lend_spread(s->curves, s->curve_count);
+  for (size_t k = 0; k < s->curve_count; k++)
+    qb__levels_join(&s->curves[k]);
   return QB_OK;
 }
 

@@ -45,6 +45,7 @@ typedef struct qb__sweep {
   const uint32_t *batches; /* rising, the grid's */
   int64_t budget_ns;       /* in all */
   double goal;
+  uint32_t session;   /* that is open, from 1; 0: a first look */
   int64_t measure_ns; /* what was spent on visits */
   double done;        /* of all, as last told */
 } qb__sweep;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Profiles saved and loaded: nothing lost, nothing wrong accepted. */
-#include "profile/profile_impl.h"
+#include "profile/profile_history.h"
 
 #include "support/expect.h"
 #include "support/failing_allocator.h"
@@ -59,6 +59,33 @@ static void profiles_survive_a_round_trip(void **state)
     qb_profile_unref(saved);
     qb_profile_unref(loaded);
   }
+}
+
+/* In the order of configurations and runs, whatever order they were given in. */
+static void the_history_of_a_machine_survives(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  qb_profile *saved = random_profile(context, &seed, 8), *loaded = NULL;
+  const qb_configuration k = saved->points[0].configuration;
+  const qb_configuration other = {77, 1, QB_PRECISION_BF16, {0}};
+  const qb__past_session sessions[] = {{other, 5, 0.5, 0}, {k, 9, -0.02, 1e11}, {k, 3, 0.02, 9e10}};
+  assert_ok(qb__profile_set_sessions(saved, sessions, 3));
+  assert_int_equal(saved->info.runs, 2);
+  assert_ok(qb_profile_save(saved, path));
+  assert_ok(qb_profile_load(context, path, &loaded));
+  assert_int_equal(loaded->info.runs, 2);
+  assert_int_equal(loaded->session_count, 3);
+  static const int given[] = {2, 1, 0};
+  for (int i = 0; i < 3; i++) {
+    const qb__past_session *a = &loaded->sessions[i], *b = &sessions[given[i]];
+    assert_int_equal(qb__configuration_compare(&a->configuration, &b->configuration), 0);
+    assert_int_equal(a->run_unix_s, b->run_unix_s);
+    assert_true(a->level == b->level && a->thread_flops_per_s == b->thread_flops_per_s);
+  }
+  assert_true(loaded->variation.run_variance == saved->variation.run_variance);
+  qb_profile_unref(saved);
+  qb_profile_unref(loaded);
 }
 
 static void write_text(const char *text, size_t bytes)
@@ -240,6 +267,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_failed_allocation_is_reported),
       cmocka_unit_test(profiles_survive_a_round_trip),
+      cmocka_unit_test(the_history_of_a_machine_survives),
       cmocka_unit_test(every_field_is_checked),
       cmocka_unit_test(values_out_of_range_are_refused),
       cmocka_unit_test(layer_algorithms_are_checked),

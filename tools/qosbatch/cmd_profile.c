@@ -133,7 +133,7 @@ static int run(const command *self, int argc, char **argv)
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
                     "stop early when all 95 % intervals are within +-PCT % (1)"),
       OPTION_FILE(0, "refine", "PROFILE", &r.refine, FILE_REFINED,
-                  "extend this profile: measures the uncertain points again"),
+                  "extend this profile by a run: uncertain points again, and its history"),
       OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9,
                     "price of the node, in your currency"),
       OPTION_FILE(0, "measurements", "FILE", &r.measurements, FILE_READ,

@@ -84,6 +84,7 @@ void profile_to_json(const qb_profile *profile, json_t *object)
   add_integer(object, "weight_bytes", (int64_t)info.weight_bytes);
   add_integer(object, "configurations", info.configurations);
   add_integer(object, "max_batch", info.max_batch);
+  add_integer(object, "runs", info.runs);
   add_integer(object, "measure_ns", info.measure_ns);
   add_integer(object, "prepare_ns", info.prepare_ns);
   node_to_json(qb_profile_node(profile), add_object(object, "node"));
@@ -188,7 +189,8 @@ void profile_print(const qb_profile *profile)
   printf("samples    %llu visits kept, %llu set aside; %s of rounds, %s to make batches ready\n",
          (unsigned long long)visits, (unsigned long long)set_aside, human_time(info.measure_ns).s,
          human_time(info.prepare_ns).s);
-  printf("spread     95 %% intervals within +-%.1f %%\n", worst_spread_pct);
+  printf("spread     95 %% intervals within +-%.1f %%, in %s\n", worst_spread_pct,
+         info.runs > 1 ? "the sessions of several runs" : "the sessions measured");
   print_accuracy(profile);
   node_print(qb_profile_node(profile));
   printf("\n");
