@@ -29,6 +29,15 @@ static void quantiles_are_interpolated(void **state)
   assert_int_equal(qb__quantile_ns(values, 1, 0.25), 10);
 }
 
+static void means_are_rounded_to_the_nearest(void **state)
+{
+  (void)state;
+  static const int64_t values[] = {1000000000000, 1000000000001, 1000000000004};
+  assert_int_equal(qb__mean_ns(values, 1), 1000000000000);
+  assert_int_equal(qb__mean_ns(values, 2), 1000000000001); /* halves are rounded up */
+  assert_int_equal(qb__mean_ns(values, 3), 1000000000002);
+}
+
 /* Ranks from tables of the sign test: 2.5 % on each side at most. */
 static void ranks_are_those_of_the_sign_test(void **state)
 {
@@ -116,6 +125,61 @@ static void the_interval_of_few_values_holds_95_percent(void **state)
   }
 }
 
+static void spreads_are_added_around_the_mean_of_each(void **state)
+{
+  (void)state;
+  qb__spread spread = {0, 0};
+  for (int i = 0; i < 2; i++) { /* e^-1, 1 and e times something, whatever that is */
+    const double middle = i ? 1e9 : 1e15, e = exp(1);
+    const int64_t values[] = {llround(middle / e), llround(middle), llround(middle * e)};
+    qb__spread_add(&spread, values, 3);
+    assert_true(fabs(spread.squares - 2 * (i + 1)) < 1e-6);
+    assert_int_equal(spread.freedom, 2 * (i + 1));
+  }
+}
+
+/* Of equal values, so that it is the pooled spread that decides. */
+static void the_interval_of_few_values_is_students(void **state)
+{
+  (void)state;
+  static const struct {
+    double freedom, t; /* 97.5th percentiles as tables have them */
+  } table[] = {{4, 2.7764},  {5, 2.5706},  {6, 2.4469},  {8, 2.3060},
+               {12, 2.1788}, {30, 2.0423}, {120, 1.9799}};
+  static const int64_t values[] = {1000000000000, 1000000000000, 1000000000000, 1000000000000};
+  int64_t low, high;
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+    for (size_t count = 1; count <= 4; count++) {
+      const double freedom = table[i].freedom, variance = 0.01;
+      /* The 4 that are known before vary by 10 %, too. */
+      const qb__spread spread = {variance * (freedom - 4), (size_t)freedom - 4};
+      const double error = sqrt(variance * acos(-1) / 2 / (double)count);
+      qb__few_interval_ns(&spread, values, count, &low, &high);
+      const double above = log((double)high / 1e12) / error,
+                   below = log(1e12 / (double)low) / error;
+      if (fabs(above / table[i].t - 1) > 0.003 || fabs(below / table[i].t - 1) > 0.003)
+        fail_msg("%g degrees, %zu values: %g above and %g below instead of %g", freedom, count,
+                 above, below, table[i].t);
+    }
+}
+
+static void the_interval_of_few_values_holds_all_of_them(void **state)
+{
+  (void)state;
+  static const int64_t values[] = {1000000, 4000000000, 5000000000, 9000000000000},
+                       least[] = {1, 1};
+  const qb__spread tight = {0, 1000000};
+  int64_t low, high;
+  for (size_t count = 2; count <= 4; count++) {
+    qb__few_interval_ns(&tight, values, count, &low, &high);
+    assert_int_equal(low, values[0]);
+    assert_int_equal(high, values[count - 1]);
+  }
+  const qb__spread wide = {100, 4};
+  qb__few_interval_ns(&wide, least, 2, &low, &high);
+  assert_int_equal(low, 1); /* no round takes no time */
+}
+
 /* Without other points the values themselves and what is common are all there is. */
 static void one_point_has_a_wide_interval(void **state)
 {
@@ -136,9 +200,13 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sorting_orders_all_values),
       cmocka_unit_test(quantiles_are_interpolated),
+      cmocka_unit_test(means_are_rounded_to_the_nearest),
       cmocka_unit_test(ranks_are_those_of_the_sign_test),
       cmocka_unit_test(the_interval_covers_the_median),
       cmocka_unit_test(the_interval_of_few_values_holds_95_percent),
+      cmocka_unit_test(spreads_are_added_around_the_mean_of_each),
+      cmocka_unit_test(the_interval_of_few_values_is_students),
+      cmocka_unit_test(the_interval_of_few_values_holds_all_of_them),
       cmocka_unit_test(one_point_has_a_wide_interval),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
