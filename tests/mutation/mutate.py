@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 FOLDER = pathlib.Path(sys.argv[1]).resolve()
 COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 50
@@ -23,7 +24,7 @@ MUTATED = [*sorted(TREE.glob("lib/optimize/*.[ch]")), TREE / "lib/profile/statis
 # The first to fail ends it: those that look closest come first.
 PROGRAMS = ["statistics", "round_size", "round_policy", "round", "optimizer_refresh", "explain", "record", "drift",
             "measurements", "sweep", "simulation"]
-HANGS_S = 400
+QUICKLY, FULLY = {"QB_TEST_CASES": "20"}, {}
 
 SWAPS = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ", " == ": " != ", " != ": " == ",
          " + ": " - ", " - ": " + ", " * ": " / ", " / ": " * ", " += ": " -= ", " -= ": " += ",
@@ -69,6 +70,7 @@ class Tree:
     """A copy that is broken and mended."""
 
     def __init__(self):
+        self.usual_s = {}  # of each program, with few random cases and with all
         self.source, self.build = FOLDER / "source", FOLDER / "source" / "build"
         shutil.copytree(TREE, self.source, dirs_exist_ok=True, copy_function=copy_changed,
                         ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
@@ -88,17 +90,20 @@ class Tree:
 
     def failing(self):
         """The first program that fails, or hangs: with few random cases, and then with all."""
-        return self._failing({"QB_TEST_CASES": "20"}) or self._failing({})
+        return self._failing(QUICKLY) or self._failing(FULLY)
 
-    def _failing(self, environment):
+    def _failing(self, cases):
         for name in PROGRAMS:
+            began = time.monotonic()
+            usual_s = self.usual_s.get((name, len(cases)))
             try:
                 done = subprocess.run([self.build / "tests" / "unit" / f"test_{name}"], capture_output=True,
-                                      timeout=HANGS_S, env={**os.environ, **environment})
+                                      timeout=usual_s and 20 + 10 * usual_s, env={**os.environ, **cases})
             except subprocess.TimeoutExpired:
                 return f"{name}, which hangs"
             if done.returncode:
                 return name
+            self.usual_s.setdefault((name, len(cases)), time.monotonic() - began)
         return None
 
 
