@@ -35,7 +35,7 @@ typedef struct qb__engine_type {
   /*
    * Fills in how the network is computed, each operator of the graph in an element of
    * algorithms->layers; false if that is not chosen yet, which the first batch size that is made
-   * ready does. NULL: an engine without algorithms.
+   * ready does. What is passed over stays the engine's. NULL: an engine without algorithms.
    */
   bool (*get_algorithms)(const qb__engine *engine, qb__algorithms *algorithms);
   /* Called when the instances' threads have ended. */

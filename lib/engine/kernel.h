@@ -21,6 +21,10 @@ qb_status qb__kernel_fill(const qb_context *context, size_t count, float value,
 qb_status qb__kernel_repeat(const qb_context *context, const qb__dims *from, const qb__dims *to,
                             qb__kernel **kernel);
 
+/* Copies a tensor to another layout, whose blocks are filled with zeros. */
+qb_status qb__kernel_move(const qb_context *context, const qb__dims *dims, const qb__layout *from,
+                          const qb__layout *to, qb__kernel **kernel);
+
 /* The activation of an operator on `count` elements; unsupported for those that oneDNN has. */
 qb_status qb__kernel_activation(const qb_context *context, const qb__operator *op, size_t count,
                                 qb__kernel **kernel);

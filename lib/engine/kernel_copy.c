@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values and repeated arrays written out. */
+/* Values, repeated arrays and whole tensors written out. */
 #include "core/alloc.h"
+#include "core/error.h"
 #include "engine/kernel_impl.h"
 
 #include <string.h>
@@ -66,6 +67,52 @@ qb_status qb__kernel_repeat(const qb_context *context, const qb__dims *from, con
     return QB_ERROR_NO_MEMORY;
   self->base.run = run_repeat;
   qb__nest_make(&self->nest, to, &from, 1);
+  *kernel = &self->base;
+  return QB_OK;
+}
+
+typedef struct move_kernel {
+  qb__kernel base;
+  qb__dims dims, room; /* room: padding to whole blocks included */
+  qb__blocking from, to;
+} move_kernel;
+
+static void move_row(const move_kernel *self, const float *from, float *to, int64_t row)
+{
+  const int last = self->dims.count - 1;
+  int64_t at[QB__ONEDNN_DIMS] = {0};
+  bool inside = true;
+  for (int d = last - 1; d >= 0; row /= self->room.at[d], d--) {
+    at[d] = row % self->room.at[d];
+    inside = inside && at[d] < self->dims.at[d];
+  }
+  for (; at[last] < self->room.at[last]; at[last]++)
+    to[qb__blocked_offset(&self->to, at)] =
+        inside && at[last] < self->dims.at[last] ? from[qb__blocked_offset(&self->from, at)] : 0;
+}
+
+static void run_move(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
+{
+  const move_kernel *self = (const move_kernel *)kernel;
+  const int64_t rows = qb__span(&self->room, 0, self->room.count - 1);
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < rows; row++)
+    move_row(self, arguments[QB__ARG_SOURCE], arguments[QB__ARG_DESTINATION], row);
+}
+
+qb_status qb__kernel_move(const qb_context *context, const qb__dims *dims, const qb__layout *from,
+                          const qb__layout *to, qb__kernel **kernel)
+{
+  move_kernel *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  self->base.run = run_move;
+  self->dims = self->room = *dims;
+  if (!qb__layout_blocking(from, &self->from) || !qb__layout_blocking(to, &self->to)) {
+    qb__free(context, self);
+    return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor is in a layout that only oneDNN can read");
+  }
+  qb__blocking_room(&self->to, &self->room);
   *kernel = &self->base;
   return QB_OK;
 }

@@ -6,7 +6,8 @@
 #ifndef QB_ENGINE_LAYER_ALGORITHM_H
 #define QB_ENGINE_LAYER_ALGORITHM_H
 
-#include <stdbool.h>
+#include "engine/plan_findings.h"
+
 #include <stdint.h>
 
 typedef enum qb__layer_algorithm {
@@ -26,6 +27,7 @@ typedef struct qb__algorithms {
   qb__layer_algorithm *layers; /* by operator */
   uint32_t microbatch; /* the most samples that pass through the network together; 0: any number */
   uint32_t compared;   /* samples; larger rounds than that may find a microbatch */
+  qb__findings findings;
 } qb__algorithms;
 
 /* "winograd"; static. */

@@ -42,6 +42,8 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
   l.addend = addend == QB__NONE ? NULL : p->plan->slots[addend].layout;
   l.packed = qb__packed_layout(p->packed, op->weights);
   l.spec.op = op;
+  l.spec.index = index;
+  l.spec.findings = p->findings;
   l.spec.source_dims = p->plan->slots[source].dims;
   l.spec.weights_dims = qb__plan_weights_dims(p->graph, op);
   l.spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
@@ -162,6 +164,8 @@ static bool weights_serve_all(const layer *l, qb__layer_algorithm algorithm,
   qb__planner *p = l->planner;
   for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
     qb__primitive_spec spec = {.op = l->spec.op,
+                               .index = l->index,
+                               .findings = p->findings,
                                .source_dims = l->spec.source_dims,
                                .weights_dims = l->spec.weights_dims,
                                .destination_dims = l->spec.destination_dims,
@@ -191,10 +195,9 @@ static qb_status collect(const layer *l, qb__layer_algorithm *algorithms, qb__pr
                          size_t *count)
 {
   const qb_context *context = l->planner->context;
-  const qb__layer_algorithm last =
-      qb__other_layouts_are_sound() ? QB__ALGORITHM_COLUMNS : QB__ALGORITHM_PREFERRED;
   *count = 0;
-  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm <= last; algorithm++) {
+  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
+       algorithm++) {
     qb__primitive *each = &primitives[*count];
     const qb_status status = make(l, algorithm, each);
     if (status)
@@ -343,8 +346,7 @@ qb_status qb__layer_choose(qb__planner *p, uint32_t index, int32_t source, int32
 {
   layer l = layer_of(p, index, source, addend, destination);
   qb__choice *choice = &p->choices[index];
-  if (choice->algorithm &&
-      (qb__other_layouts_are_sound() || choice->algorithm == QB__ALGORITHM_PREFERRED))
+  if (choice->algorithm)
     return make_again(&l, choice->algorithm, primitive);
   const qb__choice *known = twin(&l);
   qb__layer_algorithm algorithm = known ? known->algorithm : QB__ALGORITHM_UNKNOWN;

@@ -4,7 +4,9 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/hooks.h"
 #include "engine/microbatch.h"
+#include "engine/plan_check.h"
 #include "model/model_data.h"
 
 #include <qosbatch/inspect.h>
@@ -34,6 +36,7 @@ typedef struct network_engine {
   qb__choice *choices;             /* by operator; NULL before the first batch size is ready */
   uint32_t microbatch;             /* 0: rounds are not known to be faster in parts */
   uint32_t compared;               /* larger rounds may find one */
+  qb__findings findings;           /* given, and made by checks of plans */
   size_t sample_bytes;             /* of activations at the same time, in plans for few samples */
   qb__packed packed;
   qb__finite_guards guards;
@@ -59,8 +62,9 @@ static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
   for (uint32_t i = 0; self->algorithms && i < graph->operator_count; i++)
     choices[i].algorithm = self->algorithms[i];
   qb__network_plan *plan = NULL;
-  const qb_status status = qb__network_plan_new(graph, QB__TRIAL_BATCH, false, choices,
-                                                &self->packed, self->engine, stream, &plan);
+  const qb_status status =
+      qb__network_plan_new(graph, QB__TRIAL_BATCH, false, &self->findings, choices, &self->packed,
+                           self->engine, stream, &plan);
   if (!status)
     self->sample_bytes = plan->arena_bytes / QB__TRIAL_BATCH;
   qb__network_plan_free(self->context, plan);
@@ -82,8 +86,8 @@ static qb_status take_plan(network_engine *self, uint32_t batch, struct dnnl_str
     if (!qb__grow(self->context, &self->plans, i, &self->plan_capacity, sizeof *self->plans))
       return QB_ERROR_NO_MEMORY;
     const qb_status status =
-        qb__network_plan_new(qb__model_graph(self->model), batch, true, self->choices,
-                             &self->packed, self->engine, stream, &self->plans[i]);
+        qb__network_plan_new(qb__model_graph(self->model), batch, true, &self->findings,
+                             self->choices, &self->packed, self->engine, stream, &self->plans[i]);
     if (status)
       return status;
     self->plan_count++;
@@ -148,18 +152,69 @@ static qb_status make_ready(network_engine *self, uint32_t batch, struct dnnl_st
   return status;
 }
 
+/* Forgets the batch size made ready last, and all plans that no batch size before it has. */
+static void take_back(network_engine *self, qb__workspace *workspace)
+{
+  self->ready_count--;
+  for (size_t i = self->plan_count; i-- > 0;) {
+    bool used = false;
+    for (size_t r = 0; r < self->ready_count; r++)
+      used = used || self->ready[r].part == self->plans[i] || self->ready[r].rest == self->plans[i];
+    if (used)
+      continue;
+    qb__workspace_forget(workspace, self->plans[i]);
+    qb__network_plan_free(self->context, self->plans[i]);
+    self->plans[i] = self->plans[--self->plan_count];
+  }
+  if (self->ready_count)
+    return;
+  /* Nothing runs yet, so layers may be chosen anew. */
+  qb__free(self->context, self->choices);
+  self->choices = NULL;
+  qb__packed_clear(&self->packed);
+}
+
+/* Binds a plan and counts what it computes wrongly. */
+static qb_status bind(network_engine *self, qb__workspace *workspace, const qb__network_plan *plan,
+                      size_t *wrong)
+{
+  *wrong = 0;
+  const qb_status status = qb__workspace_bind(workspace, plan);
+  return status || qb__is_checked(&self->findings, plan->batch)
+             ? status
+             : qb__plan_check(qb__model_graph(self->model), plan, workspace, &self->findings,
+                              wrong);
+}
+
+static qb_status bind_parts(network_engine *self, qb__workspace *workspace, const parts *p,
+                            size_t *wrong)
+{
+  qb_status status = bind(self, workspace, p->part, wrong);
+  if (!status && !*wrong && p->rest)
+    status = bind(self, workspace, p->rest, wrong);
+  if (!status && !*wrong)
+    status = qb__set_checked(self->context, &self->findings, p->part->batch);
+  if (!status && !*wrong && p->rest)
+    status = qb__set_checked(self->context, &self->findings, p->rest->batch);
+  return status;
+}
+
+/* Until nothing is wrong: what is passed over once is not used again, so this ends. */
 static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 {
   network_engine *self = (network_engine *)engine;
   qb__workspace *workspace = &self->workspaces[instance];
+  size_t wrong = 0;
   qb_status status = qb__workspace_init(workspace, self->context, self->engine);
-  if (!status && !find_ready(self, batch))
-    status = make_ready(self, batch, workspace->stream);
-  if (status)
-    return status;
-  const parts *p = find_ready(self, batch);
-  status = qb__workspace_bind(workspace, p->part);
-  return status || !p->rest ? status : qb__workspace_bind(workspace, p->rest);
+  do {
+    if (!status && !find_ready(self, batch))
+      status = make_ready(self, batch, workspace->stream);
+    if (!status)
+      status = bind_parts(self, workspace, find_ready(self, batch), &wrong);
+    if (!status && wrong)
+      take_back(self, workspace);
+  } while (!status && wrong);
+  return status;
 }
 
 static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
@@ -213,6 +268,7 @@ static bool get_algorithms(const qb__engine *engine, qb__algorithms *algorithms)
     algorithms->layers[i] = self->choices[i].algorithm;
   algorithms->microbatch = self->microbatch;
   algorithms->compared = self->compared;
+  algorithms->findings = self->findings;
   return self->choices != NULL;
 }
 
@@ -225,7 +281,7 @@ static qb_status keep_algorithms(network_engine *self, const qb__algorithms *alg
   memcpy(self->algorithms, algorithms->layers, count * sizeof *self->algorithms);
   self->microbatch = algorithms->microbatch;
   self->compared = algorithms->compared;
-  return QB_OK;
+  return qb__findings_copy(self->context, &algorithms->findings, &self->findings);
 }
 
 static void free_engine(qb__engine *engine)
@@ -240,6 +296,7 @@ static void free_engine(qb__engine *engine)
   qb__free(self->context, self->ready);
   qb__free(self->context, self->choices);
   qb__free(self->context, self->algorithms);
+  qb__findings_clear(self->context, &self->findings);
   qb__packed_clear(&self->packed);
   qb__finite_guards_clear(self->context, &self->guards);
   qb__onednn_stop(self->engine);

@@ -53,10 +53,12 @@ static qb_status make_plain(qb__planner *p, uint32_t index, int32_t destination,
   return status ? status : qb__plan_repeated(p, index, &each, source);
 }
 
-static qb_status describe(qb__planner *p, const qb__operator *op, int32_t source, int32_t second,
+static qb_status describe(qb__planner *p, uint32_t index, int32_t source, int32_t second,
                           int32_t destination, qb__primitive *primitive)
 {
-  const qb__primitive_spec spec = {.op = op,
+  const qb__primitive_spec spec = {.op = &p->graph->operators[index],
+                                   .index = index,
+                                   .findings = p->findings,
                                    .source = p->plan->slots[source].layout,
                                    .weights = p->plan->slots[second].layout,
                                    .destination = p->plan->slots[destination].layout};
@@ -65,8 +67,7 @@ static qb_status describe(qb__planner *p, const qb__operator *op, int32_t source
 
 /*
  * As the matrices lie, if oneDNN has more than plain loops for that. Where one second matrix serves
- * all first ones these are stacked: a single large product, and oneDNN 3.7.2 on several threads
- * does not finish that of Nx1xMxK and 1x1xKxN.
+ * all first ones these are stacked: a single large product.
  */
 qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
 {
@@ -78,7 +79,7 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
   if (status)
     return status;
   bool found = !is_one_matrix(&p->plan->slots[second].dims) &&
-               !describe(p, op, source, second, destination, &primitive) &&
+               !describe(p, index, source, second, destination, &primitive) &&
                !qb__is_slow(&primitive);
   if (!found) {
     qb__primitive_clear(p->context, &primitive);
@@ -91,7 +92,7 @@ qb_status qb__plan_matmul(qb__planner *p, uint32_t index)
         status = stack(p, &destination);
     }
     if (!status)
-      status = describe(p, op, source, second, destination, &primitive);
+      status = describe(p, index, source, second, destination, &primitive);
   }
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, qb__no_slots, sizeof slots);

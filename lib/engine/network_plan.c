@@ -14,8 +14,7 @@ static bool same_shape(const qb__planner *p, int32_t a, int32_t b)
 
 /*
  * The slot a result goes to. A layer's addend is summed in place, of which a copy is made where it
- * has to stay; arithmetic overwrites its first input where that may go, and where the second one is
- * not repeated: 2.6.3 computes wrongly in place where it repeats one channel in blocks.
+ * has to stay; arithmetic overwrites its first input where that may go.
  */
 static qb_status place_result(qb__planner *p, uint32_t index, const qb__primitive *primitive,
                               int32_t source, int32_t addend, int32_t *slot)
@@ -24,8 +23,7 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__primitiv
   const bool sums = addend != QB__NONE && !qb__is_binary(op->kind);
   const int32_t tensor = sums ? op->addend : op->input, there = sums ? addend : source;
   const int32_t other = sums ? source : addend;
-  const bool repeats = !sums && addend != QB__NONE && !same_shape(p, source, addend);
-  if ((sums || (qb__is_binary(op->kind) && !repeats)) &&
+  if ((sums || qb__is_binary(op->kind)) &&
       qb__plan_may_overwrite(p, index, tensor, there, other, primitive->destination)) {
     p->plan->slots[there].plain = QB__NONE; /* of what it had */
     *slot = there;
@@ -56,7 +54,10 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
                               qb__primitive *primitive)
 {
   const qb__operator *op = &p->graph->operators[index];
-  qb__primitive_spec spec = {.op = op, .source_dims = p->plan->slots[*source].dims};
+  qb__primitive_spec spec = {.op = op,
+                             .index = index,
+                             .findings = p->findings,
+                             .source_dims = p->plan->slots[*source].dims};
   spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
   bool usual = qb__plan_is_usual(p, *source);
@@ -280,11 +281,18 @@ static qb_status place_arena(qb__planner *p)
 }
 
 qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_run,
-                               qb__choice *choices, qb__packed *packed, struct dnnl_engine *engine,
+                               const qb__findings *findings, qb__choice *choices,
+                               qb__packed *packed, struct dnnl_engine *engine,
                                struct dnnl_stream *stream, qb__network_plan **plan)
 {
-  qb__planner p = {graph->context, graph,  NULL,   to_run, choices,
-                   packed,         engine, stream, NULL,   NULL};
+  qb__planner p = {.context = graph->context,
+                   .graph = graph,
+                   .to_run = to_run,
+                   .findings = findings,
+                   .choices = choices,
+                   .packed = packed,
+                   .engine = engine,
+                   .stream = stream};
   qb_status status = QB_ERROR_NO_MEMORY;
   p.plan = qb__calloc(p.context, 1, sizeof *p.plan);
   p.slot_of = qb__calloc(p.context, graph->tensor_count, sizeof *p.slot_of);

@@ -11,6 +11,7 @@
 #include "engine/memory_plan.h"
 #include "engine/onednn.h"
 #include "engine/packed_weights.h"
+#include "engine/plan_findings.h"
 
 typedef enum qb__slot_kind {
   QB__SLOT_ARENA,
@@ -31,12 +32,15 @@ typedef struct qb__slot {
   qb__region region;            /* in the arena */
 } qb__slot;
 
+/* The implementation of a step that only copies a tensor to another layout. */
+#define QB__CHANGE_OF_LAYOUT "reorder"
+
 typedef struct qb__step {
-  struct dnnl_primitive *primitive; /* or NULL, for a kernel of ours */
-  qb__kernel *kernel;               /* owned */
-  uint32_t op;                      /* index in the graph it serves */
-  int32_t slots[QB__ARG_COUNT];     /* QB__NONE: no such argument */
-  char implementation[64]; /* oneDNN's name for it; "reorder" for a change of layout, "own" */
+  struct dnnl_primitive *primitive;              /* or NULL, for a kernel of ours */
+  qb__kernel *kernel;                            /* owned */
+  uint32_t op;                                   /* index in the graph it serves */
+  int32_t slots[QB__ARG_COUNT];                  /* QB__NONE: no such argument */
+  char implementation[QB__IMPLEMENTATION_CHARS]; /* oneDNN's name for it, or "own" */
 } qb__step;
 
 /* Where a tensor lies, and from which step on: for who looks at it before that step runs. */
@@ -61,10 +65,12 @@ typedef struct qb__network_plan {
 /*
  * Packs weights not packed yet. A plan that is not `to_run` serves its choices and packed weights
  * alone: its operators are not compiled. `choices` has one element for each operator: those that
- * are unknown are made, for which the batch should be QB__TRIAL_BATCH. Failures name the operator.
+ * are unknown are made, for which the batch should be QB__TRIAL_BATCH. What `findings` pass over
+ * is not used. Failures name the operator.
  */
 qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_run,
-                               qb__choice *choices, qb__packed *packed, struct dnnl_engine *engine,
+                               const qb__findings *findings, qb__choice *choices,
+                               qb__packed *packed, struct dnnl_engine *engine,
                                struct dnnl_stream *stream, qb__network_plan **plan);
 void qb__network_plan_free(const qb_context *context, qb__network_plan *plan);
 

@@ -10,6 +10,7 @@ typedef struct qb__planner {
   const qb__graph *graph;
   qb__network_plan *plan;
   bool to_run;
+  const qb__findings *findings;
   qb__choice *choices; /* by operator */
   qb__packed *packed;
   struct dnnl_engine *engine;

@@ -100,7 +100,7 @@ static qb_status pad(qb__planner *p, uint32_t index)
   const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb__dims kept = from.dims;
   int64_t from_offsets[QB__ONEDNN_DIMS] = {0}, to_offsets[QB__ONEDNN_DIMS] = {0};
-  bool whole = true, cut = false;
+  bool whole = true;
   for (int i = 1; i < dims.count; i++) {
     const int64_t before = op->before[i - 1];
     from_offsets[i] = before < 0 ? -before : 0;
@@ -108,7 +108,6 @@ static qb_status pad(qb__planner *p, uint32_t index)
     const int64_t left = from.dims.at[i] - from_offsets[i], room = dims.at[i] - to_offsets[i];
     kept.at[i] = left < room ? left : room;
     whole = whole && kept.at[i] == dims.at[i];
-    cut = cut || kept.at[i] != from.dims.at[i];
   }
   qb__layout *layout = NULL, *test = NULL;
   qb_status status = QB_OK;
@@ -140,11 +139,6 @@ static qb_status pad(qb__planner *p, uint32_t index)
     status = qb__plan_fill(p, index, p->slot_of[op->output], op->value);
   if (!status)
     status = add_part(p, source, &kept, from_offsets, &source);
-  /*
-   * oneDNN 3.7.2 copies between parts with the same gaps, those of a shift, as if there were none.
-   */
-  if (!status && cut && !whole)
-    status = qb__plan_plain(p, index, &source);
   if (!status)
     status = add_part(p, p->slot_of[op->output], &kept, to_offsets, &part);
   return status ? status : qb__plan_copy(p, index, source, part);

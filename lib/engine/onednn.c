@@ -113,7 +113,7 @@ void qb__memory_free(struct dnnl_memory *memory)
 size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
 {
   int64_t outer[QB__ONEDNN_DIMS];
-  int64_t offset = 0, stride = 1;
+  int64_t offset = blocking->first, stride = 1;
   memcpy(outer, position, (size_t)blocking->count * sizeof *outer);
   for (int i = blocking->inner_count; i-- > 0;) {
     int64_t *p = &outer[blocking->inner_dims[i]];
@@ -124,6 +124,16 @@ size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position)
   for (int d = 0; d < blocking->count; d++)
     offset += outer[d] * blocking->strides[d];
   return (size_t)offset;
+}
+
+void qb__blocking_room(const qb__blocking *blocking, qb__dims *dims)
+{
+  for (int d = 0; d < blocking->count; d++) {
+    int64_t block = 1;
+    for (int i = 0; i < blocking->inner_count; i++)
+      block *= blocking->inner_dims[i] == d ? blocking->inner_blocks[i] : 1;
+    dims->at[d] = (dims->at[d] + block - 1) / block * block;
+  }
 }
 
 static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)

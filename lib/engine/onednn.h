@@ -7,6 +7,7 @@
 #ifndef QB_ENGINE_ONEDNN_H
 #define QB_ENGINE_ONEDNN_H
 
+#include "engine/plan_findings.h"
 #include "model/graph.h"
 
 struct dnnl_engine;
@@ -56,6 +57,7 @@ size_t qb__layout_bytes(const qb__layout *layout);
 /* Where a layout keeps the element at a position: see qb__blocked_offset(). */
 typedef struct qb__blocking {
   int count;
+  int64_t first;                    /* element of the memory that the layout begins at */
   int64_t strides[QB__ONEDNN_DIMS]; /* of whole blocks, in elements */
   int inner_count;
   int64_t inner_blocks[QB__ONEDNN_DIMS], inner_dims[QB__ONEDNN_DIMS]; /* outermost first */
@@ -65,9 +67,8 @@ typedef struct qb__blocking {
 /* False for a layout that only oneDNN understands. */
 bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking);
 size_t qb__blocked_offset(const qb__blocking *blocking, const int64_t *position);
-
-/* Whether layouts other than oneDNN's preferred ones are worth trying. */
-bool qb__other_layouts_are_sound(void);
+/* Rounds dimensions up to whole blocks. */
+void qb__blocking_room(const qb__blocking *blocking, qb__dims *dims);
 
 /* A memory over bytes of the caller's; NULL data may be given and set later. */
 qb_status qb__memory_new(struct dnnl_engine *engine, const qb__layout *layout, void *data,
@@ -100,6 +101,8 @@ typedef enum qb__argument {
  */
 typedef struct qb__primitive_spec {
   const qb__operator *op;
+  uint32_t index;               /* of the operator in its graph */
+  const qb__findings *findings; /* what it passes over is not used; NULL: nothing */
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;
   bool winograd; /* a convolution by Winograd's minimal filtering */
@@ -111,7 +114,7 @@ typedef struct qb__primitive {
   struct dnnl_primitive *handle;              /* NULL before qb__primitive_compile() */
   qb__layout *source, *weights, *destination; /* weights NULL where there are none */
   size_t scratchpad_bytes;
-  char implementation[64]; /* oneDNN's name for it: "jit:avx2" */
+  char implementation[QB__IMPLEMENTATION_CHARS]; /* oneDNN's name for it: "jit:avx2" */
 } qb__primitive;
 
 /*

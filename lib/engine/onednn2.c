@@ -67,11 +67,6 @@ size_t qb__layout_bytes(const qb__layout *layout)
   return dnnl_memory_desc_get_size(&layout->md);
 }
 
-bool qb__other_layouts_are_sound(void)
-{
-  return true;
-}
-
 bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
 {
   const dnnl_memory_desc_t *md = &layout->md;
@@ -80,6 +75,7 @@ bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
     return false;
   memset(blocking, 0, sizeof *blocking);
   blocking->count = md->ndims;
+  blocking->first = md->offset0;
   blocking->inner_count = from->inner_nblks;
   for (int i = 0; i < md->ndims; i++) {
     blocking->strides[i] = from->strides[i];
@@ -100,6 +96,28 @@ dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
 dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise)
 {
   return dnnl_post_ops_append_eltwise(post_ops, 1.0f, eltwise->kind, eltwise->alpha, eltwise->beta);
+}
+
+/* The first implementation that is not unwanted. */
+static dnnl_status_t choose(dnnl_engine_t engine, const qb__primitive_spec *spec,
+                            const_dnnl_op_desc_t operation, const_dnnl_primitive_attr_t attributes,
+                            dnnl_primitive_desc_t *result)
+{
+  dnnl_primitive_desc_iterator_t each = NULL;
+  dnnl_status_t code =
+      dnnl_primitive_desc_iterator_create(&each, operation, attributes, engine, NULL);
+  if (code)
+    return code;
+  *result = dnnl_primitive_desc_iterator_fetch(each);
+  while (!code && *result && qb__is_unwanted(spec, *result)) {
+    dnnl_primitive_desc_destroy(*result);
+    *result = NULL;
+    code = dnnl_primitive_desc_iterator_next(each);
+    if (!code)
+      *result = dnnl_primitive_desc_iterator_fetch(each);
+  }
+  dnnl_primitive_desc_iterator_destroy(each);
+  return *result ? dnnl_success : code == dnnl_iterator_ends ? dnnl_unimplemented : code;
 }
 
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
@@ -184,5 +202,5 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
     break;
   default: break; /* none of oneDNN's */
   }
-  return code ? code : dnnl_primitive_desc_create(result, &d, attributes, engine, NULL);
+  return code ? code : choose(engine, spec, &d, attributes, result);
 }

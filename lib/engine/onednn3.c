@@ -87,14 +87,6 @@ size_t qb__layout_bytes(const qb__layout *layout)
   return dnnl_memory_desc_get_size(layout->md);
 }
 
-/*
- * Not before it is known why 3.7.2 computes a few random networks wrongly in them (docs/onednn.md).
- */
-bool qb__other_layouts_are_sound(void)
-{
-  return false;
-}
-
 bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
 {
   qb__blocking found = {.count = 0};
@@ -105,6 +97,7 @@ bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
       dnnl_memory_desc_query(layout->md, dnnl_query_dims, &dims) ||
       dnnl_memory_desc_query(layout->md, dnnl_query_padded_dims, &padded_dims) ||
       dnnl_memory_desc_query(layout->md, dnnl_query_strides, &strides) ||
+      dnnl_memory_desc_query(layout->md, dnnl_query_submemory_offset_s64, &found.first) ||
       dnnl_memory_desc_query(layout->md, dnnl_query_inner_nblks_s32, &found.inner_count) ||
       dnnl_memory_desc_query(layout->md, dnnl_query_inner_blks, &blocks) ||
       dnnl_memory_desc_query(layout->md, dnnl_query_inner_idxs, &indices))
@@ -219,30 +212,18 @@ static bool divides_by_zero(const qb__primitive_spec *spec)
   return false;
 }
 
-/*
- * Whether 3.7.2's brgemm convolution gives wrong rows behind a thread's first one: of one channel,
- * where a row of the output is one element and the window moves by more than one.
- */
-static bool is_wrong(const qb__primitive_spec *spec)
+/* Goes on to the next implementation that is not unwanted. */
+static dnnl_status_t pass_over(const qb__primitive_spec *spec, dnnl_primitive_desc_t *description)
 {
-  const qb__dims *from = &spec->source_dims, *to = &spec->destination_dims;
-  const int last = from->count - 1;
-  return spec->op->kind == QB__OP_CONVOLUTION && last >= 3 && from->at[1] == spec->op->groups &&
-         to->at[last] == 1 && spec->op->window.strides[last - 2] > 1;
-}
-
-/* Goes on to the next implementation; *description is destroyed where there is none. */
-static dnnl_status_t pass_over_brgemm(dnnl_primitive_desc_t *description)
-{
-  const char *name = "";
-  dnnl_status_t code;
-  do
-    code = dnnl_primitive_desc_query(*description, dnnl_query_impl_info_str, 0, (void *)&name);
-  while (!code && !strncmp(name, "brg", 3) &&
-         !(code = dnnl_primitive_desc_next_impl(*description)));
-  if (code)
+  while (qb__is_unwanted(spec, *description)) {
+    const dnnl_status_t code = dnnl_primitive_desc_next_impl(*description);
+    if (!code)
+      continue;
     dnnl_primitive_desc_destroy(*description);
-  return code;
+    *description = NULL;
+    return code == dnnl_last_impl_reached ? dnnl_unimplemented : code;
+  }
+  return dnnl_success;
 }
 
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
@@ -251,7 +232,7 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
 {
   if (!divides_by_zero(spec)) {
     const dnnl_status_t code = describe(engine, spec, l, attributes, result);
-    return code || !is_wrong(spec) ? code : pass_over_brgemm(result);
+    return code ? code : pass_over(spec, result);
   }
   const qb__dims *dims = &spec->source_dims;
   const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
@@ -268,5 +249,5 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
              ? dnnl_unimplemented
              : describe(engine, spec, &in_blocks, attributes, result);
   dnnl_memory_desc_destroy(blocked.md);
-  return code;
+  return code ? code : pass_over(spec, result);
 }

@@ -60,7 +60,13 @@ typedef struct qb__layouts {
   const qb__layout *source, *addend, *weights, *bias, *destination;
 } qb__layouts;
 
-/* Makes the descriptor of the primitive on these layouts; attributes hold what is fused. */
+/* Whether an implementation is one that the spec passes over. */
+bool qb__is_unwanted(const qb__primitive_spec *spec, const_dnnl_primitive_desc_t description);
+
+/*
+ * Makes the descriptor of the primitive on these layouts, of the first implementation that is not
+ * unwanted; attributes hold what is fused.
+ */
 dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
                            const qb__layouts *layouts, const_dnnl_primitive_attr_t attributes,
                            dnnl_primitive_desc_t *result);

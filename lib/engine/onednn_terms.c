@@ -18,6 +18,14 @@ qb_status qb__onednn_error(dnnl_status_t status, const char *doing)
   }
 }
 
+bool qb__is_unwanted(const qb__primitive_spec *spec, const_dnnl_primitive_desc_t description)
+{
+  const char *name = "";
+  return spec->findings && spec->findings->count &&
+         !dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, (void *)&name) &&
+         qb__is_passed_over(spec->findings, spec->index, name);
+}
+
 dnnl_format_tag_t qb__plain_tag(int count)
 {
   static const dnnl_format_tag_t tags[QB_MAX_DIMS + 2] = {

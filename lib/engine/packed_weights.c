@@ -3,6 +3,8 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/hooks.h"
+#include "engine/elements.h"
 
 #include <string.h>
 
@@ -79,12 +81,9 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const f
   return status;
 }
 
-/*
- * By plain loops: oneDNN 3.7.2 reorders wrongly into blocks of two dimensions of which the inner
- * one is padded (24 input channels in blocks of 16).
- */
-static void pack_padded(const float *values, const qb__dims *dims, const qb__blocking *blocking,
-                        size_t bytes, float *packed)
+/* By plain loops. */
+static void pack(const float *values, const qb__dims *dims, const qb__blocking *blocking,
+                 size_t bytes, float *packed)
 {
   int64_t position[QB__ONEDNN_DIMS] = {0};
   memset(packed, 0, bytes);
@@ -93,6 +92,47 @@ static void pack_padded(const float *values, const qb__dims *dims, const qb__blo
     for (d = dims->count - 1; d >= 0 && ++position[d] == dims->at[d]; d--)
       position[d] = 0;
   }
+}
+
+/* Whether the places of some elements, and of the padding around them, hold what they should. */
+static bool is_packed(const float *values, const qb__dims *dims, const qb__blocking *blocking,
+                      const float *packed)
+{
+  enum { POSITIONS = 512 };
+  qb__dims room = *dims;
+  uint64_t random = 1;
+  qb__blocking_room(blocking, &room);
+  for (int i = 0; i < POSITIONS; i++) {
+    int64_t at[QB__ONEDNN_DIMS], index = 0;
+    bool inside = true;
+    qb__draw_position(&random, &room, 1, at);
+    for (int d = 0; d < dims->count; d++) {
+      index = index * dims->at[d] + at[d];
+      inside = inside && at[d] < dims->at[d];
+    }
+    const float expected = inside ? values[index] : 0,
+                found = packed[qb__blocked_offset(blocking, at)];
+    if (memcmp(&expected, &found, sizeof found) != 0 && !(expected == found))
+      return false;
+  }
+  return true;
+}
+
+/* oneDNN is fast at this, and not always right. */
+static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const float *values,
+                      const qb__dims *dims, const qb__layout *plain,
+                      const struct qb__packed_entry *entry)
+{
+  qb__blocking blocking;
+  const qb_status status = reorder(packed, stream, values, plain, entry);
+  if (status || !qb__layout_blocking(entry->layout, &blocking) ||
+      is_packed(values, dims, &blocking, entry->data))
+    return status;
+  qb__message(packed->context, QB_SEVERITY_WARNING,
+              "%s packs constant %d wrongly; plain loops pack it", qb__onednn_version(),
+              (int)entry->tensor);
+  pack(values, dims, &blocking, qb__layout_bytes(entry->layout), entry->data);
+  return QB_OK;
 }
 
 qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t tensor,
@@ -127,13 +167,10 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t
   status = qb__memory_new(packed->engine, layout, entry.data, &entry.memory);
   if (status)
     goto done;
-  qb__blocking blocking;
   if (qb__layout_equal(layout, plain))
     memcpy(entry.data, values, bytes);
-  else if (qb__layout_blocking(layout, &blocking) && blocking.padded)
-    pack_padded(values, dims, &blocking, bytes, entry.data);
   else
-    status = reorder(packed, stream, values, plain, &entry);
+    status = fill(packed, stream, values, dims, plain, &entry);
 done:
   qb__layout_free(packed->context, plain);
   if (status) {

@@ -78,20 +78,43 @@ qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *prim
 const int32_t qb__no_slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE,
                                              QB__NONE, QB__NONE, QB__NONE};
 
+qb_status qb__plan_kernel(qb__planner *p, uint32_t op, qb__kernel *kernel, const char *name,
+                          const int32_t slots[QB__ARG_COUNT])
+{
+  const qb_status status = qb__plan_step(p, op, NULL, name, 0, slots);
+  if (status)
+    qb__free(p->context, kernel);
+  else
+    p->plan->steps[p->plan->step_count - 1].kernel = kernel;
+  return status;
+}
+
+/* By plain loops. */
+static qb_status copy_ourselves(qb__planner *p, uint32_t op, const int32_t slots[QB__ARG_COUNT])
+{
+  const qb__slot *from = &p->plan->slots[slots[QB__ARG_SOURCE]];
+  const qb__slot *to = &p->plan->slots[slots[QB__ARG_DESTINATION]];
+  qb__kernel *kernel = NULL;
+  const qb_status status =
+      qb__kernel_move(p->context, &to->dims, from->layout, to->layout, &kernel);
+  return status ? status : qb__plan_kernel(p, op, kernel, "own", slots);
+}
+
 qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to)
 {
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  slots[QB__ARG_SOURCE] = from;
+  slots[QB__ARG_DESTINATION] = to;
+  if (qb__is_passed_over(p->findings, op, QB__CHANGE_OF_LAYOUT))
+    return copy_ourselves(p, op, slots);
   struct dnnl_primitive *primitive = NULL;
   size_t scratchpad_bytes = 0;
   const qb_status status =
       qb__reorder_new(p->engine, p->plan->slots[from].layout, p->plan->slots[to].layout, &primitive,
                       &scratchpad_bytes);
-  if (status)
-    return status;
-  int32_t slots[QB__ARG_COUNT];
-  memcpy(slots, qb__no_slots, sizeof slots);
-  slots[QB__ARG_SOURCE] = from;
-  slots[QB__ARG_DESTINATION] = to;
-  return qb__plan_step(p, op, primitive, "reorder", scratchpad_bytes, slots);
+  return status ? status
+                : qb__plan_step(p, op, primitive, QB__CHANGE_OF_LAYOUT, scratchpad_bytes, slots);
 }
 
 qb_status qb__plan_view(qb__planner *p, int32_t base, const qb__dims *dims, qb__layout *layout,

@@ -6,17 +6,6 @@
 
 #include <string.h>
 
-qb_status qb__plan_kernel(qb__planner *p, uint32_t op, qb__kernel *kernel, const char *name,
-                          const int32_t slots[QB__ARG_COUNT])
-{
-  const qb_status status = qb__plan_step(p, op, NULL, name, 0, slots);
-  if (status)
-    qb__free(p->context, kernel);
-  else
-    p->plan->steps[p->plan->step_count - 1].kernel = kernel;
-  return status;
-}
-
 qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
 {
   qb__kernel *kernel = NULL;

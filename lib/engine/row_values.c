@@ -25,12 +25,10 @@ float qb__magnitude_of(int32_t bits)
 static int64_t piece(const qb__dims *dims, const qb__blocking *b)
 {
   int64_t elements = 1;
-  for (int d = 1; d < dims->count; d++) {
-    int64_t block = 1;
-    for (int i = 0; i < b->inner_count; i++)
-      block *= b->inner_dims[i] == d ? b->inner_blocks[i] : 1;
-    elements *= (dims->at[d] + block - 1) / block * block;
-  }
+  qb__dims room = *dims;
+  qb__blocking_room(b, &room);
+  for (int d = 1; d < dims->count; d++)
+    elements *= room.at[d];
   return elements;
 }
 

@@ -37,7 +37,7 @@ qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_mem
 /*
  * Fills in how the network is computed, each operator in an element of algorithms->layers; false if
  * that is not known, as of a workload or before the first batch size is ready. Not while anything
- * else uses the session.
+ * else uses the session, to which what is passed over belongs.
  */
 bool qb__session_get_algorithms(const qb_session *session, qb__algorithms *algorithms);
 

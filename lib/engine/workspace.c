@@ -122,6 +122,23 @@ qb_status qb__workspace_bind(qb__workspace *workspace, const qb__network_plan *p
   return status;
 }
 
+void qb__workspace_forget(qb__workspace *workspace, const qb__network_plan *plan)
+{
+  size_t i = 0;
+  while (i < workspace->count && workspace->bindings[i].plan != plan)
+    i++;
+  if (i == workspace->count)
+    return;
+  free_binding(workspace->context, &workspace->bindings[i]);
+  workspace->bindings[i] = workspace->bindings[--workspace->count];
+}
+
+struct dnnl_memory *const *qb__workspace_arguments(const qb__workspace *workspace,
+                                                   const qb__network_plan *plan, size_t step)
+{
+  return find(workspace, plan)->arguments[step];
+}
+
 static qb_status run_step(const qb__step *step, struct dnnl_stream *stream,
                           struct dnnl_memory *const arguments[QB__ARG_COUNT])
 {

@@ -43,6 +43,13 @@ void qb__workspace_clear(qb__workspace *workspace);
 /* Makes a plan, which outlives the workspace, ready to run in it. */
 qb_status qb__workspace_bind(qb__workspace *workspace, const qb__network_plan *plan);
 
+/* Forgets a plan that is bound. */
+void qb__workspace_forget(qb__workspace *workspace, const qb__network_plan *plan);
+
+/* The arguments of a step of a plan that is bound. */
+struct dnnl_memory *const *qb__workspace_arguments(const qb__workspace *workspace,
+                                                   const qb__network_plan *plan, size_t step);
+
 /* Runs a plan that is bound on as many samples as it is for, from sample `first` of the round on. */
 qb_status qb__workspace_run(qb__workspace *workspace, const qb__network_plan *plan,
                             const qb__round_data *round, uint32_t first);

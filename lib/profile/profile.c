@@ -308,8 +308,10 @@ void qb_profile_unref(qb_profile *profile)
   qb__free(context, profile->info.engine);
   qb__free(context, profile->info.library);
   qb__free(context, profile->operators);
-  for (size_t i = 0; i < profile->algorithms_count; i++)
+  for (size_t i = 0; i < profile->algorithms_count; i++) {
     qb__free(context, profile->algorithms[i].algorithms.layers);
+    qb__findings_clear(context, &profile->algorithms[i].algorithms.findings);
+  }
   qb__free(context, profile->algorithms);
   qb__free(context, profile->points);
   qb__free(context, profile->sessions);

@@ -25,9 +25,15 @@ qb_status qb__profile_add_algorithms(qb_profile *profile, const qb_configuration
     return QB_ERROR_NO_MEMORY;
   if (count)
     memcpy(copy, algorithms->layers, count * sizeof *copy);
-  profile->algorithms[profile->algorithms_count++] = (qb__profile_algorithms){
-      k->threads, k->precision, count, {copy, algorithms->microbatch, UINT32_MAX}};
-  return QB_OK;
+  qb__profile_algorithms made = {
+      k->threads, k->precision, count, {copy, algorithms->microbatch, UINT32_MAX, {0}}};
+  const qb_status status =
+      qb__findings_copy(profile->context, &algorithms->findings, &made.algorithms.findings);
+  if (status)
+    qb__free(profile->context, copy);
+  else
+    profile->algorithms[profile->algorithms_count++] = made;
+  return status;
 }
 
 static const qb__profile_algorithms *find(const qb_profile *profile, const qb_configuration *k)

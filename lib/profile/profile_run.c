@@ -318,8 +318,11 @@ static qb_status keep_algorithms(run *s)
     kept->layers = qb__calloc(s->context, graph->operator_count, sizeof *kept->layers);
   if (!kept->layers)
     return QB_ERROR_NO_MEMORY;
-  (void)qb__session_get_algorithms(s->session, kept);
-  return QB_OK;
+  qb__algorithms found = {.layers = kept->layers};
+  (void)qb__session_get_algorithms(s->session, &found);
+  kept->microbatch = found.microbatch;
+  kept->compared = found.compared;
+  return qb__findings_copy(s->context, &found.findings, &kept->findings);
 }
 
 static qb_status open_session(void *user, size_t index, uint32_t largest_batch)
@@ -446,6 +449,7 @@ static void clear(run *s)
   for (size_t k = 0; k < s->sweep.curve_count; k++) {
     qb__points_clear(s->context, &s->sweep.curves[k]);
     qb__free(s->context, s->algorithms[k].layers);
+    qb__findings_clear(s->context, &s->algorithms[k].findings);
   }
   qb__free(s->context, s->sweep.curves);
   qb__free(s->context, s->algorithms);

@@ -15,7 +15,7 @@ static const char FORMAT[] = "qosbatch-profile";
 enum { HEX_BYTES = 17 };
 enum { VERSION = 1, LARGEST_FILE = 64 << 20 };
 enum { MOST_POINTS = 100000, MOST_OPERATORS = 100000, MOST_ALGORITHMS = 1000 };
-enum { MOST_SESSIONS = 4096 };
+enum { MOST_SESSIONS = 4096, MOST_PASSED_OVER = 8 };
 
 static const int64_t MOST_NS = INT64_C(1) << 56; /* two years */
 static const int64_t MOST_SAMPLES = INT64_C(1) << 53;
@@ -83,14 +83,27 @@ static json_t *operator_to_json(const qb__operator_work *o)
                    o->bytes_per_sample, "weight_bytes", o->weight_bytes);
 }
 
+static json_t *passed_over_to_json(const qb__findings *findings)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < findings->count; i++)
+    append(&array, json_pack("{s:I, s:s}", "operator", (json_int_t)findings->passed_over[i].op,
+                             "implementation", findings->passed_over[i].implementation));
+  return array;
+}
+
 static json_t *algorithms_to_json(const qb__profile_algorithms *w)
 {
-  json_t *algorithms = json_array();
+  const qb__findings *findings = &w->algorithms.findings;
+  json_t *algorithms = json_array(), *checked = json_array();
   for (size_t i = 0; i < w->layer_count; i++)
     append(&algorithms, json_string(qb__layer_algorithm_name(w->algorithms.layers[i])));
-  return json_pack("{s:s*, s:I, s:I, s:o}", "precision", qb__precision_to_json(w->precision),
-                   "threads", (json_int_t)w->threads, "microbatch",
-                   (json_int_t)w->algorithms.microbatch, "ways", algorithms);
+  for (size_t i = 0; i < findings->checked_count; i++)
+    append(&checked, json_integer(findings->checked[i]));
+  return json_pack("{s:s*, s:I, s:I, s:o, s:o, s:o}", "precision",
+                   qb__precision_to_json(w->precision), "threads", (json_int_t)w->threads,
+                   "microbatch", (json_int_t)w->algorithms.microbatch, "ways", algorithms,
+                   "checked_batches", checked, "passed_over", passed_over_to_json(findings));
 }
 
 qb_status qb_profile_save(const qb_profile *profile, const char *path)
@@ -194,6 +207,38 @@ static void operator_from_json(qb__json *at, qb__operator_work *o)
   qb__json_end(at);
 }
 
+static qb_status passed_over_from_json(qb__json *at, const qb_profile *profile, size_t operators,
+                                       qb__findings *findings)
+{
+  qb__json array, element;
+  const size_t most = operators * MOST_PASSED_OVER;
+  const size_t count = qb__json_array(at, "passed_over", 0, most, &array);
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < count && !status; i++) {
+    qb__json_element(&array, i, &element);
+    const uint32_t op = (uint32_t)qb__json_int(&element, "operator", 0, (int64_t)operators - 1);
+    const char *implementation = qb__json_string(&element, "implementation");
+    qb__json_end(&element);
+    status = qb__pass_over(profile->context, findings, op, implementation);
+  }
+  return status;
+}
+
+/* Profiles of before there were checks say nothing, so that all is checked. */
+static qb_status findings_from_json(qb__json *at, const qb_profile *profile, size_t operators,
+                                    qb__findings *findings)
+{
+  qb__json array;
+  if (!qb__json_has(at, "checked_batches"))
+    return QB_OK;
+  const size_t count = qb__json_array(at, "checked_batches", 0, QB_MAX_BATCH, &array);
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < count && !status; i++)
+    status = qb__set_checked(profile->context, findings,
+                             (uint32_t)qb__json_element_double(&array, i, 1, QB_MAX_BATCH));
+  return status ? status : passed_over_from_json(at, profile, operators, findings);
+}
+
 /* The algorithms that so many threads take; the profile has the operators of 32-bit floats. */
 static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
 {
@@ -203,24 +248,27 @@ static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
   const bool is_base = k.precision == profile->points->configuration.precision;
   const size_t count = qb__json_array(at, "ways", is_base ? profile->operator_count : 0,
                                       is_base ? profile->operator_count : MOST_OPERATORS, &array);
-  qb__algorithms algorithms = {NULL, 0, UINT32_MAX};
+  qb__algorithms algorithms = {.compared = UINT32_MAX};
   if (qb__json_has(at, "microbatch")) /* older profiles were measured with whole rounds */
     algorithms.microbatch = (uint32_t)qb__json_int(at, "microbatch", 0, QB_MAX_BATCH);
+  qb_status status = findings_from_json(at, profile, count, &algorithms.findings);
   qb__json_end(at);
   if (!at->file->status && qb__profile_algorithms_of(profile, &k))
     qb__json_fail(at, "threads", "%u threads listed twice; keep one entry", k.threads);
   algorithms.layers = qb__calloc(profile->context, count, sizeof *algorithms.layers);
   if (!algorithms.layers)
-    return QB_ERROR_NO_MEMORY;
-  for (size_t i = 0; i < count && !at->file->status; i++) {
+    status = QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < count && !status && !at->file->status; i++) {
     const char *name = qb__json_element_string(&array, i);
     if (!at->file->status && !qb__layer_algorithm_of(name, &algorithms.layers[i]))
       qb__json_fail(&array, NULL, "unknown layer algorithm '%.32s'; profile again", name);
   }
-  const qb_status status = at->file->status
-                               ? at->file->status
-                               : qb__profile_add_algorithms(profile, &k, &algorithms, count);
+  if (!status)
+    status = at->file->status;
+  if (!status)
+    status = qb__profile_add_algorithms(profile, &k, &algorithms, count);
   qb__free(profile->context, algorithms.layers);
+  qb__findings_clear(profile->context, &algorithms.findings);
   return status;
 }
 

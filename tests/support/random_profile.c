@@ -76,7 +76,14 @@ qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_bat
   const qb__layer_algorithm last =
       random_int(seed, 0, 1) ? QB__ALGORITHM_ROWS : QB__ALGORITHM_COLUMNS;
   qb__layer_algorithm layers[3] = {QB__ALGORITHM_WINOGRAD, QB__ALGORITHM_UNKNOWN, last};
-  const qb__algorithms algorithms = {layers, (uint32_t)random_int(seed, 0, 9), UINT32_MAX};
+  uint32_t checked[2] = {1, (uint32_t)random_int(seed, 2, QB_MAX_BATCH)};
+  qb__passed_over wrong[1] = {{1, "jit:wrong"}};
+  const qb__findings findings = {.count = random_int(seed, 0, 1),
+                                 .passed_over = wrong,
+                                 .checked_count = random_int(seed, 0, 2),
+                                 .checked = checked};
+  const qb__algorithms algorithms = {layers, (uint32_t)random_int(seed, 0, 9), UINT32_MAX,
+                                     findings};
   if (qb__profile_set_operators(profile, work, 3) ||
       qb__profile_add_algorithms(profile, &(qb_configuration){1, 1}, &algorithms, 3) ||
       qb__profile_add_algorithms(profile, &(qb_configuration){1, 4}, &algorithms, 3))

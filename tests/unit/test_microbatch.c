@@ -301,7 +301,7 @@ static void make_trial(trial *t, qb_context *context)
   qb__packed_init(&t->packed, context, t->engine);
   qb__choice choices[1] = {{QB__ALGORITHM_UNKNOWN, 0, 0}};
   for (uint32_t i = 0; i < 4; i++)
-    assert_ok(qb__network_plan_new(&t->graph, 1u << i, true, choices, &t->packed, t->engine,
+    assert_ok(qb__network_plan_new(&t->graph, 1u << i, true, NULL, choices, &t->packed, t->engine,
                                    t->stream, &t->plans[i]));
 }
 

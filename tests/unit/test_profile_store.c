@@ -202,6 +202,15 @@ static void layer_algorithms_are_checked(void **state)
   json_object_set_new(first, "microbatch", json_integer(-1));
   refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].microbatch");
   json_object_del(first, "microbatch"); /* as older profiles are */
+  json_t *wrong = json_pack("{s:i, s:s}", "operator", 1000000, "implementation", "jit:x");
+  json_object_set_new(first, "passed_over", json_pack("[o]", wrong));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].passed_over[0].operator");
+  json_object_set_new(wrong, "operator", json_integer(0));
+  refuse_fields(root, wrong, "$.layer_ways[0].passed_over[0]");
+  json_array_append_new(json_object_get(first, "checked_batches"), json_integer(0));
+  refuse(root, QB_ERROR_FORMAT, "$.layer_ways[0].checked_batches");
+  json_object_del(first, "checked_batches"); /* of before there were checks */
+  json_object_del(first, "passed_over");
   refuse_fields(root, first, "$.layer_ways[0]");
   json_object_set_new(first, "threads", json_integer(4));
   refuse(root, QB_ERROR_FORMAT, "$.layer_ways[1].threads");

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The elements of a tensor by position, in whichever layout they lie. */
+#ifndef QB_ENGINE_ELEMENTS_H
+#define QB_ENGINE_ELEMENTS_H
+
+#include "engine/onednn.h"
+
+/* An element is at the sum of its coordinates' offsets. */
+typedef struct qb__elements {
+  qb__dims dims;
+  float *data;
+  bool padded;                       /* blocks are larger than the dimensions */
+  int64_t first;                     /* of a part: where the whole begins it */
+  int64_t *offsets[QB__ONEDNN_DIMS]; /* by dimension and coordinate; one block, owned */
+} qb__elements;
+
+/* Fails with QB_ERROR_UNSUPPORTED for a layout that only oneDNN understands. */
+qb_status qb__elements_make(const qb_context *context, const qb__dims *dims,
+                            const qb__layout *layout, void *data, qb__elements *elements);
+void qb__elements_clear(const qb_context *context, qb__elements *elements);
+
+/* Where the element at a position is; along dimensions of 1 a tensor is repeated. */
+static inline int64_t qb__element_offset(const qb__elements *e, const int64_t *at)
+{
+  int64_t offset = e->first;
+  for (int d = 0; d < e->dims.count; d++)
+    offset += e->offsets[d][e->dims.at[d] == 1 ? 0 : at[d]];
+  return offset;
+}
+
+static inline double qb__element(const qb__elements *e, const int64_t *at)
+{
+  return e->data[qb__element_offset(e, at)];
+}
+
+/*
+ * A position out of all: at a border, where a block or a thread's part may begin or end, or
+ * anywhere. Deterministic; *random is not 0.
+ */
+void qb__draw_position(uint64_t *random, const qb__dims *dims, int threads, int64_t *at);
+
+/* The next position in row-major order; false behind the last one. */
+bool qb__next_position(const qb__dims *dims, int64_t *at);
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Implementations that compute wrongly are found before a caller sees their results, and passed
+ * over. The linker puts the functions below between the engine and oneDNN (--wrap).
+ */
+#include "engine/onednn.h"
+#include "engine/session_profiling.h"
+
+#include "support/failing_allocator.h"
+#include "support/network_check.h"
+
+#include <stdio.h>
+
+enum { MOST_BATCH = 5, MOST_FAULTY = 4096 };
+
+/* What is scripted to compute wrongly. */
+typedef enum fault {
+  FAULT_NONE,
+  FAULT_FIRST_LAYER, /* the implementation that the first layer is compiled by */
+  FAULT_ALL_LAYERS,
+  FAULT_CHANGES /* of layout */
+} fault;
+
+static struct {
+  fault fault;
+  size_t least_bytes; /* of results that are wrong */
+  char implementation[QB__IMPLEMENTATION_CHARS];
+  size_t count;
+  struct {
+    const struct dnnl_primitive *primitive;
+    size_t bytes; /* of the result */
+  } faulty[MOST_FAULTY];
+  char said[4096]; /* the last messages */
+} script;
+
+qb_status __real_qb__primitive_compile(qb__primitive *primitive);
+qb_status __wrap_qb__primitive_compile(qb__primitive *primitive);
+qb_status __real_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from,
+                                 const qb__layout *to, struct dnnl_primitive **primitive,
+                                 size_t *scratchpad_bytes);
+qb_status __wrap_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from,
+                                 const qb__layout *to, struct dnnl_primitive **primitive,
+                                 size_t *scratchpad_bytes);
+qb_status __real_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
+                             struct dnnl_memory *const arguments[QB__ARG_COUNT]);
+qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
+                             struct dnnl_memory *const arguments[QB__ARG_COUNT]);
+
+static void note(const struct dnnl_primitive *primitive, bool faulty, const qb__layout *result)
+{
+  for (size_t i = 0; i < script.count; i++)
+    if (script.faulty[i].primitive == primitive) /* an earlier one had this address */
+      script.faulty[i] = script.faulty[--script.count];
+  if (!faulty || qb__layout_bytes(result) < script.least_bytes)
+    return;
+  assert_in_range(script.count, 0, MOST_FAULTY - 1);
+  script.faulty[script.count].primitive = primitive;
+  script.faulty[script.count++].bytes = qb__layout_bytes(result);
+}
+
+qb_status __wrap_qb__primitive_compile(qb__primitive *primitive)
+{
+  const qb_status status = __real_qb__primitive_compile(primitive);
+  const bool layer = primitive->weights != NULL;
+  if (layer && script.fault == FAULT_FIRST_LAYER && !*script.implementation)
+    strcpy(script.implementation, primitive->implementation);
+  if (!status)
+    note(primitive->handle,
+         layer && (script.fault == FAULT_ALL_LAYERS ||
+                   !strcmp(primitive->implementation, script.implementation)),
+         primitive->destination);
+  return status;
+}
+
+qb_status __wrap_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from,
+                                 const qb__layout *to, struct dnnl_primitive **primitive,
+                                 size_t *scratchpad_bytes)
+{
+  const qb_status status = __real_qb__reorder_new(engine, from, to, primitive, scratchpad_bytes);
+  if (!status)
+    note(*primitive, script.fault == FAULT_CHANGES, to);
+  return status;
+}
+
+/* One element of 16 is wrong. */
+qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
+                             struct dnnl_memory *const arguments[QB__ARG_COUNT])
+{
+  const qb_status status = __real_qb__execute(primitive, stream, arguments);
+  size_t i = 0;
+  while (i < script.count && script.faulty[i].primitive != primitive)
+    i++;
+  float *result = qb__memory_data(arguments[QB__ARG_DESTINATION]);
+  for (size_t e = 0; i < script.count && e < script.faulty[i].bytes / sizeof *result; e += 16)
+    result[e] += 1;
+  return status;
+}
+
+static void hear(void *user, qb_severity severity, const char *text)
+{
+  (void)user, (void)severity;
+  const size_t used = strlen(script.said);
+  snprintf(script.said + used, sizeof script.said - used, "%s\n", text);
+}
+
+/* Trials of layers all take the same time, so that oneDNN's first choice stays. */
+static int64_t stopped_clock(void *user)
+{
+  (void)user;
+  return 0;
+}
+
+static qb_context *new_context(fault kind)
+{
+  memset(&script, 0, sizeof script);
+  script.fault = kind;
+  qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  params.message = hear;
+  params.now_ns = stopped_clock;
+  qb_context *context;
+  assert_ok(qb_context_new(&params, &context));
+  return context;
+}
+
+static int32_t add_constant(qb__graph *graph, uint32_t rank, const int64_t *dims)
+{
+  const int32_t made = qb__graph_constant(graph, "constant", rank, dims);
+  if (!graph->status)
+    qb__fill(graph, made, 7, 0, 0.1f);
+  return made;
+}
+
+/* Convolutions alike, a pool, and a dense layer, for which the layout changes. */
+static void build(qb__graph *graph, int64_t size, int convolutions)
+{
+  const int64_t image[3] = {16, size, size}, matrix[2] = {8, 16 * (size / 2) * (size / 2)};
+  static const int64_t weights[4] = {16, 16, 3, 3};
+  static const qb__window same = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+  static const qb__window half = {{2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}};
+  int32_t x = qb__graph_input(graph, "input", 3, image);
+  for (int i = 0; i < convolutions; i++)
+    x = qb__graph_convolution(graph, i ? "second" : "first", x, add_constant(graph, 4, weights),
+                              add_constant(graph, 1, weights), &same, 1);
+  x = qb__graph_pool(graph, "pool", QB__OP_MAX_POOL, x, &half, false);
+  x = qb__graph_flatten(graph, "flatten", x);
+  x = qb__graph_dense(graph, "dense", x, add_constant(graph, 2, matrix),
+                      add_constant(graph, 1, matrix));
+  qb__graph_output(graph, x);
+}
+
+static network_check make_network(qb_context *context)
+{
+  qb__graph graph;
+  qb__graph_init(&graph, context);
+  build(&graph, 12, 2);
+  return network_check_make(&graph, MOST_BATCH, NULL);
+}
+
+/* Findings of a session, which belong to it. */
+static qb__findings findings_of(const qb_session *session)
+{
+  qb__layer_algorithm layers[16];
+  qb__algorithms algorithms = {.layers = layers};
+  assert_true(qb__session_get_algorithms(session, &algorithms));
+  return algorithms.findings;
+}
+
+static void a_right_network_is_checked_once_for_each_batch_size(void **state)
+{
+  (void)state;
+  qb_context *context = new_context(FAULT_NONE);
+  network_check c = make_network(context);
+  qb_session *session = network_check_session(&c, 2, 1);
+  network_check_expect(&c, session, 0, 2);
+  network_check_expect(&c, session, 0, 5);
+  const qb__findings findings = findings_of(session);
+  assert_int_equal(findings.count, 0);
+  assert_int_equal(findings.checked_count, 2);
+  assert_true(qb__is_checked(&findings, 2) && qb__is_checked(&findings, 5));
+  assert_string_equal(script.said, "");
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static void a_wrong_implementation_is_passed_over_and_told(void **state)
+{
+  (void)state;
+  for (uint32_t threads = 1; threads <= 2; threads++) {
+    qb_context *context = new_context(FAULT_FIRST_LAYER);
+    network_check c = make_network(context);
+    qb_session *session = network_check_session(&c, 2, threads);
+    network_check_expect(&c, session, 0, 1);
+    network_check_expect(&c, session, 0, MOST_BATCH);
+    const qb__findings findings = findings_of(session);
+    assert_true(findings.count > 0);
+    for (size_t i = 0; i < findings.count; i++)
+      assert_string_equal(findings.passed_over[i].implementation, script.implementation);
+    assert_non_null(strstr(script.said, script.implementation));
+    assert_non_null(strstr(script.said, "operator 'first'"));
+    qb_session_unref(session);
+    network_check_free(&c);
+    qb_context_unref(context);
+  }
+}
+
+/* As sessions of a profile do. */
+static void what_was_passed_over_is_not_tried_again(void **state)
+{
+  (void)state;
+  qb_context *context = new_context(FAULT_FIRST_LAYER);
+  network_check c = make_network(context);
+  qb_session *first = network_check_session(&c, 1, 1), *second;
+  network_check_expect(&c, first, 0, 3);
+  qb__layer_algorithm layers[16];
+  qb__algorithms algorithms = {.layers = layers};
+  assert_true(qb__session_get_algorithms(first, &algorithms));
+  *script.said = '\0';
+  static const qb_configuration one = {1, 1};
+  assert_ok(qb__session_new(c.model, &one, &algorithms, &second));
+  network_check_expect(&c, second, 0, 3);
+  network_check_expect(&c, second, 0, 1);
+  assert_string_equal(script.said, "");
+  qb_session_unref(first);
+  qb_session_unref(second);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+/* The batch size that was ready before stays so. */
+static void a_fault_at_one_batch_size_is_found_at_it(void **state)
+{
+  (void)state;
+  qb_context *context = new_context(FAULT_FIRST_LAYER);
+  network_check c = make_network(context);
+  script.least_bytes = 3 * 16 * 12 * 12 * sizeof(float);
+  qb_session *session = network_check_session(&c, 1, 1);
+  network_check_expect(&c, session, 0, 1);
+  assert_int_equal(findings_of(session).count, 0);
+  network_check_expect(&c, session, 0, MOST_BATCH);
+  assert_int_equal(findings_of(session).count, 2);
+  network_check_expect(&c, session, 0, 1);
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static void changes_of_layout_and_packed_weights_are_checked(void **state)
+{
+  (void)state;
+  qb_context *context = new_context(FAULT_CHANGES);
+  network_check c = make_network(context);
+  qb_session *session = network_check_session(&c, 1, 2);
+  network_check_expect(&c, session, 0, 3);
+  assert_true(*script.said != '\0');
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static void a_layer_that_is_wrong_in_each_way_fails(void **state)
+{
+  (void)state;
+  qb_context *context = new_context(FAULT_ALL_LAYERS);
+  network_check c = make_network(context);
+  qb_session *session = network_check_session(&c, 1, 1);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(qb_session_prepare(session, 2, NULL), QB_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(qb_error_message(), "no implementation"));
+  }
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
+static qb_status prepare_faulty(qb_context *context, void *user)
+{
+  (void)user;
+  static const qb_configuration one = {1, 1};
+  qb__graph graph;
+  qb_model *model = NULL;
+  qb_session *session = NULL;
+  memset(&script, 0, sizeof script);
+  script.fault = FAULT_FIRST_LAYER;
+  qb__graph_init(&graph, context);
+  build(&graph, 2, 0);
+  qb_status status = graph.status;
+  if (status)
+    qb__graph_clear(&graph);
+  else
+    status = qb__model_from_graph(&graph, "faulty", &model);
+  if (!status)
+    status = qb__session_new(model, &one, NULL, &session);
+  if (!status)
+    status = qb_session_prepare(session, 1, NULL);
+  qb_session_unref(session);
+  qb_model_unref(model);
+  return status;
+}
+
+static void checks_survive_failing_allocations(void **state)
+{
+  (void)state;
+  outlive_every_allocation_failure(prepare_faulty, NULL);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_right_network_is_checked_once_for_each_batch_size),
+      cmocka_unit_test(a_wrong_implementation_is_passed_over_and_told),
+      cmocka_unit_test(what_was_passed_over_is_not_tried_again),
+      cmocka_unit_test(a_fault_at_one_batch_size_is_found_at_it),
+      cmocka_unit_test(changes_of_layout_and_packed_weights_are_checked),
+      cmocka_unit_test(a_layer_that_is_wrong_in_each_way_fails),
+      cmocka_unit_test(checks_survive_failing_allocations),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
