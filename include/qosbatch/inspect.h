@@ -90,6 +90,9 @@ typedef struct qb_operator_info {
   double flops_per_sample;   /**< floating-point operations, 2 per multiply-add */
   uint64_t bytes_per_sample; /**< activations read and written */
   uint64_t weight_bytes;     /**< weights, read once a round */
+  bool of_integers;          /**< a layer of 8-bit inputs and weights, as engines may compute it */
+  bool can_saturate;         /**< if so: its sums can saturate on a processor without VNNI, and its
+                                  answers differ there then (docs/precision.md) */
 } qb_operator_info;
 
 #define QB_OPERATOR_INFO_INIT QB__INIT(qb_operator_info)

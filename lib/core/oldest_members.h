@@ -26,7 +26,7 @@
 #define QB__OLDEST_qb_node_info           features
 #define QB__OLDEST_qb_node_params         measure_budget_ns
 #define QB__OLDEST_qb_node_type           compute_int8_flops_per_s
-#define QB__OLDEST_qb_operator_info       weight_bytes
+#define QB__OLDEST_qb_operator_info       can_saturate
 #define QB__OLDEST_qb_operator_time       implementation
 #define QB__OLDEST_qb_optimizer_params    network
 #define QB__OLDEST_qb_place_node          ready_ns

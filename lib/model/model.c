@@ -7,6 +7,7 @@
 #include "core/structs.h"
 #include "model/builtin.h"
 #include "model/fingerprint.h"
+#include "model/saturation.h"
 
 #include <qosbatch/inspect.h>
 #include <qosbatch/quantize.h>
@@ -235,12 +236,15 @@ qb_status qb_model_get_operator(const qb_model *model, uint32_t index, qb_operat
     return qb__fail(QB_ERROR_NOT_FOUND, "model '%s' has no operator %u; it has %zu",
                     model->info.name, index, g->operator_count);
   const qb__operator *op = &g->operators[index];
+  const qb__saturation saturation = qb__layer_saturation(g, op);
   const qb_operator_info found = {sizeof found,
                                   op->name,
                                   qb__operator_kind_name(op),
                                   qb__operator_flops(g, op),
                                   qb__operator_activation_bytes(g, op),
-                                  qb__operator_weight_bytes(g, op)};
+                                  qb__operator_weight_bytes(g, op),
+                                  saturation != QB__NOT_OF_INTEGERS,
+                                  saturation == QB__CAN_SATURATE};
   QB__STRUCT_OUT(qb_operator_info, info, &found);
   return QB_OK;
 }

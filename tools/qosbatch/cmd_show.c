@@ -30,22 +30,36 @@ static void print_model_json(const qb_model *model)
     add_number(entry, "flops_per_sample", o.flops_per_sample);
     add_integer(entry, "bytes_per_sample", (int64_t)o.bytes_per_sample);
     add_integer(entry, "weight_bytes", (int64_t)o.weight_bytes);
+    if (o.of_integers)
+      add_bool(entry, "can_saturate", o.can_saturate);
   }
   print_json(root);
+}
+
+/* Networks of floats have no column for it. */
+static bool has_integers(const qb_model *model)
+{
+  qb_operator_info o = QB_OPERATOR_INFO_INIT;
+  bool found = false;
+  for (uint32_t i = 0; !found && !qb_model_get_operator(model, i, &o); i++)
+    found = o.of_integers;
+  return found;
 }
 
 static void print_model(const qb_model *model)
 {
   static const char *const titles[] = {
-      "<operator", "<kind", "MFLOP/sample", "of all [%]", "KiB/sample", "weights [KiB]",
+      "<operator",  "<kind",         "MFLOP/sample",  "of all [%]",
+      "KiB/sample", "weights [KiB]", "<without VNNI",
   };
+  const bool with_integers = has_integers(model);
   qb_model_info info = QB_MODEL_INFO_INIT;
   qb_model_get_info(model, &info);
   printf("%s: %u operators, %s per sample, weights %s, activations %s per sample\n\n", info.name,
          info.operators, human_amount(info.flops_per_sample, "FLOP").s,
          human_bytes((double)info.weight_bytes).s,
          human_bytes((double)info.activation_bytes_per_sample).s);
-  table *t = table_new(titles, sizeof titles / sizeof *titles);
+  table *t = table_new(titles, sizeof titles / sizeof *titles - !with_integers);
   qb_operator_info o = QB_OPERATOR_INFO_INIT;
   for (uint32_t i = 0; !qb_model_get_operator(model, i, &o); i++) {
     table_cell(t, "%s", o.name);
@@ -55,6 +69,8 @@ static void print_model(const qb_model *model)
                info.flops_per_sample > 0 ? 100 * o.flops_per_sample / info.flops_per_sample : 0);
     table_cell(t, "%.0f", (double)o.bytes_per_sample / 1024);
     table_cell(t, "%.0f", (double)o.weight_bytes / 1024);
+    if (with_integers)
+      table_cell(t, "%s", !o.of_integers ? "" : o.can_saturate ? "can saturate" : "the same");
   }
   table_print(t);
 }

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks quantized by the tool: test_quantize.py TOOL FIXTURES"""
+import random
+
+from jobs import npy, samples, SIDE
+from tool import (done, done_json, expect_fields, failure, FOLDER, INTEGER, NUMBER, run, run_tests, TEXT, TRUTH,
+                  usage_error, write)
+from checks import each, expect, needs, test
+
+needs(onnx="python3-onnx")
+import onnx  # noqa: E402
+from onnx import helper  # noqa: E402
+
+
+def network(path):
+    """Two convolutions and the mean of twelve channels."""
+    some = random.Random(1)
+    shapes = {"w": (8, 3, 3, 3), "v": (12, 8, 3, 3)}
+    weights = [helper.make_tensor(name, 1, dims, [some.gauss(0, 0.2) for _ in range(dims[0] * dims[1] * 9)])
+               for name, dims in shapes.items()]
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="first", pads=[1] * 4),
+             helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Conv", ["b", "v"], ["c"], name="second"),
+             helper.make_node("GlobalAveragePool", ["c"], ["y"])]
+    infos = [helper.make_tensor_value_info("x", 1, ["N", 3, SIDE, SIDE]), helper.make_tensor_value_info("y", 1, None)]
+    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+COUNT = 60
+MODEL = network(FOLDER / "small.onnx")
+X = npy("x.npy", "|u1", (COUNT, 3, SIDE, SIDE), samples(COUNT))
+LABELS = write("labels.txt", "".join(f"{i % 12}\n" for i in range(COUNT)))
+OUTPUT = FOLDER / "int8.onnx"
+BASIC = ["quantize", MODEL, "--input", X, "--samples", "20"]
+
+
+@test
+def a_network_is_quantized_and_measured():
+    found = done_json(*BASIC, "-o", OUTPUT, "--labels", LABELS, "--quiet")
+    expect_fields(found, {"model": TEXT, "output": TEXT, "layers": INTEGER, "integer_layers": INTEGER,
+                          "equalised": INTEGER, "calibration_samples": INTEGER, "samples": INTEGER,
+                          "float_accuracy": NUMBER, "sqnr_db": NUMBER, "holds": TRUTH})
+    expect(found["calibration_samples"] == 20 and found["samples"] == COUNT - 20, "other samples", found)
+    expect(found["integer_layers"] == found["layers"] == len(found["operators"]) > 0, "layers in floats", found)
+    expect(found["sqnr_db"] > 20, "much noise", found["sqnr_db"])
+    share = found["agreement"]
+    expect(0 <= share["low"] <= share["share"] <= share["high"] <= 1, "no interval", share)
+    for layer in found["operators"]:
+        expect_fields(layer, {"name": TEXT, "kind": TEXT, "precision": TEXT, "input_low": NUMBER,
+                              "input_high": NUMBER, "range": TEXT, "input_sqnr_db": NUMBER, "can_saturate": TRUTH})
+        expect(layer["input_low"] <= 0 < layer["input_high"], "a strange range", layer)
+
+
+@test
+def the_file_is_a_network_like_any_other():
+    said = run(*BASIC, "-o", OUTPUT, "--quiet")
+    expect(said.code == 0 and "layers in int8" in said.out and "agreement" in said.out, said)
+    shown = done("show", OUTPUT)
+    expect("without VNNI" in shown and "quantize" in shown, "no integers are shown", shown)
+    layers = [o for o in done_json("show", OUTPUT)["operators"] if "can_saturate" in o]
+    expect(layers and all(o["can_saturate"] in (True, False) for o in layers), "nothing on saturation", layers)
+    failure(["quantize", OUTPUT, "--input", X, "-o", FOLDER / "twice.onnx", "--quiet"], "quantized already")
+    expect("without VNNI" not in done("show", MODEL), "a network of floats has the column")
+
+
+@test
+def an_output_stays_as_it_was_after_a_failure():
+    OUTPUT.write_text("what was there")
+    short = write("short.txt", "1\n2\n")
+    failure([*BASIC, "-o", OUTPUT, "--labels", short, "--quiet"], "2 labels for 60 samples")
+    expect(OUTPUT.read_text() == "what was there", "it was written over")
+    OUTPUT.unlink()
+
+
+@each([
+    ("no input", ["quantize", MODEL, "-o", OUTPUT], "--input"),
+    ("no output", ["quantize", MODEL, "--input", X], "--output"),
+    ("output of another kind", [*BASIC, "-o", "int8.bin"], "int8.bin", ".onnx"),
+    ("accuracy as a share", [*BASIC, "-o", OUTPUT, "--accuracy", "0.99"], "did you mean 99?"),
+    ("output over the network", [*BASIC, "-o", MODEL], "small.onnx"),
+])
+def bad_usage(_, arguments, *words):
+    usage_error(arguments, *words)
+
+
+@each([("a word", "cat\n" * COUNT, "line 1"), ("too many", "1\n" * (COUNT + 1), "more than the 60"),
+       ("a negative one", "-1\n" * COUNT, "line 1")])
+def bad_labels(name, text, word):
+    failure([*BASIC, "-o", OUTPUT, "--labels", write("bad.txt", text), "--quiet"], word)
+
+
+run_tests()
