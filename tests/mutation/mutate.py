@@ -20,7 +20,7 @@ FOLDER = pathlib.Path(sys.argv[1]).resolve()
 COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 50
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 20261128
 TREE = pathlib.Path(__file__).resolve().parents[2]
-MUTATED = [*sorted(TREE.glob("lib/optimize/*.[ch]")), TREE / "lib/profile/statistics.c"]
+MUTATED = ["lib/optimize/*.[ch]", "lib/profile/statistics.c"]
 # The first to fail ends it: those that look closest come first.
 PROGRAMS = ["statistics", "round_size", "round_policy", "round", "optimizer_refresh", "explain", "record", "drift",
             "measurements", "sweep", "simulation"]
@@ -85,8 +85,8 @@ class Tree:
         return subprocess.run(["ninja", "-C", self.build, "--quiet", *targets], check=check,
                               capture_output=not check).returncode == 0
 
-    def put(self, path, text):
-        (self.source / path.relative_to(TREE)).write_text(text)
+    def mutated(self):
+        return sorted(path for pattern in MUTATED for path in self.source.glob(pattern))
 
     def failing(self):
         """The first program that fails, or hangs: with few random cases, and then with all."""
@@ -116,27 +116,27 @@ def attempt(tree, site):
     path, at, old, new = site
     text = path.read_text()
     line = text.count("\n", 0, at + len(old) - len(old.lstrip())) + 1
-    tree.put(path, text[:at] + new + text[at + len(old):])
+    path.write_text(text[:at] + new + text[at + len(old):])
     try:
         if not tree.make():
             return None
         failing = tree.failing()
     finally:
-        tree.put(path, text)
-    what = f"{path.relative_to(TREE)}:{line}: '{one_line(old)}' -> '{one_line(new)}'"
+        path.write_text(text)
+    what = f"{path.relative_to(tree.source)}:{line}: '{one_line(old)}' -> '{one_line(new)}'"
     return f"caught by {failing}: {what}" if failing else f"SURVIVED: {what}"
 
 
 def main():
-    sites = sorted({site for path in MUTATED for site in sites_of(path)}, key=str)
-    draw = random.Random(SEED)
-    draw.shuffle(sites)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in MUTATED)).hexdigest()[:8]
+    tree = Tree()
+    files = tree.mutated()
+    sites = sorted({site for path in files for site in sites_of(path)}, key=str)
+    random.Random(SEED).shuffle(sites)
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
     log = FOLDER / f"{code}-{SEED}.log"
     tried = log.read_text().splitlines() if log.exists() else []
-    print(f"{len(sites)} places in {len(MUTATED)} files, seed {SEED}; {len(tried)} were tried before", flush=True)
-    tree = Tree()
+    print(f"{len(sites)} places in {len(files)} files, seed {SEED}; {len(tried)} were tried before", flush=True)
     failing = tree.failing()
     if failing:
         sys.exit(f"mutate.py: test_{failing} fails before anything is changed")

