@@ -11,10 +11,10 @@ def block(name, rows):
     return f"${name} << E\n" + "\n".join(" ".join(map(str, row)) for row in rows) + "\nE\n"
 
 
-def draw(path, columns, panels, settings):
+def draw(path, columns, panels, settings, width=PANEL_WIDTH, height=PANEL_HEIGHT):
     """panels: (title, data blocks, plot command), row by row."""
     rows = -(-len(panels) // columns)
-    script = [f"set terminal svg size {columns * PANEL_WIDTH},{rows * PANEL_HEIGHT} font 'sans-serif,11'",
+    script = [f"set terminal svg size {columns * width},{rows * height} font 'sans-serif,11'",
               f"set output '{path}'",
               f"set border 3 lc rgb '{INK}'", f"set xtics nomirror textcolor rgb '{INK}'",
               f"set ytics nomirror textcolor rgb '{INK}'", f"set grid ytics lc rgb '{GRID}' lw 0.4",
@@ -24,6 +24,25 @@ def draw(path, columns, panels, settings):
         script += [*blocks, f"set title '{title}' textcolor rgb '{INK}' offset 0,-0.6", plot]
     script.append("unset multiplot")
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
+
+
+def throughput(path, lines, chosen, batch, at, latency_ms):
+    """lines: configuration -> [(round in ms, samples/s)]; the chosen configuration and the round `at` stand out."""
+    blocks, plots = [], []
+    for i, (configuration, points) in enumerate(sorted(lines.items(), key=lambda line: line[0] == chosen)):
+        stands_out = configuration == chosen
+        blocks.append(block(f"c{i}", points))
+        look = f"lw 2.4 ps 0.5 lc rgb '{COLOURS[0]}'" if stands_out else f"lw 1 ps 0.25 lc rgb '{GRID}'"
+        plots.append(f"$c{i} with linespoints pt 7 {look} title "
+                     f"'{label(configuration) + ', chosen' if stands_out else 'other splits' if not i else ''}'")
+    top = 1.25 * max(rate for points in lines.values() for _, rate in points)
+    blocks += [block("at", [at]), block("target", [(latency_ms, 0), (latency_ms, top)])]
+    plots += [f"$target with lines dt 2 lw 1.4 lc rgb '{COLOURS[1]}' title 'target {latency_ms:g} ms, p99'",
+              f"$at with points pt 6 ps 1.8 lw 2.4 lc rgb '{COLOURS[1]}' title 'its round, at most {batch}'"]
+    draw(path, 1, [("", blocks, "plot " + ", ".join(plots))],
+         "set logscale x 10\nset autoscale xfix\nset key outside right top\n"
+         f"set yrange [0:{top:.0f}]\nset xlabel 'a round takes [ms]' textcolor rgb '{INK}' offset 0,0.5\n"
+         f"set ylabel 'samples/s of the node' textcolor rgb '{INK}' offset 1,0", 620, 300)
 
 
 def label(configuration):
