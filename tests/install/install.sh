@@ -18,3 +18,16 @@ export CMAKE_PREFIX_PATH="${tool%/bin/qosbatch}" PATH="${tool%/qosbatch}:$PATH"
 mkdir "$stage/work"
 cd "$source"
 AUTOPKGTEST_TMP=$stage/work sh debian/tests/readme
+
+# Each part that the list of contents relates to is in it, with version and licence.
+python3 - "$(find "$stage" -name qosbatch.spdx.json)" <<'TEXT'
+import json
+import sys
+
+parts = json.load(open(sys.argv[1]))
+names = {"SPDXRef-DOCUMENT", *(p["SPDXID"] for p in parts["packages"])}
+assert parts["spdxVersion"] == "SPDX-2.3" and len(names) == len(parts["packages"]) + 1 >= 4, names
+for relation in parts["relationships"]:
+    assert {relation["spdxElementId"], relation["relatedSpdxElement"]} <= names, relation
+assert all(p["versionInfo"] and p["licenseDeclared"] for p in parts["packages"]), parts
+TEXT
