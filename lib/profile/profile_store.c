@@ -171,13 +171,16 @@ static qb_status accuracy_from_json(qb__json *at, qb_profile *profile)
   return at->file->status ? at->file->status : qb__profile_set_accuracy(profile, &a);
 }
 
+/* ln(2^63): times of rounds cannot differ by more, whatever else ran beside them. */
+static const double LARGEST_LEVEL = 44;
+
 static void session_from_json(qb__json *at, qb__past_session *s)
 {
   s->configuration.precision = qb__precision_from_json(at);
   s->configuration.instances = (uint32_t)qb__json_int(at, "instances", 1, 65536);
   s->configuration.threads = (uint32_t)qb__json_int(at, "threads", 1, 65536);
   s->run_unix_s = qb__json_int(at, "run_unix_s", 0, INT64_C(1) << 40);
-  s->level = qb__json_double(at, "level", -1, 1);
+  s->level = qb__json_double(at, "level", -LARGEST_LEVEL, LARGEST_LEVEL);
   s->thread_flops_per_s = qb__json_double(at, "thread_flops", 0, 1e18);
   qb__json_end(at);
 }

@@ -69,7 +69,8 @@ static void the_history_of_a_machine_survives(void **state)
   qb_profile *saved = random_profile(context, &seed, 8), *loaded = NULL;
   const qb_configuration k = saved->points[0].configuration;
   const qb_configuration other = {77, 1, QB_PRECISION_BF16, {0}};
-  const qb__past_session sessions[] = {{other, 5, 0.5, 0}, {k, 9, -0.02, 1e11}, {k, 3, 0.02, 9e10}};
+  const qb__past_session sessions[] = {
+      {other, 5, 2.03, 0}, {k, 9, -0.02, 1e11}, {k, 3, 0.02, 9e10}};
   assert_ok(qb__profile_set_sessions(saved, sessions, 3));
   assert_int_equal(saved->info.runs, 2);
   assert_ok(qb_profile_save(saved, path));
