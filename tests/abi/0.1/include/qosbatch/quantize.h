@@ -33,9 +33,9 @@ typedef struct qb_quantized_layer {
   const char *name;       /**< of the operator: "conv2_x.0.reduce" */
   const char *kind;       /**< "convolution+relu" */
   qb_precision precision; /**< QB_PRECISION_INT8, or QB_PRECISION_F32: kept in floats */
-  double input_low;       /**< range of reals that its input is rounded to; 0 if in floats */
-  double input_high;
-  const char *range;     /**< how that was found: "min-max", "percentile", "entropy" or
+  double input_low;  /**< range of reals that its input is rounded to, lower end; 0 if in floats */
+  double input_high; /**< upper end; 0 if in floats */
+  const char *range; /**< how that was found: "min-max", "percentile", "entropy" or
                                "squared error"; "" if in floats */
   double input_sqnr_db;  /**< signal to noise of the input by being rounded to that range */
   double output_sqnr_db; /**< signal to noise of its results in the quantized network, with all
@@ -74,15 +74,17 @@ typedef struct qb_quantization {
   uint32_t integer_layers;      /**< of these on integers */
   uint32_t equalised;           /**< pairs of layers whose channels were brought nearer in size */
   uint64_t calibration_samples; /**< that ranges were found with */
-  uint64_t samples; /**< others, that answers were compared on; 0 if the first output has
+  uint64_t samples;      /**< others, that answers were compared on; 0 if the first output has
                                      no top-1 answer */
-  double agreement; /**< share of these on which both networks answer the same */
-  double agreement_low, agreement_high; /**< its 95 % interval (qb_agreement) */
-  double accuracy;                      /**< share of right answers by the labels; 0 without */
-  double accuracy_low, accuracy_high;   /**< its 95 % interval */
-  double float_accuracy;                /**< the same of the network in floats */
-  double sqnr_db;                       /**< signal to noise of the first output */
-  bool holds;                           /**< the accuracy asked for is reached */
+  double agreement;      /**< share of these on which both networks answer the same */
+  double agreement_low;  /**< its 95 % interval (qb_agreement), lower end */
+  double agreement_high; /**< upper end */
+  double accuracy;       /**< share of right answers by the labels; 0 without */
+  double accuracy_low;   /**< its 95 % interval, lower end */
+  double accuracy_high;  /**< upper end */
+  double float_accuracy; /**< the same of the network in floats */
+  double sqnr_db;        /**< signal to noise of the first output */
+  bool holds;            /**< the accuracy asked for is reached */
 } qb_quantization;
 
 #define QB_QUANTIZATION_INIT QB__INIT(qb_quantization)
