@@ -26,6 +26,10 @@ typedef struct qb_profile qb_profile;
 /**
  * Makes a session and starts its threads.
  *
+ * QB_PRECISION_INT8 needs a network with quantized layers, whose results it gives within one step of
+ * their scales; what has no 8-bit form is computed as in QB_PRECISION_F32. A workload may have any
+ * precision, which is its own business.
+ *
  * With a profile, each layer is computed as it was when the profile was measured: sessions of one
  * profile, configuration and batch size give the same bits for the same samples, and are ready
  * sooner. Without one, the session times the ways to compute a layer and takes the fastest, and a
@@ -37,8 +41,9 @@ typedef struct qb_profile qb_profile;
  * @param profile NULL: none; the session does not keep it
  * @param[out] session a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_SYSTEM (threads refused);
- * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (a precision that is not supported, or a network when the
- * library was built without oneDNN); QB_ERROR_MISMATCH (a profile of another model)
+ * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (a precision that the processor or the network does not
+ * allow, or a network when the library was built without oneDNN); QB_ERROR_MISMATCH (a profile of
+ * another model)
  * Thread-safety: safe.
  * @since 0.1
  */

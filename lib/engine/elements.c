@@ -8,7 +8,7 @@ qb_status qb__elements_make(const qb_context *context, const qb__dims *dims,
                             const qb__layout *layout, void *data, qb__elements *elements)
 {
   qb__blocking blocking;
-  if (!qb__layout_blocking(layout, &blocking))
+  if (dims->type != QB__TYPE_F32 || !qb__layout_blocking(layout, &blocking))
     return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor is in a layout that only oneDNN can read");
   const int64_t origin[QB__ONEDNN_DIMS] = {0};
   size_t count = 0;

@@ -35,11 +35,6 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
                          const qb__algorithms *algorithms, qb__engine **engine)
 {
-  if (qb__model_is_workload(model))
-    return qb__workload_new(model, configuration, engine);
-  if (configuration->precision != QB_PRECISION_F32)
-    return qb__fail(
-        QB_ERROR_UNSUPPORTED, "network '%.64s' cannot be computed in %s by libqosbatch %s; use f32",
-        qb__model_info(model)->name, qb_precision_name(configuration->precision), qb_version());
-  return qb__network_new(model, configuration, algorithms, engine);
+  return qb__model_is_workload(model) ? qb__workload_new(model, configuration, engine)
+                                      : qb__network_new(model, configuration, algorithms, engine);
 }

@@ -132,9 +132,28 @@ static qb_status look_at_row(qb__finite_round *r, const qb__watch *w, const qb__
   return status;
 }
 
+/* Integers are finite: what the bounds say of them holds. */
+static bool is_of_integers(const qb__finite_round *r, const qb__watch *w)
+{
+  const qb__type type = r->plan->slots[w->slot].dims.type;
+  return type == QB__TYPE_U8 || type == QB__TYPE_S8;
+}
+
+/* What bytes are made of is gone when they are there. */
+static void mark_hidden(qb__finite_round *r, const qb__watch *w)
+{
+  for (uint32_t row = 0; r->largest && row < r->plan->batch; row++)
+    if (is_doubtful(r, w->op, row))
+      r->marks[row] |= MARK_NOT_FINITE | MARK_HIDDEN;
+}
+
 static qb_status look_at(qb__finite_round *r, const qb__watch *w)
 {
   const int32_t limit = r->guards->limits[w->tensor];
+  if (is_of_integers(r, w)) {
+    mark_hidden(r, w);
+    return QB_OK;
+  }
   if (!r->largest && limit == QB__NO_GUARD)
     return QB_OK;
   qb__rows rows;

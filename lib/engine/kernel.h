@@ -36,6 +36,17 @@ qb_status qb__kernel_convert(const qb_context *context, const qb__graph *graph,
                              const qb__operator *op, const qb__dims *source, qb__kernel **kernel);
 
 /*
+ * A quantize or dequantize of bytes in a lowered graph, on arrays of these dimensions that lie alike,
+ * or if it `turns`, from row-major to channels last.
+ */
+qb_status qb__kernel_bytes(const qb_context *context, const qb__graph *graph,
+                           const qb__operator *op, const qb__dims *dims, bool turns,
+                           qb__kernel **kernel);
+/* Writes `value` into `count` bytes. */
+qb_status qb__kernel_fill_bytes(const qb_context *context, size_t count, float value,
+                                qb__kernel **kernel);
+
+/*
  * A layer of integers with exact sums, of a row-major source. Weights are one row of all outputs
  * for each input of a group, those of a channel's window next to each other.
  */

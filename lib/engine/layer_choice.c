@@ -44,6 +44,8 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
   l.spec.op = op;
   l.spec.index = index;
   l.spec.findings = p->findings;
+  if (op->requantize.applies)
+    l.spec.factors = p->graph->tensors[op->requantize.factors].constant;
   l.spec.source_dims = p->plan->slots[source].dims;
   l.spec.weights_dims = qb__plan_weights_dims(p->graph, op);
   l.spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
@@ -170,6 +172,7 @@ static bool weights_serve_all(const layer *l, qb__layer_algorithm algorithm,
                                .weights_dims = l->spec.weights_dims,
                                .destination_dims = l->spec.destination_dims,
                                .weights = primitive->weights,
+                               .factors = l->spec.factors,
                                .winograd = algorithm == QB__ALGORITHM_WINOGRAD};
     spec.source_dims.at[0] = spec.destination_dims.at[0] = batches[i] * l->rows;
     qb__primitive other;
@@ -195,9 +198,11 @@ static qb_status collect(const layer *l, qb__layer_algorithm *algorithms, qb__pr
                          size_t *count)
 {
   const qb_context *context = l->planner->context;
+  /* Kernels on integers are written for the channels last, and for nothing else. */
+  const qb__layer_algorithm end =
+      l->spec.op->requantize.applies ? QB__ALGORITHM_PREFERRED + 1 : QB__ALGORITHM_COUNT;
   *count = 0;
-  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
-       algorithm++) {
+  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < end; algorithm++) {
     qb__primitive *each = &primitives[*count];
     const qb_status status = make(l, algorithm, each);
     if (status)
@@ -308,6 +313,7 @@ static const qb__choice *twin(const layer *l)
     if (other->kind == op->kind && choice->algorithm && other->groups == op->groups &&
         other->activation == op->activation &&
         (other->integer_limit != 0) == (op->integer_limit != 0) &&
+        other->requantize.applies == op->requantize.applies &&
         (other->bias == QB__NONE) == (op->bias == QB__NONE) &&
         !memcmp(&other->window, &op->window, sizeof op->window) &&
         same_tensors(p->graph, other->input, op->input) &&

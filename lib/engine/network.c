@@ -5,6 +5,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/hooks.h"
+#include "engine/lowering.h"
 #include "engine/microbatch.h"
 #include "engine/plan_check.h"
 #include "model/model_data.h"
@@ -32,7 +33,8 @@ typedef struct network_engine {
   const qb_model *model;
   const qb_context *context;
   struct dnnl_engine *engine;
-  qb__layer_algorithm *algorithms; /* by operator, as given; NULL: to be found */
+  qb__graph graph;                 /* the model's as it runs */
+  qb__layer_algorithm *algorithms; /* by operator of the model, as given; NULL: to be found */
   qb__choice *choices;             /* by operator; NULL before the first batch size is ready */
   uint32_t microbatch;             /* 0: rounds are not known to be faster in parts */
   uint32_t compared;               /* larger rounds may find one */
@@ -55,12 +57,12 @@ typedef struct network_engine {
  */
 static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
 {
-  const qb__graph *graph = qb__model_graph(self->model);
+  const qb__graph *graph = &self->graph;
   qb__choice *choices = qb__calloc(self->context, graph->operator_count, sizeof *choices);
   if (!choices)
     return QB_ERROR_NO_MEMORY;
   for (uint32_t i = 0; self->algorithms && i < graph->operator_count; i++)
-    choices[i].algorithm = self->algorithms[i];
+    choices[i].algorithm = self->algorithms[graph->operators[i].origin];
   qb__network_plan *plan = NULL;
   const qb_status status =
       qb__network_plan_new(graph, QB__TRIAL_BATCH, false, &self->findings, choices, &self->packed,
@@ -86,8 +88,8 @@ static qb_status take_plan(network_engine *self, uint32_t batch, struct dnnl_str
     if (!qb__grow(self->context, &self->plans, i, &self->plan_capacity, sizeof *self->plans))
       return QB_ERROR_NO_MEMORY;
     const qb_status status =
-        qb__network_plan_new(qb__model_graph(self->model), batch, true, &self->findings,
-                             self->choices, &self->packed, self->engine, stream, &self->plans[i]);
+        qb__network_plan_new(&self->graph, batch, true, &self->findings, self->choices,
+                             &self->packed, self->engine, stream, &self->plans[i]);
     if (status)
       return status;
     self->plan_count++;
@@ -115,8 +117,8 @@ static qb_status choose_microbatch(network_engine *self, uint32_t batch, struct 
   for (size_t i = first; i < count && !status; i++)
     status = take_plan(self, sizes[i], stream, &plans[i]);
   if (!status)
-    status = qb__microbatch_trial(qb__model_graph(self->model), &self->guards, self->engine,
-                                  plans + first, count - first, &best);
+    status = qb__microbatch_trial(&self->graph, &self->guards, self->engine, plans + first,
+                                  count - first, &best);
   best += first;
   if (status)
     return status == QB_ERROR_NO_MEMORY ? QB_OK : status; /* it may do for rounds as they are */
@@ -182,8 +184,7 @@ static qb_status bind(network_engine *self, qb__workspace *workspace, const qb__
   const qb_status status = qb__workspace_bind(workspace, plan);
   return status || qb__is_checked(&self->findings, plan->batch)
              ? status
-             : qb__plan_check(qb__model_graph(self->model), plan, workspace, &self->findings,
-                              wrong);
+             : qb__plan_check(&self->graph, plan, workspace, &self->findings, wrong);
 }
 
 static qb_status bind_parts(network_engine *self, qb__workspace *workspace, const parts *p,
@@ -223,8 +224,7 @@ static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,
 {
   network_engine *self = (network_engine *)engine;
   const parts *p = find_ready(self, batch);
-  const qb__round_data round = {
-      qb__model_graph(self->model), &self->guards, inputs, outputs, flags, times};
+  const qb__round_data round = {&self->graph, &self->guards, inputs, outputs, flags, times};
   qb_status status = QB_OK;
   for (uint32_t first = 0; first < batch && !status;) {
     const qb__network_plan *plan = batch - first >= p->part->batch ? p->part : p->rest;
@@ -264,8 +264,11 @@ static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 static bool get_algorithms(const qb__engine *engine, qb__algorithms *algorithms)
 {
   const network_engine *self = (const network_engine *)engine;
-  for (uint32_t i = 0; self->choices && i < qb__model_graph(self->model)->operator_count; i++)
-    algorithms->layers[i] = self->choices[i].algorithm;
+  const size_t operators = qb__model_graph(self->model)->operator_count;
+  memset(algorithms->layers, 0, operators * sizeof *algorithms->layers);
+  for (uint32_t i = 0; self->choices && i < self->graph.operator_count; i++)
+    if (self->choices[i].algorithm)
+      algorithms->layers[self->graph.operators[i].origin] = self->choices[i].algorithm;
   algorithms->microbatch = self->microbatch;
   algorithms->compared = self->compared;
   algorithms->findings = self->findings;
@@ -299,6 +302,7 @@ static void free_engine(qb__engine *engine)
   qb__findings_clear(self->context, &self->findings);
   qb__packed_clear(&self->packed);
   qb__finite_guards_clear(self->context, &self->guards);
+  qb__graph_clear(&self->graph);
   qb__onednn_stop(self->engine);
   qb__free(self->context, self);
 }
@@ -314,6 +318,7 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
   self->model = model;
   self->context = qb__model_context(model);
   self->instance_count = configuration->instances;
+  qb__graph_init(&self->graph, qb__model_context(model));
   qb_status status = qb__onednn_start(&self->engine);
   qb__packed_init(&self->packed, self->context, self->engine);
   if (!status) {
@@ -323,7 +328,10 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
   if (!status && algorithms)
     status = keep_algorithms(self, algorithms);
   if (!status)
-    status = qb__finite_guards_new(qb__model_graph(model), &self->guards);
+    status =
+        qb__lower(qb__model_graph(model), configuration->precision, self->engine, &self->graph);
+  if (!status)
+    status = qb__finite_guards_new(&self->graph, &self->guards);
   if (status)
     free_engine(&self->base);
   else

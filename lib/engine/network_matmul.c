@@ -8,7 +8,7 @@
 static qb_status stack(qb__planner *p, int32_t *slot)
 {
   const qb__dims whole = p->plan->slots[*slot].dims;
-  qb__dims dims = {2, {1, whole.at[whole.count - 1]}};
+  qb__dims dims = {2, {1, whole.at[whole.count - 1]}, whole.type};
   for (int i = 0; i + 1 < whole.count; i++)
     dims.at[0] *= whole.at[i];
   return qb__plan_plain_view(p, *slot, &dims, slot);

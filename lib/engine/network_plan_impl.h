@@ -103,6 +103,9 @@ qb_status qb__plan_linear(qb__planner *p, uint32_t index);
 /* A layer or product of integers whose sums 32-bit floats do not hold. */
 qb_status qb__plan_integers(qb__planner *p, uint32_t index);
 
+/* Reals to bytes, and bytes to reals. */
+qb_status qb__plan_bytes(qb__planner *p, uint32_t index);
+
 /* An operator on a kernel of ours. */
 qb_status qb__plan_own(qb__planner *p, uint32_t index);
 

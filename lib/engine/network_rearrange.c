@@ -111,7 +111,7 @@ static qb_status pad(qb__planner *p, uint32_t index)
   }
   qb__layout *layout = NULL, *test = NULL;
   qb_status status = QB_OK;
-  bool blocks_fit = op->value == 0 || whole;
+  bool blocks_fit = op->value == 0 || whole || qb__type_bytes(dims.type) == 1; /* no blocks */
   if (blocks_fit) {
     status = qb__layout_like(p->context, from.layout, &from.dims, &dims, &layout);
     if (!status) {

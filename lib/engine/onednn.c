@@ -136,7 +136,54 @@ void qb__blocking_room(const qb__blocking *blocking, qb__dims *dims)
   }
 }
 
-static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_t *attributes)
+static bool has_isa(dnnl_cpu_isa_t isa)
+{
+  return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
+bool qb__has_bf16(void)
+{
+  return has_isa(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+bool qb__has_vnni(void)
+{
+  return has_isa(dnnl_cpu_isa_avx512_core_vnni) || has_isa(dnnl_cpu_isa_avx2_vnni);
+}
+
+static dnnl_status_t append(dnnl_post_ops_t post_ops, dnnl_alg_kind_t kind, float alpha, float beta)
+{
+  const qb__eltwise eltwise = {kind, alpha, beta};
+  return qb__append_eltwise(post_ops, &eltwise);
+}
+
+/* What a layer on integers does before its addend comes in. */
+static dnnl_status_t append_rounding(dnnl_post_ops_t post_ops, const qb__requantize *r)
+{
+  dnnl_status_t code = append(post_ops, dnnl_eltwise_clip, r->low, r->high);
+  if (!code)
+    code = append(post_ops, dnnl_eltwise_round, 0, 0);
+  return code ? code : append(post_ops, dnnl_eltwise_linear, r->step, r->offset);
+}
+
+static dnnl_status_t append_all(dnnl_post_ops_t post_ops, const qb__operator *op)
+{
+  const qb__requantize *r = &op->requantize;
+  dnnl_status_t code = r->rounds ? append_rounding(post_ops, r) : dnnl_success;
+  if (!code && op->addend != QB__NONE && !qb__is_binary(op->kind) && op->kind != QB__OP_MATMUL)
+    code = qb__append_sum(post_ops, r->applies ? r->addend_step : 1);
+  if (!code && op->activation && op->kind != QB__OP_ACTIVATION) {
+    const qb__eltwise eltwise = qb__eltwise_of(op);
+    code = qb__append_eltwise(post_ops, &eltwise);
+  }
+  if (!code && r->applies && (r->last_step != 1 || r->last_offset != 0))
+    code = append(post_ops, dnnl_eltwise_linear, r->last_step, r->last_offset);
+  return code;
+}
+
+/* `spec` may be NULL: nothing is fused. */
+static dnnl_status_t new_attributes(const qb__primitive_spec *spec,
+                                    dnnl_primitive_attr_t *attributes)
 {
   dnnl_post_ops_t post_ops = NULL;
   dnnl_status_t code = dnnl_primitive_attr_create(attributes);
@@ -145,15 +192,10 @@ static dnnl_status_t new_attributes(const qb__operator *op, dnnl_primitive_attr_
   code = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
   if (!code)
     code = dnnl_post_ops_create(&post_ops);
-  const bool fused_sum =
-      op && op->addend != QB__NONE && !qb__is_binary(op->kind) && op->kind != QB__OP_MATMUL;
-  const bool fused_eltwise = op && op->activation && op->kind != QB__OP_ACTIVATION;
-  if (!code && fused_sum)
-    code = qb__append_sum(post_ops);
-  if (!code && fused_eltwise) {
-    const qb__eltwise eltwise = qb__eltwise_of(op);
-    code = qb__append_eltwise(post_ops, &eltwise);
-  }
+  if (!code && spec)
+    code = append_all(post_ops, spec->op);
+  if (!code && spec && spec->factors)
+    code = qb__set_factors(*attributes, spec);
   if (!code)
     code = dnnl_primitive_attr_set_post_ops(*attributes, post_ops);
   if (post_ops)
@@ -227,7 +269,7 @@ qb_status qb__primitive_describe(const qb_context *context, struct dnnl_engine *
   }
   if (status)
     goto done;
-  dnnl_status_t code = new_attributes(op, &attributes);
+  dnnl_status_t code = new_attributes(spec, &attributes);
   if (!code)
     code = qb__describe(engine, spec, &use, attributes, &pd);
   if (code) {
@@ -297,8 +339,9 @@ void qb__primitive_clear(const qb_context *context, qb__primitive *primitive)
 qb_status qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
                       struct dnnl_memory *const arguments[QB__ARG_COUNT])
 {
-  static const int names[QB__ARG_COUNT] = {DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,
-                                           DNNL_ARG_BIAS,  DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
+  static const int names[QB__ARG_COUNT] = {
+      DNNL_ARG_SRC_0,       DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,   DNNL_ARG_BIAS,
+      QB__FACTORS_ARGUMENT, DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
   dnnl_exec_arg_t list[QB__ARG_COUNT];
   int count = 0;
   for (int i = 0; i < QB__ARG_COUNT; i++)

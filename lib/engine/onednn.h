@@ -21,11 +21,22 @@ typedef struct qb__layout qb__layout;
 
 enum { QB__ONEDNN_DIMS = 12 }; /* the room its arrays have */
 
-/* Dimensions as oneDNN counts them: batch first, groups first in weights. */
+/* Dimensions as oneDNN counts them: batch first, groups first in weights; and what they are of. */
 typedef struct qb__dims {
   int count;
   int64_t at[QB__ONEDNN_DIMS];
+  qb__type type;
 } qb__dims;
+
+/* Bytes of an element. */
+size_t qb__type_bytes(qb__type type);
+
+/*
+ * Whether the processor, as far as oneDNN is allowed to use it, multiplies these natively: bfloat16
+ * numbers, and bytes without sums that saturate 16 bits.
+ */
+bool qb__has_bf16(void);
+bool qb__has_vnni(void);
 
 /* "oneDNN 2.6.3"; static. */
 const char *qb__onednn_version(void);
@@ -52,6 +63,7 @@ qb_status qb__layout_permuted(const qb_context *context, const qb__layout *layou
 qb_status qb__layout_like(const qb_context *context, const qb__layout *model,
                           const qb__dims *model_dims, const qb__dims *dims, qb__layout **layout);
 bool qb__layout_equal(const qb__layout *a, const qb__layout *b);
+qb__type qb__layout_type(const qb__layout *layout);
 size_t qb__layout_bytes(const qb__layout *layout);
 
 /* Where a layout keeps the element at a position: see qb__blocked_offset(). */
@@ -90,6 +102,7 @@ typedef enum qb__argument {
   QB__ARG_ADDEND, /* second input of a sum; a fused one lies in the destination beforehand */
   QB__ARG_WEIGHTS,
   QB__ARG_BIAS,
+  QB__ARG_FACTORS, /* of a layer on integers, where qb__factors_are_arguments() */
   QB__ARG_DESTINATION,
   QB__ARG_SCRATCHPAD,
   QB__ARG_COUNT
@@ -105,8 +118,14 @@ typedef struct qb__primitive_spec {
   const qb__findings *findings; /* what it passes over is not used; NULL: nothing */
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;
-  bool winograd; /* a convolution by Winograd's minimal filtering */
+  const float *factors; /* of a layer on integers: values of op->requantize.factors */
+  bool winograd;        /* a convolution by Winograd's minimal filtering */
 } qb__primitive_spec;
+
+/* Whether a layer on integers adds its bias to its sums, else to these times their factors. */
+bool qb__sums_take_bias(void);
+/* Whether it gets its factors in every round, else when it is described. */
+bool qb__factors_are_arguments(void);
 
 /* A primitive and what it works on. Belongs to whoever asked for it. */
 typedef struct qb__primitive {

@@ -11,8 +11,8 @@ qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_f
   qb__layout *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
-  const dnnl_status_t code =
-      dnnl_memory_desc_init_by_tag(&self->md, dims->count, dims->at, dnnl_f32, tag);
+  const dnnl_status_t code = dnnl_memory_desc_init_by_tag(&self->md, dims->count, dims->at,
+                                                          qb__data_type_of(dims->type), tag);
   if (code) {
     qb__free(context, self);
     return qb__onednn_error(code, "describing a tensor");
@@ -62,6 +62,11 @@ bool qb__layout_equal(const qb__layout *a, const qb__layout *b)
   return dnnl_memory_desc_equal(&a->md, &b->md);
 }
 
+qb__type qb__layout_type(const qb__layout *layout)
+{
+  return qb__type_of(layout->md.data_type);
+}
+
 size_t qb__layout_bytes(const qb__layout *layout)
 {
   return dnnl_memory_desc_get_size(&layout->md);
@@ -88,9 +93,25 @@ bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
   return true;
 }
 
-dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
+bool qb__sums_take_bias(void)
 {
-  return dnnl_post_ops_append_sum(post_ops, 1.0f);
+  return true;
+}
+
+bool qb__factors_are_arguments(void)
+{
+  return false;
+}
+
+dnnl_status_t qb__set_factors(dnnl_primitive_attr_t attributes, const qb__primitive_spec *spec)
+{
+  return dnnl_primitive_attr_set_output_scales(attributes, spec->destination_dims.at[1], 1 << 1,
+                                               spec->factors);
+}
+
+dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops, float factor)
+{
+  return dnnl_post_ops_append_sum(post_ops, factor);
 }
 
 dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise)

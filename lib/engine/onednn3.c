@@ -13,8 +13,8 @@ qb_status qb__layout_new(const qb_context *context, const qb__dims *dims, dnnl_f
   qb__layout *self = qb__calloc(context, 1, sizeof *self);
   if (!self)
     return QB_ERROR_NO_MEMORY;
-  const dnnl_status_t code =
-      dnnl_memory_desc_create_with_tag(&self->md, dims->count, dims->at, dnnl_f32, tag);
+  const dnnl_status_t code = dnnl_memory_desc_create_with_tag(&self->md, dims->count, dims->at,
+                                                              qb__data_type_of(dims->type), tag);
   if (code) {
     qb__free(context, self);
     return qb__onednn_error(code, "describing a tensor");
@@ -82,6 +82,13 @@ bool qb__layout_equal(const qb__layout *a, const qb__layout *b)
   return dnnl_memory_desc_equal(a->md, b->md);
 }
 
+qb__type qb__layout_type(const qb__layout *layout)
+{
+  dnnl_data_type_t type = dnnl_f32;
+  dnnl_memory_desc_query(layout->md, dnnl_query_data_type, &type);
+  return qb__type_of(type);
+}
+
 size_t qb__layout_bytes(const qb__layout *layout)
 {
   return dnnl_memory_desc_get_size(layout->md);
@@ -114,9 +121,25 @@ bool qb__layout_blocking(const qb__layout *layout, qb__blocking *blocking)
   return true;
 }
 
-dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops)
+bool qb__sums_take_bias(void)
 {
-  return dnnl_post_ops_append_sum(post_ops, 1.0f, 0, dnnl_data_type_undef);
+  return false;
+}
+
+bool qb__factors_are_arguments(void)
+{
+  return true;
+}
+
+dnnl_status_t qb__set_factors(dnnl_primitive_attr_t attributes, const qb__primitive_spec *spec)
+{
+  const bool grouped = spec->weights_dims.count > spec->destination_dims.count;
+  return dnnl_primitive_attr_set_scales_mask(attributes, DNNL_ARG_WEIGHTS, grouped ? 3 : 1);
+}
+
+dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops, float factor)
+{
+  return dnnl_post_ops_append_sum(post_ops, factor, 0, dnnl_data_type_undef);
 }
 
 dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise)
@@ -239,7 +262,7 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
   const bool wide = (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
   qb__layout blocked;
   dnnl_status_t code = dnnl_memory_desc_create_with_tag(
-      &blocked.md, dims->count, dims->at, dnnl_f32,
+      &blocked.md, dims->count, dims->at, qb__data_type_of(dims->type),
       qb__channel_order_tag(dims->count, wide ? QB__CHANNEL_BLOCKS_16 : QB__CHANNEL_BLOCKS_8));
   if (code)
     return code;

@@ -13,12 +13,14 @@ struct qb__layout {
 };
 #define QB__MD(layout) (&(layout)->md)
 typedef const dnnl_memory_desc_t *qb__const_md;
+enum { QB__FACTORS_ARGUMENT = 0 }; /* there is none */
 #else
 struct qb__layout {
   dnnl_memory_desc_t md; /* a handle, owned */
 };
 #define QB__MD(layout) ((layout)->md)
 typedef const_dnnl_memory_desc_t qb__const_md;
+enum { QB__FACTORS_ARGUMENT = DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS };
 #endif
 
 /* Sets the message for a failed call of oneDNN. */
@@ -85,8 +87,14 @@ dnnl_alg_kind_t qb__binary_of(qb__op_kind kind);
 /* oneDNN's name for a pool. */
 dnnl_alg_kind_t qb__pool_of(const qb__operator *op);
 
+dnnl_data_type_t qb__data_type_of(qb__type type);
+qb__type qb__type_of(dnnl_data_type_t type);
+
+/* Multiplies the sums of each output by a factor; weights may be in groups. */
+dnnl_status_t qb__set_factors(dnnl_primitive_attr_t attributes, const qb__primitive_spec *spec);
+
 /* Appends what is fused behind an operator. */
-dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops);
+dnnl_status_t qb__append_sum(dnnl_post_ops_t post_ops, float factor);
 dnnl_status_t qb__append_eltwise(dnnl_post_ops_t post_ops, const qb__eltwise *eltwise);
 
 #endif

@@ -26,6 +26,32 @@ bool qb__is_unwanted(const qb__primitive_spec *spec, const_dnnl_primitive_desc_t
          qb__is_passed_over(spec->findings, spec->index, name);
 }
 
+static const struct {
+  dnnl_data_type_t type;
+  size_t bytes;
+} types[] = {[QB__TYPE_F32] = {dnnl_f32, 4},
+             [QB__TYPE_BF16] = {dnnl_bf16, 2},
+             [QB__TYPE_U8] = {dnnl_u8, 1},
+             [QB__TYPE_S8] = {dnnl_s8, 1}};
+
+dnnl_data_type_t qb__data_type_of(qb__type type)
+{
+  return types[type].type;
+}
+
+qb__type qb__type_of(dnnl_data_type_t type)
+{
+  qb__type result = QB__TYPE_S8;
+  while (result > QB__TYPE_F32 && types[result].type != type)
+    result--;
+  return result;
+}
+
+size_t qb__type_bytes(qb__type type)
+{
+  return types[type].bytes;
+}
+
 dnnl_format_tag_t qb__plain_tag(int count)
 {
   static const dnnl_format_tag_t tags[QB_MAX_DIMS + 2] = {

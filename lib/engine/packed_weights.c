@@ -6,6 +6,7 @@
 #include "core/hooks.h"
 #include "engine/elements.h"
 
+#include <math.h>
 #include <string.h>
 
 struct qb__packed_entry {
@@ -81,14 +82,33 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const f
   return status;
 }
 
+/* To the nearest bfloat16, halves to even; weights are no NaN. */
+static uint16_t bfloat16_of(float value)
+{
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static void store(qb__type type, float value, void *data, size_t index)
+{
+  switch (type) {
+  case QB__TYPE_F32: ((float *)data)[index] = value; break;
+  case QB__TYPE_BF16: ((uint16_t *)data)[index] = bfloat16_of(value); break;
+  case QB__TYPE_U8: ((uint8_t *)data)[index] = (uint8_t)value; break;
+  case QB__TYPE_S8: ((int8_t *)data)[index] = (int8_t)value; break;
+  }
+}
+
 /* By plain loops. */
 static void pack(const float *values, const qb__dims *dims, const qb__blocking *blocking,
-                 size_t bytes, float *packed)
+                 const struct qb__packed_entry *entry)
 {
+  const qb__type type = qb__layout_type(entry->layout);
   int64_t position[QB__ONEDNN_DIMS] = {0};
-  memset(packed, 0, bytes);
+  memset(entry->data, 0, qb__layout_bytes(entry->layout));
   for (int d = 0; d >= 0;) {
-    packed[qb__blocked_offset(blocking, position)] = *values++;
+    store(type, *values++, entry->data, qb__blocked_offset(blocking, position));
     for (d = dims->count - 1; d >= 0 && ++position[d] == dims->at[d]; d--)
       position[d] = 0;
   }
@@ -120,23 +140,49 @@ static bool is_packed(const float *values, const qb__dims *dims, const qb__block
 
 /* oneDNN is fast at this, and not always right. */
 static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const float *values,
-                      const qb__dims *dims, const qb__layout *plain,
-                      const struct qb__packed_entry *entry)
+                      const qb__dims *dims, const struct qb__packed_entry *entry)
 {
+  qb__dims reals = *dims;
+  qb__layout *plain = NULL;
   qb__blocking blocking;
-  const qb_status status = reorder(packed, stream, values, plain, entry);
-  if (status || !qb__layout_blocking(entry->layout, &blocking) ||
-      is_packed(values, dims, &blocking, entry->data))
+  reals.type = QB__TYPE_F32;
+  const bool floats = qb__layout_type(entry->layout) == QB__TYPE_F32;
+  const bool known = qb__layout_blocking(entry->layout, &blocking);
+  qb_status status = qb__layout_plain(packed->context, &reals, &plain);
+  if (status)
     return status;
-  qb__message(packed->context, QB_SEVERITY_WARNING,
-              "%s packs constant %d wrongly; plain loops pack it", qb__onednn_version(),
-              (int)entry->tensor);
-  pack(values, dims, &blocking, qb__layout_bytes(entry->layout), entry->data);
-  return QB_OK;
+  if (qb__layout_equal(entry->layout, plain))
+    memcpy(entry->data, values, qb__layout_bytes(plain));
+  else if (!floats && known && blocking.padded)
+    pack(values, dims, &blocking, entry);
+  else
+    status = reorder(packed, stream, values, plain, entry);
+  if (!status && floats && known && !is_packed(values, dims, &blocking, entry->data)) {
+    qb__message(packed->context, QB_SEVERITY_WARNING,
+                "%s packs constant %d wrongly; plain loops pack it", qb__onednn_version(),
+                (int)entry->tensor);
+    pack(values, dims, &blocking, entry);
+  }
+  qb__layout_free(packed->context, plain);
+  return status;
 }
 
-qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t tensor,
-                         const float *values, const qb__dims *dims, const qb__layout *layout,
+/* The values of a constant, or in an array of their own, *owned, the integers that they are. */
+static const float *values_of(const qb__graph *graph, int32_t tensor, float **owned)
+{
+  const qb__tensor *t = &graph->tensors[tensor];
+  if (t->steps == QB__NONE)
+    return t->constant;
+  const float *steps = graph->tensors[t->steps].constant;
+  const size_t each = t->elements / (size_t)t->dims[0];
+  *owned = qb__calloc(graph->context, t->elements, sizeof **owned);
+  for (size_t i = 0; *owned && i < t->elements; i++)
+    (*owned)[i] = nearbyintf(t->constant[i] / steps[i / each]);
+  return *owned;
+}
+
+qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const qb__graph *graph,
+                         int32_t tensor, const qb__dims *dims, const qb__layout *layout,
                          struct dnnl_memory **memory)
 {
   for (size_t i = 0; i < packed->count; i++)
@@ -146,17 +192,15 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t
       return QB_OK;
     }
 
-  qb__layout *plain = NULL;
   struct qb__packed_entry entry = {.tensor = tensor};
   qb_status status = QB_ERROR_NO_MEMORY;
   const size_t bytes = qb__layout_bytes(layout);
-  if (!qb__grow(packed->context, &packed->entries, packed->count, &packed->capacity,
-                sizeof *packed->entries))
+  float *owned = NULL;
+  const float *values = values_of(graph, tensor, &owned);
+  if (!values || !qb__grow(packed->context, &packed->entries, packed->count, &packed->capacity,
+                           sizeof *packed->entries))
     goto done;
   status = qb__layout_copy(packed->context, layout, &entry.layout);
-  if (status)
-    goto done;
-  status = qb__layout_plain(packed->context, dims, &plain);
   if (status)
     goto done;
   entry.data = qb__alloc_aligned(packed->context, bytes, 4096);
@@ -165,14 +209,10 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t
     goto done;
   }
   status = qb__memory_new(packed->engine, layout, entry.data, &entry.memory);
-  if (status)
-    goto done;
-  if (qb__layout_equal(layout, plain))
-    memcpy(entry.data, values, bytes);
-  else
-    status = fill(packed, stream, values, dims, plain, &entry);
+  if (!status)
+    status = fill(packed, stream, values, dims, &entry);
 done:
-  qb__layout_free(packed->context, plain);
+  qb__free(packed->context, owned);
   if (status) {
     clear_entry(packed, &entry);
     return status;

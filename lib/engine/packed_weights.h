@@ -25,11 +25,12 @@ void qb__packed_clear(qb__packed *packed);
 const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor);
 
 /*
- * The memory of a tensor in `layout`, packed now if it is not yet: `values` are row-major in
- * `dims`. The memory belongs to the store.
+ * The memory of a constant of the graph in `layout`, packed now if it is not yet: its values are
+ * row-major in `dims`, and divided by their steps where it has these. The memory belongs to the
+ * store.
  */
-qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, int32_t tensor,
-                         const float *values, const qb__dims *dims, const qb__layout *layout,
+qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const qb__graph *graph,
+                         int32_t tensor, const qb__dims *dims, const qb__layout *layout,
                          struct dnnl_memory **memory);
 
 #endif

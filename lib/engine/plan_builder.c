@@ -11,6 +11,7 @@ qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch)
 {
   qb__dims dims = {(int)tensor->rank + 1, {batch}};
   memcpy(dims.at + 1, tensor->dims, tensor->rank * sizeof *tensor->dims);
+  dims.type = tensor->type;
   return dims;
 }
 
@@ -24,6 +25,7 @@ qb__dims qb__plan_weights_dims(const qb__graph *graph, const qb__operator *op)
   dims.at[dims.count++] = w->dims[0] / groups;
   for (uint32_t i = 1; i < w->rank; i++)
     dims.at[dims.count++] = w->dims[i];
+  dims.type = w->type;
   return dims;
 }
 
@@ -75,7 +77,7 @@ qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *prim
   return QB_OK;
 }
 
-const int32_t qb__no_slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE,
+const int32_t qb__no_slots[QB__ARG_COUNT] = {QB__NONE, QB__NONE, QB__NONE, QB__NONE,
                                              QB__NONE, QB__NONE, QB__NONE};
 
 qb_status qb__plan_kernel(qb__planner *p, uint32_t op, qb__kernel *kernel, const char *name,
@@ -153,7 +155,8 @@ qb_status qb__plan_reorder(qb__planner *p, uint32_t op, qb__slot_kind kind, cons
                            int32_t from, int32_t *slot)
 {
   qb__layout *layout = NULL;
-  const qb__dims dims = p->plan->slots[from].dims;
+  qb__dims dims = p->plan->slots[from].dims;
+  dims.type = qb__layout_type(to);
   qb_status status = qb__layout_copy(p->context, to, &layout);
   if (!status)
     status = qb__plan_slot(p, kind, &dims, layout, slot);
@@ -207,8 +210,7 @@ qb_status qb__plan_constant(qb__planner *p, int32_t tensor, const qb__dims *dims
 {
   struct dnnl_memory *memory = NULL;
   qb__layout *copy = NULL;
-  qb_status status = qb__packed_get(p->packed, p->stream, tensor,
-                                    p->graph->tensors[tensor].constant, dims, layout, &memory);
+  qb_status status = qb__packed_get(p->packed, p->stream, p->graph, tensor, dims, layout, &memory);
   if (!status)
     status = qb__layout_copy(p->context, layout, &copy);
   if (!status)
@@ -255,6 +257,18 @@ bool qb__plan_may_overwrite(const qb__planner *p, uint32_t index, int32_t tensor
          qb__layout_equal(there->layout, layout);
 }
 
+/* A constant with one element for each output of a layer. */
+static qb_status add_vector(qb__planner *p, int32_t tensor, int32_t *slot)
+{
+  const qb__dims dims = {1, {(int64_t)p->graph->tensors[tensor].elements}};
+  qb__layout *layout = NULL;
+  qb_status status = qb__layout_plain(p->context, &dims, &layout);
+  if (!status)
+    status = qb__plan_constant(p, tensor, &dims, layout, slot);
+  qb__layout_free(p->context, layout);
+  return status;
+}
+
 qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitive,
                          int32_t slots[QB__ARG_COUNT])
 {
@@ -264,14 +278,10 @@ qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitiv
     const qb__dims dims = qb__plan_weights_dims(p->graph, op);
     status = qb__plan_constant(p, op->weights, &dims, primitive->weights, &slots[QB__ARG_WEIGHTS]);
   }
-  if (op->bias != QB__NONE && !status) {
-    const qb__dims dims = {1, {(int64_t)p->graph->tensors[op->bias].elements}};
-    qb__layout *layout = NULL;
-    status = qb__layout_plain(p->context, &dims, &layout);
-    if (!status)
-      status = qb__plan_constant(p, op->bias, &dims, layout, &slots[QB__ARG_BIAS]);
-    qb__layout_free(p->context, layout);
-  }
+  if (op->bias != QB__NONE && !status)
+    status = add_vector(p, op->bias, &slots[QB__ARG_BIAS]);
+  if (op->requantize.applies && qb__factors_are_arguments() && !status)
+    status = add_vector(p, op->requantize.factors, &slots[QB__ARG_FACTORS]);
   if (!status && p->to_run)
     status = qb__primitive_compile(primitive);
   if (status)

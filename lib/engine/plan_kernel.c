@@ -12,8 +12,10 @@ qb_status qb__plan_fill(qb__planner *p, uint32_t op, int32_t slot, float value)
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, qb__no_slots, sizeof slots);
   slots[QB__ARG_DESTINATION] = slot;
-  const qb_status status = qb__kernel_fill(
-      p->context, p->plan->slots[slot].region.bytes / sizeof(float), value, &kernel);
+  const qb__slot *to = &p->plan->slots[slot];
+  const size_t each = qb__type_bytes(to->dims.type), count = to->region.bytes / each;
+  const qb_status status = each == 1 ? qb__kernel_fill_bytes(p->context, count, value, &kernel)
+                                     : qb__kernel_fill(p->context, count, value, &kernel);
   return status ? status : qb__plan_kernel(p, op, kernel, "fill", slots);
 }
 
@@ -47,7 +49,8 @@ static bool is_dense(const qb__slot *slot)
   size_t elements = 1;
   for (int i = 0; i < slot->dims.count; i++)
     elements *= (size_t)slot->dims.at[i];
-  return slot->view_of == QB__NONE && qb__layout_bytes(slot->layout) == elements * sizeof(float);
+  return slot->view_of == QB__NONE &&
+         qb__layout_bytes(slot->layout) == elements * qb__type_bytes(slot->dims.type);
 }
 
 /* Whether an operator computes each element from those in the same place, which all inputs have. */

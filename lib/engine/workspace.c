@@ -193,9 +193,10 @@ qb_status qb__workspace_run(qb__workspace *workspace, const qb__network_plan *pl
                                round->graph->operators[step->op].name, plan->batch);
     if (round->times) {
       const int64_t now_ns = qb__now_ns(workspace->context);
-      round->times[step->op].time_ns += now_ns - before_ns;
+      const uint32_t op = round->graph->operators[step->op].origin;
+      round->times[op].time_ns += now_ns - before_ns;
       /* An operator's own primitive comes behind the changes of layout it needs. */
-      round->times[step->op].implementation = step->implementation;
+      round->times[op].implementation = step->implementation;
       before_ns = now_ns;
     }
   }

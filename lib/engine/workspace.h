@@ -32,7 +32,7 @@ typedef struct qb__round_data {
   const void *const *inputs;
   void *const *outputs;
   uint32_t *flags;         /* by sample, or NULL */
-  qb_operator_time *times; /* by operator, or NULL; the round is added to them */
+  qb_operator_time *times; /* by operator of the model, or NULL; the round is added to them */
 } qb__round_data;
 
 /* On the instance's thread. Needs a qb__workspace_clear(), also after a failure. */

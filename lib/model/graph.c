@@ -21,7 +21,8 @@ void qb__graph_clear(qb__graph *graph)
 {
   for (size_t i = 0; i < graph->tensor_count; i++) {
     qb__free(graph->context, graph->tensors[i].name);
-    qb__free(graph->context, graph->tensors[i].constant);
+    if (!graph->tensors[i].borrowed)
+      qb__free(graph->context, graph->tensors[i].constant);
   }
   for (size_t i = 0; i < graph->operator_count; i++)
     qb__operator_clear(graph->context, &graph->operators[i]);
@@ -89,7 +90,7 @@ static int32_t add_tensor(qb__graph *graph, const char *name, uint32_t rank, con
                         "'%s': shape %s is empty or too large; every dimension must be positive "
                         "and their product at most 2^40",
                         name, write_shape(rank <= QB_MAX_DIMS ? rank : QB_MAX_DIMS, dims, shape)));
-  qb__tensor tensor = {.rank = rank, .elements = (size_t)elements};
+  qb__tensor tensor = {.rank = rank, .elements = (size_t)elements, .steps = QB__NONE};
   memcpy(tensor.dims, dims, rank * sizeof *dims); /* before growing: they may be another tensor's */
   if (!qb__grow(graph->context, &graph->tensors, graph->tensor_count, &graph->tensor_capacity,
                 sizeof *graph->tensors))

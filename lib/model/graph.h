@@ -99,12 +99,18 @@ typedef enum qb__reduction {
   QB__REDUCTION_COUNT
 } qb__reduction;
 
+/* What elements are in memory. The graph of a model has floats alone: lowering gives other types. */
+typedef enum qb__type { QB__TYPE_F32, QB__TYPE_BF16, QB__TYPE_U8, QB__TYPE_S8 } qb__type;
+
 typedef struct qb__tensor {
   char *name;
   uint32_t rank;             /* the batch not counted; constants have no batch */
   int64_t dims[QB_MAX_DIMS]; /* activations C, H, W or C; weights O, I, H, W or O, I */
   size_t elements;           /* product of dims */
   float *constant;           /* owned values, row-major; NULL for activations */
+  qb__type type;             /* of an activation, or of what a constant is packed as */
+  bool borrowed;             /* the constant's values are those of another graph */
+  int32_t steps;             /* S8 weights: constant, for each output the real that 1 stands for */
 } qb__tensor;
 
 enum { QB__MOST_SPATIAL = 3 };
@@ -121,8 +127,26 @@ typedef struct qb__window {
   int64_t pad_after[QB__MOST_SPATIAL];  /* deconvolution: less than 0 for rows added below */
 } qb__window;
 
+/*
+ * What a layer on 8-bit integers makes of its sums, in this order: sum + bias, times the factor of
+ * the output; if `rounds`, rounded to low..high, times `step`, plus `offset`; plus the addend times
+ * `addend_step`; the activation; times `last_step`, plus `last_offset`; rounded to the result's type
+ * if that has integers.
+ */
+typedef struct qb__requantize {
+  bool
+      applies; /* the operator reads or writes integers of 8 bits; all else is 0 where it does not */
+  int32_t factors; /* constant: of each output */
+  bool rounds;
+  float low, high, step, offset;
+  float addend_step;
+  float last_step, last_offset;
+  float most; /* the largest absolute result before it is rounded to its type */
+} qb__requantize;
+
 typedef struct qb__operator {
   qb__op_kind kind;
+  uint32_t origin; /* in a lowered graph: the operator of the model's graph that it serves */
   char *name;
   int32_t input;   /* activation read, or a constant of a binary operator, matmul, select, concat */
   int32_t weights; /* constant; layers: O, I/groups, H, W; norms, quantize: scale or QB__NONE */
@@ -153,6 +177,7 @@ typedef struct qb__operator {
   bool linear;                 /* resize: between neighbours, else the nearest */
   float epsilon;               /* norms */
   float integer_limit;         /* layers, matmul: of integers up to this size; 0: of reals */
+  qb__requantize requantize;   /* layers, quantize, dequantize in a lowered graph */
   int64_t lrn_size;            /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
   float lrn_alpha, lrn_beta, lrn_k;
 } qb__operator;
@@ -174,6 +199,12 @@ typedef struct qb__graph {
 
 void qb__graph_init(qb__graph *graph, qb_context *context);
 void qb__graph_clear(qb__graph *graph);
+
+/*
+ * A copy that borrows the constants' values of `graph`, which has to outlive it. Each operator's
+ * origin is its index.
+ */
+qb_status qb__graph_copy(const qb__graph *graph, qb__graph *copy);
 
 /* Frees what an operator owns. */
 void qb__operator_clear(const qb_context *context, qb__operator *op);

@@ -52,6 +52,33 @@ void qb__remove_operator(qb__graph *graph, size_t index)
           (graph->operator_count - index) * sizeof *graph->operators);
 }
 
+void qb__move_last(qb__graph *graph, size_t index)
+{
+  const size_t last = graph->operator_count - 1;
+  const qb__operator op = graph->operators[last];
+  memmove(graph->operators + index + 1, graph->operators + index,
+          (last - index) * sizeof *graph->operators);
+  graph->operators[index] = op;
+}
+
+static void replace(int32_t *tensors, size_t count, int32_t tensor, int32_t other)
+{
+  for (size_t i = 0; i < count; i++)
+    if (tensors[i] == tensor)
+      tensors[i] = other;
+}
+
+void qb__replace_tensor(qb__graph *graph, int32_t tensor, int32_t other)
+{
+  for (size_t i = 0; i < graph->operator_count; i++) {
+    qb__operator *op = &graph->operators[i];
+    replace(&op->input, 1, tensor, other);
+    replace(&op->addend, 1, tensor, other);
+    replace(op->rest, op->rest_count, tensor, other);
+  }
+  replace(graph->outputs, graph->output_count, tensor, other);
+}
+
 void qb__apply(qb__graph *graph, qb__op_kind kind, bool (*pass)(qb__graph *, size_t))
 {
   for (size_t i = 0; i < graph->operator_count && !graph->status;)

@@ -19,6 +19,12 @@ const qb__operator *qb__maker(const qb__graph *graph, int32_t tensor);
 
 void qb__remove_operator(qb__graph *graph, size_t index);
 
+/* Moves the last operator to before `index`. */
+void qb__move_last(qb__graph *graph, size_t index);
+
+/* Lets all that reads a tensor, callers of the network too, read another one. */
+void qb__replace_tensor(qb__graph *graph, int32_t tensor, int32_t other);
+
 /* Tries a rewrite on each operator of a kind; it says whether the operator is gone. */
 void qb__apply(qb__graph *graph, qb__op_kind kind, bool (*pass)(qb__graph *, size_t));
 

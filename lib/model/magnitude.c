@@ -289,6 +289,15 @@ static qb__magnitude matmul(const qb__graph *graph, const qb__operator *op, doub
   return computed(rounded(x * y * depth, depth));
 }
 
+/* A layer on bytes. */
+static qb__magnitude of_bytes(const qb__graph *graph, const qb__operator *op, double addend)
+{
+  const double largest = graph->tensors[op->output].type == QB__TYPE_F32 ? INFINITY : 255;
+  const double sum = (double)op->requantize.most * (1 + 0x1p-20) + addend;
+  const qb__magnitude after = activation(op, sum);
+  return (qb__magnitude){larger(sum, after.peak), fmin(after.result, largest)};
+}
+
 qb__magnitude qb__operator_magnitude(const qb__graph *graph, const qb__operator *op,
                                      const qb__factor *factor, const double *bounds, double cap)
 {
@@ -298,7 +307,8 @@ qb__magnitude qb__operator_magnitude(const qb__graph *graph, const qb__operator 
   case QB__OP_CONVOLUTION:
   case QB__OP_DECONVOLUTION:
   case QB__OP_DENSE:
-  case QB__OP_LINEAR: return layer(graph, op, factor, x, y);
+  case QB__OP_LINEAR:
+    return op->requantize.applies ? of_bytes(graph, op, y) : layer(graph, op, factor, x, y);
   case QB__OP_BATCH_NORM: break; /* folded before anything runs */
   case QB__OP_ACTIVATION: return activation(op, x);
   case QB__OP_ADD:

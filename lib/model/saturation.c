@@ -103,22 +103,30 @@ static bool can_saturate(const float *weights, size_t inputs, size_t taps, float
   return false;
 }
 
-qb__saturation qb__layer_saturation(const qb__graph *graph, const qb__operator *op)
+qb__saturation qb__unsigned_saturation(const qb__graph *graph, const qb__operator *op, float most)
 {
   const bool convolves = op->kind == QB__OP_CONVOLUTION;
-  const qb__operator *converter = qb__integers_read(graph, op);
-  if (!converter || converter->beta > UINT8_MAX || converter->alpha < INT8_MIN)
-    return QB__NOT_OF_INTEGERS;
   const qb__tensor *w = &graph->tensors[op->weights];
   const size_t outputs = (size_t)w->dims[0], each = w->elements / outputs;
   const size_t inputs = convolves ? (size_t)w->dims[1] : each;
+  /* Kernels by way of a matrix product pair the last of odd channels with the next window element. */
+  const bool in_order = convolves && inputs % 2 == 0;
   bool can = false;
   for (size_t o = 0; o < outputs; o++) {
     const float *weights = w->constant + o * each;
     float step;
     if (!step_of(op, weights, each, &step))
       return QB__NOT_OF_INTEGERS;
-    can = can || can_saturate(weights, inputs, each / inputs, step, converter->beta, convolves);
+    can = can || can_saturate(weights, inputs, each / inputs, step, most, in_order);
   }
-  return can && converter->alpha >= 0 ? QB__CAN_SATURATE : QB__CANNOT_SATURATE;
+  return can ? QB__CAN_SATURATE : QB__CANNOT_SATURATE;
+}
+
+qb__saturation qb__layer_saturation(const qb__graph *graph, const qb__operator *op)
+{
+  const qb__operator *converter = qb__integers_read(graph, op);
+  if (!converter || converter->beta > UINT8_MAX || converter->alpha < INT8_MIN)
+    return QB__NOT_OF_INTEGERS;
+  const qb__saturation found = qb__unsigned_saturation(graph, op, converter->beta);
+  return found == QB__CAN_SATURATE && converter->alpha < 0 ? QB__CANNOT_SATURATE : found;
 }

@@ -37,16 +37,15 @@ static bool by_brute_force(const layer *l, float step)
   const size_t inputs = (size_t)w->dims[1], taps = w->elements / (size_t)(w->dims[0] * w->dims[1]);
   bool can = false;
   for (size_t o = 0; o < (size_t)w->dims[0]; o++)
-    for (size_t tap = 0; tap < taps; tap++)
-      for (size_t i = 0; i < inputs; i++)
-        for (size_t k = i; k < inputs; k++) {
-          const size_t at = o * inputs * taps + tap;
-          const bool pair = l->convolves ? i % 2 == 0 && k == i + 1 : k > i;
-          can = can || exceeds(l->most, steps_at(l, at + i * taps, step),
-                               k == i ? 0
-                               : pair ? steps_at(l, at + k * taps, step)
-                                      : 0);
-        }
+    for (size_t i = 0; i < inputs * taps; i++)
+      for (size_t k = i; k < inputs * taps; k++) {
+        const size_t at = o * inputs * taps;
+        const bool pair = l->convolves && inputs % 2 == 0
+                              ? i % taps == k % taps && i / taps % 2 == 0 && k == i + taps
+                              : k > i;
+        can = can ||
+              exceeds(l->most, steps_at(l, at + i, step), pair ? steps_at(l, at + k, step) : 0);
+      }
   return can;
 }
 

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions in int8 against the exact form of the same graph. */
+#include "model/builtin.h"
+#include "model/model_impl.h"
+#include "support/expect.h"
+#include "support/quantized_builtin.h"
+#include "support/random.h"
+
+#include <qosbatch/session.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+static qb_context *context;
+
+static qb_session *session_of(qb_model *model, qb_precision precision)
+{
+  const qb_configuration configuration = {1, 2, precision};
+  qb_session *session = NULL;
+  assert_ok(qb_session_new(model, &configuration, NULL, &session));
+  return session;
+}
+
+static float *run(qb_model *model, qb_precision precision, uint32_t batch, const float *x)
+{
+  const qb__graph *g = &model->graph;
+  float *y = calloc(batch * g->tensors[g->outputs[0]].elements, sizeof *y);
+  qb_session *session = session_of(model, precision);
+  const void *const inputs[1] = {x};
+  void *const outputs[1] = {y};
+  assert_ok(qb_session_run(session, batch, inputs, outputs, NULL));
+  qb_session_unref(session);
+  return y;
+}
+
+static double cosine(const float *a, const float *b, size_t count)
+{
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < count; i++) {
+    ab += (double)a[i] * (double)b[i];
+    aa += (double)a[i] * (double)a[i];
+    bb += (double)b[i] * (double)b[i];
+  }
+  return ab / sqrt(aa * bb);
+}
+
+static void quantize_builtin(qb__graph *from, qb__graph *to)
+{
+  assert_ok(qb__graph_optimize(from));
+  qb__range *ranges = calloc(from->tensor_count, sizeof *ranges);
+  float *x = calloc(from->tensors[from->inputs[0]].elements, sizeof *x);
+  float *y = calloc(from->tensors[from->outputs[0]].elements, sizeof *y);
+  assert_true(ranges && x && y);
+  qb__fill_values(x, from->tensors[from->inputs[0]].elements, 5, 0, 1);
+  assert_ok(qb__reference_run(from, 1, (const float *const *)&x, &y, ranges));
+  qb__graph_init(to, context);
+  quantize_graph(from, ranges, to);
+  assert_ok(to->status);
+  free(ranges);
+  free(x);
+  free(y);
+}
+
+static void expect_same_network(void (*build)(qb__graph *, const qb__builtin_size *),
+                                const qb__builtin_size *size)
+{
+  enum { BATCH = 3 };
+  qb__graph real, quantized;
+  qb__graph_init(&real, context);
+  build(&real, size);
+  quantize_builtin(&real, &quantized);
+  qb_model *model;
+  assert_ok(qb__model_from_graph(&quantized, "quantized", &model));
+  const size_t in = real.tensors[real.inputs[0]].elements;
+  const size_t out = real.tensors[real.outputs[0]].elements;
+  float *x = calloc(BATCH * in, sizeof *x);
+  qb__fill_values(x, BATCH * in, 7, 0, 1);
+  float *exact = run(model, QB_PRECISION_F32, BATCH, x);
+  float *bytes = run(model, QB_PRECISION_INT8, BATCH, x);
+  const double like = cosine(exact, bytes, BATCH * out);
+  if (!(like >= 0.9999))
+    fail_msg("cosine %.6f", like);
+  free(x);
+  free(exact);
+  free(bytes);
+  qb_model_unref(model);
+  qb__graph_clear(&real);
+}
+
+static void quantized_networks_compute_what_their_exact_form_does(void **state)
+{
+  (void)state;
+  static const qb__builtin_size alexnet = {67, 8, 16}, resnet50 = {64, 8, 16};
+  expect_same_network(qb__build_alexnet, &alexnet);
+  expect_same_network(qb__build_resnet50, &resnet50);
+}
+
+static void networks_without_quantized_layers_are_refused(void **state)
+{
+  (void)state;
+  const qb_configuration configuration = {1, 1, QB_PRECISION_INT8};
+  qb_session *session = NULL;
+  qb_model *model;
+  assert_ok(qb_model_builtin(context, "alexnet", &model));
+  assert_status(qb_session_new(model, &configuration, NULL, &session), QB_ERROR_UNSUPPORTED);
+  assert_message("no quantized layers");
+  assert_null(session);
+  qb_model_unref(model);
+}
+
+/* A convolution of integers, and what is made of its sums. */
+typedef struct layer {
+  uint32_t batch;
+  int64_t groups, inputs, outputs; /* channels of a group */
+  int64_t height, width;
+  qb__window window;
+  bool is_signed;
+  int zero_point;
+  int *x, *weights, *bias;
+  bool requantizes; /* by factors, to bytes of a zero point */
+  float *factors;
+  int result_zero_point;
+} layer;
+
+static int pick(uint64_t *seed, int least, int most)
+{
+  return least + (int)random_int(seed, 0, (uint64_t)(most - least));
+}
+
+/* Where weights are at most 64, no two products exceed 16 bits. */
+static layer random_layer(uint64_t *seed)
+{
+  layer l = {.batch = (uint32_t)pick(seed, 1, 3), .is_signed = random_int(seed, 0, 1)};
+  const bool depthwise = !random_int(seed, 0, 3);
+  l.groups = depthwise ? pick(seed, 2, 40) : random_int(seed, 0, 3) ? 1 : pick(seed, 2, 4);
+  l.inputs = depthwise ? 1 : pick(seed, 1, 40);
+  l.outputs = depthwise ? 1 : pick(seed, 1, 40);
+  for (int i = 0; i < 2; i++) {
+    l.window.kernel[i] = random_int(seed, 0, 1) ? pick(seed, 1, 5) : 1 + 2 * pick(seed, 0, 1);
+    l.window.strides[i] = pick(seed, 1, 3);
+    l.window.dilations[i] = random_int(seed, 0, 3) ? 1 : 2;
+    const int reach = (int)((l.window.kernel[i] - 1) * l.window.dilations[i]);
+    l.window.pad_before[i] = pick(seed, 0, reach);
+    l.window.pad_after[i] = pick(seed, 0, reach);
+    *(i ? &l.width : &l.height) = pick(seed, reach + 1, reach + 12);
+  }
+  const int low = l.is_signed ? -128 : 0;
+  l.zero_point = random_int(seed, 0, 1) ? pick(seed, low, low + 255) : 0;
+  const int most = random_int(seed, 0, 1) ? 64 : 127;
+  const size_t elements = l.batch * (size_t)(l.groups * l.inputs * l.height * l.width);
+  const size_t outputs = (size_t)(l.groups * l.outputs);
+  const size_t weights = outputs * (size_t)(l.inputs * l.window.kernel[0] * l.window.kernel[1]);
+  l.x = calloc(elements, sizeof *l.x);
+  l.weights = calloc(weights, sizeof *l.weights);
+  l.bias = calloc(outputs, sizeof *l.bias);
+  l.factors = calloc(outputs, sizeof *l.factors);
+  for (size_t i = 0; i < elements; i++)
+    l.x[i] = pick(seed, low, low + 255);
+  for (size_t i = 0; i < weights; i++)
+    l.weights[i] = pick(seed, -most, most);
+  for (size_t i = 0; i < outputs; i++) {
+    l.bias[i] = pick(seed, -5000, 5000);
+    l.factors[i] = (float)random_unit(seed) * 0.005f + 1e-4f;
+  }
+  l.requantizes = random_int(seed, 0, 1);
+  l.result_zero_point = random_int(seed, 0, 1) ? pick(seed, 0, 255) : 0;
+  return l;
+}
+
+static void free_layer(layer *l)
+{
+  free(l->x);
+  free(l->weights);
+  free(l->bias);
+  free(l->factors);
+}
+
+static int32_t constant_of(qb__graph *g, uint32_t rank, const int64_t *dims, const int *values)
+{
+  const int32_t constant = qb__graph_constant(g, "constant", rank, dims);
+  for (size_t i = 0; i < g->tensors[constant].elements; i++)
+    g->tensors[constant].constant[i] = (float)values[i];
+  return constant;
+}
+
+static int32_t zero_point_of(qb__graph *g, int value)
+{
+  const int64_t one = 1;
+  return value ? constant_of(g, 1, &one, &value) : QB__NONE;
+}
+
+static qb_model *model_of(const layer *l)
+{
+  const int64_t image[3] = {l->groups * l->inputs, l->height, l->width};
+  const int64_t dims[4] = {l->groups * l->outputs, l->inputs, l->window.kernel[0],
+                           l->window.kernel[1]};
+  const float low = l->is_signed ? -128 : 0;
+  qb__graph g;
+  qb_model *model;
+  qb__graph_init(&g, context);
+  int32_t x = qb__graph_input(&g, "x", 3, image);
+  x = qb__graph_quantize(&g, "x", x, QB__NONE, QB__NONE, 0, low, low + 255);
+  x = qb__graph_dequantize(&g, "x", x, QB__NONE, zero_point_of(&g, l->zero_point), 0, low,
+                           low + 255);
+  const int32_t weights = constant_of(&g, 4, dims, l->weights);
+  const int32_t bias = constant_of(&g, 1, dims, l->bias);
+  const size_t before = g.operator_count;
+  x = qb__graph_convolution(&g, "layer", x, weights, bias, &l->window, l->groups);
+  qb__graph_mark_integers(&g, before, 255, 1);
+  if (l->requantizes) {
+    const int32_t factors = qb__graph_constant(&g, "factors", 1, dims);
+    for (int64_t i = 0; i < dims[0]; i++)
+      g.tensors[factors].constant[i] = l->factors[i];
+    x = qb__graph_dequantize(&g, "y", x, factors, QB__NONE, 0, -INFINITY, INFINITY);
+    x = qb__graph_quantize(&g, "y", x, QB__NONE, zero_point_of(&g, l->result_zero_point), 0, 0,
+                           255);
+  }
+  qb__graph_output(&g, x);
+  assert_ok(g.status);
+  assert_ok(qb__model_from_graph(&g, "layer", &model));
+  return model;
+}
+
+/* A sum in plain integers. */
+static int64_t sum_at(const layer *l, uint32_t row, int64_t output, int64_t top, int64_t left)
+{
+  const int64_t *k = l->window.kernel, group = output / l->outputs;
+  int64_t sum = l->bias[output];
+  for (int64_t c = 0; c < l->inputs; c++)
+    for (int64_t i = 0; i < k[0]; i++)
+      for (int64_t j = 0; j < k[1]; j++) {
+        const int64_t h = top + i * l->window.dilations[0], w = left + j * l->window.dilations[1];
+        if (h < 0 || h >= l->height || w < 0 || w >= l->width)
+          continue;
+        const int64_t channel = (int64_t)row * l->groups * l->inputs + group * l->inputs + c;
+        sum += (l->x[(channel * l->height + h) * l->width + w] - l->zero_point) *
+               l->weights[((output * l->inputs + c) * k[0] + i) * k[1] + j];
+      }
+  return sum;
+}
+
+static float expected_at(const layer *l, int64_t output, int64_t sum)
+{
+  if (!l->requantizes)
+    return (float)sum;
+  const float y = nearbyintf((float)sum * l->factors[output]) + (float)l->result_zero_point;
+  return y < 0 ? 0 : y > 255 ? 255 : y;
+}
+
+/* Sums exactly; bytes that a rounding of the product before them may move by one step. */
+static bool fits(const layer *l, float found, float expected)
+{
+  return found == expected || (l->requantizes && fabsf(found - expected) == 1);
+}
+
+typedef struct counts {
+  size_t elements, moved, refused;
+} counts;
+
+static void expect_plain_sums(const layer *l, qb_model *model, qb_session *session, counts *count)
+{
+  const qb__tensor *to = &model->graph.tensors[model->graph.outputs[0]];
+  const size_t in = l->batch * (size_t)(l->groups * l->inputs * l->height * l->width);
+  float *x = calloc(in, sizeof *x), *y = calloc(l->batch * to->elements, sizeof *y);
+  for (size_t i = 0; i < in; i++)
+    x[i] = (float)l->x[i];
+  const void *const inputs[1] = {x};
+  void *const outputs[1] = {y};
+  assert_ok(qb_session_run(session, l->batch, inputs, outputs, NULL));
+  const float *found = y;
+  for (uint32_t row = 0; row < l->batch; row++)
+    for (int64_t o = 0; o < to->dims[0]; o++)
+      for (int64_t h = 0; h < to->dims[1]; h++)
+        for (int64_t w = 0; w < to->dims[2]; w++) {
+          const int64_t sum = sum_at(l, row, o, h * l->window.strides[0] - l->window.pad_before[0],
+                                     w * l->window.strides[1] - l->window.pad_before[1]);
+          const float expected = expected_at(l, o, sum);
+          if (!fits(l, *found, expected))
+            fail_msg("%lldx%lldx%lld channels of %lldx%lld, window %lldx%lld, strides %lldx%lld, "
+                     "zero point %d: %g at %lld, %lld, %lld instead of %g",
+                     (long long)l->groups, (long long)l->inputs, (long long)l->outputs,
+                     (long long)l->height, (long long)l->width, (long long)l->window.kernel[0],
+                     (long long)l->window.kernel[1], (long long)l->window.strides[0],
+                     (long long)l->window.strides[1], l->zero_point, (double)*found, (long long)o,
+                     (long long)h, (long long)w, (double)expected);
+          count->moved += *found++ != expected;
+          count->elements++;
+        }
+  free(x);
+  free(y);
+}
+
+static void random_convolutions_give_the_sums_of_plain_loops(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  counts c = {0, 0, 0};
+  for (int i = random_cases(60); i > 0; i--) {
+    const qb_configuration configuration = {1, 2, QB_PRECISION_INT8};
+    layer l = random_layer(&seed);
+    qb_model *model = model_of(&l);
+    qb_session *session = NULL;
+    const qb_status status = qb_session_new(model, &configuration, NULL, &session);
+    if (status == QB_ERROR_UNSUPPORTED)
+      c.refused++;
+    else
+      assert_ok(status);
+    if (session)
+      expect_plain_sums(&l, model, session, &c);
+    qb_session_unref(session);
+    qb_model_unref(model);
+    free_layer(&l);
+  }
+  print_message("# %zu elements, %zu one step off, %zu layers without a kernel\n", c.elements,
+                c.moved, c.refused);
+  assert_true(c.moved * 1000 <= c.elements);
+}
+
+static int set_up(void **state)
+{
+  (void)state;
+  return qb_context_new(NULL, &context) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+  (void)state;
+  qb_context_unref(context);
+  return 0;
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(quantized_networks_compute_what_their_exact_form_does),
+      cmocka_unit_test(networks_without_quantized_layers_are_refused),
+      cmocka_unit_test(random_convolutions_give_the_sums_of_plain_loops),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
