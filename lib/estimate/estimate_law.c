@@ -13,10 +13,11 @@
 
 /*
  * 95 % half-widths of a time carried over, as logarithms: to other threads and instances of the
- * same cores, to other cores or instruction sets, whose kernels may be better or worse ones, and to
+ * same cores, up to an octave of them and for each octave more, to other cores or instruction sets, whose kernels may be better or worse ones, and to
  * another precision, in which some layers may not be computed at all.
  */
-static const double OTHER_CONFIGURATION = 0.12, OTHER_CORES = 0.25, OTHER_PRECISION = 0.4;
+static const double OTHER_CONFIGURATION = 0.12, OCTAVE_MORE = 0.15, OTHER_CORES = 0.25,
+                    OTHER_PRECISION = 0.4;
 
 /*
  * What kernels with 16 registers reach of c, next to those with 32: they hold smaller tiles, so that
@@ -105,6 +106,14 @@ static double team_loss(uint32_t threads)
   return 1 + TEAM_LOSS * log2(threads);
 }
 
+/* On 16 cores, times carried from 1 thread to 16 were half or twice what was measured. */
+static double other_configuration(const qb_configuration *k, const qb_configuration *measured)
+{
+  const double each = log2((double)k->threads / measured->threads);
+  const double all = each + log2((double)k->instances / measured->instances);
+  return OTHER_CONFIGURATION + OCTAVE_MORE * fmax(hypot(each, all) - 1, 0);
+}
+
 /* A time is only carried to where c is known in its precision. */
 static qb_status check_compute(const qb_node *node, qb_isa isa, qb_precision precision)
 {
@@ -179,7 +188,7 @@ qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration 
   law->quota_share = qb__quota_share(qb__profile_node(profile), measured);
   law->longer =
       team_loss(k.threads) / team_loss(measured->threads) / qb__quota_share(here.node, &k);
-  law->uncertainty = same_cores ? OTHER_CONFIGURATION : OTHER_CORES;
+  law->uncertainty = same_cores ? other_configuration(&k, measured) : OTHER_CORES;
   if (!same_precision)
     law->uncertainty = hypot(law->uncertainty, OTHER_PRECISION);
   return QB_OK;

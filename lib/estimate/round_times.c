@@ -9,6 +9,7 @@
 #include "estimate/precision.h"
 #include "model/configuration.h"
 #include "profile/profile_data.h"
+#include "profile/splits.h"
 
 #include <math.h>
 
@@ -147,10 +148,72 @@ static qb_status none_qualifies(const qb_profile *profile, double accuracy)
                   model, qb_precision_name(qb__profile_points(profile)->configuration.precision));
 }
 
+static qb_status add_table(qb__round_set *set, const qb_node *node, const qb_configuration *k,
+                           uint32_t max_batch)
+{
+  const qb_status status =
+      qb__round_times_init(set->profile, node, k, max_batch, &set->tables[set->count]);
+  set->count += !status;
+  set->max_batch = max_batch > set->max_batch ? max_batch : set->max_batch;
+  return status;
+}
+
+static bool is_known(const qb_profile *profile, qb_precision precision)
+{
+  double ignored;
+  return !qb__precision_compute(qb__profile_node(profile), 1, QB_ISA_BEST, precision, &ignored);
+}
+
+bool qb__splits_are_missing(const qb_profile *profile)
+{
+  qb_node_info node = QB_NODE_INFO_INIT;
+  qb_configuration splits[QB__MOST_SPLITS];
+  size_t points;
+  if (qb_node_get_info(qb__profile_node(profile), &node))
+    return false;
+  const size_t count = qb__splits_of(&node, splits);
+  const qb_precision first = qb__profile_points(profile)->configuration.precision;
+  for (size_t k = 0; k < count; k++) {
+    splits[k].precision = first;
+    (void)qb__profile_curve(profile, &splits[k], &points);
+    if (!points)
+      return is_known(profile, first);
+  }
+  return false;
+}
+
+/* Planned with what is expected of them: what they cost to be unsure of is what is asked. */
+static void take_as_sure(qb__round_times *t)
+{
+  for (uint32_t n = 1; n <= t->max_batch; n++) {
+    t->high_ns[n] = t->latency_ns[n];
+    t->slow_ns[n] = longest(t->p95_ns[n], t->mean_ns[n]);
+  }
+}
+
+/* Splits of the node that were not measured, in each precision that was. */
+static qb_status add_unmeasured(qb__round_set *set, const qb_node_info *node)
+{
+  qb_configuration splits[QB__MOST_SPLITS];
+  const size_t split_count = qb__splits_of(node, splits), measured = set->count;
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < measured; i++)
+    for (size_t k = 0; k < split_count && !status; k++) {
+      splits[k].precision = set->tables[i].configuration.precision;
+      if (has_table(set, &splits[k]) || !is_known(set->profile, splits[k].precision))
+        continue;
+      status = add_table(set, NULL, &splits[k], set->tables[i].max_batch);
+      if (!status)
+        take_as_sure(&set->tables[set->count - 1]);
+    }
+  return status;
+}
+
 qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single,
-                             double accuracy, qb__round_set *set)
+                             double accuracy, bool unmeasured, qb__round_set *set)
 {
   const size_t measured = qb__configuration_count(profile);
+  const size_t room = measured * (unmeasured ? 1 + (size_t)QB__MOST_SPLITS : 1);
   qb_node_info there = QB_NODE_INFO_INIT, here = QB_NODE_INFO_INIT;
   *set = (qb__round_set){.profile = profile,
                          .transferred = node && !qb__profile_is_of_node(profile, node)};
@@ -158,7 +221,7 @@ qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, boo
   if (!status && set->transferred)
     status = qb_node_get_info(node, &here);
   if (!status &&
-      !(set->tables = qb__calloc(qb__profile_context(profile), measured, sizeof *set->tables)))
+      !(set->tables = qb__calloc(qb__profile_context(profile), room, sizeof *set->tables)))
     status = QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < measured && !status; i++) {
     qb_configuration k;
@@ -170,13 +233,14 @@ qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, boo
       fill_cores(there.usable_threads, here.usable_threads, &k);
     if (single)
       k.instances = 1;
-    if (has_table(set, &k))
-      continue;
-    status = qb__round_times_init(profile, node, &k, max_batch, &set->tables[set->count]);
-    set->count += !status;
-    set->max_batch = max_batch > set->max_batch ? max_batch : set->max_batch;
+    if (!has_table(set, &k))
+      status = add_table(set, node, &k, max_batch);
   }
-  return status || set->count ? status : none_qualifies(profile, accuracy);
+  if (!status && !set->count)
+    status = none_qualifies(profile, accuracy);
+  if (!status && unmeasured && !set->transferred)
+    status = add_unmeasured(set, &there);
+  return status;
 }
 
 static void take_high(qb__round_times *t)

@@ -61,10 +61,14 @@ void qb__configuration_at(const qb_profile *profile, size_t index, qb_configurat
  * (NULL: the profile's own). On another node an instance
  * keeps its threads where there are as many cores, and instances fill the same part of the node; of
  * configurations that become the same the first is kept. With `single`, for functions, all have one
- * instance. Free the set also after a failure.
+ * instance. With `unmeasured` the profile's own node has its other splits, too, their times as sure as
+ * measured ones. Free the set also after a failure.
  */
 qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single,
-                             double accuracy, qb__round_set *set);
+                             double accuracy, bool unmeasured, qb__round_set *set);
+
+/* Whether there are splits of its node that the profile does not have, and c to estimate them by. */
+bool qb__splits_are_missing(const qb_profile *profile);
 
 /* Takes all rounds to last as long as the upper end of their interval. */
 void qb__round_set_take_high(qb__round_set *set);

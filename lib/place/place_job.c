@@ -53,7 +53,8 @@ static qb_status kind_init(kind *k, const qb_place_node *node, double accuracy)
 {
   const qb_context *context = qb__profile_context(node->profile);
   k->node = node;
-  const qb_status status = qb__round_set_init(node->profile, node->node, false, accuracy, &k->set);
+  const qb_status status =
+      qb__round_set_init(node->profile, node->node, false, accuracy, false, &k->set);
   if (status)
     return status;
   size_t options = 0;

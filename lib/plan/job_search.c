@@ -220,7 +220,7 @@ static qb_status open_index(const qb__job_demand *demand, uint32_t index, open_o
   o->purchase = (qb__purchase){(double)type->start_up_ns, type->interruptions_per_h};
   status =
       qb__round_set_init(o->offer.profile, o->offer.node, type->billing.kind == QB_BILLING_CALLS,
-                         demand->qos.accuracy, &o->set);
+                         demand->qos.accuracy, o->offer.unmeasured, &o->set);
   return status ? status : make_bounds(demand->context, o);
 }
 

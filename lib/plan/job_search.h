@@ -5,6 +5,8 @@
 
 #include "plan/job_frontier.h"
 
+#include "estimate/round_times.h"
+
 #include <qosbatch/catalogue.h>
 
 /* Nodes of one type that a job may run on. */
@@ -14,6 +16,7 @@ typedef struct qb__job_offer {
   qb_node_type type; /* its memory, start-up, interruptions, number of nodes and billing count */
   uint32_t profile_index; /* as the caller counts */
   uint32_t type_index;
+  bool unmeasured; /* splits of the profile's own node that were not measured, too */
 } qb__job_offer;
 
 typedef struct qb__job_demand {

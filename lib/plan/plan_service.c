@@ -5,6 +5,7 @@
 #include "node/node_data.h"
 #include "plan/service_frontier.h"
 #include "plan/service_search.h"
+#include "plan/untried.h"
 #include "profile/profile_data.h"
 
 #include <limits.h>
@@ -113,6 +114,29 @@ static qb_status choose(qb__service_search *s, qb_service_plan *plan)
   return best ? plan_best(s, best, step, plan) : plan_nearest(s, plan);
 }
 
+/* Lower is better. */
+static double value_of(const qb_qos *qos, const qb_service_plan *plan)
+{
+  return qos && qos->objective == QB_OBJECTIVE_RATE ? 1 / plan->max_rate_per_s
+                                                    : (double)plan->latency_ns;
+}
+
+static qb_status find_untried(qb__site *sites, size_t site_count, const qb_load *load,
+                              const qb_qos *qos, qb_service_plan *plan)
+{
+  bool any = false;
+  for (size_t i = 0; i < site_count; i++)
+    any |= sites[i].unmeasured = qb__splits_are_missing(sites[i].profile);
+  if (!any)
+    return QB_OK;
+  qb_service_plan hoped;
+  const qb_status status = qb__plan_service(sites, site_count, load, qos, &hoped, NULL);
+  if (!status)
+    plan->untried = qb__untried_of(plan->feasible, value_of(qos, plan), hoped.feasible,
+                                   value_of(qos, &hoped), hoped.source, &hoped.configuration);
+  return status;
+}
+
 qb_status qb__plan_service(const qb__site *sites, size_t site_count, const qb_load *load,
                            const qb_qos *qos, qb_service_plan *plan, qb_service_frontier **frontier)
 {
@@ -144,6 +168,8 @@ qb_status qb_plan_service(qb_profile *const *profiles, size_t profile_count, con
                    .index = (uint32_t)i,
                    .price_per_hour = qb__node_info(qb__profile_node(profiles[i]))->price_per_hour};
   status = qb__plan_service(sites, profile_count, load, qos, &chosen, frontier);
+  if (!status)
+    status = find_untried(sites, profile_count, load, qos, &chosen);
   qb__free(qb__profile_context(profiles[0]), sites);
   if (!status)
     QB__STRUCT_OUT(qb_service_plan, plan, &chosen);

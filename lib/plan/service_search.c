@@ -98,8 +98,8 @@ static qb_status make_sets(qb__service_search *s)
     return QB_ERROR_NO_MEMORY;
   for (size_t i = 0; i < s->site_count; i++) {
     const qb__site *site = &s->sites[i];
-    const qb_status status =
-        qb__round_set_init(site->profile, site->node, site->single, s->qos.accuracy, &s->sets[i]);
+    const qb_status status = qb__round_set_init(site->profile, site->node, site->single,
+                                                s->qos.accuracy, site->unmeasured, &s->sets[i]);
     if (status)
       return status;
     if (s->sets[i].transferred)

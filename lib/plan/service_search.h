@@ -17,6 +17,7 @@ typedef struct qb__site {
   uint32_t index;        /* of the profile, as the caller counts */
   const qb_node *node;   /* NULL: the profile's own */
   bool single;           /* one instance, as functions have */
+  bool unmeasured;       /* splits that were not measured, too */
   double price_per_hour; /* 0: not known */
 } qb__site;
 

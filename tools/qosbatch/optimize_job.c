@@ -42,6 +42,7 @@ static void print_job(const nodes *all, const demand *d, const choice *made,
   printf("memory         %s\n", human_bytes((double)plan->memory_bytes).s);
   if (plan->cost > 0)
     printf("cost           %s\n", digits(plan->cost).s);
+  print_untried(&plan->untried);
 }
 
 int optimize_job(const nodes *all, const demand *d, bool as_json)
@@ -54,6 +55,7 @@ int optimize_job(const nodes *all, const demand *d, bool as_json)
   const choice made = {.feasible = plan.feasible,
                        .reason = plan.reason,
                        .nearest = &plan.nearest,
+                       .untried = &plan.untried,
                        .profile = plan.profile,
                        .configuration = &plan.configuration,
                        .batch = plan.batch};

@@ -13,6 +13,7 @@ static choice choice_of(const qb_service_plan *plan)
   return (choice){.feasible = plan->feasible,
                   .reason = plan->reason,
                   .nearest = &plan->nearest,
+                  .untried = &plan->untried,
                   .profile = plan->profile,
                   .configuration = &plan->configuration,
                   .batch = plan->batch};
@@ -126,6 +127,7 @@ static void print_as_text(const nodes *all, const demand *d, const qb_service_pl
   printf("memory         %s\n", human_bytes((double)plan->memory_bytes).s);
   if (plan->cost_per_hour > 0)
     printf("cost           %s per hour\n", digits(plan->cost_per_hour).s);
+  print_untried(&plan->untried);
   printf("\nnow, with %llu queued: %s\n", (unsigned long long)d->queued, explanation);
 }
 

@@ -79,6 +79,14 @@ void print_feasibility(const choice *made)
   printf("\nthe nearest plan:\n");
 }
 
+void print_untried(const qb_untried *untried)
+{
+  const qb_configuration *c = &untried->configuration;
+  if (c->instances)
+    printf("not measured   %s: expected to be %.0f %% better; 'profile --refine' measures it\n",
+           human_configuration(c).s, 100 * untried->gain);
+}
+
 void print_node(const nodes *all, uint32_t profile)
 {
   if (all->count > 1)
@@ -93,4 +101,9 @@ void add_choice(json_t *root, const nodes *all, const choice *made)
   add_text(root, "profile", all->paths[made->profile]);
   add_integer(root, "batch", made->batch);
   add_configuration(root, made->configuration);
+  if (!made->untried->configuration.instances)
+    return;
+  json_t *untried = add_object(root, "untried");
+  add_configuration(untried, &made->untried->configuration);
+  add_number(untried, "gain", made->untried->gain);
 }

@@ -11,6 +11,7 @@ typedef struct choice {
   bool feasible;
   qb_reason reason;
   const qb_nearest *nearest;
+  const qb_untried *untried;
   uint32_t profile;
   const qb_configuration *configuration;
   uint32_t batch;
@@ -18,6 +19,8 @@ typedef struct choice {
 
 void add_choice(json_t *root, const nodes *all, const choice *made);
 void print_feasibility(const choice *made);
+/* Says where measuring more could change the plan. */
+void print_untried(const qb_untried *untried);
 void print_node(const nodes *all, uint32_t profile);
 
 #endif

@@ -55,6 +55,19 @@ typedef struct qb_nearest {
   uint64_t reserved[4];   /**< 0 */
 } qb_nearest;
 
+/**
+ * A division of a node's cores that was not measured and is expected to do better than the plan, were
+ * it as fast as its estimate; qb_profile_run() with the profile as params.known measures it. A value type:
+ * it has no size and never grows.
+ * @since 0.1
+ */
+typedef struct qb_untried {
+  qb_configuration configuration; /**< 0 instances: there is none */
+  double gain; /**< latency or time that would be saved, or rate that would be gained, as a share of
+                    the plan's; 1 if only this would meet the demand */
+  uint64_t reserved[2]; /**< 0 */
+} qb_untried;
+
 /** How to run a job: which nodes, and which rounds on each. @since 0.1 */
 typedef struct qb_job_plan {
   size_t size;      /**< sizeof(qb_job_plan) */
@@ -79,6 +92,7 @@ typedef struct qb_job_plan {
   double cost_per_1000;           /**< bill for 1,000 samples, at `cost` */
   uint64_t memory_bytes;          /**< of a node */
   qb_nearest nearest;             /**< if not feasible; all 0 in a frontier */
+  qb_untried untried;             /**< of qb_plan_job(); else all 0 */
 } qb_job_plan;
 
 #define QB_JOB_PLAN_INIT QB__INIT(qb_job_plan)
@@ -110,6 +124,7 @@ typedef struct qb_service_plan {
   uint64_t memory_bytes; /**< of a node */
   uint64_t network;      /**< of the profile, as in qb_profile_info; 0: not known */
   qb_nearest nearest;    /**< if not feasible; all 0 in a frontier */
+  qb_untried untried;    /**< of qb_plan_service(); else all 0 */
 } qb_service_plan;
 
 #define QB_SERVICE_PLAN_INIT QB__INIT(qb_service_plan)
