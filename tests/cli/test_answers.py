@@ -294,8 +294,10 @@ def show_profile_and_models():
         expect(shown["model"] == stored["model"], "other model", shown)
         for name, value in stored["points"][3].items():
             expect(shown["points"][3][name] == value, f"other {name}", shown["points"][3])
-        for name in "cpu", "isa", "cores", "price_per_hour", "compute", "bandwidth":
+        for name in "cpu", "isa", "cores", "price_per_hour", "bandwidth":
             expect(shown["node"][name] == stored["node"][name], f"other {name}", shown["node"])
+        in_f32 = [{"precision": "f32", **entry} for entry in stored["node"]["compute"]]
+        expect(shown["node"]["compute"] == in_f32, "other compute", shown["node"])
         expect("Fixture CPU" in done("show", path), "the text does not name the processor")
 
 
