@@ -386,6 +386,28 @@ def evaluate_with_measurements():
     failure(["evaluate", PROFILE, "--measurements", path, "--batch", "5"], "no measurement")
 
 
+@test
+def evaluate_tells_the_change_of_the_machine():
+    estimates = done_json("estimate", PROFILE, "--batch", "1-8")["estimates"]
+    k = estimates[0]["instances"], estimates[0]["threads"]
+
+    def evaluated(name, factor_of):
+        rows = [f"{k[0]},{k[1]},{e['batch']},{round(e['latency_ns'] * factor_of(e['batch']))}"
+                for e in estimates]
+        path = write(name, "instances,threads,batch,latency_ns\n" + "\n".join(rows) + "\n")
+        return done_json("evaluate", PROFILE, "--measurements", path)
+
+    value = evaluated("slower.csv", lambda batch: 1.1 + 0.002 * (-1) ** batch)
+    expect(0.98 < value["change_share"] <= 1, "the change is not the error", value)
+    change, = value["changes"]
+    expect((change["instances"], change["threads"]) == k, "of another configuration", value)
+    expect(abs(change["change_pct"] - 10) < 0.1, "another change", value)
+    value = evaluated("uneven.csv", lambda batch: 1.1 ** (-1) ** batch)
+    expect(value["change_share"] < 0.1, "errors of both signs are no change", value)
+    value = done_json("evaluate", PROFILE, "--measurements", FOLDER / "slower.csv", "--batch", "2")
+    expect(value["change_share"] is None and not value["changes"], "a point alone tells", value)
+
+
 @each([
     ("missing", None, "No such file"),
     ("empty", "", "empty"),

@@ -28,11 +28,20 @@ typedef struct comparison {
   bool disturbed; /* the measurement is not to be trusted */
 } comparison;
 
+/* By how much rounds of a configuration take longer than estimated, whatever their batch size. */
+typedef struct change {
+  qb_configuration configuration;
+  double pct;
+} change;
+
 typedef struct evaluation {
   comparison *points; /* free(points) */
   size_t count, disturbed;
   double mean_pct, max_pct; /* of the absolute errors */
   double coverage95;        /* 0..1 */
+  change *changes;          /* free(changes); of configurations with two points or more */
+  size_t change_count;
+  double change_share; /* of the squared error, that they explain: 0..1; NAN: not known */
 } evaluation;
 
 /* Keeps `sorted` ascending and without doubles. */
@@ -131,7 +140,7 @@ static bool selected(const selection *which, const qb_profile_point *point)
          (!any->threads || any->threads == c->threads) && any->precision == c->precision;
 }
 
-/* c moves with the processor's frequency: T = b F p / c with the c of now, by the same yardstick. */
+/* c moves with the processor's frequency: rounds follow it as far as past sessions have shown. */
 static void follow_speed(comparison *c, const qb_profile_point *point)
 {
   qb_latency_estimate *e = &c->estimated;
@@ -139,10 +148,53 @@ static void follow_speed(comparison *c, const qb_profile_point *point)
   if (!(e->thread_flops_per_s > 0) || !(point->thread_flops_per_s > 0))
     return;
   c->speed = point->thread_flops_per_s / e->thread_flops_per_s;
-  const double factor = e->memory_share + (1 - e->memory_share) / c->speed;
+  const double factor = pow(c->speed, -e->speed_slope);
   e->latency_ns = (int64_t)((double)e->latency_ns * factor);
   e->low_ns = (int64_t)((double)e->low_ns * factor);
   e->high_ns = (int64_t)((double)e->high_ns * factor);
+}
+
+static double log_error(const comparison *c)
+{
+  return log((double)c->measured_ns / (double)c->estimated.latency_ns);
+}
+
+/*
+ * What the points of a configuration, from `first` to `end`, have in common, and their squared error
+ * without it. The mean of n points off by chance alone would explain one of n squares, too.
+ */
+static double common_error(const evaluation *e, size_t first, size_t end, double *explained)
+{
+  const double n = (double)(end - first);
+  double mean = 0, left = 0;
+  for (size_t i = first; i < end; i++)
+    mean += log_error(&e->points[i]) / n;
+  for (size_t i = first; i < end; i++)
+    left += pow(log_error(&e->points[i]) - mean, 2);
+  *explained = fmax(n * mean * mean - left / (n - 1), 0);
+  return mean;
+}
+
+/* The machine's change since the profile: one factor for each configuration. */
+static void find_changes(evaluation *e)
+{
+  double squares = 0, explained = 0;
+  e->changes = allocate(e->count, sizeof *e->changes);
+  for (size_t first = 0, end; first < e->count; first = end) {
+    const qb_configuration *k = &e->points[first].estimated.configuration;
+    for (end = first + 1;
+         end < e->count && same_configuration(k, &e->points[end].estimated.configuration); end++)
+      ;
+    if (end - first < 2)
+      continue;
+    double its;
+    const double mean = common_error(e, first, end, &its);
+    explained += its;
+    for (size_t i = first; i < end; i++)
+      squares += pow(log_error(&e->points[i]), 2);
+    e->changes[e->change_count++] = (change){*k, 100 * expm1(mean)};
+  }
+  e->change_share = squares > 0 ? explained / squares : NAN;
 }
 
 static int compare(const qb_profile *profile, const qb_profile *measured, const selection *which,
@@ -176,6 +228,7 @@ static int compare(const qb_profile *profile, const qb_profile *measured, const 
     return fail("no measurement has the requested batch sizes and configurations");
   e->mean_pct /= (double)e->count;
   e->coverage95 = (double)covered / (double)e->count;
+  find_changes(e);
   return EXIT_DONE;
 }
 
@@ -187,6 +240,13 @@ static void print_as_json(const char *model, const evaluation *e)
   add_number(root, "max_abs_pct_error", e->max_pct);
   add_number(root, "coverage95", e->coverage95);
   add_integer(root, "disturbed_points", (int64_t)e->disturbed);
+  add_number(root, "change_share", e->change_share);
+  json_t *changes = add_array(root, "changes");
+  for (size_t i = 0; i < e->change_count; i++) {
+    json_t *entry = append_object(changes);
+    add_configuration(entry, &e->changes[i].configuration);
+    add_number(entry, "change_pct", e->changes[i].pct);
+  }
   json_t *array = add_array(root, "points");
   for (size_t i = 0; i < e->count; i++) {
     const comparison *c = &e->points[i];
@@ -204,6 +264,35 @@ static void print_as_json(const char *model, const evaluation *e)
     add_number(entry, "speed", c->speed);
   }
   print_json(root);
+}
+
+static void print_changes(const evaluation *e)
+{
+  if (isnan(e->change_share))
+    return;
+  printf("the machine has changed since the profile: time of a round ");
+  for (size_t i = 0; i < e->change_count; i++)
+    printf("%s%+.1f %% with %u x %u", i ? ", " : "", e->changes[i].pct,
+           e->changes[i].configuration.instances, e->changes[i].configuration.threads);
+  printf(" (instances x threads), at all batch sizes; that is %.0f %% of the squared error\n",
+         100 * e->change_share);
+}
+
+static void print_speeds(const evaluation *e)
+{
+  double slowest = 1, fastest = 1;
+  for (size_t i = 0; i < e->count; i++) {
+    slowest = fmin(slowest, e->points[i].speed);
+    fastest = fmax(fastest, e->points[i].speed);
+  }
+  if (slowest >= 0.98 && fastest <= 1.02)
+    return;
+  const double slope = e->points[0].estimated.speed_slope;
+  printf("threads now sustain %.2f to %.2f of their profiled compute power; ", slowest, fastest);
+  if (slope > 0)
+    printf("estimates follow that to the power of %.2f, as past sessions did\n", slope);
+  else
+    printf("past sessions do not show that rounds follow it, and estimates do not\n");
 }
 
 static void print_as_text(const char *model, const evaluation *e)
@@ -228,20 +317,13 @@ static void print_as_text(const char *model, const evaluation *e)
     table_cell(t, "%s", qb_source_name(c->estimated.source));
   }
   table_print(t);
-  double slowest = 1, fastest = 1;
-  for (size_t i = 0; i < e->count; i++) {
-    slowest = fmin(slowest, e->points[i].speed);
-    fastest = fmax(fastest, e->points[i].speed);
-  }
-  if (slowest < 0.98 || fastest > 1.02)
-    printf("threads now sustain %.2f to %.2f of their profiled compute power; estimates account "
-           "for that\n",
-           slowest, fastest);
+  print_speeds(e);
   if (e->disturbed)
     printf("* neighbours slowed the cores in most visits: the measurement itself is uncertain\n");
   printf("\nmean error %.1f %%, worst %.1f %%; %.0f %% of the measurements lie in the 95 %% "
          "interval\n",
          e->mean_pct, e->max_pct, 100 * e->coverage95);
+  print_changes(e);
   if (2 * e->disturbed > e->count)
     printf("the machine was too busy to judge the estimates; repeat this when it is quieter\n");
 }
@@ -338,7 +420,7 @@ static int run(const command *self, int argc, char **argv)
 
   qb_context *context = NULL;
   qb_profile *profile = NULL, *measured = NULL;
-  evaluation e = {NULL, 0, 0, 0, 0};
+  evaluation e = {.points = NULL};
   selection which = {{(uint32_t)instances, (uint32_t)threads}, batches, model, int8};
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   int result;
@@ -356,6 +438,7 @@ static int run(const command *self, int argc, char **argv)
   else
     print_as_text(info.model, &e);
 done:
+  free(e.changes);
   free(e.points);
   free(batches.values);
   qb_profile_unref(measured);
@@ -373,6 +456,8 @@ const command command_evaluate = {
     .details =
         "Measures on this node, which must be the profiled one, or reads rounds from a CSV file "
         "with\nthe columns instances, threads, batch and latency_ns; --batch, --instances and "
-        "--threads\nselect some of them. Errors are relative to the measurement.",
+        "--threads\nselect some of them. Errors are relative to the measurement. What all batch "
+        "sizes "
+        "of a\nconfiguration are off by is the change of the machine since the profile.",
     .run = run,
 };
