@@ -26,9 +26,10 @@ typedef struct qb_profile qb_profile;
 /**
  * Makes a session and starts its threads.
  *
- * QB_PRECISION_INT8 needs a network with quantized layers, whose results it gives within one step of
- * their scales; what has no 8-bit form is computed as in QB_PRECISION_F32. A workload may have any
- * precision, which is its own business.
+ * QB_PRECISION_BF16 needs a processor that multiplies bfloat16 natively and a network without
+ * quantized layers. QB_PRECISION_INT8 needs a network with quantized layers, whose results it gives
+ * within one step of their scales; what has no 8-bit form is computed as in QB_PRECISION_F32. A
+ * workload may have any precision, which is its own business.
  *
  * With a profile, each layer is computed as it was when the profile was measured: sessions of one
  * profile, configuration and batch size give the same bits for the same samples, and are ready

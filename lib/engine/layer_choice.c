@@ -48,8 +48,11 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
     l.spec.factors = p->graph->tensors[op->requantize.factors].constant;
   l.spec.source_dims = p->plan->slots[source].dims;
   l.spec.weights_dims = qb__plan_weights_dims(p->graph, op);
+  if (l.spec.weights_dims.type == QB__TYPE_BF16)
+    l.spec.source_dims.type = QB__TYPE_BF16; /* what it is not yet, it is made */
   l.spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  l.usual = qb__plan_is_usual(p, source);
+  l.usual =
+      l.spec.source_dims.type == p->plan->slots[source].dims.type && qb__plan_is_usual(p, source);
   l.addend_usual = addend != QB__NONE && qb__plan_is_usual(p, addend);
   l.rows = l.spec.source_dims.at[0] / p->plan->batch;
   if (destination != QB__NONE) {

@@ -30,8 +30,10 @@ static qb_status check(const qb__graph *graph, qb_precision precision)
     return qb__fail(QB_ERROR_UNSUPPORTED,
                     "the network has quantized layers, whose integers bf16 cannot hold; use "
                     "QB_PRECISION_INT8 or QB_PRECISION_F32");
-  if (precision == QB_PRECISION_BF16)
-    return qb__fail(QB_ERROR_UNSUPPORTED, "bf16 is not computed yet; use QB_PRECISION_F32");
+  if (precision == QB_PRECISION_BF16 && !qb__has_bf16())
+    return qb__fail(QB_ERROR_UNSUPPORTED,
+                    "this processor does not multiply bf16 (avx512_bf16, amx), and emulating it is "
+                    "slower than f32; use QB_PRECISION_F32");
   return QB_OK;
 }
 
@@ -43,5 +45,7 @@ qb_status qb__lower(const qb__graph *graph, qb_precision precision, struct dnnl_
     status = qb__graph_copy(graph, lowered);
   if (!status && precision == QB_PRECISION_INT8)
     status = lower_to_int8(lowered, engine);
-  return status;
+  if (!status && precision == QB_PRECISION_BF16)
+    qb__lower_bf16(lowered, engine);
+  return status ? status : lowered->status;
 }

@@ -28,6 +28,9 @@ void qb__lower_bytes(qb__graph *graph);
  */
 void qb__lower_layers(qb__graph *graph, struct dnnl_engine *engine);
 
+/* All of BF16 (lower_bf16.c). */
+void qb__lower_bf16(qb__graph *graph, struct dnnl_engine *engine);
+
 /* A tensor that is bytes, read as (byte - zero) * scale. */
 typedef struct qb__byte_source {
   int32_t tensor; /* QB__NONE: it is not */

@@ -40,7 +40,7 @@ static bool batch_is_blocked(const qb__blocking *b)
   return false;
 }
 
-qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, float *data, qb__rows *rows)
+qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, void *data, qb__rows *rows)
 {
   qb__rows made = {.dims = dims, .data = data};
   if (!qb__layout_blocking(layout, &made.blocking))
@@ -49,7 +49,7 @@ qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, float *dat
   made.row_elements = (size_t)elements;
   made.whole = !batch_is_blocked(&made.blocking) &&
                (batch == 1 || made.blocking.strides[0] == elements) &&
-               qb__layout_bytes(layout) == (size_t)(batch * elements) * sizeof(float);
+               qb__layout_bytes(layout) == (size_t)(batch * elements) * qb__type_bytes(dims->type);
   *rows = made;
   return QB_OK;
 }
@@ -65,14 +65,48 @@ static bool next(const qb__dims *dims, int64_t *at)
   return false;
 }
 
+static bool are_halves(const qb__rows *rows)
+{
+  return rows->dims->type == QB__TYPE_BF16;
+}
+
+/* The largest of elements that lie next to each other. */
+static int32_t largest_of(const qb__rows *rows, size_t first, size_t count)
+{
+  return are_halves(rows) ? qb__largest_half_bits((const uint16_t *)rows->data + first, count)
+                          : qb__largest_bits((const float *)rows->data + first, count);
+}
+
+static float value_at(const qb__rows *rows, size_t offset)
+{
+  float value;
+  if (!are_halves(rows))
+    return ((const float *)rows->data)[offset];
+  const uint32_t bits = (uint32_t)((const uint16_t *)rows->data)[offset] << 16;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* What is set is what a bfloat16 number holds, or NaN: the lower half is 0 or does not matter. */
+static void set_at(const qb__rows *rows, size_t offset, float value)
+{
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if (are_halves(rows))
+    ((uint16_t *)rows->data)[offset] = (uint16_t)(bits >> 16 | (value != value));
+  else
+    ((float *)rows->data)[offset] = value;
+}
+
 int32_t qb__rows_largest_bits(const qb__rows *rows, uint32_t row)
 {
   if (rows->whole)
-    return qb__largest_bits(rows->data + row * rows->row_elements, rows->row_elements);
+    return largest_of(rows, row * rows->row_elements, rows->row_elements);
   int32_t most = 0;
   int64_t at[QB__ONEDNN_DIMS] = {row};
   do {
-    const int32_t bits = qb__magnitude_bits(rows->data[qb__blocked_offset(&rows->blocking, at)]);
+    const int32_t bits =
+        qb__magnitude_bits(value_at(rows, qb__blocked_offset(&rows->blocking, at)));
     most = bits > most ? bits : most;
   } while (next(rows->dims, at));
   return most;
@@ -98,7 +132,7 @@ bool qb__rows_exceed(const qb__rows *rows, int32_t limit)
 #endif
   for (size_t i = 0; i < pieces; i++) {
     const size_t left = count - i * PIECE;
-    const int32_t bits = qb__largest_bits(rows->data + i * PIECE, left < PIECE ? left : PIECE);
+    const int32_t bits = largest_of(rows, i * PIECE, left < PIECE ? left : PIECE);
     most = bits > most ? bits : most;
   }
   return most > limit;
@@ -108,7 +142,7 @@ void qb__rows_get(const qb__rows *rows, uint32_t row, float *values)
 {
   int64_t at[QB__ONEDNN_DIMS] = {row};
   do
-    *values++ = rows->data[qb__blocked_offset(&rows->blocking, at)];
+    *values++ = value_at(rows, qb__blocked_offset(&rows->blocking, at));
   while (next(rows->dims, at));
 }
 
@@ -116,6 +150,6 @@ void qb__rows_set(const qb__rows *rows, uint32_t row, const float *values)
 {
   int64_t at[QB__ONEDNN_DIMS] = {row};
   do
-    rows->data[qb__blocked_offset(&rows->blocking, at)] = *values++;
+    set_at(rows, qb__blocked_offset(&rows->blocking, at), *values++);
   while (next(rows->dims, at));
 }

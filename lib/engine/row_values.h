@@ -14,18 +14,20 @@ float qb__magnitude_of(int32_t bits);
 
 /* The largest of them (kernel_magnitude.c). */
 int32_t qb__largest_bits(const float *values, size_t count);
+/* The same of bfloat16 numbers, which are the upper halves of floats. */
+int32_t qb__largest_half_bits(const uint16_t *values, size_t count);
 
 /* A tensor of a round whose first dimension is the batch. */
 typedef struct qb__rows {
   const qb__dims *dims;
-  float *data;
+  void *data;          /* floats or bfloat16 numbers: dims->type */
   bool whole;          /* a row lies in one piece of `row_elements`, padding included */
   size_t row_elements; /* from one row to the next */
   qb__blocking blocking;
 } qb__rows;
 
 /* Fails with QB_ERROR_UNSUPPORTED for a layout that only oneDNN understands. */
-qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, float *data, qb__rows *rows);
+qb_status qb__rows_of(const qb__dims *dims, const qb__layout *layout, void *data, qb__rows *rows);
 
 int32_t qb__rows_largest_bits(const qb__rows *rows, uint32_t row);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions in int8 against the exact form of the same graph. */
+#include "engine/onednn.h"
 #include "model/builtin.h"
 #include "model/model_impl.h"
 #include "support/expect.h"
@@ -105,6 +106,43 @@ static void networks_without_quantized_layers_are_refused(void **state)
   assert_status(qb_session_new(model, &configuration, NULL, &session), QB_ERROR_UNSUPPORTED);
   assert_message("no quantized layers");
   assert_null(session);
+  qb_model_unref(model);
+}
+
+static void expect_near_f32(const char *name)
+{
+  enum { BATCH = 2 };
+  qb_model *model;
+  assert_ok(qb_model_builtin(context, name, &model));
+  const qb__graph *g = &model->graph;
+  const size_t in = g->tensors[g->inputs[0]].elements, out = g->tensors[g->outputs[0]].elements;
+  float *x = calloc(BATCH * in, sizeof *x);
+  qb__fill_values(x, BATCH * in, 7, 0, 1);
+  float *real = run(model, QB_PRECISION_F32, BATCH, x);
+  float *half = run(model, QB_PRECISION_BF16, BATCH, x);
+  const double like = cosine(real, half, BATCH * out);
+  if (!(like >= 0.999 && like < 1))
+    fail_msg("%s: cosine %.9f", name, like);
+  free(x);
+  free(real);
+  free(half);
+  qb_model_unref(model);
+}
+
+static void bf16_computes_what_f32_does_or_is_refused(void **state)
+{
+  (void)state;
+  const qb_configuration configuration = {1, 1, QB_PRECISION_BF16};
+  qb_model *model;
+  qb_session *session = NULL;
+  if (qb__has_bf16()) {
+    expect_near_f32("alexnet");
+    expect_near_f32("resnet50");
+    return;
+  }
+  assert_ok(qb_model_builtin(context, "alexnet", &model));
+  assert_status(qb_session_new(model, &configuration, NULL, &session), QB_ERROR_UNSUPPORTED);
+  assert_message("avx512_bf16");
   qb_model_unref(model);
 }
 
@@ -334,6 +372,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(quantized_networks_compute_what_their_exact_form_does),
       cmocka_unit_test(networks_without_quantized_layers_are_refused),
+      cmocka_unit_test(bf16_computes_what_f32_does_or_is_refused),
       cmocka_unit_test(random_convolutions_give_the_sums_of_plain_loops),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
