@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "experiment"))
-import quota  # noqa: E402
+from control_group import quota  # noqa: E402
 
 TOOL = "build/tools/qosbatch/qosbatch"
 BATCH = 1
@@ -43,7 +43,7 @@ def main():
           "p99 at half of that rate [ms]")
     for limit in [whole + part for whole in range(1, cores) for part in (0.25, 0.5, 0.75)]:
         for threads in (math.floor(limit), math.ceil(limit)):
-            with quota.quota(limit) as within, tempfile.TemporaryDirectory() as folder:
+            with quota(limit) as within, tempfile.TemporaryDirectory() as folder:
                 if not within:
                     sys.exit("quota: no control group can be made here; run this as root on a machine of your own")
                 point, plan = measure(model, threads, seconds, within, folder)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import report
 from plans import plans
-from quota import quota
+from control_group import quota
 
 MODELS = ("alexnet", "resnet50")
 HELD_OUT = "5,7,11,13,23,27,45,55"
