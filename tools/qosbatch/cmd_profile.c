@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "answers.h"
 #include "common/diagnose.h"
 #include "common/load.h"
 #include "common/measure.h"
 #include "common/options.h"
 #include "common/precisions.h"
 #include "configurations.h"
+#include "run/source.h"
 #include "view.h"
 
 #include <qosbatch/measurements.h>
@@ -14,6 +16,8 @@
 
 typedef struct request {
   const char *model, *output, *measurements, *node, *refine, *int8, *precision;
+  answers_demand answers;
+  conversion how;
   uint64_t max_batch;
   integer_list batches, instances, threads;
   double budget_s, goal_pct, price_per_hour;
@@ -26,6 +30,8 @@ static void check_usage(const request *r)
     fail_usage("expected -o FILE, where to save the profile");
   if (r->max_batch && r->batches.count)
     fail_usage("expected --max-batch or --batch, not both");
+  if (r->answers.labels && !r->answers.input)
+    fail_usage("--labels are of the samples of --input: expected --input X");
   if (!r->measurements) {
     if (!r->model)
       fail_usage("expected MODEL, or --measurements FILE.csv");
@@ -43,6 +49,7 @@ static void check_usage(const request *r)
                           : r->refine          ? "refine"
                           : r->precision       ? "precision"
                           : r->int8            ? "int8"
+                          : r->answers.input   ? "input"
                                                : NULL;
   if (measuring)
     fail_usage("--%s selects what to measure; --measurements takes every row of the file",
@@ -115,7 +122,8 @@ static void print(const qb_profile *profile, const request *r)
 
 static int run(const command *self, int argc, char **argv)
 {
-  request r = {0};
+  request r = {.answers.most = 1000, .how.most_pixels = DEFAULT_MOST_PIXELS};
+  r.answers.how = &r.how;
   const option options[] = {
       OPTION_FILE('o', "output", "FILE", &r.output, FILE_WRITTEN,
                   "where to save the profile (required)"),
@@ -128,6 +136,14 @@ static int run(const command *self, int argc, char **argv)
       OPTION_STRING(0, "precision", "L", &r.precision,
                     "measure these: f32,bf16,int8 (f32, or those of --refine)"),
       OPTION_FILE(0, "int8", "FILE", &r.int8, FILE_READ, "MODEL in quantized form, for int8"),
+      OPTION_FILE('i', "input", "X", &r.answers.input, FILE_READ,
+                  "count how many answers to these samples are right in each precision"),
+      OPTION_FILE(0, "labels", "FILE", &r.answers.labels, FILE_READ,
+                  "the class of each of them, one number a line (answers in f32)"),
+      OPTION_INTEGER("samples", "N", &r.answers.most, 1, 1e9, "the most samples to answer (1000)"),
+      OPTION_STRING(0, "scale", "L", &r.how.scale, "8-bit values are multiplied by this (1/255)"),
+      OPTION_STRING(0, "mean", "L", &r.how.mean, "mean to subtract then, per channel"),
+      OPTION_STRING(0, "std", "L", &r.how.deviation, "deviation to divide by then, per channel"),
       OPTION_NUMBER("time-budget", "S", &r.budget_s, 0, 1e6,
                     "seconds in all (20 a configuration, 60 a precision at most)"),
       OPTION_NUMBER("goal", "PCT", &r.goal_pct, 0, 100,
@@ -156,6 +172,7 @@ static int run(const command *self, int argc, char **argv)
       (model && (result = load_int8(context, r.int8, &model))) ||
       (result = r.measurements ? take_measurements(context, &r, model, &profile)
                                : measure_here(context, &r, model, &profile)) ||
+      (r.answers.input && (result = answers_measure(model, &r.answers, &profile))) ||
       (result = check(qb_profile_save(profile, r.output))))
     goto done;
   print(profile, &r);
@@ -180,7 +197,10 @@ const command command_profile = {
         "--instances, all splits of the threads among instances are tried; if\nthere are more than "
         "3, only those that could be best for some target, rate or job are\nmeasured in full. With "
         "both, all their products that fit; with --threads alone, 1\ninstance; with --instances "
-        "alone, they share all threads.\n\nWith --measurements nothing is run. The CSV file has a "
+        "alone, they share all threads.\n\nWith --input, every precision answers the samples, an "
+        ".npy file or a folder of images, and the\nprofile says how many answers are as in f32, "
+        "or as labelled. --accuracy of other commands\nchooses by that.\n\nWith --measurements "
+        "nothing is run. The CSV file has a "
         "row for each round with the columns\ninstances, threads, batch and latency_ns; others are "
         "ignored. MODEL then tells the work\nper sample, and --node what the cores sustain; both "
         "may be left out.",
