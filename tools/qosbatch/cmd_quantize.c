@@ -5,11 +5,11 @@
 #include "common/options.h"
 #include "common/output.h"
 #include "quantize_report.h"
+#include "run/labels.h"
 #include "run/source.h"
 
 #include <qosbatch/quantize.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,35 +29,6 @@ typedef struct work {
   uint32_t *labels; /* or NULL */
   quantize_report report;
 } work;
-
-/* The labels of all rows; those beyond `count` are a mistake. */
-static int read_labels(const char *path, uint64_t count, uint32_t *labels)
-{
-  FILE *file = fopen(path, "r");
-  char line[64];
-  uint64_t read = 0;
-  int result = file ? EXIT_DONE : fail("cannot open '%s': check the path", path);
-  while (!result && fgets(line, sizeof line, file)) {
-    char *end;
-    errno = 0;
-    const unsigned long long label = strtoull(line, &end, 10);
-    if (!isdigit((unsigned char)*line) || errno || label >= QB_NO_ANSWER ||
-        (*end && *end != '\n' && *end != '\r'))
-      result = fail("'%s', line %llu: expected the number of a class, 0 or more", path,
-                    (unsigned long long)read + 1);
-    else if (read == count)
-      result = fail("'%s' has more than the %llu labels that there are samples", path,
-                    (unsigned long long)count);
-    else
-      labels[read++] = (uint32_t)label;
-  }
-  if (!result && read < count)
-    result = fail("'%s' has %llu labels for %llu samples; give one for each", path,
-                  (unsigned long long)read, (unsigned long long)count);
-  if (file)
-    fclose(file);
-  return result;
-}
 
 /* Rows spread evenly over all; images that cannot be read are left out. */
 static int read_samples(work *w, uint64_t elements, uint64_t rows, const uint32_t *labels)
@@ -103,7 +74,7 @@ static int load_samples(work *w)
   if (w->labels_path) {
     labels = allocate(all, sizeof *labels);
     w->labels = allocate(rows, sizeof *w->labels);
-    result = read_labels(w->labels_path, all, labels);
+    result = labels_read(w->labels_path, all, labels);
   }
   if (!result)
     result = read_samples(w, input.elements_per_sample, rows, labels);
