@@ -114,7 +114,8 @@ static void observe(host *h, const qb_decision *d)
 {
   qb_round_result result = QB_ROUND_RESULT_INIT;
   result.batch = d->batch;
-  result.latency_ns = h->first / 100000 % 2 ? d->high_ns : d->low_ns;
+  const double profiled_ns = (double)d->latency_ns / d->slowdown;
+  result.latency_ns = (int64_t)(profiled_ns * (h->first / 100000 % 2 ? 1.1 : 0.9));
   if (h->observes && d->action == QB_ACTION_RUN)
     check(qb_observe(h->optimizer, &result));
 }
