@@ -138,6 +138,18 @@ static bool is_packed(const float *values, const qb__dims *dims, const qb__block
   return true;
 }
 
+/* Whether a layout has nothing behind its elements, as sums of signed weights are there. */
+static bool is_elements_alone(const qb__layout *layout, const qb__dims *dims,
+                              const qb__blocking *blocking)
+{
+  qb__dims room = *dims;
+  size_t bytes = qb__type_bytes(dims->type);
+  qb__blocking_room(blocking, &room);
+  for (int d = 0; d < room.count; d++)
+    bytes *= (size_t)room.at[d];
+  return qb__layout_bytes(layout) == bytes;
+}
+
 /* oneDNN is fast at this, and not always right. */
 static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const float *values,
                       const qb__dims *dims, const struct qb__packed_entry *entry)
@@ -153,7 +165,7 @@ static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const floa
     return status;
   if (qb__layout_equal(entry->layout, plain))
     memcpy(entry->data, values, qb__layout_bytes(plain));
-  else if (!floats && known && blocking.padded)
+  else if (!floats && known && blocking.padded && is_elements_alone(entry->layout, dims, &blocking))
     pack(values, dims, &blocking, entry);
   else
     status = reorder(packed, stream, values, plain, entry);
