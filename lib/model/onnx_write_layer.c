@@ -76,12 +76,23 @@ static qb__onnx_name write_vector(qb__onnx_writer *w, const qb__operator *op, co
   return qb__onnx_write_floats(w, op, 1, &count, values);
 }
 
-/* Integers as reals, by scales along an axis and zero points of 0. */
+/* As many zero points of 0, for runtimes that do not take them as 0 where they are left out. */
+static qb__onnx_name write_zeros(qb__onnx_writer *w, const qb__operator *op, int64_t count)
+{
+  const qb__onnx_name name = qb__onnx_write_fresh(w, op->name);
+  void *room = qb__onnx_write_constant(w, name.text, QB__ONNX_TYPE_INT8, 1, &count, 1);
+  if (room)
+    memset(room, 0, (size_t)count);
+  return name;
+}
+
+/* Integers as reals, by scales along an axis; without zero points `zeros` is NULL. */
 static qb__onnx_name write_dequantize(qb__onnx_writer *w, const qb__operator *op,
-                                      const char *integers, const char *scales, uint32_t axis)
+                                      const char *integers, const char *scales, const char *zeros,
+                                      uint32_t axis)
 {
   const qb__onnx_name reals = qb__onnx_write_fresh(w, op->name);
-  qb__onnx_write_node(w, op, "DequantizeLinear", reals.text, integers, scales, NULL);
+  qb__onnx_write_node(w, op, "DequantizeLinear", reals.text, integers, scales, zeros, NULL);
   qb__onnx_write_int(w, "axis", axis);
   qb__onnx_write_end(w);
   return reals;
@@ -94,11 +105,12 @@ static qb__onnx_name write_integer_weights(qb__onnx_writer *w, const qb__operato
   const form f = form_of(w, op);
   const size_t each = t->elements / (size_t)t->dims[0];
   const qb__onnx_name scales = write_vector(w, op, steps, t->dims[0]);
+  const qb__onnx_name zeros = write_zeros(w, op, t->dims[0]);
   const qb__onnx_name name = qb__onnx_write_fresh(w, t->name);
   int8_t *room = qb__onnx_write_constant(w, name.text, QB__ONNX_TYPE_INT8, f.rank, f.dims, 1);
   for (size_t i = 0; room && i < t->elements; i++)
     room[f.place(t, op, i)] = (int8_t)lrint((double)t->constant[i] / (double)steps[i / each]);
-  return write_dequantize(w, op, name.text, scales.text, f.axis);
+  return write_dequantize(w, op, name.text, scales.text, zeros.text, f.axis);
 }
 
 static qb__onnx_name write_float_bias(qb__onnx_writer *w, const qb__operator *op)
@@ -134,7 +146,7 @@ static qb__onnx_name write_integer_bias(qb__onnx_writer *w, const qb__operator *
     const int32_t steps = (int32_t)lrint((double)t->constant[i] / (double)scales[i]);
     memcpy(room + i * sizeof steps, &steps, sizeof steps);
   }
-  return write_dequantize(w, op, name.text, scale.text, 0);
+  return write_dequantize(w, op, name.text, scale.text, NULL, 0);
 }
 
 /* Names of the constants that a layer reads; the bias' is empty where there is none. */
