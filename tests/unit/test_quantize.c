@@ -165,6 +165,35 @@ static void the_file_computes_what_the_model_does(void **state)
 }
 #endif
 
+static void run_in(qb_model *model, qb_precision precision, const float *samples, float *output)
+{
+  const qb_configuration configuration = {.instances = 1, .threads = 1, .precision = precision};
+  const void *const inputs[1] = {samples};
+  void *const outputs[1] = {output};
+  qb_session *session;
+  assert_ok(qb_session_new(model, &configuration, NULL, &session));
+  assert_ok(qb_session_run(session, SAMPLES, inputs, outputs, NULL));
+  qb_session_unref(session);
+}
+
+static void sessions_in_int8_compute_what_was_measured(void **state)
+{
+  (void)state;
+  float *samples = draw_samples(), outputs[2][SAMPLES * CLASSES];
+  const void *const inputs[1] = {samples};
+  seen s = {.least_db = INFINITY};
+  const qb_quantize_params params = params_of(inputs, &s);
+  qb_model *model, *quantized;
+  assert_ok(make_network(context, &model));
+  assert_ok(qb_model_quantize(model, &params, NULL, &quantized));
+  run_in(quantized, QB_PRECISION_F32, samples, outputs[0]);
+  run_in(quantized, QB_PRECISION_INT8, samples, outputs[1]);
+  assert_true(relative_error(outputs[1], outputs[0], SAMPLES * CLASSES) < 0.05);
+  qb_model_unref(quantized);
+  qb_model_unref(model);
+  free(samples);
+}
+
 static void layers_stay_in_floats_until_the_accuracy_holds(void **state)
 {
   (void)state;
@@ -260,6 +289,7 @@ int main(void)
 #ifdef QB_HAVE_ONNX
       cmocka_unit_test(the_file_computes_what_the_model_does),
 #endif
+      cmocka_unit_test(sessions_in_int8_compute_what_was_measured),
       cmocka_unit_test(layers_stay_in_floats_until_the_accuracy_holds),
       cmocka_unit_test(what_cannot_be_quantized_is_refused),
       cmocka_unit_test(allocations_may_fail),
