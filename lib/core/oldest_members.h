@@ -17,7 +17,7 @@
 #define QB__OLDEST_qb_coverage            width
 #define QB__OLDEST_qb_decision            coverage
 #define QB__OLDEST_qb_job                 samples
-#define QB__OLDEST_qb_job_plan            nearest
+#define QB__OLDEST_qb_job_plan            untried
 #define QB__OLDEST_qb_latency_estimate    speed_slope
 #define QB__OLDEST_qb_load                burst_ns
 #define QB__OLDEST_qb_measurements_params name
@@ -41,7 +41,7 @@
 #define QB__OLDEST_qb_quantized_layer     can_saturate
 #define QB__OLDEST_qb_round_result        latency_ns
 #define QB__OLDEST_qb_round_state         arrived
-#define QB__OLDEST_qb_service_plan        nearest
+#define QB__OLDEST_qb_service_plan        untried
 #define QB__OLDEST_qb_session_info        as_profiled
 #define QB__OLDEST_qb_share               max_wait_ns
 #define QB__OLDEST_qb_simulation          seed
