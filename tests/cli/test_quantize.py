@@ -84,8 +84,11 @@ def bad_usage(_, arguments, *words):
     usage_error(arguments, *words)
 
 
-@each([("a word", "cat\n" * COUNT, "line 1"), ("too many", "1\n" * (COUNT + 1), "more than the 60"),
-       ("a negative one", "-1\n" * COUNT, "line 1")])
+@each([
+    ("a word", "cat\n" * COUNT, "bad.txt:1: expected the number of a class"),
+    ("too many", "1\n" * (COUNT + 1), "more than 60 labels"),
+    ("a negative one", "-1\n" * COUNT, "bad.txt:1: expected the number of a class"),
+])
 def bad_labels(name, text, word):
     failure([*BASIC, "-o", OUTPUT, "--labels", write("bad.txt", text), "--quiet"], word)
 
