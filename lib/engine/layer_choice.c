@@ -42,7 +42,6 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
   l.addend = addend == QB__NONE ? NULL : p->plan->slots[addend].layout;
   l.packed = qb__packed_layout(p->packed, op->weights);
   l.spec.op = op;
-  l.spec.index = index;
   l.spec.findings = p->findings;
   if (op->requantize.applies)
     l.spec.factors = p->graph->tensors[op->requantize.factors].constant;
@@ -169,7 +168,6 @@ static bool weights_serve_all(const layer *l, qb__layer_algorithm algorithm,
   qb__planner *p = l->planner;
   for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
     qb__primitive_spec spec = {.op = l->spec.op,
-                               .index = l->index,
                                .findings = p->findings,
                                .source_dims = l->spec.source_dims,
                                .weights_dims = l->spec.weights_dims,

@@ -57,7 +57,6 @@ static qb_status describe(qb__planner *p, uint32_t index, int32_t source, int32_
                           int32_t destination, qb__primitive *primitive)
 {
   const qb__primitive_spec spec = {.op = &p->graph->operators[index],
-                                   .index = index,
                                    .findings = p->findings,
                                    .source = p->plan->slots[source].layout,
                                    .weights = p->plan->slots[second].layout,

@@ -54,10 +54,8 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
                               qb__primitive *primitive)
 {
   const qb__operator *op = &p->graph->operators[index];
-  qb__primitive_spec spec = {.op = op,
-                             .index = index,
-                             .findings = p->findings,
-                             .source_dims = p->plan->slots[*source].dims};
+  qb__primitive_spec spec = {
+      .op = op, .findings = p->findings, .source_dims = p->plan->slots[*source].dims};
   spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   qb_status status = QB_OK;
   bool usual = qb__plan_is_usual(p, *source);

@@ -114,7 +114,6 @@ typedef enum qb__argument {
  */
 typedef struct qb__primitive_spec {
   const qb__operator *op;
-  uint32_t index;               /* of the operator in its graph */
   const qb__findings *findings; /* what it passes over is not used; NULL: nothing */
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;

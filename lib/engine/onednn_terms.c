@@ -23,7 +23,7 @@ bool qb__is_unwanted(const qb__primitive_spec *spec, const_dnnl_primitive_desc_t
   const char *name = "";
   return spec->findings && spec->findings->count &&
          !dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, (void *)&name) &&
-         qb__is_passed_over(spec->findings, spec->index, name);
+         qb__is_passed_over(spec->findings, spec->op->origin, name);
 }
 
 static const struct {

@@ -108,7 +108,7 @@ qb_status qb__plan_copy(qb__planner *p, uint32_t op, int32_t from, int32_t to)
   memcpy(slots, qb__no_slots, sizeof slots);
   slots[QB__ARG_SOURCE] = from;
   slots[QB__ARG_DESTINATION] = to;
-  if (qb__is_passed_over(p->findings, op, QB__CHANGE_OF_LAYOUT))
+  if (qb__is_passed_over(p->findings, p->graph->operators[op].origin, QB__CHANGE_OF_LAYOUT))
     return copy_ourselves(p, op, slots);
   struct dnnl_primitive *primitive = NULL;
   size_t scratchpad_bytes = 0;

@@ -290,8 +290,17 @@ static qb_status pass_over_all_like(const check *c, size_t index, qb__findings *
   qb_status status = QB_OK;
   for (size_t i = index; i < c->plan->step_count && !status; i++)
     if (steps[i].primitive && are_alike(c, &steps[index], &steps[i]))
-      status = qb__pass_over(c->context, found, steps[i].op, steps[i].implementation);
+      status = qb__pass_over(c->context, found, c->graph->operators[steps[i].op].origin,
+                             steps[i].implementation);
   return status;
+}
+
+static const char *name_of(const check *c, uint32_t origin)
+{
+  size_t i = 0;
+  while (c->graph->operators[i].origin != origin)
+    i++;
+  return c->graph->operators[i].name;
 }
 
 /* Fails where something is wrong that was passed over already: there is nothing else. */
@@ -304,7 +313,7 @@ static qb_status merge(const check *c, const qb__findings *found, qb__findings *
                  ? qb__fail(QB_ERROR_ENGINE,
                             "%s computes operator '%s' wrongly in each of its ways; use another "
                             "version of it",
-                            qb__onednn_version(), c->graph->operators[e->op].name)
+                            qb__onednn_version(), name_of(c, e->op))
                  : qb__pass_over(c->context, findings, e->op, e->implementation);
   }
   return status;

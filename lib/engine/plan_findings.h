@@ -15,7 +15,7 @@
 enum { QB__IMPLEMENTATION_CHARS = 64 };
 
 typedef struct qb__passed_over {
-  uint32_t op; /* index in the graph */
+  uint32_t op; /* index in the model's graph */
   char implementation[QB__IMPLEMENTATION_CHARS];
 } qb__passed_over;
 
