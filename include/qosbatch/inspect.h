@@ -91,8 +91,8 @@ typedef struct qb_operator_info {
   uint64_t bytes_per_sample; /**< activations read and written */
   uint64_t weight_bytes;     /**< weights, read once a round */
   bool of_integers;          /**< a layer of 8-bit inputs and weights, as engines may compute it */
-  bool can_saturate;         /**< if so: its sums can saturate on a processor without VNNI, and its
-                                  answers differ there then (docs/precision.md) */
+  bool can_saturate;         /**< if so: its sums can saturate on a processor without VNNI, where
+                                  sessions compute it in floats (docs/precision.md) */
 } qb_operator_info;
 
 #define QB_OPERATOR_INFO_INIT QB__INIT(qb_operator_info)

@@ -127,6 +127,5 @@ qb__saturation qb__layer_saturation(const qb__graph *graph, const qb__operator *
   const qb__operator *converter = qb__integers_read(graph, op);
   if (!converter || converter->beta > UINT8_MAX || converter->alpha < INT8_MIN)
     return QB__NOT_OF_INTEGERS;
-  const qb__saturation found = qb__unsigned_saturation(graph, op, converter->beta);
-  return found == QB__CAN_SATURATE && converter->alpha < 0 ? QB__CANNOT_SATURATE : found;
+  return qb__unsigned_saturation(graph, op, converter->beta - fminf(converter->alpha, 0));
 }

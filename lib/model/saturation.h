@@ -31,15 +31,13 @@ typedef enum qb__saturation {
 } qb__saturation;
 
 /*
- * What sums of a convolution, dense or linear layer can do that has inputs from 0 to `most`.
+ * Of a convolution, dense or linear layer whose inputs are from 0 to `most`. Convolutions of an even
+ * number of channels add products of neighbouring ones; of the others, whose inputs may come in
+ * another order, any two.
  */
 qb__saturation qb__unsigned_saturation(const qb__graph *graph, const qb__operator *op, float most);
 
-/*
- * Of a convolution, dense or linear layer. Convolutions of an even number of channels add products
- * of neighbouring ones; of the others, whose inputs may come in another order, any two. Signed inputs cannot saturate: engines move them
- * to unsigned ones and halve their weights.
- */
+/* Of any operator. Signed inputs count as the unsigned ones that they are made by adding 128. */
 qb__saturation qb__layer_saturation(const qb__graph *graph, const qb__operator *op);
 
 #endif

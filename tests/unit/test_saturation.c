@@ -118,7 +118,7 @@ static void weights_have_the_largest_step_that_fits(void **state)
   assert_false(qb__weight_step((const float[2]){INFINITY, 1}, 2, &step));
 }
 
-static void signed_inputs_and_floats_do_not_saturate(void **state)
+static void signed_inputs_saturate_like_unsigned_and_floats_do_not(void **state)
 {
   (void)state;
   const int64_t dims[2] = {1, 2};
@@ -134,7 +134,10 @@ static void signed_inputs_and_floats_do_not_saturate(void **state)
   assert_int_equal(qb__layer_saturation(&g, &g.operators[0]), QB__NOT_OF_INTEGERS);
   assert_int_equal(qb__layer_saturation(&g, &g.operators[1]), QB__NOT_OF_INTEGERS);
   qb__graph_mark_integers(&g, 2, 128, 1);
+  assert_int_equal(qb__layer_saturation(&g, &g.operators[2]), QB__CAN_SATURATE);
+  g.tensors[w].constant[1] = 1; /* 255 * (127 + 1) fits 16 bits */
   assert_int_equal(qb__layer_saturation(&g, &g.operators[2]), QB__CANNOT_SATURATE);
+  g.tensors[w].constant[1] = 127;
   g.operators[1].alpha = 0;
   g.operators[1].beta = 255;
   assert_int_equal(qb__layer_saturation(&g, &g.operators[2]), QB__CAN_SATURATE);
@@ -148,7 +151,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(layers_can_saturate_where_two_products_can),
       cmocka_unit_test(weights_have_the_largest_step_that_fits),
-      cmocka_unit_test(signed_inputs_and_floats_do_not_saturate),
+      cmocka_unit_test(signed_inputs_saturate_like_unsigned_and_floats_do_not),
   };
   if (qb_context_new(NULL, &context))
     return 1;
