@@ -145,7 +145,7 @@ static void finish_bytes(lowering *l, const byte_result *to)
 {
   float low, high;
   qb__requantize *r = &l->op.requantize;
-  if (!is_clip(&l->op, &low, &high) || l->op.addend != QB__NONE) {
+  if (!is_clip(&l->op, &low, &high)) {
     r->last_step = 1 / to->scale;
     r->last_offset = to->zero;
     return;
@@ -211,17 +211,22 @@ static bool take_sum(lowering *l, const byte_result *mid)
   return true;
 }
 
-/* A residual sum if there is one, else bytes, else reals. */
+/*
+ * A residual sum if there is one, else bytes, else reals. With reals to add, which lie where the
+ * result goes, that is reals too.
+ */
 static void take_results(lowering *l)
 {
   byte_result to;
+  if (l->op.addend != QB__NONE)
+    return;
   const lowering before_bytes = *l;
   if (!take_bytes(l, &to)) {
     *l = before_bytes;
     return;
   }
   const lowering before_sum = *l;
-  if (l->op.addend == QB__NONE && take_sum(l, &to))
+  if (take_sum(l, &to))
     return;
   *l = before_sum;
   finish_bytes(l, &to);

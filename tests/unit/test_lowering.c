@@ -367,9 +367,52 @@ static int tear_down(void **state)
   return 0;
 }
 
+/* Reals rounded to bytes, and read as reals: steps of 1/16 from -8 on. */
+static int32_t rounded(qb__graph *g, int32_t x)
+{
+  const int64_t one = 1;
+  const int32_t scale = qb__graph_constant(g, "scale", 1, &one);
+  g->tensors[scale].constant[0] = 1.0f / 16;
+  x = qb__graph_quantize(g, "q", x, scale, zero_point_of(g, 128), 0, 0, 255);
+  return qb__graph_dequantize(g, "dq", x, scale, zero_point_of(g, 128), 0, 0, 255);
+}
+
+/* What is added to a layer's result may be no bytes, though the sum becomes bytes. */
+static void reals_are_added_before_a_sum_becomes_bytes(void **state)
+{
+  (void)state;
+  enum { CHANNELS = 16, SIDE = 5, ELEMENTS = CHANNELS * SIDE * SIDE };
+  const int64_t image[3] = {CHANNELS, SIDE, SIDE}, dims[4] = {CHANNELS, CHANNELS, 1, 1};
+  const qb__window window = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0}, {0}};
+  qb__graph g;
+  qb_model *model;
+  float x[ELEMENTS];
+  qb__graph_init(&g, context);
+  const int32_t input = qb__graph_input(&g, "x", 3, image);
+  const int32_t weights = qb__graph_constant(&g, "weights", 4, dims);
+  for (size_t i = 0; i < CHANNELS * CHANNELS; i++)
+    g.tensors[weights].constant[i] = (float)((int)(i * 37 % 101) - 50) / 256;
+  const int32_t addend = qb__graph_activation(&g, "addend", input, QB__ACTIVATION_TANH, 0, 0);
+  int32_t y = qb__graph_convolution(&g, "layer", rounded(&g, input), weights, QB__NONE, &window, 1);
+  y = qb__graph_add(&g, "sum", y, addend);
+  qb__graph_output(&g, rounded(&g, y));
+  assert_ok(g.status);
+  assert_ok(qb__model_from_graph(&g, "sum", &model));
+  qb__fill_values(x, ELEMENTS, 3, 0, 1);
+  float *exact = run(model, QB_PRECISION_F32, 1, x);
+  float *bytes = run(model, QB_PRECISION_INT8, 1, x);
+  for (size_t i = 0; i < ELEMENTS; i++)
+    if (fabsf(exact[i] - bytes[i]) > 1.0f / 16)
+      fail_msg("%g instead of %g at %zu", (double)bytes[i], (double)exact[i], i);
+  free(exact);
+  free(bytes);
+  qb_model_unref(model);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reals_are_added_before_a_sum_becomes_bytes),
       cmocka_unit_test(quantized_networks_compute_what_their_exact_form_does),
       cmocka_unit_test(networks_without_quantized_layers_are_refused),
       cmocka_unit_test(bf16_computes_what_f32_does_or_is_refused),
