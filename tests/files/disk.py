@@ -33,6 +33,12 @@ class Preload:
         return [line.split(" ") for line in self.log.read_text().splitlines()]
 
 
+def fails_of(calls):
+    """QB_FILES_FAIL for each call, once and for ever; unlink never fails."""
+    count = sum(call[0] != "unlink" for call in calls)
+    return [f"{n}{often}" for n in range(1, count + 1) for often in ("", "+")]
+
+
 class File:
     def __init__(self, data=b""):
         self.data, self.pending = data, []

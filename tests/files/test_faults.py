@@ -12,17 +12,11 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from checks import each, expect, note, run_tests  # noqa: E402
-from disk import Preload  # noqa: E402
+from disk import Preload, fails_of  # noqa: E402
 
 FAULTY, STORE, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:4])
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-faults-")
 REASON = "Input/output error"
-
-
-def fails_of(calls):
-    """QB_FILES_FAIL for each call, once and for ever; unlink never fails."""
-    count = sum(call[0] != "unlink" for call in calls)
-    return [f"{n}{often}" for n in range(1, count + 1) for often in ("", "+")]
 
 
 def kinds_of(calls):

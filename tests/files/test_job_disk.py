@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 from jobs import MODEL, npy, samples, SIDE  # noqa: E402
 from tool import FOLDER, run, run_tests, TOOL, write  # noqa: E402
 from checks import each, expect, note  # noqa: E402
-from disk import Disk, Preload  # noqa: E402
+from disk import Disk, Preload, fails_of  # noqa: E402
 
 FAULTY, MOST = sys.argv[3], int(sys.argv[4])
 OLD = b"of an earlier job"
@@ -73,14 +73,13 @@ class Job:
 @each([("npy", "y.npy"), ("csv", "y.csv")])
 def each_call_fails_once_and_for_ever(name, output):
     job = Job(f"faults-{name}", output, 5)
-    count = sum(call[0] != "unlink" for call in job.calls)
     failed = 0
-    faults = [f"{n}{often}" for n in range(1, count + 1) for often in ("", "+")]
+    faults = fails_of(job.calls)
     tried = random.sample(faults, min(MOST, len(faults)))
     for fail in tried:
         job.begin(job.given)
         done = job.run(fail)
-        why = (f"after call {fail} of {count} failed:", done.stderr)
+        why = (f"after call {fail} of {len(faults) // 2} failed:", done.stderr)
         expect(job.output.read_bytes() in (OLD, job.expected), "half an output", *why)
         expect(not job.output.with_name(output + ".tmp").exists(), "a temporary file is left", *why)
         if done.returncode == 0:
@@ -91,8 +90,8 @@ def each_call_fails_once_and_for_ever(name, output):
         expect(done.returncode == 1 and REASON in said and str(job.folder) in said, "another end", *why)
         job.expect_finished(*why)
     expect(failed > len(tried) // 2, "too few of the calls matter", failed)
-    note(f"{count} calls, {len(tried)} of {2 * count} faults, {failed} failed jobs, each finished by the same "
-         "command")
+    note(f"{len(faults) // 2} calls, {len(tried)} of {len(faults)} faults, {failed} failed jobs, each finished by the "
+         "same command")
 
 
 @each([("npy", "y.npy"), ("csv", "y.csv")])
