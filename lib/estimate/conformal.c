@@ -59,7 +59,7 @@ static void push(qb__conformal *c, double score)
   c->scores[(c->first + c->count++) % QB__CONFORMAL_ROUNDS] = score;
 }
 
-/* The quantile of so many scores and the next one. */
+/* The quantile of the kept scores and one more, which is yet to come. */
 static void set_width(qb__conformal *c)
 {
   const double rank = ceil((c->count + 1) * (1 - c->miss));

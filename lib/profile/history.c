@@ -28,8 +28,8 @@ int qb__past_session_compare(const void *a, const void *b)
                                                           : 1;
 }
 
-/* How many of the first sessions are of one run, or of one configuration. */
-static size_t same_run(const qb__past_session *s, size_t count)
+/* How many sessions, from the first on, are of its run, or of its configuration. */
+static size_t sessions_of_run(const qb__past_session *s, size_t count)
 {
   size_t n = 1;
   while (n < count && s[n].run_unix_s == s->run_unix_s &&
@@ -38,7 +38,7 @@ static size_t same_run(const qb__past_session *s, size_t count)
   return n;
 }
 
-static size_t same_configuration(const qb__past_session *s, size_t count)
+static size_t sessions_of_configuration(const qb__past_session *s, size_t count)
 {
   size_t n = 1;
   while (n < count && !qb__configuration_compare(&s[n].configuration, &s->configuration))
@@ -64,7 +64,7 @@ static void add_squares(const qb__past_session *s, size_t count, squares *runs, 
   double sum = 0, sum_of_squares = 0;
   size_t run_count = 0;
   for (size_t i = 0, n; i < count; i += n) {
-    n = same_run(&s[i], count - i);
+    n = sessions_of_run(&s[i], count - i);
     const double mean = mean_level(&s[i], n);
     for (size_t k = i; k < i + n; k++)
       sessions->sum += pow(s[k].level - mean, 2);
@@ -125,7 +125,7 @@ qb__variation qb__variation_of(const qb__past_session *sessions, size_t count)
   squares runs = {0, 0}, within = {0, 0};
   regression speed = {0, 0, 0, 0};
   for (size_t i = 0, n; i < count; i += n) {
-    n = same_configuration(&sessions[i], count - i);
+    n = sessions_of_configuration(&sessions[i], count - i);
     add_squares(&sessions[i], n, &runs, &within);
     add_to_regression(&sessions[i], n, &speed);
   }
@@ -139,7 +139,7 @@ size_t qb__past_runs(const qb__past_session *sessions, size_t count, const qb_co
 {
   size_t runs = 0;
   for (size_t i = 0, n; i < count; i += n) {
-    n = same_run(&sessions[i], count - i);
+    n = sessions_of_run(&sessions[i], count - i);
     runs += !qb__configuration_compare(&sessions[i].configuration, k);
   }
   return runs;
