@@ -14,7 +14,10 @@ typedef struct qb__elements {
   int64_t *offsets[QB__ONEDNN_DIMS]; /* by dimension and coordinate; one block, owned */
 } qb__elements;
 
-/* Fails with QB_ERROR_UNSUPPORTED for a layout that only oneDNN understands. */
+/*
+ * Fails with QB_ERROR_UNSUPPORTED for other elements than 32-bit floats, and for a layout that only
+ * oneDNN understands.
+ */
 qb_status qb__elements_make(const qb_context *context, const qb__dims *dims,
                             const qb__layout *layout, void *data, qb__elements *elements);
 void qb__elements_clear(const qb_context *context, qb__elements *elements);
