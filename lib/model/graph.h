@@ -206,6 +206,12 @@ void qb__graph_clear(qb__graph *graph);
  */
 qb_status qb__graph_copy(const qb__graph *graph, qb__graph *copy);
 
+/*
+ * Gives a copy of an operator of `graph` arrays of its own; the name stays. False without memory: it
+ * then shares none of them.
+ */
+bool qb__operator_own(const qb__graph *graph, qb__operator *op);
+
 /* Frees what an operator owns. */
 void qb__operator_clear(const qb_context *context, qb__operator *op);
 

@@ -26,21 +26,25 @@ static bool copy_tensor(const qb_context *context, const qb__tensor *from, qb__t
   return to->name != NULL;
 }
 
-static bool copy_operator(const qb__graph *graph, size_t index, qb__operator *to)
+bool qb__operator_own(const qb__graph *graph, qb__operator *op)
 {
   const qb_context *context = graph->context;
-  const qb__operator *from = &graph->operators[index];
-  const bool picks = from->kind == QB__OP_PICK;
-  const size_t taps =
-      picks ? from->taps * (size_t)graph->tensors[from->output].dims[from->axis] : 0;
-  *to = *from;
-  to->origin = (uint32_t)index;
-  to->name = qb__strdup(context, from->name);
+  const bool picks = op->kind == QB__OP_PICK;
+  const size_t taps = picks ? op->taps * (size_t)graph->tensors[op->output].dims[op->axis] : 0;
   /* All of them, for none to be freed twice. */
-  const bool rest = copy_array(context, &to->rest, to->rest_count, sizeof *to->rest);
-  const bool indices = copy_array(context, &to->indices, taps, sizeof *to->indices);
-  const bool factors = copy_array(context, &to->factors, taps, sizeof *to->factors);
-  return to->name && rest && indices && factors;
+  const bool rest = copy_array(context, &op->rest, op->rest_count, sizeof *op->rest);
+  const bool indices = copy_array(context, &op->indices, taps, sizeof *op->indices);
+  const bool factors = copy_array(context, &op->factors, taps, sizeof *op->factors);
+  return rest && indices && factors;
+}
+
+static bool copy_operator(const qb__graph *graph, size_t index, qb__operator *to)
+{
+  *to = graph->operators[index];
+  to->origin = (uint32_t)index;
+  to->name = qb__strdup(graph->context, to->name);
+  const bool owned = qb__operator_own(graph, to);
+  return to->name && owned;
 }
 
 static bool copy_tensors(const qb__graph *graph, qb__graph *copy)

@@ -41,23 +41,12 @@ int32_t qb__rebuild_tensor(qb__rebuild *r, int32_t tensor)
   return r->map[tensor] = copy;
 }
 
-static void *copy_of(qb__graph *to, const void *values, size_t count, size_t element_bytes)
-{
-  void *copy = values ? qb__calloc(to->context, count, element_bytes) : NULL;
-  if (copy)
-    memcpy(copy, values, count * element_bytes);
-  else if (values)
-    to->status = QB_ERROR_NO_MEMORY;
-  return copy;
-}
-
 int32_t qb__rebuild_operator(qb__rebuild *r, const qb__operator *op)
 {
   qb__graph *to = r->to;
   if (to->status)
     return QB__NONE;
   const qb__tensor *out = &r->from->tensors[op->output];
-  const size_t taps = op->kind == QB__OP_PICK ? (size_t)out->dims[op->axis] * op->taps : 0;
   qb__operator copy = *op;
   copy.name = NULL;
   copy.input = qb__rebuild_tensor(r, op->input);
@@ -66,9 +55,8 @@ int32_t qb__rebuild_operator(qb__rebuild *r, const qb__operator *op)
   copy.mean = qb__rebuild_tensor(r, op->mean);
   copy.variance = qb__rebuild_tensor(r, op->variance);
   copy.addend = qb__rebuild_tensor(r, op->addend);
-  copy.rest = copy_of(to, op->rest, op->rest_count, sizeof *op->rest);
-  copy.indices = copy_of(to, op->indices, taps, sizeof *op->indices);
-  copy.factors = copy_of(to, op->factors, taps, sizeof *op->factors);
+  if (!qb__operator_own(r->from, &copy))
+    to->status = QB_ERROR_NO_MEMORY;
   for (size_t i = 0; copy.rest && i < op->rest_count; i++)
     copy.rest[i] = qb__rebuild_tensor(r, op->rest[i]);
   const int32_t output = qb__graph_append(to, op->name, copy, out->rank, out->dims);
