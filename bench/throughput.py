@@ -15,6 +15,8 @@ import figures  # noqa: E402
 from report import curves  # noqa: E402
 
 TOOL = ROOT / "build/tools/qosbatch/qosbatch"
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 source, latency_ms, output = sys.argv[1:]
 
 

@@ -31,6 +31,11 @@ class Waiting(typing.NamedTuple):
     answer: asyncio.Future[np.ndarray]
 
 
+def _settle(answer: asyncio.Future[np.ndarray], row: np.ndarray) -> None:
+    if not answer.done():  # whoever asked may have gone
+        answer.set_result(row)
+
+
 class Service:
     """Call infer() in a loop of asyncio, and close() at the end."""
 
@@ -81,7 +86,7 @@ class Service:
                 self._optimizer.observe(len(taken), time.monotonic_ns() - start_ns)
             for waiting, answer in zip(taken, answers):
                 loop = waiting.answer.get_loop()
-                loop.call_soon_threadsafe(waiting.answer.set_result, answer)
+                loop.call_soon_threadsafe(_settle, waiting.answer, answer)
 
     def refresh(self) -> None:
         """Follows a node that became slower or faster; call it every second from a thread that may be late."""

@@ -32,8 +32,12 @@ class Struct(ctypes.Structure):
 
     def __init__(self, *values: typing.Any, **members: typing.Any):
         names = [name for name, *_ in self._fields_]
-        positional = dict(zip(names, values, strict=False))
         initial = {"size": ctypes.sizeof(self)} if names[0] == "size" else {}
+        if values and initial:
+            raise TypeError(f"members of {type(self).__name__} are given by name")
+        if len(values) > len(names):
+            raise TypeError(f"{type(self).__name__} takes {len(names)} values, not {len(values)}")
+        positional = dict(zip(names, values, strict=False))
         for name, value in {**initial, **self._initial_, **positional, **members}.items():
             if name not in names:
                 raise TypeError(f"{type(self).__name__} has no member '{name}'")

@@ -138,6 +138,8 @@ def a_failure_is_an_exception_with_the_message_of_the_library():
     raises(qb.FormatError, lambda: qb.Profile.parse("{}"))
     raises(qb.NotFoundError, lambda: qb.Model.builtin("lenet"), "lenet", "alexnet")
     raises(TypeError, lambda: qb.Qos(latency_ms=3), "latency_ms")
+    raises(TypeError, lambda: qb.Qos(250_000_000), "by name")
+    raises(TypeError, lambda: qb.Configuration(*range(9)), "not 9")
 
 
 @test

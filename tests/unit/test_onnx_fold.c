@@ -72,7 +72,7 @@ static void memory_is_counted_while_it_is_held(void **state)
 {
   (void)state;
   Onnx__ModelProto *m = onnx_model_new(13);
-  char from[16] = "all", to[16];
+  char from[16] = "all", to[32];
   onnx_model_ints(m, "shape", "262144");
   onnx_model_ints(m, "zero", "0");
   onnx_model_ints(m, "four", "4");
