@@ -93,4 +93,9 @@ def bad_labels(name, text, word):
     failure([*BASIC, "-o", OUTPUT, "--labels", write("bad.txt", text), "--quiet"], word)
 
 
+@test
+def labels_that_cannot_be_read():
+    failure([*BASIC, "-o", OUTPUT, "--labels", FOLDER, "--quiet"], "cannot read", "directory")
+
+
 run_tests()

@@ -402,9 +402,7 @@ int main(int argc, char **argv)
                      "largest batch to profile (32)"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads of rank 0, 1, ... in turn (all)"),
       OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9, "price of each node"),
-      OPTION_STRING(0, "scale", "L", &r.how.scale, "8-bit values are multiplied by this (1/255)"),
-      OPTION_STRING(0, "mean", "L", &r.how.mean, "mean to subtract then, per channel"),
-      OPTION_STRING(0, "std", "L", &r.how.deviation, "deviation to divide by then, per channel"),
+      CONVERSION_OPTIONS(r.how),
       OPTION_FLAG("quiet", &r.quiet, "print no progress bar and no notes"),
       OPTION_FLAG("json", &r.as_json, "print JSON"),
   };

@@ -10,8 +10,6 @@
 
 #include <qosbatch/quantize.h>
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { USUAL_SAMPLES = 300, USUAL_CHECK = 1000 };
@@ -134,10 +132,7 @@ static int run(const command *self, int argc, char **argv)
                   "the class of each sample of the input, one number a line"),
       OPTION_PERCENT("accuracy", "P", &w.accuracy_percent,
                      "percent of answers that must stay; layers remain in floats for it"),
-      OPTION_STRING(0, "scale", "L", &w.how.scale, "8-bit values are multiplied by this (1/255)"),
-      OPTION_STRING(0, "mean", "L", &w.how.mean,
-                    "mean to subtract then, per channel: 0.485,0.456,0.406"),
-      OPTION_STRING(0, "std", "L", &w.how.deviation, "deviation to divide by then, per channel"),
+      CONVERSION_OPTIONS(w.how),
       OPTION_INTEGER("max-pixels", "N", &w.how.most_pixels, 1, 1e12,
                      "largest image to decode, in pixels (89478485)"),
       OPTION_FLAG("quiet", &quiet, "print no notes"),

@@ -31,6 +31,8 @@ int labels_read(const char *path, uint64_t count, uint32_t *labels)
     else
       labels[read++] = (uint32_t)label;
   }
+  if (!result && ferror(file))
+    result = fail("cannot read '%s': %s", path, strerror(errno));
   if (!result && read < count)
     result = fail("%s has %llu labels for %llu samples; give one for each", path,
                   (unsigned long long)read, (unsigned long long)count);

@@ -17,6 +17,13 @@ typedef struct conversion {
   uint64_t most_pixels;                 /* of an image file, before it is decoded */
 } conversion;
 
+/* The options that say so; `how` is a conversion. */
+#define CONVERSION_OPTIONS(how)                                                                    \
+  OPTION_STRING(0, "scale", "L", &(how).scale, "8-bit values are multiplied by this (1/255)"),     \
+      OPTION_STRING(0, "mean", "L", &(how).mean,                                                   \
+                    "mean to subtract then, per channel: 0.485,0.456,0.406"),                      \
+      OPTION_STRING(0, "std", "L", &(how).deviation, "deviation to divide by then, per channel")
+
 /* As many as Pillow takes without a warning; a quarter of a GiB of memory. */
 enum { DEFAULT_MOST_PIXELS = 89478485 };
 

@@ -20,16 +20,15 @@ typedef struct qb_accuracy {
   qb_precision precision; /**< of the answers */
   bool labels;            /**< they were compared with labels, not with those of 32-bit floats */
   /**
-   * Products may saturate without QB_FEATURE_VNNI: elsewhere these figures say nothing. Not so of
-   * networks that the library computes, whose answers are the same on every node.
+   * Products may saturate without QB_FEATURE_VNNI, where these figures say nothing. Networks that the
+   * library computes never need it: their answers are the same on every node.
    */
   bool needs_vnni;
   uint64_t samples;  /**< compared, 1 or more */
   uint64_t agreeing; /**< samples whose most likely class is the right one */
   double share;      /**< agreeing / samples */
-  double low;  /**< 95 % interval of the share that more such samples would give: its lower end
-                          ... */
-  double high; /**< ... and its upper end */
+  double low;        /**< 95 % interval of the share that more such samples would give, lower end */
+  double high;       /**< upper end */
 } qb_accuracy;
 
 #define QB_ACCURACY_INIT QB__INIT(qb_accuracy)
