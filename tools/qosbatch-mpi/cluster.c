@@ -154,6 +154,38 @@ static int deal(dispatcher *d)
   return result;
 }
 
+/*
+ * Ends the workers. Until one says that it has ended it may be sending a round that another rank was
+ * quicker with, and would wait for ever if nobody took it. Returns how many are stopped.
+ */
+static int end_all(const dispatcher *d)
+{
+  const cluster_job *job = d->job;
+  bool *ended = allocate((size_t)job->workers, sizeof *ended);
+  int going = job->workers;
+  for (int i = 0; i < job->workers; i++) {
+    ended[i] = dispatch_is_given_up(d->work, (size_t)i);
+    going -= ended[i];
+    link_send(LINK_DOWN, LINK_END, job->first_worker + i, NULL, 0);
+  }
+  int stopped = job->workers - going;
+  int64_t heard_ns = link_now_ns();
+  while (going && link_now_ns() - heard_ns < LONG_NS) {
+    link_message m;
+    if (!link_wait(LINK_UP, PROGRESS_NS, &m))
+      continue;
+    heard_ns = link_now_ns();
+    const int i = m.rank - job->first_worker;
+    if (m.kind == LINK_ENDED && ended[i])
+      stopped--; /* it goes on again */
+    else if (m.kind == LINK_ENDED)
+      going--;
+    free(m.data);
+  }
+  free(ended);
+  return stopped + going;
+}
+
 int cluster_dispatch(qb_context *context, const cluster_job *job, const cluster_sink *sink,
                      cluster_result *result)
 {
@@ -169,10 +201,7 @@ int cluster_dispatch(qb_context *context, const cluster_job *job, const cluster_
     result->elapsed_ns = link_now_ns() - d.start_ns;
   }
   if (!status)
-    for (int i = 0; i < job->workers; i++)
-      link_send(LINK_DOWN, LINK_END, job->first_worker + i, NULL, 0);
-  for (int i = 0; i < job->workers && d.work && !status; i++)
-    result->given_up += dispatch_is_given_up(d.work, (size_t)i);
+    result->given_up = end_all(&d);
   result->work = d.work;
   profiles_free(d.profiles);
   free(d.nodes);
@@ -255,4 +284,5 @@ void cluster_work(const cluster_worker *worker)
     if (kind == LINK_END)
       break;
   }
+  link_send(LINK_UP, LINK_ENDED, ROOT, NULL, 0);
 }

@@ -20,7 +20,8 @@ typedef enum link_kind {
   LINK_WORK,    /* down: dispatch_round */
   LINK_DONE,    /* up: link_done, rows, their states */
   LINK_FAILED,  /* up: text */
-  LINK_END      /* down: nothing */
+  LINK_END,     /* down: nothing */
+  LINK_ENDED    /* up: nothing; the last of a worker */
 } link_kind;
 
 typedef struct link_message {
