@@ -8,7 +8,7 @@ qb_status qb__elements_make(const qb_context *context, const qb__dims *dims,
                             const qb__layout *layout, void *data, qb__elements *elements)
 {
   qb__blocking blocking;
-  if (dims->type != QB__TYPE_F32 || !qb__layout_blocking(layout, &blocking))
+  if (!qb__layout_blocking(layout, &blocking))
     return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor is in a layout that only oneDNN can read");
   const int64_t origin[QB__ONEDNN_DIMS] = {0};
   size_t count = 0;
@@ -32,6 +32,18 @@ void qb__elements_clear(const qb_context *context, qb__elements *elements)
 {
   qb__free(context, elements->offsets[0]);
   *elements = (qb__elements){.data = NULL};
+}
+
+void qb__element_set(const qb__elements *e, int64_t offset, float value)
+{
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  switch (e->dims.type) {
+  case QB__TYPE_F32: ((float *)e->data)[offset] = value; break;
+  case QB__TYPE_BF16: ((uint16_t *)e->data)[offset] = (uint16_t)(bits >> 16); break;
+  case QB__TYPE_U8: ((uint8_t *)e->data)[offset] = (uint8_t)((value + 1) * 127.5f); break;
+  case QB__TYPE_S8: ((int8_t *)e->data)[offset] = (int8_t)(value * 127); break;
+  }
 }
 
 /* Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016). */

@@ -5,22 +5,29 @@
 
 #include "engine/onednn.h"
 
+#include <string.h>
+
 /* An element is at the sum of its coordinates' offsets. */
 typedef struct qb__elements {
   qb__dims dims;
-  float *data;
+  void *data;                        /* of dims.type */
   bool padded;                       /* blocks are larger than the dimensions */
   int64_t first;                     /* of a part: where the whole begins it */
   int64_t *offsets[QB__ONEDNN_DIMS]; /* by dimension and coordinate; one block, owned */
 } qb__elements;
 
-/*
- * Fails with QB_ERROR_UNSUPPORTED for other elements than 32-bit floats, and for a layout that only
- * oneDNN understands.
- */
+/* Fails with QB_ERROR_UNSUPPORTED for a layout that only oneDNN understands. */
 qb_status qb__elements_make(const qb_context *context, const qb__dims *dims,
                             const qb__layout *layout, void *data, qb__elements *elements);
 void qb__elements_clear(const qb_context *context, qb__elements *elements);
+
+static inline float qb__bfloat16(uint16_t upper)
+{
+  const uint32_t bits = (uint32_t)upper << 16;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
 
 /* Where the element at a position is; along dimensions of 1 a tensor is repeated. */
 static inline int64_t qb__element_offset(const qb__elements *e, const int64_t *at)
@@ -31,10 +38,25 @@ static inline int64_t qb__element_offset(const qb__elements *e, const int64_t *a
   return offset;
 }
 
+/* The element at an offset. */
+static inline double qb__element_there(const qb__elements *e, int64_t offset)
+{
+  switch (e->dims.type) {
+  case QB__TYPE_U8: return ((const uint8_t *)e->data)[offset];
+  case QB__TYPE_S8: return ((const int8_t *)e->data)[offset];
+  case QB__TYPE_BF16: return qb__bfloat16(((const uint16_t *)e->data)[offset]);
+  case QB__TYPE_F32: break;
+  }
+  return ((const float *)e->data)[offset];
+}
+
 static inline double qb__element(const qb__elements *e, const int64_t *at)
 {
-  return e->data[qb__element_offset(e, at)];
+  return qb__element_there(e, qb__element_offset(e, at));
 }
+
+/* Writes a value of -1 to 1, which stands for the range of the type where that has integers. */
+void qb__element_set(const qb__elements *e, int64_t offset, float value);
 
 /*
  * A position out of all: at a border, where a block or a thread's part may begin or end, or

@@ -46,7 +46,7 @@ static void draw_values(check *c)
   uint32_t bits = 1;
   for (int i = 0; i < VALUES; i++) {
     bits = bits * 1664525 + 1013904223; /* Numerical Recipes */
-    const float magnitude = 0.25f + (float)(bits >> 9) / (1 << 24);
+    const float magnitude = 0.25f + 1.5f * (float)(bits >> 9) / (1 << 24);
     c->values[i] = bits & 128 ? magnitude : -magnitude;
   }
 }
@@ -130,10 +130,10 @@ static void fill(const check *c, const qb__slot *slot, const qb__elements *e, si
   for (int d = 0; d < e->dims.count; d++)
     count *= (size_t)e->dims.at[d];
   const size_t bytes = qb__layout_bytes(slot->layout);
-  if (bytes == count * sizeof *e->data && slot->view_of == QB__NONE) {
+  if (e->dims.type == QB__TYPE_F32 && bytes == count * sizeof(float) && slot->view_of == QB__NONE) {
     for (size_t i = 0; i < count; phase = 0) {
       const size_t run = count - i < VALUES - phase ? count - i : VALUES - phase;
-      memcpy(e->data + i, c->values + phase, run * sizeof *e->data);
+      memcpy((float *)e->data + i, c->values + phase, run * sizeof(float));
       i += run;
     }
     return;
@@ -141,7 +141,7 @@ static void fill(const check *c, const qb__slot *slot, const qb__elements *e, si
   if (e->padded && slot->view_of == QB__NONE)
     memset(e->data, 0, bytes);
   do
-    e->data[qb__element_offset(e, at)] = c->values[phase++ % VALUES];
+    qb__element_set(e, qb__element_offset(e, at), c->values[phase++ % VALUES]);
   while (qb__next_position(&e->dims, at));
 }
 
@@ -252,6 +252,8 @@ static bool same_computation(const qb__operator *a, const qb__operator *b)
          a->include_padding == b->include_padding && a->logarithm == b->logarithm &&
          a->linear == b->linear && a->lrn_size == b->lrn_size &&
          (a->bias == QB__NONE) == (b->bias == QB__NONE) &&
+         a->requantize.applies == b->requantize.applies &&
+         a->requantize.rounds == b->requantize.rounds &&
          (a->addend == QB__NONE) == (b->addend == QB__NONE) &&
          !memcmp(&a->window, &b->window, sizeof a->window);
 }

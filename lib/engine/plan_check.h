@@ -2,8 +2,7 @@
 /*
  * Compares what oneDNN's primitives compute with plain loops, before any caller sees their results:
  * each step of a plan that is unlike the ones before it runs once, on its true shape, layouts and
- * threads, and is compared at a few hundred positions. Steps with other elements than 32-bit floats
- * are taken as they are.
+ * threads, and is compared at a few hundred positions.
  */
 #ifndef QB_ENGINE_PLAN_CHECK_H
 #define QB_ENGINE_PLAN_CHECK_H

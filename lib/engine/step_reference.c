@@ -6,8 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Of the sum of absolute terms: far more than rounding gives, Winograd's included. */
-static const double TOLERANCE = 1e-4;
+/*
+ * Of the sum of absolute terms: far more than rounding gives, Winograd's included; with bfloat16
+ * numbers, whose weights were rounded; and in sums of integers, which are exact.
+ */
+static const double TOLERANCE = 1e-4, BFLOAT16_TOLERANCE = 1.0 / 128, INTEGER_TOLERANCE = 1e-6;
 
 /* A sum and that of its absolute terms, to which rounding errors are in proportion. */
 typedef struct sum {
@@ -46,6 +49,18 @@ static bool reach(const qb__step_values *v, const int64_t *at, int64_t tap, int6
   return true;
 }
 
+/* What a weight stands for in the sums: bytes, where it is packed as such. */
+static double step_of(const qb__step_values *v, int64_t output)
+{
+  const qb__tensor *w = &v->graph->tensors[v->op->weights];
+  return w->steps == QB__NONE ? 1 : v->graph->tensors[w->steps].constant[output];
+}
+
+static double weight_of(float weight, double step)
+{
+  return step == 1 ? weight : nearbyint((float)(weight / step));
+}
+
 static int64_t taps(const qb__step_values *v)
 {
   int64_t count = 1;
@@ -60,6 +75,7 @@ static sum convolve(const qb__step_values *v, const int64_t *at)
   const qb__elements *x = &v->source;
   const int64_t per_group = w->dims[1], all_taps = taps(v);
   const int64_t *channels = x->offsets[1] + at[1] / (w->dims[0] / v->op->groups) * per_group;
+  const double step = step_of(v, at[1]);
   sum s = {0, 0};
   for (int64_t tap = 0; tap < all_taps; tap++) {
     int64_t base = x->first + x->offsets[0][at[0]];
@@ -67,7 +83,7 @@ static sum convolve(const qb__step_values *v, const int64_t *at)
       continue;
     const float *weights = w->constant + at[1] * per_group * all_taps + tap;
     for (int64_t c = 0; c < per_group; c++)
-      add(&s, (double)weights[c * all_taps] * x->data[base + channels[c]]);
+      add(&s, weight_of(weights[c * all_taps], step) * qb__element_there(x, base + channels[c]));
   }
   return s;
 }
@@ -83,8 +99,8 @@ static sum pool(const qb__step_values *v, const int64_t *at)
     int64_t offset = x->first + x->offsets[0][at[0]] + x->offsets[1][at[1]];
     if (!reach(v, at, tap, &offset))
       continue;
-    add(&s, x->data[offset]);
-    largest = fmax(largest, x->data[offset]);
+    add(&s, qb__element_there(x, offset));
+    largest = fmax(largest, qb__element_there(x, offset));
     count++;
   }
   if (v->op->kind == QB__OP_MAX_POOL)
@@ -99,9 +115,10 @@ static sum dense(const qb__step_values *v, const int64_t *at)
   const qb__elements *x = &v->source;
   const int64_t row = x->first + x->offsets[0][at[0]];
   const float *weights = w->constant + at[1] * w->dims[1];
+  const double step = step_of(v, at[1]);
   sum s = {0, 0};
   for (int64_t i = 0; i < w->dims[1]; i++)
-    add(&s, (double)weights[i] * x->data[row + x->offsets[1][i]]);
+    add(&s, weight_of(weights[i], step) * qb__element_there(x, row + x->offsets[1][i]));
   return s;
 }
 
@@ -229,25 +246,86 @@ static sum compute(const qb__step_values *v, const int64_t *at)
   }
 }
 
-qb__bounds qb__step_bounds(const qb__step_values *v, const int64_t *at)
+static double constant_at(const qb__step_values *v, int32_t constant, int64_t index)
+{
+  const qb__tensor *t = &v->graph->tensors[constant];
+  return t->constant[t->elements == 1 ? 0 : index];
+}
+
+/* Scales a sum of integers; the bias is in it, or comes behind. */
+static sum scale(const qb__step_values *v, sum s, int64_t output)
+{
+  const double factor = constant_at(v, v->op->requantize.factors, output);
+  return (sum){s.value * factor, s.magnitude * fabs(factor)};
+}
+
+static sum layer(const qb__step_values *v, const int64_t *at)
 {
   const qb__operator *op = v->op;
-  if (!op) {
-    const double x = qb__element(&v->source, at);
-    return (qb__bounds){x, x};
-  }
+  const bool scaled = op->requantize.applies, biased = op->bias != QB__NONE;
+  const bool before = !scaled || qb__sums_take_bias();
   sum s = compute(v, at);
-  if (op->weights != QB__NONE && op->bias != QB__NONE)
-    add(&s, v->graph->tensors[op->bias].constant[at[1]]);
-  if (v->adds_destination)
-    add(&s, qb__element(&v->destination, at));
-  const double slack = TOLERANCE * s.magnitude;
-  const double y[3] = {qb__reference_activate(op, s.value - slack),
-                       qb__reference_activate(op, s.value),
-                       qb__reference_activate(op, s.value + slack)};
+  if (biased && before)
+    add(&s, constant_at(v, op->bias, at[1]));
+  if (scaled)
+    s = scale(v, s, at[1]);
+  if (biased && !before)
+    add(&s, constant_at(v, op->bias, at[1]));
+  return s;
+}
+
+/* What follows a sum: see qb__requantize. */
+static double finish(const qb__step_values *v, double y, double addend)
+{
+  const qb__requantize *r = &v->op->requantize;
+  if (r->applies && r->rounds)
+    y = nearbyint(fmin(fmax(y, r->low), r->high)) * r->step + r->offset;
+  y = qb__reference_activate(v->op, y + addend);
+  return r->applies ? y * r->last_step + r->last_offset : y;
+}
+
+/* As the type of the result holds it. */
+static qb__bounds store(const qb__step_values *v, double low, double high)
+{
+  const double size = fmax(fabs(low), fabs(high));
+  const double least = v->destination.dims.type == QB__TYPE_U8 ? 0 : -128, most = least + 255;
+  double slack = 0;
+  switch (v->destination.dims.type) {
+  case QB__TYPE_U8:
+  case QB__TYPE_S8:
+    return (qb__bounds){fmin(fmax(nearbyint(low), least), most),
+                        fmin(fmax(nearbyint(high), least), most)};
+  case QB__TYPE_BF16: slack = BFLOAT16_TOLERANCE * (size + 0.1); break;
+  case QB__TYPE_F32: slack = v->op ? TOLERANCE * (size + 0.1) : 0; break;
+  }
+  return (qb__bounds){low - slack, high + slack};
+}
+
+static double tolerance(const qb__step_values *v)
+{
+  const qb__type from = v->source.dims.type, to = v->destination.dims.type;
+  return from == QB__TYPE_BF16 || to == QB__TYPE_BF16 ? BFLOAT16_TOLERANCE
+         : from != QB__TYPE_F32                       ? INTEGER_TOLERANCE
+                                                      : TOLERANCE;
+}
+
+qb__bounds qb__step_bounds(const qb__step_values *v, const int64_t *at)
+{
+  if (!v->op) {
+    const double x = qb__element(&v->source, at);
+    return store(v, x, x);
+  }
+  sum s = v->op->weights == QB__NONE ? compute(v, at) : layer(v, at);
+  const qb__requantize *r = &v->op->requantize;
+  const double old = v->adds_destination ? qb__element(&v->destination, at) : 0;
+  const double addend = r->applies ? old * r->addend_step : old;
+  if (!r->applies)
+    s.magnitude += fabs(addend);
+  const double slack = tolerance(v) * s.magnitude;
+  const double y[3] = {finish(v, s.value - slack, addend), finish(v, s.value, addend),
+                       finish(v, s.value + slack, addend)};
   if (!isfinite(y[0]) || !isfinite(y[1]) || !isfinite(y[2]))
     return (qb__bounds){-INFINITY, INFINITY};
   const double low = fmin(fmin(y[0], y[1]), y[2]), high = fmax(fmax(y[0], y[1]), y[2]);
-  const double rounding = TOLERANCE * (fmax(fabs(low), fabs(high)) + 0.1);
-  return (qb__bounds){low - rounding, high + rounding};
+  return store(v, low, high);
 }

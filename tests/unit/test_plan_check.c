@@ -8,6 +8,7 @@
 
 #include "support/failing_allocator.h"
 #include "support/network_check.h"
+#include "support/quantized_builtin.h"
 
 #include <stdio.h>
 
@@ -28,7 +29,7 @@ static struct {
   size_t count;
   struct {
     const struct dnnl_primitive *primitive;
-    size_t bytes; /* of the result */
+    size_t bytes, each; /* of the result and of its elements */
   } faulty[MOST_FAULTY];
   char said[4096]; /* the last messages */
 } script;
@@ -55,6 +56,7 @@ static void note(const struct dnnl_primitive *primitive, bool faulty, const qb__
     return;
   assert_in_range(script.count, 0, MOST_FAULTY - 1);
   script.faulty[script.count].primitive = primitive;
+  script.faulty[script.count].each = qb__type_bytes(qb__layout_type(result));
   script.faulty[script.count++].bytes = qb__layout_bytes(result);
 }
 
@@ -82,7 +84,7 @@ qb_status __wrap_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *f
   return status;
 }
 
-/* One element of 16 is wrong. */
+/* One element of 13 is wrong: the exponent of a float, or a high bit. */
 qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
                              struct dnnl_memory *const arguments[QB__ARG_COUNT])
 {
@@ -90,9 +92,11 @@ qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl
   size_t i = 0;
   while (i < script.count && script.faulty[i].primitive != primitive)
     i++;
-  float *result = qb__memory_data(arguments[QB__ARG_DESTINATION]);
-  for (size_t e = 0; i < script.count && e < script.faulty[i].bytes / sizeof *result; e += 16)
-    result[e] += 1;
+  unsigned char *result = qb__memory_data(arguments[QB__ARG_DESTINATION]);
+  if (i < script.count)
+    for (size_t at = script.faulty[i].each - 1; at < script.faulty[i].bytes;
+         at += 13 * script.faulty[i].each)
+      result[at] ^= 0x40;
   return status;
 }
 
@@ -159,7 +163,7 @@ static network_check make_network(qb_context *context)
 /* Findings of a session, which belong to it. */
 static qb__findings findings_of(const qb_session *session)
 {
-  qb__layer_algorithm layers[16];
+  qb__layer_algorithm layers[64];
   qb__algorithms algorithms = {.layers = layers};
   assert_true(qb__session_get_algorithms(session, &algorithms));
   return algorithms.findings;
@@ -202,6 +206,60 @@ static void a_wrong_implementation_is_passed_over_and_told(void **state)
     network_check_free(&c);
     qb_context_unref(context);
   }
+}
+
+/* What a session of a precision makes of sample 0; *wrong: how much was passed over. */
+static void run_precision(qb_precision precision, fault kind, float *output, size_t *wrong)
+{
+  qb_context *context = new_context(kind);
+  const qb_configuration configuration = {1, 1, precision};
+  qb__graph real, quantized;
+  qb_model *model;
+  qb_session *session;
+  qb__graph_init(&real, context);
+  qb__graph_init(&quantized, context);
+  build(&real, 12, 2);
+  if (precision == QB_PRECISION_INT8) {
+    quantize_graph(&real, NULL, &quantized);
+    qb__graph_clear(&real);
+  }
+  assert_ok(
+      qb__model_from_graph(precision == QB_PRECISION_INT8 ? &quantized : &real, "small", &model));
+  assert_ok(qb_session_new(model, &configuration, NULL, &session));
+  float input[16 * 12 * 12];
+  qb__fill_values(input, sizeof input / sizeof *input, 5, 0, 1);
+  const void *const inputs[1] = {input};
+  void *const outputs[1] = {output};
+  assert_ok(qb_session_run(session, 1, inputs, outputs, NULL));
+  *wrong = findings_of(session).count;
+  qb_session_unref(session);
+  qb_model_unref(model);
+  qb_context_unref(context);
+}
+
+static void expect_passed_over(qb_precision precision)
+{
+  float right[8], other[8];
+  size_t wrong;
+  run_precision(precision, FAULT_NONE, right, &wrong);
+  assert_int_equal(wrong, 0);
+  run_precision(precision, FAULT_FIRST_LAYER, other, &wrong);
+  assert_true(wrong > 0);
+  assert_true(relative_error(other, right, 8) < 0.05);
+}
+
+static void a_wrong_implementation_on_bytes_is_passed_over(void **state)
+{
+  (void)state;
+  expect_passed_over(QB_PRECISION_INT8);
+}
+
+static void a_wrong_implementation_on_bfloat16_numbers_is_passed_over(void **state)
+{
+  (void)state;
+  if (!qb__has_bf16())
+    skip();
+  expect_passed_over(QB_PRECISION_BF16);
 }
 
 /* As sessions of a profile do. */
@@ -309,6 +367,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_right_network_is_checked_once_for_each_batch_size),
       cmocka_unit_test(a_wrong_implementation_is_passed_over_and_told),
+      cmocka_unit_test(a_wrong_implementation_on_bytes_is_passed_over),
+      cmocka_unit_test(a_wrong_implementation_on_bfloat16_numbers_is_passed_over),
       cmocka_unit_test(what_was_passed_over_is_not_tried_again),
       cmocka_unit_test(a_fault_at_one_batch_size_is_found_at_it),
       cmocka_unit_test(changes_of_layout_and_packed_weights_are_checked),
