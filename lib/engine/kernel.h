@@ -61,6 +61,13 @@ qb_status qb__kernel_integer_matmul(const qb_context *context, const qb__dims *s
 qb_status qb__kernel_binary(const qb_context *context, qb__op_kind kind, const qb__dims *source,
                             const qb__dims *addend, const qb__dims *to, qb__kernel **kernel);
 
+/*
+ * A binary operator on a source of dimensions `dims`, whose channels lie in blocks of `block`, and a
+ * number for each channel: for each sample or for all. The result may lie where the source lies.
+ */
+qb_status qb__kernel_by_channel(const qb_context *context, qb__op_kind kind, const qb__dims *dims,
+                                int64_t block, bool each_sample, qb__kernel **kernel);
+
 /* The addend where the source is not 0, else the weights; all repeated to the dimensions `to`. */
 qb_status qb__kernel_select(const qb_context *context, const qb__dims *source,
                             const qb__dims *addend, const qb__dims *weights, const qb__dims *to,

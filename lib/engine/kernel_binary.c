@@ -22,15 +22,17 @@ static inline float floor_modulo(float a, float b)
   return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
+/* A result may lie where an input lies. */
 #define EACH(expression)                                                                           \
-  for (int64_t i = 0; i < count; i++) {                                                            \
+  _Pragma("GCC ivdep") for (int64_t i = 0; i < count; i++)                                         \
+  {                                                                                                \
     const float a = x[i], b = y[i];                                                                \
     z[i] = (expression);                                                                           \
   }                                                                                                \
   break
 
-QB__VECTORISED static void combine(qb__op_kind kind, const float *restrict x,
-                                   const float *restrict y, int64_t count, float *restrict z)
+QB__VECTORISED static void combine(qb__op_kind kind, const float *x, const float *y, int64_t count,
+                                   float *z)
 {
   switch (kind) {
   case QB__OP_ADD: EACH(a + b);
@@ -99,6 +101,67 @@ static void run(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
     run_part(self, from, first, row - first < QB__GRAIN ? row : first + QB__GRAIN,
              to + i / parts * row);
   }
+}
+
+typedef struct channel_kernel {
+  qb__kernel base;
+  qb__op_kind kind;
+  int64_t blocks, block, places; /* of a sample, in the order they lie in */
+  int64_t samples, factors_step; /* from a sample's factors to the next ones */
+  int64_t part, parts;           /* places of a block, for threads */
+} channel_kernel;
+
+/* Elements of one block of channels, by the block's factors: several times over where it is small. */
+static void run_block(const channel_kernel *self, const float *x, const float *factors,
+                      int64_t count, float *z)
+{
+  float tiled[BLOCK];
+  int64_t length = self->block;
+  if (2 * length <= BLOCK) {
+    length = BLOCK / length * length;
+    for (int64_t i = 0; i < length; i++)
+      tiled[i] = i < self->block ? factors[i] : tiled[i - self->block];
+    factors = tiled;
+  }
+  for (int64_t i = 0; i < count; i += length)
+    combine(self->kind, x + i, factors, count - i < length ? count - i : length, z + i);
+}
+
+static void run_by_channel(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
+{
+  const channel_kernel *self = (const channel_kernel *)kernel;
+  const int64_t blocks = self->samples * self->blocks, size = self->places * self->block;
+#pragma omp parallel for schedule(static) if (blocks * size > 2 * QB__GRAIN)
+  for (int64_t i = 0; i < blocks * self->parts; i++) {
+    const int64_t at = i / self->parts, first = i % self->parts * self->part;
+    const int64_t places = self->places - first < self->part ? self->places - first : self->part;
+    const int64_t offset = at * size + first * self->block;
+    run_block(self, arguments[QB__ARG_SOURCE] + offset,
+              arguments[QB__ARG_ADDEND] + at / self->blocks * self->factors_step +
+                  at % self->blocks * self->block,
+              places * self->block, arguments[QB__ARG_DESTINATION] + offset);
+  }
+}
+
+qb_status qb__kernel_by_channel(const qb_context *context, qb__op_kind kind, const qb__dims *dims,
+                                int64_t block, bool each_sample, qb__kernel **kernel)
+{
+  channel_kernel *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  const int64_t places = qb__span(dims, 2, dims->count);
+  const int64_t part = QB__GRAIN > block ? QB__GRAIN / block : 1;
+  *self = (channel_kernel){.base.run = run_by_channel,
+                           .kind = kind,
+                           .blocks = dims->at[1] / block,
+                           .block = block,
+                           .places = places,
+                           .samples = dims->at[0],
+                           .factors_step = each_sample ? dims->at[1] : 0,
+                           .part = part,
+                           .parts = (places + part - 1) / part};
+  *kernel = &self->base;
+  return QB_OK;
 }
 
 static qb_status make(const qb_context *context, qb__op_kind kind, int arrays,

@@ -86,6 +86,16 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
   return status;
 }
 
+/*
+ * Whether an operator combines a tensor with a number for each of its channels: oneDNN has fast
+ * loops for some layouts only, and changing layouts takes several times as long as the operator.
+ */
+static bool is_by_channel(const qb__planner *p, const qb__operator *op)
+{
+  return op->addend != QB__NONE && !p->graph->tensors[op->addend].constant &&
+         qb__plan_channel_block(p, op, p->slot_of[op->input], p->slot_of[op->addend]) != 0;
+}
+
 /* An operator on one of oneDNN's primitives. */
 static qb_status add_operator(qb__planner *p, uint32_t index)
 {
@@ -242,7 +252,9 @@ static qb_status add_by_kind(qb__planner *p, uint32_t index)
   case QB__OP_CONCAT:
   case QB__OP_PAD:
   case QB__OP_TRANSPOSE: return qb__plan_rearrangement(p, index);
-  default: return is_onednns(p->graph, op) ? add_operator(p, index) : qb__plan_own(p, index);
+  default:
+    return is_onednns(p->graph, op) && !is_by_channel(p, op) ? add_operator(p, index)
+                                                             : qb__plan_own(p, index);
   }
 }
 

@@ -106,6 +106,13 @@ qb_status qb__plan_integers(qb__planner *p, uint32_t index);
 /* Reals to bytes, and bytes to reals. */
 qb_status qb__plan_bytes(qb__planner *p, uint32_t index);
 
+/*
+ * How many channels of the tensor `whole` lie next to each other, where an operator combines each
+ * of its elements with the number that slot `factors` has for the element's channel; else 0.
+ */
+int64_t qb__plan_channel_block(const qb__planner *p, const qb__operator *op, int32_t whole,
+                               int32_t factors);
+
 /* An operator on a kernel of ours. */
 qb_status qb__plan_own(qb__planner *p, uint32_t index);
 

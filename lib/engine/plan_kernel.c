@@ -53,7 +53,10 @@ static bool is_dense(const qb__slot *slot)
          qb__layout_bytes(slot->layout) == elements * qb__type_bytes(slot->dims.type);
 }
 
-/* Whether an operator computes each element from those in the same place, which all inputs have. */
+/*
+ * Whether an operator computes each element from the one in the same place of its first input, and
+ * that of the second input or the number of its channel there.
+ */
 static bool is_in_place(const qb__planner *p, const qb__operator *op,
                         const int32_t slots[QB__ARG_COUNT])
 {
@@ -62,8 +65,9 @@ static bool is_in_place(const qb__planner *p, const qb__operator *op,
                             !qb__kernel_converts_all_alike(p->graph, op)))
     return false;
   const int32_t second = slots[QB__ARG_ADDEND];
-  return second == QB__NONE || (is_dense(&p->plan->slots[second]) &&
-                                qb__layout_equal(p->plan->slots[second].layout, source->layout));
+  return second == QB__NONE || qb__plan_channel_block(p, op, slots[QB__ARG_SOURCE], second) != 0 ||
+         (is_dense(&p->plan->slots[second]) &&
+          qb__layout_equal(p->plan->slots[second].layout, source->layout));
 }
 
 /* Whether one of an operator's inputs has its channels last, which then all of them shall have. */
@@ -109,6 +113,18 @@ static qb_status add_inputs(qb__planner *p, uint32_t index, int32_t slots[QB__AR
   return status;
 }
 
+static qb_status make_binary(const qb__planner *p, const qb__operator *op,
+                             const int32_t slots[QB__ARG_COUNT], qb__kernel **kernel)
+{
+  const qb__slot *s = p->plan->slots;
+  const int32_t first = slots[QB__ARG_SOURCE], second = slots[QB__ARG_ADDEND];
+  const int64_t block = qb__plan_channel_block(p, op, first, second);
+  return block ? qb__kernel_by_channel(p->context, op->kind, &s[first].dims, block,
+                                       s[second].dims.at[0] > 1, kernel)
+               : qb__kernel_binary(p->context, op->kind, &s[first].dims, &s[second].dims,
+                                   &s[slots[QB__ARG_DESTINATION]].dims, kernel);
+}
+
 static qb_status make_kernel(const qb__planner *p, const qb__operator *op,
                              const int32_t slots[QB__ARG_COUNT], qb__kernel **kernel)
 {
@@ -134,10 +150,34 @@ static qb_status make_kernel(const qb__planner *p, const qb__operator *op,
   }
   default:
     return qb__is_binary(op->kind)
-               ? qb__kernel_binary(c, op->kind, source, &s[slots[QB__ARG_ADDEND]].dims, &to->dims,
-                                   kernel)
+               ? make_binary(p, op, slots, kernel)
                : qb__fail(QB_ERROR_UNSUPPORTED, "no kernel computes this operator");
   }
+}
+
+/* Where the result goes: over the first input, where that serves nobody else, or a slot of its own. */
+static qb_status place_result(qb__planner *p, uint32_t index, int32_t slots[QB__ARG_COUNT])
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const int32_t source = slots[QB__ARG_SOURCE];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  const qb__layout *there = p->plan->slots[source].layout;
+  const bool in_place = is_in_place(p, op, slots);
+  qb__layout *layout = NULL;
+  qb_status status;
+  if (in_place && qb__is_binary(op->kind) &&
+      qb__plan_may_overwrite(p, index, op->input, source, slots[QB__ARG_ADDEND], there)) {
+    p->plan->slots[source].plain = QB__NONE; /* of what it had */
+    p->slot_of[op->output] = source;
+    return QB_OK;
+  }
+  if (in_place)
+    status = qb__layout_copy(p->context, there, &layout);
+  else if (op->kind == QB__OP_PICK && channels_are_last(p, slots))
+    status = qb__layout_channels_last(p->context, &dims, &layout);
+  else
+    status = qb__layout_plain(p->context, &dims, &layout);
+  return status ? status : qb__plan_result(p, op, layout);
 }
 
 qb_status qb__plan_own(qb__planner *p, uint32_t index)
@@ -146,18 +186,8 @@ qb_status qb__plan_own(qb__planner *p, uint32_t index)
   int32_t slots[QB__ARG_COUNT];
   memcpy(slots, qb__no_slots, sizeof slots);
   qb_status status = add_inputs(p, index, slots);
-  if (status)
-    return status;
-  qb__layout *layout = NULL;
-  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
-  if (is_in_place(p, op, slots))
-    status = qb__layout_copy(p->context, p->plan->slots[slots[QB__ARG_SOURCE]].layout, &layout);
-  else if (op->kind == QB__OP_PICK && channels_are_last(p, slots))
-    status = qb__layout_channels_last(p->context, &dims, &layout);
-  else
-    status = qb__layout_plain(p->context, &dims, &layout);
   if (!status)
-    status = qb__plan_result(p, op, layout);
+    status = place_result(p, index, slots);
   if (status)
     return status;
   slots[QB__ARG_DESTINATION] = p->slot_of[op->output];

@@ -313,6 +313,40 @@ static void a_channel_may_be_repeated_over_what_is_overwritten(void **state)
   qb_context_unref(context);
 }
 
+/* Gates as in squeeze and excitation, on whichever layout the layer before them has. */
+static void numbers_of_channels_are_combined_with_any_layout(void **state)
+{
+  (void)state;
+  uint64_t random = random_start(), clock = random;
+  qb_context *context = new_context_with_clock(random_clock, &clock);
+  static const qb__op_kind kinds[] = {QB__OP_ADD, QB__OP_SUBTRACT, QB__OP_MULTIPLY, QB__OP_DIVIDE,
+                                      QB__OP_MAXIMUM};
+  static const int64_t counts[] = {8, 12, 16, 24, 32, 40, 208};
+  for (int i = 0; i < 35; i++) {
+    const int64_t channels = counts[i % 7], dims[3] = {channels, 5 + i % 4, 7};
+    const qb__window one = {{1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}};
+    const qb__window all = {{dims[1], dims[2]}, {1, 1}, {1, 1}, {0, 0}, {0, 0}};
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t image = qb__graph_input(&g, "image", 3, dims);
+    const int32_t x = random_convolution(&random, &g, image, channels, &one);
+    int32_t gate = qb__graph_pool(&g, "squeeze", QB__OP_AVERAGE_POOL, x, &all, false);
+    gate = random_convolution(&random, &g, gate, channels, &one);
+    gate = qb__graph_activation(&g, "gate", gate, QB__ACTIVATION_SIGMOID, 0, 0);
+    const qb__op_kind kind = kinds[i % 5];
+    const bool turned = random_int(&random, 0, 1) && kind != QB__OP_DIVIDE;
+    const int32_t y = qb__graph_binary(&g, "gated", kind, turned ? gate : x, turned ? x : gate);
+    qb__graph_output(&g, random_convolution(&random, &g, y, 16, &one));
+    network_check c = network_check_make(&g, 5, NULL);
+    qb_session *session = network_check_session(&c, 1, 2);
+    network_check_expect(&c, session, 0, 1);
+    network_check_expect(&c, session, 0, 5);
+    qb_session_unref(session);
+    network_check_free(&c);
+  }
+  qb_context_unref(context);
+}
+
 typedef struct caller {
   pthread_t thread;
   const network_check *check;
@@ -439,6 +473,7 @@ int main(void)
       cmocka_unit_test(a_layer_of_integers_has_an_algorithm_beside_a_like_one_of_reals),
       cmocka_unit_test(addends_that_are_read_again_are_kept),
       cmocka_unit_test(a_channel_may_be_repeated_over_what_is_overwritten),
+      cmocka_unit_test(numbers_of_channels_are_combined_with_any_layout),
       cmocka_unit_test(different_batches_may_run_at_the_same_time),
       cmocka_unit_test(later_batches_disturb_no_earlier_ones),
       cmocka_unit_test(missing_tensors_are_refused),
