@@ -22,6 +22,11 @@ typedef enum qb__layer_algorithm {
   QB__ALGORITHM_COUNT
 } qb__layer_algorithm;
 
+static inline bool qb__is_blocked(qb__layer_algorithm algorithm)
+{
+  return algorithm == QB__ALGORITHM_BLOCKED_16 || algorithm == QB__ALGORITHM_BLOCKED_8;
+}
+
 /* How a network is computed: trials find it, profiles keep it. */
 typedef struct qb__algorithms {
   qb__layer_algorithm *layers; /* by operator */

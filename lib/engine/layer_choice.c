@@ -90,6 +90,8 @@ static qb_status ask_for(const layer *l, qb__layer_algorithm algorithm, qb__prim
   const bool for_matrix = algorithm == QB__ALGORITHM_ROWS || algorithm == QB__ALGORITHM_COLUMNS;
   if (for_matrix && !is_matrix(op))
     return QB_ERROR_UNSUPPORTED;
+  if (l->planner->choices[l->index].unblocked && qb__is_blocked(algorithm))
+    return QB_ERROR_UNSUPPORTED;
   switch (algorithm) {
   case QB__ALGORITHM_IN_PLACE:
     if (!l->usual)
@@ -361,6 +363,6 @@ qb_status qb__layer_choose(qb__planner *p, uint32_t index, int32_t source, int32
   if (!status)
     status = make(&l, algorithm, primitive);
   if (!status)
-    *choice = (qb__choice){.algorithm = algorithm, .source = source, .addend = addend};
+    *choice = (qb__choice){algorithm, source, addend, choice->unblocked};
   return status;
 }

@@ -18,6 +18,7 @@ enum { QB__TRIAL_BATCH = 2 };
 typedef struct qb__choice {
   qb__layer_algorithm algorithm;
   int32_t source, addend;
+  bool unblocked; /* is not to take blocks of channels that oneDNN would not take itself */
 } qb__choice;
 
 struct qb__planner;

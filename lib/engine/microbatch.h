@@ -7,7 +7,8 @@
 #ifndef QB_ENGINE_MICROBATCH_H
 #define QB_ENGINE_MICROBATCH_H
 
-#include "engine/workspace.h"
+#include <stddef.h>
+#include <stdint.h>
 
 enum { QB__MOST_MICROBATCHES = 8 };
 
@@ -24,14 +25,5 @@ typedef struct qb__network_bytes {
  */
 size_t qb__microbatch_candidates(uint32_t batch, const qb__network_bytes *bytes,
                                  uint32_t sizes[QB__MOST_MICROBATCHES]);
-
-/*
- * Which of `count` plans takes the least time a sample; the last one, unless another one is
- * faster by more than trials are uncertain. Runs them in a workspace of its own on the calling
- * thread's team.
- */
-qb_status qb__microbatch_trial(const qb__graph *graph, const qb__finite_guards *guards,
-                               struct dnnl_engine *engine, const qb__network_plan *const *plans,
-                               size_t count, size_t *best);
 
 #endif

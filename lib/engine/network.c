@@ -7,7 +7,9 @@
 #include "core/hooks.h"
 #include "engine/lowering.h"
 #include "engine/microbatch.h"
+#include "engine/network_choice.h"
 #include "engine/plan_check.h"
+#include "engine/plan_trial.h"
 #include "model/model_data.h"
 
 #include <qosbatch/inspect.h>
@@ -20,6 +22,9 @@
  * to 36 KiB.
  */
 enum { PRIMITIVE_BYTES = 32768 };
+
+/* Fewer samples than all have to be faster by more than trials are uncertain. */
+static const double WORTH_IT = 0.97;
 
 /* How a round of a batch size runs: in parts of equal size, and a rest. */
 typedef struct parts {
@@ -50,30 +55,13 @@ typedef struct network_engine {
   qb__workspace *workspaces; /* by instance */
 } network_engine;
 
-/*
- * The first plan is one of the batch size that layers are tried at, also where their algorithms are
- * given: weights are packed for it, whichever batch sizes come next, so that rounds do not depend
- * on that.
- */
 static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
 {
-  const qb__graph *graph = &self->graph;
-  qb__choice *choices = qb__calloc(self->context, graph->operator_count, sizeof *choices);
-  if (!choices)
-    return QB_ERROR_NO_MEMORY;
-  for (uint32_t i = 0; self->algorithms && i < graph->operator_count; i++)
-    choices[i].algorithm = self->algorithms[graph->operators[i].origin];
-  qb__network_plan *plan = NULL;
+  const qb__chooser chooser = {&self->graph, &self->guards, &self->findings, self->engine, stream};
+  size_t arena_bytes = 0;
   const qb_status status =
-      qb__network_plan_new(graph, QB__TRIAL_BATCH, false, &self->findings, choices, &self->packed,
-                           self->engine, stream, &plan);
-  if (!status)
-    self->sample_bytes = plan->arena_bytes / QB__TRIAL_BATCH;
-  qb__network_plan_free(self->context, plan);
-  if (status)
-    qb__free(self->context, choices);
-  else
-    self->choices = choices;
+      qb__network_choose(&chooser, self->algorithms, &self->choices, &self->packed, &arena_bytes);
+  self->sample_bytes = arena_bytes / QB__TRIAL_BATCH;
   return status;
 }
 
@@ -117,8 +105,8 @@ static qb_status choose_microbatch(network_engine *self, uint32_t batch, struct 
   for (size_t i = first; i < count && !status; i++)
     status = take_plan(self, sizes[i], stream, &plans[i]);
   if (!status)
-    status = qb__microbatch_trial(&self->graph, &self->guards, self->engine, plans + first,
-                                  count - first, &best);
+    status = qb__plan_trial(&self->graph, &self->guards, self->engine, plans + first, count - first,
+                            WORTH_IT, &best);
   best += first;
   if (status)
     return status == QB_ERROR_NO_MEMORY ? QB_OK : status; /* it may do for rounds as they are */

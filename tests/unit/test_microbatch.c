@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rounds whose samples pass through the network a few at a time. */
 #include "engine/microbatch.h"
+#include "engine/plan_trial.h"
 #include "engine/session_profiling.h"
 
 #include "support/failing_allocator.h"
@@ -299,7 +300,7 @@ static void make_trial(trial *t, qb_context *context)
   assert_ok(qb__stream_new(t->engine, &t->stream));
   assert_ok(qb__finite_guards_new(&t->graph, &t->guards));
   qb__packed_init(&t->packed, context, t->engine);
-  qb__choice choices[1] = {{QB__ALGORITHM_UNKNOWN, 0, 0}};
+  qb__choice choices[1] = {{QB__ALGORITHM_UNKNOWN, 0, 0, false}};
   for (uint32_t i = 0; i < 4; i++)
     assert_ok(qb__network_plan_new(&t->graph, 1u << i, true, NULL, choices, &t->packed, t->engine,
                                    t->stream, &t->plans[i]));
@@ -333,8 +334,8 @@ static void the_fastest_wins_by_more_than_chance(void **state)
     if ((double)sample_ns[expected] > 0.97 * (double)sample_ns[3])
       expected = 3;
     clock_of_all = (scripted_clock){.sample_ns = sample_ns};
-    assert_ok(qb__microbatch_trial(&t.graph, &t.guards, t.engine,
-                                   (const qb__network_plan *const *)t.plans, 4, &best));
+    assert_ok(qb__plan_trial(&t.graph, &t.guards, t.engine,
+                             (const qb__network_plan *const *)t.plans, 4, 0.97, &best));
     assert_int_equal(best, expected);
   }
   clock_of_all = (scripted_clock){0};
