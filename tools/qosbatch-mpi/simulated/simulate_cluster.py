@@ -22,21 +22,7 @@ SIZES = [int(size) for size in sys.argv[2:]] or [16, 256, 1024]
 POLICIES = ["qosbatch", "equal", "32"]
 SLOWED = "\\n5 % slowed"
 NAMES = {"qosbatch": "qosbatch-mpi", "equal": "equal shares", "32": "batch 32"}
-SOURCES = [*("simulated/main.c simulated/crew_simulated.c cluster.c dispatch.c link.c "
-             "profiles.c").split(),
-           *("../qosbatch/" + name for name in "diagnose.c files.c output.c progress.c load.c".split())]
-
-
-def build():
-    tool = ROOT / "tools/qosbatch-mpi"
-    program = FOLDER / "simulated"
-    library = ROOT / "build/lib"
-    subprocess.run(
-        ["smpicc", "-std=gnu11", "-O2", "-DQOSBATCH_SIMULATED", "-D_GNU_SOURCE",
-         f"-I{ROOT}/include", f"-I{tool}/../qosbatch", f"-I{tool}", f"-I{tool}/simulated",
-         *[str(tool / source) for source in SOURCES], "-o", str(program), f"-L{library}",
-         "-lqosbatch", f"-Wl,-rpath,{library}", "-ljansson", "-lm"], check=True)
-    return program
+PROGRAM = ROOT / "build/tools/qosbatch-mpi/qosbatch-mpi-simulated.so"
 
 
 def kind(profile, name, factor):
@@ -84,7 +70,7 @@ def platform(nodes):
     return path
 
 
-def run(program, nodes, policy, samples, slow_from_s, kinds):
+def run(nodes, policy, samples, slow_from_s, kinds):
     done = subprocess.run(
         ["smpirun", "-np", str(nodes + 1), "-platform", str(platform(nodes)), "-hostfile",
          str(FOLDER / f"hosts-{nodes}"), "--cfg=smpi/simulate-computation:no",
@@ -92,7 +78,7 @@ def run(program, nodes, policy, samples, slow_from_s, kinds):
          "--cfg=smpi/async-small-thresh:65536",
          # SMPI's own 100 us are for programs that poll; asking for a message takes about this long.
          "--cfg=smpi/iprobe:2e-6", "--log=root.thres:error",
-         str(program), policy, str(samples), repr(slow_from_s), *map(str, kinds)],
+         str(PROGRAM), policy, str(samples), repr(slow_from_s), *map(str, kinds)],
         capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or len(lines) != 1:
@@ -128,16 +114,16 @@ plot {plots}
 def main():
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
     FOLDER.mkdir(parents=True, exist_ok=True)
-    program, kinds, rows = build(), make_kinds(), {}
+    kinds, rows = make_kinds(), {}
     print(f"{'nodes':>6}  {'slowed':>6}  {'samples':>9}  {'bound [s]':>9}  "
           + "  ".join(f"{NAMES[p]:>14}" for p in POLICIES) + "   (of the bound)")
     for slowed in (False, True):
         for nodes in SIZES:
-            probe = run(program, nodes, "equal", 1000 * nodes, 0, kinds)
+            probe = run(nodes, "equal", 1000 * nodes, 0, kinds)
             samples = round(1000 * nodes / probe["bound_s"] * seconds)
             cells = []
             for policy in POLICIES:
-                result = run(program, nodes, policy, samples, seconds / 2 if slowed else 0, kinds)
+                result = run(nodes, policy, samples, seconds / 2 if slowed else 0, kinds)
                 rows[nodes, slowed, policy] = result["bound_s"] / result["elapsed_s"]
                 cells.append(f"{result['elapsed_s']:7.1f} s {rows[nodes, slowed, policy]:.3f}")
             print(f"{nodes:>6}  {'5 %' if slowed else '-':>6}  {samples:>9}  "
