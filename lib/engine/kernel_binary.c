@@ -119,6 +119,7 @@ static void run_block(const channel_kernel *self, const float *x, const float *f
   int64_t length = self->block;
   if (2 * length <= BLOCK) {
     length = BLOCK / length * length;
+    length = count < length ? count : length;
     for (int64_t i = 0; i < length; i++)
       tiled[i] = i < self->block ? factors[i] : tiled[i - self->block];
     factors = tiled;

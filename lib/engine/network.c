@@ -23,6 +23,8 @@
  */
 enum { PRIMITIVE_BYTES = 32768 };
 
+_Static_assert((int)QB__MOST_MICROBATCHES <= (int)QB__MOST_TRIED, "a trial has room for all");
+
 /* Fewer samples than all have to be faster by more than trials are uncertain. */
 static const double WORTH_IT = 0.97;
 

@@ -105,8 +105,8 @@ qb_status qb__network_choose(const qb__chooser *c, const qb__layer_algorithm *al
     status = find(c, NULL, true, &ways[1]);
     if (!status)
       status = compare(c, ways);
-    if (status == QB_ERROR_NO_MEMORY)
-      status = QB_OK; /* there is room for one of the two */
+    if (status == QB_ERROR_NO_MEMORY || status == QB_ERROR_UNSUPPORTED)
+      status = QB_OK; /* there is one of the two */
   }
   if (!status) {
     *arena_bytes = ways[0].arena_bytes;

@@ -89,6 +89,7 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
 /*
  * Whether an operator combines a tensor with a number for each of its channels: oneDNN has fast
  * loops for some layouts only, and changing layouts takes several times as long as the operator.
+ * Constants have no slot yet; what they scale is mostly folded into layers.
  */
 static bool is_by_channel(const qb__planner *p, const qb__operator *op)
 {

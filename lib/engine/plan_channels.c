@@ -14,31 +14,40 @@ static int64_t places(const qb__dims *dims)
   return product;
 }
 
-/* How many channels of a slot lie next to each other; 0 if it is in another order, or a part. */
-static int64_t block_of(const qb__planner *p, const qb__slot *slot)
+/* Whether the dimensions behind the first two lie row by row, with `step` from element to element. */
+static bool are_rows(const qb__blocking *b, const qb__dims *dims, int64_t step)
 {
-  const int64_t count = slot->dims.at[1], blocks[] = {1, 8, 16, count};
-  int64_t found = 0;
-  for (size_t i = 0; i < sizeof blocks / sizeof *blocks && !found; i++) {
-    qb__layout *layout = NULL;
-    const int64_t block = blocks[i];
-    const qb_status status =
-        block == 1       ? qb__layout_plain(p->context, &slot->dims, &layout)
-        : block == count ? qb__layout_channels_last(p->context, &slot->dims, &layout)
-                         : qb__layout_channel_blocks(p->context, &slot->dims, block, &layout);
-    if (!status && count % block == 0 && qb__layout_equal(layout, slot->layout))
-      found = block;
-    qb__layout_free(p->context, layout);
-  }
-  return slot->view_of == QB__NONE ? found : 0;
+  bool rows = true;
+  for (int i = dims->count - 1; i > 1; step *= dims->at[i--])
+    rows = rows && (dims->at[i] == 1 || b->strides[i] == step);
+  return rows;
+}
+
+/* How many channels of a slot lie next to each other; 0 if it has another order, or gaps. */
+static int64_t block_of(const qb__slot *slot)
+{
+  qb__blocking b;
+  const qb__dims *dims = &slot->dims;
+  if (!qb__layout_blocking(slot->layout, &b) || b.padded || b.first != 0)
+    return 0;
+  const int64_t channels = dims->at[1], all = places(dims);
+  int64_t block = channels > 1 && b.strides[1] == 1 ? channels : 1;
+  if (b.inner_count == 1 && b.inner_dims[0] == 1)
+    block = b.inner_blocks[0];
+  else if (b.inner_count)
+    return 0;
+  return are_rows(&b, dims, block) && (channels == block || b.strides[1] == all * block) &&
+                 (dims->at[0] == 1 || b.strides[0] == all * channels)
+             ? block
+             : 0;
 }
 
 /* Whether a slot has a number for each channel of a result, for each sample or for all. */
-static bool has_one_each(const qb__planner *p, const qb__slot *slot, const qb__dims *result)
+static bool has_one_each(const qb__slot *slot, const qb__dims *result)
 {
   const qb__dims *dims = &slot->dims;
   return dims->count == result->count && places(dims) == 1 && dims->at[1] == result->at[1] &&
-         (dims->at[0] == result->at[0] || dims->at[0] == 1) && block_of(p, slot) != 0;
+         (dims->at[0] == result->at[0] || dims->at[0] == 1) && block_of(slot) != 0;
 }
 
 int64_t qb__plan_channel_block(const qb__planner *p, const qb__operator *op, int32_t whole,
@@ -48,7 +57,7 @@ int64_t qb__plan_channel_block(const qb__planner *p, const qb__operator *op, int
   const qb__dims *dims = &slots[whole].dims;
   return qb__is_binary(op->kind) && factors != QB__NONE && dims->count > 2 && places(dims) > 1 &&
                  dims->type == QB__TYPE_F32 && slots[factors].dims.type == QB__TYPE_F32 &&
-                 has_one_each(p, &slots[factors], dims)
-             ? block_of(p, &slots[whole])
+                 slots[whole].view_of == QB__NONE && has_one_each(&slots[factors], dims)
+             ? block_of(&slots[whole])
              : 0;
 }

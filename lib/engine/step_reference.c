@@ -7,10 +7,14 @@
 #include <string.h>
 
 /*
- * Of the sum of absolute terms: far more than rounding gives, Winograd's included; with bfloat16
- * numbers, whose weights were rounded; and in sums of integers, which are exact.
+ * How far a result may be off, as a share of the sum of its absolute terms. This is far more than
+ * rounding causes, Winograd's included. Terms of bfloat16 numbers have rounded weights; sums of
+ * integers are exact, but what they are multiplied by is rounded.
  */
 static const double TOLERANCE = 1e-4, BFLOAT16_TOLERANCE = 1.0 / 128, INTEGER_TOLERANCE = 1e-6;
+
+/* Of a result's step: what lies nearer to the middle between two steps may be rounded to either. */
+static const double HALFWAY = 1.0 / 64;
 
 /* A sum and that of its absolute terms, to which rounding errors are in proportion. */
 typedef struct sum {
@@ -49,16 +53,17 @@ static bool reach(const qb__step_values *v, const int64_t *at, int64_t tap, int6
   return true;
 }
 
-/* What a weight stands for in the sums: bytes, where it is packed as such. */
+/* What weights of an output are divided by to become bytes; 0 where they stay what they are. */
 static double step_of(const qb__step_values *v, int64_t output)
 {
   const qb__tensor *w = &v->graph->tensors[v->op->weights];
-  return w->steps == QB__NONE ? 1 : v->graph->tensors[w->steps].constant[output];
+  return w->steps == QB__NONE ? 0 : v->graph->tensors[w->steps].constant[output];
 }
 
+/* A weight as it is packed. */
 static double weight_of(float weight, double step)
 {
-  return step == 1 ? weight : nearbyint((float)(weight / step));
+  return step == 0 ? weight : nearbyint((float)(weight / step));
 }
 
 static int64_t taps(const qb__step_values *v)
@@ -293,8 +298,8 @@ static qb__bounds store(const qb__step_values *v, double low, double high)
   switch (v->destination.dims.type) {
   case QB__TYPE_U8:
   case QB__TYPE_S8:
-    return (qb__bounds){fmin(fmax(nearbyint(low), least), most),
-                        fmin(fmax(nearbyint(high), least), most)};
+    return (qb__bounds){fmin(fmax(nearbyint(low - HALFWAY), least), most),
+                        fmin(fmax(nearbyint(high + HALFWAY), least), most)};
   case QB__TYPE_BF16: slack = BFLOAT16_TOLERANCE * (size + 0.1); break;
   case QB__TYPE_F32: slack = v->op ? TOLERANCE * (size + 0.1) : 0; break;
   }
