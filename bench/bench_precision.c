@@ -2,20 +2,17 @@
 /*
  * What precisions gain: both built-in networks at several batch sizes, each precision in turn in the
  * same run, on one instance of all cores and on as many instances of one thread; medians of the
- * better of the two. The int8 form is the network with a quantize and a dequantize behind every
- * operator.
+ * better of the two. The int8 form is what `qosbatch quantize --portable` makes of the network.
+ * ONEDNN_MAX_CPU_ISA=AVX2 shows what a processor without VNNI gains.
  *
  *   precision [NETWORK]            both networks
  *   precision --layers NETWORK     times of a round's operators in int8, batch 8
  */
 #include "timing.h"
 
-#include "model/builtin.h"
-#include "model/model_impl.h"
-#include "support/quantized_builtin.h"
-
 #include <qosbatch/inspect.h>
 #include <qosbatch/node.h>
+#include <qosbatch/quantize.h>
 
 #include <pthread.h>
 #include <string.h>
@@ -24,27 +21,32 @@ enum { ROUNDS = 9, PRECISIONS = 3, SPLITS = 2, BATCHES = 3 };
 
 static const uint32_t batches[BATCHES] = {1, 8, 32};
 
-static void build(qb__graph *graph, const char *name)
+static void fill(float *values, size_t count)
 {
-  if (!strcmp(name, "alexnet"))
-    qb__build_alexnet(graph, &qb__alexnet_size);
-  else
-    qb__build_resnet50(graph, &qb__resnet50_size);
+  for (size_t i = 0; i < count; i++)
+    values[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
 }
 
-/* The network's values all have deviations of about 1. */
-static qb_model *quantized(qb_context *context, const char *name)
+/* As `qosbatch quantize --portable` makes it, from few samples: speed does not depend on ranges. */
+static qb_model *quantized(qb_model *real)
 {
-  qb__graph from, to;
-  qb_model *model;
-  qb__graph_init(&from, context);
-  qb__graph_init(&to, context);
-  build(&from, name);
-  check(qb__graph_optimize(&from));
-  quantize_graph(&from, NULL, &to);
-  check(qb__model_from_graph(&to, name, &model));
-  qb__graph_clear(&from);
-  return model;
+  enum { SAMPLES = 4 };
+  qb_tensor_info input = QB_TENSOR_INFO_INIT;
+  check(qb_model_get_input(real, 0, &input));
+  const size_t count = SAMPLES * (size_t)input.elements_per_sample;
+  float *samples = malloc(count * sizeof *samples);
+  if (!samples)
+    exit(1);
+  fill(samples, count);
+  const void *const inputs[1] = {samples};
+  qb_quantize_params params = QB_QUANTIZE_PARAMS_INIT;
+  params.inputs = inputs;
+  params.samples = SAMPLES;
+  params.portable = true;
+  qb_model *made;
+  check(qb_model_quantize(real, &params, NULL, &made));
+  free(samples);
+  return made;
 }
 
 /* One instance's part of a round of all instances. */
@@ -111,7 +113,7 @@ static void measure(qb_context *context, const char *name, uint32_t cores)
   side sides[PRECISIONS] = {0};
   bool there[PRECISIONS];
   check(qb_model_builtin(context, name, &real));
-  integer = quantized(context, name);
+  integer = quantized(real);
   for (int p = 0; p < PRECISIONS; p++)
     there[p] =
         make_side(p == QB_PRECISION_INT8 ? integer : real, (qb_precision)p, cores, &sides[p]);
@@ -123,8 +125,7 @@ static void measure(qb_context *context, const char *name, uint32_t cores)
   float *out = malloc(out_elements * batches[BATCHES - 1] * cores * sizeof *out);
   if (!in || !out)
     exit(1);
-  for (size_t i = 0; i < in_count; i++)
-    in[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
+  fill(in, in_count);
   printf("%s\n%6s %12s %12s %12s %10s %10s\n", name, "batch", "f32 /s", "bf16 /s", "int8 /s",
          "bf16/f32", "int8/f32");
   for (int b = 0; b < BATCHES; b++) {
@@ -156,10 +157,12 @@ static void print_layers(qb_context *context, const char *name, uint32_t cores)
 {
   enum { BATCH = 8 };
   const qb_configuration configuration = {1, cores, QB_PRECISION_INT8};
-  qb_model *model = quantized(context, name);
+  qb_model *real, *model;
   qb_session *session;
   qb_model_info info = QB_MODEL_INFO_INIT;
   qb_tensor_info input = QB_TENSOR_INFO_INIT, output = QB_TENSOR_INFO_INIT;
+  check(qb_model_builtin(context, name, &real));
+  model = quantized(real);
   check(qb_session_new(model, &configuration, NULL, &session));
   check(qb_model_get_info(model, &info));
   check(qb_model_get_input(model, 0, &input));
@@ -189,6 +192,7 @@ static void print_layers(qb_context *context, const char *name, uint32_t cores)
   free(times);
   qb_session_unref(session);
   qb_model_unref(model);
+  qb_model_unref(real);
 }
 
 int main(int argc, char **argv)

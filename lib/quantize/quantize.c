@@ -189,7 +189,8 @@ static qb_status quantize_once(work *w)
   if (!status)
     status = qb__choose_ranges(&w->scheme, &w->calibration, w->ranges);
   if (!status)
-    status = qb__quantized_graph(&w->scheme, &w->calibration, w->ranges, &graph, w->reals);
+    status = qb__quantized_graph(&w->scheme, &w->calibration, w->ranges, w->params->portable,
+                                 &graph, w->reals);
   if (status)
     return status;
   const size_t count = list_tensors(w);

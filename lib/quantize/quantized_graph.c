@@ -52,6 +52,7 @@ typedef struct builder {
   const qb__scheme *scheme;
   const qb__calibration *calibration;
   const qb__integer_range *ranges;
+  bool portable;
   qb__rebuild rebuild;
   int32_t *floats; /* by tensor: as it was computed */
   int32_t *reals;  /* by tensor: as it is behind its integers */
@@ -112,13 +113,16 @@ static void mean_inputs(const builder *b, const qb__operator *op, size_t output,
     means[i] = i % taps ? means[i - 1] : mean_input(b, op, output, i);
 }
 
+/* Of weights: of 7 bits, two products with inputs up to 255 fit into 16 bits. */
+enum { LARGEST = INT8_MAX, LARGEST_OF_7_BITS = 64 };
+
 /* Rounds an output's weights. @return what that takes from the mean of its results */
-static double round_weights(float *weights, size_t each, const double *means)
+static double round_weights(float *weights, size_t each, int largest, const double *means)
 {
   double most = 0, lost = 0;
   for (size_t i = 0; i < each; i++)
     most = fmax(most, fabs((double)weights[i]));
-  const double scale = most > 0 ? (double)qb__scale_of(fmax(most / INT8_MAX, 0x1p-100)) : 1;
+  const double scale = most > 0 ? (double)qb__scale_of(fmax(most / largest, 0x1p-100)) : 1;
   for (size_t i = 0; i < each; i++) {
     const double rounded = nearbyint((double)weights[i] / scale) * scale;
     lost += ((double)weights[i] - rounded) * means[i];
@@ -140,37 +144,49 @@ static void round_bias(const builder *b, const qb__operator *op, const float *st
   }
 }
 
+/* Rounds all weights of a layer, and adds to its bias what that takes from its results. */
+static qb_status round_outputs(const builder *b, const qb__operator *op, int largest,
+                               float *weights, float *bias)
+{
+  const qb__graph *g = b->scheme->graph;
+  const qb__tensor *w = &g->tensors[op->weights];
+  const size_t outputs = (size_t)w->dims[0], each = w->elements / outputs;
+  const size_t per_group = outputs / (size_t)(op->kind == QB__OP_CONVOLUTION ? op->groups : 1);
+  double *means = qb__calloc(g->context, each, sizeof *means);
+  if (!means)
+    return QB_ERROR_NO_MEMORY;
+  memcpy(weights, w->constant, w->elements * sizeof *weights);
+  for (size_t o = 0; o < outputs; o++) {
+    if (o % per_group == 0)
+      mean_inputs(b, op, o, each, means);
+    bias[o] = op->bias == QB__NONE ? 0 : g->tensors[op->bias].constant[o];
+    bias[o] += (float)round_weights(weights + o * each, each, largest, means);
+  }
+  qb__free(g->context, means);
+  return QB_OK;
+}
+
 /* Rounds the weights of a layer that was just built, and gives it a bias that makes up for it. */
 static qb_status round_layer(builder *b, const qb__operator *op)
 {
   qb__graph *to = b->rebuild.to;
-  const qb_context *context = to->context;
   qb__operator *built = &to->operators[to->operator_count - 1];
   const qb__tensor w = to->tensors[built->weights];
-  const size_t outputs = (size_t)w.dims[0], each = w.elements / outputs;
-  if (built->bias == QB__NONE) {
+  if (built->bias == QB__NONE)
     built->bias = qb__graph_constant(to, op->name, 1, w.dims);
-    if (to->status)
-      return to->status;
-    memset(to->tensors[built->bias].constant, 0, outputs * sizeof(float));
-  }
+  if (to->status)
+    return to->status;
   float *bias = to->tensors[built->bias].constant;
-  double *means = qb__calloc(context, each, sizeof *means);
-  float *steps = qb__calloc(context, outputs, sizeof *steps);
-  if (means && steps) {
-    const size_t per_group = outputs / (size_t)(op->kind == QB__OP_CONVOLUTION ? op->groups : 1);
-    for (size_t o = 0; o < outputs; o++) {
-      if (o % per_group == 0)
-        mean_inputs(b, op, o, each, means);
-      bias[o] += (float)round_weights(w.constant + o * each, each, means);
-    }
-    if (qb__layer_steps(to, built, steps))
-      round_bias(b, op, steps, bias);
-  }
-  const qb_status status = means && steps ? QB_OK : QB_ERROR_NO_MEMORY;
-  qb__free(context, means);
-  qb__free(context, steps);
-  return status;
+  qb_status status = round_outputs(b, op, LARGEST, w.constant, bias);
+  if (!status && b->portable && qb__layer_saturation(to, built) == QB__CAN_SATURATE)
+    status = round_outputs(b, op, LARGEST_OF_7_BITS, w.constant, bias);
+  float *steps = status ? NULL : qb__calloc(to->context, (size_t)w.dims[0], sizeof *steps);
+  if (!steps)
+    return QB_ERROR_NO_MEMORY;
+  if (qb__layer_steps(to, built, steps))
+    round_bias(b, op, steps, bias);
+  qb__free(to->context, steps);
+  return QB_OK;
 }
 
 /* What an operator reads: reals behind integers where it, or what wrote them, is on integers. */
@@ -223,10 +239,15 @@ static void finish(builder *b)
 }
 
 qb_status qb__quantized_graph(const qb__scheme *scheme, const qb__calibration *calibration,
-                              const qb__integer_range *ranges, qb__graph *to, int32_t *reals)
+                              const qb__integer_range *ranges, bool portable, qb__graph *to,
+                              int32_t *reals)
 {
   const qb__graph *g = scheme->graph;
-  builder b = {.scheme = scheme, .calibration = calibration, .ranges = ranges, .reals = reals};
+  builder b = {.scheme = scheme,
+               .calibration = calibration,
+               .ranges = ranges,
+               .portable = portable,
+               .reals = reals};
   qb__rebuild_begin(&b.rebuild, g, to);
   b.floats = qb__calloc(g->context, g->tensor_count, sizeof *b.floats);
   if (!b.floats)

@@ -14,11 +14,13 @@ qb_status qb__choose_ranges(const qb__scheme *scheme, const qb__calibration *cal
 /*
  * Each tensor that is quantized is rounded where it was computed, and real again for what reads it.
  * Weights have one scale an output, and biases are corrected for the mean that rounding the weights
- * takes from the results (Nagel et al., ICCV 2019, section 4.2).
+ * takes from the results (Nagel et al., ICCV 2019, section 4.2). With `portable`, they have 7 bits in
+ * layers whose sums could saturate without VNNI.
  *
  * @param[out] reals by tensor of the plain graph: what it is in `to` for its readers
  */
 qb_status qb__quantized_graph(const qb__scheme *scheme, const qb__calibration *calibration,
-                              const qb__integer_range *ranges, qb__graph *to, int32_t *reals);
+                              const qb__integer_range *ranges, bool portable, qb__graph *to,
+                              int32_t *reals);
 
 #endif

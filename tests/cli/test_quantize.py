@@ -65,6 +65,15 @@ def the_file_is_a_network_like_any_other():
 
 
 @test
+def a_portable_file_saturates_nowhere():
+    usual = done_json(*BASIC, "-o", OUTPUT, "--quiet")["operators"]
+    expect(any(layer["can_saturate"] for layer in usual), "nothing to avoid", usual)
+    done_json(*BASIC, "-o", OUTPUT, "--quiet", "--portable")
+    layers = [o for o in done_json("show", OUTPUT)["operators"] if "can_saturate" in o]
+    expect(layers and not any(o["can_saturate"] for o in layers), "something saturates", layers)
+
+
+@test
 def an_output_stays_as_it_was_after_a_failure():
     OUTPUT.write_text("what was there")
     short = write("short.txt", "1\n2\n")

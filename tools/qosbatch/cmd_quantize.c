@@ -17,6 +17,7 @@ enum { USUAL_SAMPLES = 300, USUAL_CHECK = 1000 };
 typedef struct work {
   const char *model_name, *input, *labels_path, *output;
   conversion how;
+  bool portable;
   uint64_t calibration_samples, check_samples;
   double accuracy_percent;
   qb_context *context;
@@ -101,6 +102,7 @@ static int quantize(work *w)
   params.calibration_samples = w->calibration_samples;
   params.labels = w->labels;
   params.accuracy = w->accuracy_percent / 100;
+  params.portable = w->portable;
   params.on_layer = on_layer;
   params.on_step = on_step;
   params.user = &w->report;
@@ -132,6 +134,8 @@ static int run(const command *self, int argc, char **argv)
                   "the class of each sample of the input, one number a line"),
       OPTION_PERCENT("accuracy", "P", &w.accuracy_percent,
                      "percent of answers that must stay; layers remain in floats for it"),
+      OPTION_FLAG("portable", &w.portable,
+                  "7 bits of weights where sums of 8 could saturate without VNNI"),
       CONVERSION_OPTIONS(w.how),
       OPTION_INTEGER("max-pixels", "N", &w.how.most_pixels, 1, 1e12,
                      "largest image to decode, in pixels (89478485)"),

@@ -63,6 +63,11 @@ typedef struct qb_quantize_params {
                   const char *step); /**< called as each step begins; false ends the call
                                      with QB_ERROR_CANCELLED; may be NULL */
   void *user;                        /**< passed to both */
+  /**
+   * For processors without VNNI, too: weights have 7 bits in layers whose sums could saturate there
+   * with 8, so that all layers run on integers everywhere. Without it such layers run in floats there.
+   */
+  bool portable;
 } qb_quantize_params;
 
 #define QB_QUANTIZE_PARAMS_INIT QB__INIT(qb_quantize_params)
