@@ -37,7 +37,7 @@
 #define QB__OLDEST_qb_progress            elapsed_ns
 #define QB__OLDEST_qb_qos                 accuracy
 #define QB__OLDEST_qb_quantization        holds
-#define QB__OLDEST_qb_quantize_params     user
+#define QB__OLDEST_qb_quantize_params     portable
 #define QB__OLDEST_qb_quantized_layer     can_saturate
 #define QB__OLDEST_qb_round_result        latency_ns
 #define QB__OLDEST_qb_round_state         arrived
