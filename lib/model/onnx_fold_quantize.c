@@ -47,13 +47,20 @@ static bool find_places(qb__onnx *im, const qb__onnx_node *node, places *p)
   return false;
 }
 
+/* Zero points have the type of the integers. */
 static bool check_types(qb__onnx *im, const qb__onnx_node *node, int32_t integers,
                         unsigned most_bits, int32_t reals)
 {
+  const qb__onnx_value *zero_point = qb__onnx_input(node, 2);
   float low, high;
   if (qb__onnx_integer_range(integers, &low, &high) && qb__onnx_is_real_type(reals) &&
-      qb__onnx_type_bits(integers) <= most_bits)
+      qb__onnx_type_bits(integers) <= most_bits && (!zero_point || zero_point->type == integers))
     return true;
+  if (zero_point && zero_point->type != integers) {
+    qb__onnx_problem(im, node, "a zero point of type %s for elements of type %s",
+                     qb__onnx_type_name(zero_point->type), qb__onnx_type_name(integers));
+    return false;
+  }
   qb__onnx_problem(im, node, "elements of type %s and scales of type %s are not of the operator's",
                    qb__onnx_type_name(integers), qb__onnx_type_name(reals));
   return false;

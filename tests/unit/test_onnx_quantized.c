@@ -229,6 +229,19 @@ static void computed_scales_are_single_numbers(void **state)
   expect_problem(m, "its computed zero point is not a single number");
 }
 
+/* Of constants as well, which are evaluated. */
+static void zero_points_have_the_type_of_what_they_shift(void **state)
+{
+  (void)state;
+  Onnx__ModelProto *m = model_of(13, "N,2", TYPE(FLOAT));
+  onnx_model_integers(m, "q", "2", TYPE(UINT8), "1,2");
+  onnx_model_floats(m, "s", "1", (const float[1]){0.5f});
+  onnx_model_floats(m, "z", "1", (const float[1]){0});
+  onnx_model_node(m, "DequantizeLinear", "q s z", "w", "");
+  onnx_model_node(m, "Add", "x w", "y", "");
+  expect_problem(m, "a zero point of type float for elements of type uint8");
+}
+
 static void products_are_of_8_or_16_bits(void **state)
 {
   (void)state;
@@ -320,6 +333,7 @@ int main(void)
       cmocka_unit_test(operators_of_other_domains_are_refused),
       cmocka_unit_test(scales_that_do_not_fit_are_refused),
       cmocka_unit_test(computed_scales_are_single_numbers),
+      cmocka_unit_test(zero_points_have_the_type_of_what_they_shift),
       cmocka_unit_test(products_are_of_8_or_16_bits),
       cmocka_unit_test(numbers_of_each_sample_multiply_what_has_a_batch),
       cmocka_unit_test(numbers_of_each_sample_are_no_batch),
