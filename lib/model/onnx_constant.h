@@ -48,20 +48,28 @@ double qb__onnx_round(int32_t type, double value);
 /* A number of any type cast to one of integers: see docs/onnx.md. */
 int64_t qb__onnx_truncate(int32_t type, double value);
 
-/* Elements of constants of integers. */
-static inline int64_t qb__onnx_int_at(const qb__onnx_value *v, size_t i)
-{
-  return ((const int64_t *)v->data)[i];
-}
-
-static inline void qb__onnx_set_int(qb__onnx_value *v, size_t i, int64_t value)
-{
-  ((int64_t *)v->data)[i] = qb__onnx_wrap(v->type, value);
-}
-
 /* Elements of any constant as real numbers. */
 double qb__onnx_real_at(const qb__onnx_value *v, size_t i);
 /* Sets an element of floats or doubles. */
 void qb__onnx_set_real(qb__onnx_value *v, size_t i, double value);
+
+/*
+ * Elements of any constant as integers. Callers refuse reals, which have elements of another size;
+ * where one does not, they are cast instead of read beyond their end.
+ */
+static inline int64_t qb__onnx_int_at(const qb__onnx_value *v, size_t i)
+{
+  return qb__onnx_is_real_type(v->type)
+             ? qb__onnx_truncate(QB__ONNX_TYPE(INT64), qb__onnx_real_at(v, i))
+             : ((const int64_t *)v->data)[i];
+}
+
+static inline void qb__onnx_set_int(qb__onnx_value *v, size_t i, int64_t value)
+{
+  if (qb__onnx_is_real_type(v->type))
+    qb__onnx_set_real(v, i, (double)value);
+  else
+    ((int64_t *)v->data)[i] = qb__onnx_wrap(v->type, value);
+}
 
 #endif

@@ -47,22 +47,16 @@ static bool find_places(qb__onnx *im, const qb__onnx_node *node, places *p)
   return false;
 }
 
-/* Zero points have the type of the integers. */
+/* Scales, and the reals of the other side, have the types `scales` and `reals`. */
 static bool check_types(qb__onnx *im, const qb__onnx_node *node, int32_t integers,
-                        unsigned most_bits, int32_t reals)
+                        unsigned most_bits, int32_t scales, int32_t reals)
 {
-  const qb__onnx_value *zero_point = qb__onnx_input(node, 2);
   float low, high;
-  if (qb__onnx_integer_range(integers, &low, &high) && qb__onnx_is_real_type(reals) &&
-      qb__onnx_type_bits(integers) <= most_bits && (!zero_point || zero_point->type == integers))
-    return true;
-  if (zero_point && zero_point->type != integers) {
-    qb__onnx_problem(im, node, "a zero point of type %s for elements of type %s",
-                     qb__onnx_type_name(zero_point->type), qb__onnx_type_name(integers));
-    return false;
-  }
+  if (qb__onnx_integer_range(integers, &low, &high) && qb__onnx_is_real_type(scales) &&
+      qb__onnx_is_real_type(reals) && qb__onnx_type_bits(integers) <= most_bits)
+    return qb__onnx_check_zero_point(im, node, qb__onnx_input(node, 2), integers);
   qb__onnx_problem(im, node, "elements of type %s and scales of type %s are not of the operator's",
-                   qb__onnx_type_name(integers), qb__onnx_type_name(reals));
+                   qb__onnx_type_name(integers), qb__onnx_type_name(scales));
   return false;
 }
 
@@ -74,7 +68,7 @@ void qb__onnx_fold_quantize(qb__onnx *im, const qb__onnx_node *node, qb__onnx_va
   const int32_t type = asked ? asked : zero_point ? zero_point->type : TYPE(UINT8);
   places p;
   float low, high;
-  if (!check_types(im, node, type, 16, scale->type) || !find_places(im, node, &p) ||
+  if (!check_types(im, node, type, 16, scale->type, scale->type) || !find_places(im, node, &p) ||
       !qb__onnx_make(im, result, type, x->rank, x->dims))
     return;
   qb__onnx_integer_range(type, &low, &high);
@@ -94,7 +88,7 @@ void qb__onnx_fold_dequantize(qb__onnx *im, const qb__onnx_node *node, qb__onnx_
   const int32_t asked = (int32_t)qb__onnx_int(node, "output_dtype");
   const int32_t type = asked ? asked : scale->type;
   places p;
-  if (!check_types(im, node, x->type, 32, type) || !find_places(im, node, &p) ||
+  if (!check_types(im, node, x->type, 32, scale->type, type) || !find_places(im, node, &p) ||
       !qb__onnx_make(im, result, type, x->rank, x->dims))
     return;
   for (size_t i = 0; i < x->elements; i++) {

@@ -30,6 +30,16 @@ bool qb__onnx_is_one_number(const qb__onnx_value *v)
   return true;
 }
 
+bool qb__onnx_check_zero_point(qb__onnx *im, const qb__onnx_node *node,
+                               const qb__onnx_value *zero_point, int32_t type)
+{
+  if (!zero_point || zero_point->type == type)
+    return true;
+  qb__onnx_problem(im, node, "a zero point of type %s is given for elements of type %s",
+                   qb__onnx_type_name(zero_point->type), qb__onnx_type_name(type));
+  return false;
+}
+
 bool qb__onnx_read_scaling(qb__onnx *im, const qb__onnx_node *node, size_t scale, int32_t type,
                            qb__onnx_scaling *scaling)
 {
@@ -43,11 +53,8 @@ bool qb__onnx_read_scaling(qb__onnx *im, const qb__onnx_node *node, size_t scale
   else if (!qb__onnx_integer_range(scaling->type, &low, &high))
     qb__onnx_problem(im, node, "the operator does not take elements of type %s",
                      qb__onnx_type_name(scaling->type));
-  else if (zero_point && zero_point->type != scaling->type)
-    qb__onnx_problem(im, node, "a zero point of type %s is given for elements of type %s",
-                     qb__onnx_type_name(zero_point->type), qb__onnx_type_name(scaling->type));
   else
-    return true;
+    return qb__onnx_check_zero_point(im, node, zero_point, scaling->type);
   return false;
 }
 

@@ -21,6 +21,10 @@ bool qb__onnx_integer_range(int32_t type, float *low, float *high);
 /* Whether a value has one element, of each sample where it is computed. */
 bool qb__onnx_is_one_number(const qb__onnx_value *value);
 
+/* Whether a zero point, or NULL, has the type of what it is for; a problem otherwise. */
+bool qb__onnx_check_zero_point(qb__onnx *im, const qb__onnx_node *node,
+                               const qb__onnx_value *zero_point, int32_t type);
+
 /*
  * The scale in input `scale` and the zero point behind it, of integers of `type`, or where that is
  * 0 of the zero point's type, else uint8; false after a problem.

@@ -239,7 +239,7 @@ static void zero_points_have_the_type_of_what_they_shift(void **state)
   onnx_model_floats(m, "z", "1", (const float[1]){0});
   onnx_model_node(m, "DequantizeLinear", "q s z", "w", "");
   onnx_model_node(m, "Add", "x w", "y", "");
-  expect_problem(m, "a zero point of type float for elements of type uint8");
+  expect_problem(m, "a zero point of type float is given for elements of type uint8");
 }
 
 static void products_are_of_8_or_16_bits(void **state)
