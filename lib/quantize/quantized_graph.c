@@ -113,7 +113,7 @@ static void mean_inputs(const builder *b, const qb__operator *op, size_t output,
     means[i] = i % taps ? means[i - 1] : mean_input(b, op, output, i);
 }
 
-/* Of weights: of 7 bits, two products with inputs up to 255 fit into 16 bits. */
+/* The largest weight; with the one of 7 bits, two products with inputs up to 255 fit into 16 bits. */
 enum { LARGEST = INT8_MAX, LARGEST_OF_7_BITS = 64 };
 
 /* Rounds an output's weights. @return what that takes from the mean of its results */
@@ -180,7 +180,9 @@ static qb_status round_layer(builder *b, const qb__operator *op)
   qb_status status = round_outputs(b, op, LARGEST, w.constant, bias);
   if (!status && b->portable && qb__layer_saturation(to, built) == QB__CAN_SATURATE)
     status = round_outputs(b, op, LARGEST_OF_7_BITS, w.constant, bias);
-  float *steps = status ? NULL : qb__calloc(to->context, (size_t)w.dims[0], sizeof *steps);
+  if (status)
+    return status;
+  float *steps = qb__calloc(to->context, (size_t)w.dims[0], sizeof *steps);
   if (!steps)
     return QB_ERROR_NO_MEMORY;
   if (qb__layer_steps(to, built, steps))

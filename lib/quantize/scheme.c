@@ -128,6 +128,19 @@ static bool writes_integers(const qb__scheme *s, const qb__operator *op)
          (op->kind == QB__OP_CONVOLUTION && clips && !is_output(s->graph, op->output));
 }
 
+/* Whether a tensor passes from a sum to its activation alone, which engines compute together. */
+static bool is_within_sum(const qb__graph *g, int32_t tensor)
+{
+  const int32_t producer = qb__producer(g, tensor);
+  if (producer == QB__NONE || g->operators[producer].kind != QB__OP_ADD ||
+      qb__readers(g, tensor) != 1 || is_output(g, tensor))
+    return false;
+  size_t reader = 0;
+  while (!reads(&g->operators[reader], tensor))
+    reader++;
+  return g->operators[reader].kind == QB__OP_ACTIVATION;
+}
+
 static void mark_tensors(qb__scheme *s)
 {
   const qb__graph *g = s->graph;
@@ -138,8 +151,9 @@ static void mark_tensors(qb__scheme *s)
     if (!s->integer[i])
       continue;
     for (size_t k = 0; (input = qb__operator_input(op, k)) != QB__NONE; k++)
-      s->quantized[input] = true;
-    s->quantized[op->output] = s->quantized[op->output] || writes_integers(s, op);
+      s->quantized[input] = !is_within_sum(g, input);
+    s->quantized[op->output] =
+        !is_within_sum(g, op->output) && (s->quantized[op->output] || writes_integers(s, op));
   }
 }
 

@@ -134,7 +134,31 @@ static void all_layers_are_on_integers_and_near_those_in_floats(void **state)
   free(samples);
 }
 
-#ifdef QB_HAVE_ONNX
+/* Engines compute a sum and its activation together, if nothing is rounded between. */
+static void sums_are_rounded_behind_their_activation(void **state)
+{
+  (void)state;
+  float *samples = draw_samples();
+  const void *const inputs[1] = {samples};
+  seen s = {.least_db = INFINITY};
+  const qb_quantize_params params = params_of(inputs, &s);
+  qb_model *model, *quantized;
+  assert_ok(make_network(context, &model));
+  assert_ok(qb_model_quantize(model, &params, NULL, &quantized));
+  const qb__graph *g = &quantized->graph;
+  size_t sums = 0;
+  for (size_t i = 0; i < g->operator_count; i++)
+    for (size_t k = 0; g->operators[i].kind == QB__OP_ADD && k < g->operator_count; k++)
+      if (g->operators[k].input == g->operators[i].output) {
+        assert_int_equal(g->operators[k].kind, QB__OP_ACTIVATION);
+        sums++;
+      }
+  assert_int_equal(sums, 1);
+  qb_model_unref(quantized);
+  qb_model_unref(model);
+  free(samples);
+}
+
 /* Weights of 7 bits where 8 could saturate cost little accuracy. */
 static void portable_networks_saturate_nowhere(void **state)
 {
@@ -161,6 +185,7 @@ static void portable_networks_saturate_nowhere(void **state)
   free(samples);
 }
 
+#ifdef QB_HAVE_ONNX
 static void the_file_computes_what_the_model_does(void **state)
 {
   (void)state;
@@ -313,8 +338,9 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_layers_are_on_integers_and_near_those_in_floats),
-#ifdef QB_HAVE_ONNX
+      cmocka_unit_test(sums_are_rounded_behind_their_activation),
       cmocka_unit_test(portable_networks_saturate_nowhere),
+#ifdef QB_HAVE_ONNX
       cmocka_unit_test(the_file_computes_what_the_model_does),
 #endif
       cmocka_unit_test(sessions_in_int8_compute_what_was_measured),
