@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long a session takes to make batch sizes ready, on one instance of all threads, and on what:
- * choosing how layers are computed, checking what the library computes them by, and the rest, which
- * packs weights and compiles. A session's first batch size is 8, later ones are 1 and 32; medians
+ * choosing how layers are computed, with their weights packed for it, checking that it is right, and
+ * the rest, which is compiling. A session's first batch size is 8, later ones are 1 and 32; medians
  * over sessions.
  *
  *   prepare [MODEL...]            networks (both built-in ones), or ONNX files
