@@ -119,6 +119,27 @@ static void read_as_bytes(qb__graph *graph, size_t writer, float shift)
     graph->outputs[i] = graph->outputs[i] == bytes ? numbers : graph->outputs[i];
 }
 
+/* Whether 0 is in the middle of the integers that a quantize makes. */
+static bool has_middle_zero(const qb__graph *graph, const qb__operator *op)
+{
+  return qb__lowered_number(graph, op->bias, 0) == op->alpha + 128;
+}
+
+/* Whether integers are only added to others, and the sum becomes unsigned bytes. */
+static bool is_added_to_unsigned(const qb__graph *graph, int32_t integers)
+{
+  const qb__operator *op = qb__only_reader(graph, integers);
+  if (!op || op->kind != QB__OP_DEQUANTIZE)
+    return false;
+  op = qb__only_reader(graph, op->output);
+  if (!op || op->kind != QB__OP_ADD)
+    return false;
+  op = qb__only_reader(graph, op->output);
+  if (op && op->kind == QB__OP_ACTIVATION)
+    op = qb__only_reader(graph, op->output);
+  return op && op->kind == QB__OP_QUANTIZE && !has_middle_zero(graph, op);
+}
+
 /* Reals that become integers of 8 bits by one scale become bytes. */
 static void keep_bytes(qb__graph *graph, size_t index)
 {
@@ -127,11 +148,12 @@ static void keep_bytes(qb__graph *graph, size_t index)
   if (op->kind != QB__OP_QUANTIZE || !is_number(graph, op->weights) ||
       !is_number(graph, op->bias) || op->beta - low != 255 || (low != 0 && low != -128))
     return;
-  const float zero = qb__lowered_number(graph, op->bias, 0), middle = low + 128;
-  /* Without VNNI, kernels on signed inputs halve their weights. */
-  const bool is_signed = zero == middle && qb__has_vnni();
-  const float shift = is_signed ? middle : low;
-  const int32_t constant = qb__lower_number(graph, op->name, zero - shift, 0);
+  /* Without VNNI, kernels on signed inputs halve their weights; layers add bytes of one type. */
+  const bool is_signed =
+      has_middle_zero(graph, op) && qb__has_vnni() && !is_added_to_unsigned(graph, op->output);
+  const float shift = is_signed ? low + 128 : low;
+  const float zero = qb__lowered_number(graph, op->bias, 0) - shift;
+  const int32_t constant = qb__lower_number(graph, op->name, zero, 0);
   op = &graph->operators[index];
   op->bias = constant;
   op->alpha -= shift;

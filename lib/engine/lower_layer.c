@@ -35,20 +35,11 @@ typedef struct lowering {
 } lowering;
 
 /* The operator that alone reads the result so far. */
-static qb__operator *reader(const lowering *l, int32_t tensor, size_t *index)
+static qb__operator *reader(const lowering *l, size_t *index)
 {
-  const qb__graph *g = l->graph;
-  if (qb__readers(g, tensor) != 1)
-    return NULL;
-  for (size_t i = l->index + 1; i < g->operator_count; i++) {
-    int32_t input;
-    for (size_t j = 0; (input = qb__operator_input(&g->operators[i], j)) != QB__NONE; j++)
-      if (input == tensor) {
-        *index = i;
-        return &g->operators[i];
-      }
-  }
-  return NULL; /* an output of the network */
+  qb__operator *op = qb__only_reader(l->graph, l->result);
+  *index = op ? (size_t)(op - l->graph->operators) : 0;
+  return op;
 }
 
 static void take(lowering *l, size_t index)
@@ -79,7 +70,7 @@ static uint32_t output_axis(const lowering *l)
 static void take_scale(lowering *l)
 {
   size_t index;
-  const qb__operator *op = reader(l, l->result, &index);
+  const qb__operator *op = reader(l, &index);
   if (l->op.integer_limit == 0 || !op || op->kind != QB__OP_DEQUANTIZE || op->requantize.applies ||
       op->bias != QB__NONE || op->weights == QB__NONE || !is_of_outputs(l, op->weights) ||
       (op->axis != output_axis(l) && l->graph->tensors[op->weights].elements > 1))
@@ -98,7 +89,7 @@ typedef struct byte_result {
 static bool take_bytes(lowering *l, byte_result *to)
 {
   size_t index;
-  const qb__operator *op = reader(l, l->result, &index);
+  const qb__operator *op = reader(l, &index);
   if (!op || op->kind != QB__OP_QUANTIZE || !op->requantize.applies)
     return false;
   *to = (byte_result){qb__lowered_number(l->graph, op->weights, 1),
@@ -179,18 +170,18 @@ static bool take_sum(lowering *l, const byte_result *mid)
   byte_result to;
   qb__byte_source addend;
   size_t index;
-  const qb__operator *op = reader(l, l->result, &index);
+  const qb__operator *op = reader(l, &index);
   if (!is_clip(&l->op, &mid_low, &mid_high) || !op || op->kind != QB__OP_DEQUANTIZE ||
       qb__byte_source_of(l->graph, op->output).scale != mid->scale ||
       qb__byte_source_of(l->graph, op->output).zero != mid->zero)
     return false;
   take(l, index);
-  op = reader(l, l->result, &index);
+  op = reader(l, &index);
   if (!op || op->kind != QB__OP_ADD || !find_addend(l, op, l->result, &addend))
     return false;
   take(l, index);
   qb__operator last = {.activation = QB__ACTIVATION_NONE};
-  op = reader(l, l->result, &index);
+  op = reader(l, &index);
   if (op && op->kind == QB__OP_ACTIVATION) {
     last = *op;
     take(l, index);

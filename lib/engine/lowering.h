@@ -18,8 +18,8 @@ qb_status qb__lower(const qb__graph *graph, qb_precision precision, struct dnnl_
 
 /*
  * The steps of INT8 (lower_bytes.c, lower_layer.c). Integers of 8 bits are kept as bytes from where
- * they are made: unsigned and counted from 0, or signed if their zero point is in the middle. What
- * does not only move them reads them through an operator that dequantizes.
+ * they are made: unsigned and counted from 0, or signed if their zero point is in the middle and no
+ * unsigned sum adds them. What does not only move them reads them through an operator that dequantizes.
  */
 void qb__lower_bytes(qb__graph *graph);
 /*

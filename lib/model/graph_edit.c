@@ -29,6 +29,23 @@ const qb__operator *qb__maker(const qb__graph *graph, int32_t tensor)
   return index == QB__NONE ? NULL : &graph->operators[index];
 }
 
+static bool reads(const qb__operator *op, int32_t tensor)
+{
+  bool found = false;
+  int32_t input = QB__NONE;
+  for (size_t i = 0; !found && (input = qb__operator_input(op, i)) != QB__NONE; i++)
+    found = input == tensor;
+  return found;
+}
+
+qb__operator *qb__only_reader(const qb__graph *graph, int32_t tensor)
+{
+  for (size_t i = 0; qb__readers(graph, tensor) == 1 && i < graph->operator_count; i++)
+    if (reads(&graph->operators[i], tensor))
+      return &graph->operators[i];
+  return NULL;
+}
+
 uint32_t qb__users(const qb__graph *graph, int32_t constant)
 {
   uint32_t count = 0;

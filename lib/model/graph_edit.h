@@ -17,6 +17,9 @@ int32_t qb__producer(const qb__graph *graph, int32_t tensor);
 /* The operator that writes a tensor, or NULL. */
 const qb__operator *qb__maker(const qb__graph *graph, int32_t tensor);
 
+/* The operator that alone reads a tensor, and once; NULL if it is an output of the graph, too. */
+qb__operator *qb__only_reader(const qb__graph *graph, int32_t tensor);
+
 void qb__remove_operator(qb__graph *graph, size_t index);
 
 /* Moves the last operator to before `index`. */

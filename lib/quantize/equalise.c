@@ -109,15 +109,6 @@ static void apply(qb__graph *g, const pair *p, const double *factors)
     }
 }
 
-/* The operator that alone reads a tensor, or NULL. */
-static const qb__operator *only_reader(const qb__graph *g, int32_t tensor)
-{
-  for (size_t i = 0; qb__readers(g, tensor) == 1 && i < g->operator_count; i++)
-    if (g->operators[i].input == tensor)
-      return &g->operators[i];
-  return NULL;
-}
-
 static bool owns_constants(const qb__graph *g, const qb__operator *op)
 {
   return qb__users(g, op->weights) == 1 && (op->bias == QB__NONE || qb__users(g, op->bias) == 1);
@@ -130,7 +121,7 @@ static bool find_pair(const qb__graph *g, const qb__scheme *s, const qb__calibra
   if (!s->integer[index] || !qb__is_quantizable(g, first) || first->kind == QB__OP_LINEAR ||
       (first->activation && (first->activation != QB__ACTIVATION_RELU)))
     return false;
-  const qb__operator *second = only_reader(g, first->output);
+  const qb__operator *second = qb__only_reader(g, first->output);
   if (!second || second->kind != first->kind || !qb__is_quantizable(g, second) ||
       !s->integer[second - g->operators] || !calibration->of[first->output] ||
       !owns_constants(g, first) || !owns_constants(g, second))

@@ -131,14 +131,8 @@ static bool writes_integers(const qb__scheme *s, const qb__operator *op)
 /* Whether a tensor passes from a sum to its activation alone, which engines compute together. */
 static bool is_within_sum(const qb__graph *g, int32_t tensor)
 {
-  const int32_t producer = qb__producer(g, tensor);
-  if (producer == QB__NONE || g->operators[producer].kind != QB__OP_ADD ||
-      qb__readers(g, tensor) != 1 || is_output(g, tensor))
-    return false;
-  size_t reader = 0;
-  while (!reads(&g->operators[reader], tensor))
-    reader++;
-  return g->operators[reader].kind == QB__OP_ACTIVATION;
+  const qb__operator *producer = qb__maker(g, tensor), *reader = qb__only_reader(g, tensor);
+  return producer && producer->kind == QB__OP_ADD && reader && reader->kind == QB__OP_ACTIVATION;
 }
 
 static void mark_tensors(qb__scheme *s)

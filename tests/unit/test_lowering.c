@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions in int8 against the exact form of the same graph. */
-#include "engine/onednn.h"
+#include "engine/lowering.h"
 #include "model/builtin.h"
+#include "model/graph_edit.h"
 #include "model/model_impl.h"
 #include "support/expect.h"
 #include "support/quantized_builtin.h"
@@ -409,10 +410,51 @@ static void reals_are_added_before_a_sum_becomes_bytes(void **state)
   qb_model_unref(model);
 }
 
+static qb__type type_read_by(const qb__graph *g, int32_t reals)
+{
+  const qb__operator *op = qb__maker(g, reals);
+  assert_int_equal(op->kind, QB__OP_DEQUANTIZE);
+  return g->tensors[op->input].type;
+}
+
+/* Layers add bytes of the type that their results have. */
+static void sums_add_bytes_of_their_own_type(void **state)
+{
+  (void)state;
+  const int64_t image[3] = {16, 5, 5};
+  for (int is_unsigned = 0; is_unsigned < 2; is_unsigned++) {
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t a = rounded(&g, qb__graph_input(&g, "a", 3, image));
+    const int32_t b = rounded(&g, qb__graph_input(&g, "b", 3, image));
+    int32_t y = qb__graph_add(&g, "sum", a, b);
+    if (is_unsigned)
+      y = through_bytes(&g, "relu", qb__graph_activation(&g, "relu", y, QB__ACTIVATION_RELU, 0, 0),
+                        1.0f / 16, 0);
+    else
+      y = rounded(&g, y);
+    qb__graph_output(&g, y);
+    assert_ok(g.status);
+    qb__lower_bytes(&g);
+    assert_ok(g.status);
+    const qb__type expected = is_unsigned || !qb__has_vnni() ? QB__TYPE_U8 : QB__TYPE_S8;
+    size_t sums = 0;
+    for (size_t i = 0; i < g.operator_count; i++)
+      if (g.operators[i].kind == QB__OP_ADD) {
+        assert_int_equal(type_read_by(&g, g.operators[i].input), expected);
+        assert_int_equal(type_read_by(&g, g.operators[i].addend), expected);
+        sums++;
+      }
+    assert_int_equal(sums, 1);
+    qb__graph_clear(&g);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reals_are_added_before_a_sum_becomes_bytes),
+      cmocka_unit_test(sums_add_bytes_of_their_own_type),
       cmocka_unit_test(quantized_networks_compute_what_their_exact_form_does),
       cmocka_unit_test(networks_without_quantized_layers_are_refused),
       cmocka_unit_test(bf16_computes_what_f32_does_or_is_refused),
