@@ -4,6 +4,7 @@
 #include "core/alloc.h"
 #include "engine/reference_impl.h"
 #include "engine/row_values.h"
+#include "model/graph_edit.h"
 
 #include <qosbatch/session.h>
 
@@ -42,18 +43,10 @@ static qb_status begin_to_look(qb__finite_round *r)
   return QB_OK;
 }
 
-static bool is_output(const qb__graph *graph, int32_t tensor)
-{
-  for (size_t i = 0; i < graph->output_count; i++)
-    if (graph->outputs[i] == tensor)
-      return true;
-  return false;
-}
-
 /* Infinite constants may be handed on, but not out. */
 static void note_largest(qb__finite_round *r, int32_t tensor, uint32_t row, double value)
 {
-  const bool may_be_infinite = isinf(r->guards->bounds[tensor]) && !is_output(r->graph, tensor);
+  const bool may_be_infinite = isinf(r->guards->bounds[tensor]) && !qb__is_output(r->graph, tensor);
   r->largest[row * r->graph->tensor_count + (size_t)tensor] = value;
   if (isnan(value) || (isinf(value) && !may_be_infinite))
     r->marks[row] |= MARK_NOT_FINITE;

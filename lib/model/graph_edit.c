@@ -15,6 +15,14 @@ uint32_t qb__readers(const qb__graph *graph, int32_t tensor)
   return count;
 }
 
+bool qb__is_output(const qb__graph *graph, int32_t tensor)
+{
+  bool found = false;
+  for (size_t i = 0; !found && i < graph->output_count; i++)
+    found = graph->outputs[i] == tensor;
+  return found;
+}
+
 int32_t qb__producer(const qb__graph *graph, int32_t tensor)
 {
   for (size_t i = 0; i < graph->operator_count; i++)

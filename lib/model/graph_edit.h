@@ -8,6 +8,9 @@
 /* How often operators read a tensor; being an output of the graph counts as once more. */
 uint32_t qb__readers(const qb__graph *graph, int32_t tensor);
 
+/* Whether callers of the network get a tensor. */
+bool qb__is_output(const qb__graph *graph, int32_t tensor);
+
 /* How many operators have a tensor among their constants or inputs. */
 uint32_t qb__users(const qb__graph *graph, int32_t tensor);
 

@@ -206,11 +206,33 @@ static void map_inputs(builder *b, const qb__operator *op, bool integer)
   }
 }
 
+static float rounded(const qb__integer_range *range, float value)
+{
+  return fminf(fmaxf(rintf(value / range->scale), range->low), range->high);
+}
+
+/* Whether rounding a layer's result has the effect of its activation. */
+static bool is_rounded_alike(const builder *b, const qb__operator *op)
+{
+  const qb__integer_range *range = &b->ranges[op->output];
+  if (!b->scheme->quantized[op->output] || qb__is_output(b->scheme->graph, op->output))
+    return false;
+  switch (op->activation) {
+  case QB__ACTIVATION_RELU: return op->alpha == 0 && range->low == 0;
+  case QB__ACTIVATION_CLIP:
+    return rounded(range, op->alpha) == range->low && rounded(range, op->beta) == range->high;
+  default: return false;
+  }
+}
+
 static void build_operator(builder *b, size_t index)
 {
   const qb__scheme *s = b->scheme;
-  const qb__operator *op = &s->graph->operators[index];
+  qb__operator plain = s->graph->operators[index];
+  const qb__operator *op = &plain;
   const bool layer = s->integer[index] && qb__is_quantizable(s->graph, op);
+  if (layer && is_rounded_alike(b, op))
+    plain.activation = QB__ACTIVATION_NONE;
   map_inputs(b, op, s->integer[index]);
   if (layer) { /* constants of its own */
     b->rebuild.map[op->weights] = QB__NONE;

@@ -63,14 +63,6 @@ static bool carries(const qb__graph *g, const qb__operator *op)
   return fits;
 }
 
-static bool is_output(const qb__graph *g, int32_t tensor)
-{
-  bool found = false;
-  for (size_t i = 0; !found && i < g->output_count; i++)
-    found = g->outputs[i] == tensor;
-  return found;
-}
-
 static bool reads(const qb__operator *op, int32_t tensor)
 {
   bool found = false;
@@ -125,7 +117,7 @@ static bool writes_integers(const qb__scheme *s, const qb__operator *op)
                      (op->activation == QB__ACTIVATION_RELU && op->alpha == 0) ||
                      (op->activation == QB__ACTIVATION_CLIP && op->alpha == 0);
   return has_integer_reader(s, op->output) ||
-         (op->kind == QB__OP_CONVOLUTION && clips && !is_output(s->graph, op->output));
+         (op->kind == QB__OP_CONVOLUTION && clips && !qb__is_output(s->graph, op->output));
 }
 
 /* Whether a tensor passes from a sum to its activation alone, which engines compute together. */

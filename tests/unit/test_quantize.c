@@ -159,6 +159,42 @@ static void sums_are_rounded_behind_their_activation(void **state)
   free(samples);
 }
 
+/* A layer with an activation of 0 to `high`, and one that reads it. */
+static qb_status make_clipped(float high, qb_model **model)
+{
+  static const int64_t image[3] = {3, 8, 8};
+  uint64_t random = 5;
+  qb__graph g;
+  qb__graph_init(&g, context);
+  const int32_t x = qb__graph_input(&g, "image", 3, image);
+  int32_t y = add_convolution(&g, &random, x, 8, 1, 3);
+  y = qb__graph_activation(&g, "clip", y, QB__ACTIVATION_CLIP, 0, high);
+  qb__graph_output(&g, add_convolution(&g, &random, y, 4, 1, 1));
+  return qb__model_from_graph(&g, "clipped", model);
+}
+
+/* Rounding clips: other runtimes refuse files in which an activation stands between needlessly. */
+static void activations_are_left_to_rounding(void **state)
+{
+  (void)state;
+  static const float highs[] = {0.25f, 6, 1e6f};
+  float *samples = draw_samples();
+  const void *const inputs[1] = {samples};
+  for (size_t h = 0; h < sizeof highs / sizeof *highs; h++) {
+    seen s = {.least_db = INFINITY};
+    const qb_quantize_params params = params_of(inputs, &s);
+    qb_model *model, *quantized;
+    assert_ok(make_clipped(highs[h], &model));
+    assert_ok(qb_model_quantize(model, &params, NULL, &quantized));
+    for (size_t i = 0; i < quantized->graph.operator_count; i++)
+      assert_int_equal(quantized->graph.operators[i].activation, QB__ACTIVATION_NONE);
+    assert_true(s.least_db > 25);
+    qb_model_unref(quantized);
+    qb_model_unref(model);
+  }
+  free(samples);
+}
+
 /* Weights of 7 bits where 8 could saturate cost little accuracy. */
 static void portable_networks_saturate_nowhere(void **state)
 {
@@ -339,6 +375,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_layers_are_on_integers_and_near_those_in_floats),
       cmocka_unit_test(sums_are_rounded_behind_their_activation),
+      cmocka_unit_test(activations_are_left_to_rounding),
       cmocka_unit_test(portable_networks_saturate_nowhere),
 #ifdef QB_HAVE_ONNX
       cmocka_unit_test(the_file_computes_what_the_model_does),
