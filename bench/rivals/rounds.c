@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rounds of one batch size and nothing else: rounds MODEL INSTANCES THREADS [PROFILE]. MODEL is the
- * name of a built-in network or an ONNX file; layers are computed as a profile says, if one is
- * given. Our side of bench/rivals and bench/zoo, and what bench/run.py sets jobs against. Reads
+ * Rounds of one batch size and nothing else: rounds [--int8] MODEL INSTANCES THREADS [PROFILE].
+ * MODEL is the name of a built-in network or an ONNX file; layers are computed as a profile says, if
+ * one is given. Our side of bench/rivals and bench/zoo, and what bench/run.py sets jobs against. Reads
  * commands and answers each with a line, as onnxruntime.mjs does:
  *
  *   run BATCH SECONDS    rounds on all instances at the same time; answers samples per second
@@ -90,11 +90,16 @@ static void *allocate(size_t bytes)
 
 int main(int argc, char **argv)
 {
+  qb_configuration configuration = {1, 1};
+  if (argc > 1 && !strcmp(argv[1], "--int8")) {
+    configuration.precision = QB_PRECISION_INT8;
+    argc--;
+    argv++;
+  }
   if (argc != 4 && argc != 5) {
-    fprintf(stderr, "usage: rounds MODEL INSTANCES THREADS [PROFILE]\n");
+    fprintf(stderr, "usage: rounds [--int8] MODEL INSTANCES THREADS [PROFILE]\n");
     return 2;
   }
-  qb_configuration configuration = {1, 1};
   configuration.instances = (uint32_t)atoi(argv[2]);
   configuration.threads = (uint32_t)atoi(argv[3]);
   qb_context *context;

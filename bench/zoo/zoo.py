@@ -9,6 +9,7 @@ import sys
 
 import check
 import networks
+import quantized
 import speed
 
 HOW = f"""An error is the largest difference from PyTorch's outputs, over all outputs and samples, as a share of
@@ -24,6 +25,7 @@ def parse():
     parser.add_argument("--keep", action="store_true", help="use exported files that are there, and keep them")
     parser.add_argument("--right", action="store_true", help="no speeds")
     parser.add_argument("--speed", action="store_true", help="speeds only")
+    parser.add_argument("--quantized", action="store_true", help="speeds in int8 only")
     return parser.parse_intermixed_args()
 
 
@@ -66,6 +68,9 @@ def main():
     options.build = options.build.resolve()
     names = options.networks or (networks.ALL if options.all else networks.FIRST if options.quick else networks.DEFAULT)
     wrong = 0
+    if options.quantized:
+        quantized.compare(options.build, options.networks or ["alexnet", *networks.TIMED], options.quick)
+        return
     if not options.speed:
         wrong = compare_with_pytorch(options, names)
     if not options.right:
