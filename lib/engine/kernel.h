@@ -13,6 +13,20 @@ typedef struct qb__kernel {
   void (*run)(const struct qb__kernel *self, float *const arguments[QB__ARG_COUNT]);
 } qb__kernel;
 
+/* Runs a primitive, or a kernel if that is NULL. */
+static inline qb_status qb__run_either(const struct dnnl_primitive *primitive,
+                                       const qb__kernel *kernel, struct dnnl_stream *stream,
+                                       struct dnnl_memory *const arguments[QB__ARG_COUNT])
+{
+  if (primitive)
+    return qb__execute(primitive, stream, arguments);
+  float *data[QB__ARG_COUNT];
+  for (int a = 0; a < QB__ARG_COUNT; a++)
+    data[a] = qb__memory_data(arguments[a]);
+  kernel->run(kernel, data);
+  return QB_OK;
+}
+
 /* Writes `value` into `count` elements of the destination. */
 qb_status qb__kernel_fill(const qb_context *context, size_t count, float value,
                           qb__kernel **kernel);
@@ -67,6 +81,20 @@ qb_status qb__kernel_binary(const qb_context *context, qb__op_kind kind, const q
  */
 qb_status qb__kernel_by_channel(const qb_context *context, qb__op_kind kind, const qb__dims *dims,
                                 int64_t block, bool each_sample, qb__kernel **kernel);
+
+/*
+ * A convolution by minimal filtering (winograd.h), whose addend lies in the destination: whether there
+ * is one, the layouts that it takes, and what its weights are transformed to, row-major.
+ */
+#define QB__OWN_WINOGRAD "own:winograd"
+bool qb__winograd_computes(const qb__operator *op, const qb__dims *source,
+                           const qb__dims *destination);
+bool qb__winograd_reads(const qb__layout *layout, const qb__dims *dims);
+void qb__winograd_weights_dims(const qb__dims *weights, qb__dims *transformed);
+qb_status qb__kernel_winograd(const qb_context *context, const qb__operator *op,
+                              const qb__dims *source_dims, const qb__layout *source,
+                              const qb__dims *destination_dims, const qb__layout *destination,
+                              qb__kernel **kernel, size_t *scratchpad_bytes);
 
 /* The addend where the source is not 0, else the weights; all repeated to the dimensions `to`. */
 qb_status qb__kernel_select(const qb_context *context, const qb__dims *source,

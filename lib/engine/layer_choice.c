@@ -3,6 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "engine/kernel.h"
 #include "engine/layer_trial.h"
 #include "engine/network_plan_impl.h"
 
@@ -105,12 +106,6 @@ static qb_status ask_for(const layer *l, qb__layer_algorithm algorithm, qb__prim
     status = qb__layout_channel_blocks(context, &spec->source_dims, block, owned);
     spec->source = *owned;
     break;
-  case QB__ALGORITHM_WINOGRAD:
-    if (op->kind != QB__OP_CONVOLUTION || op->window.kernel[0] != 3 || op->window.kernel[1] != 3 ||
-        op->integer_limit != 0)
-      return QB_ERROR_UNSUPPORTED; /* its sums are of fractions */
-    spec->winograd = true;
-    break;
   case QB__ALGORITHM_ROWS:
     status = qb__layout_plain(context, &spec->weights_dims, owned);
     spec->weights = *owned;
@@ -126,9 +121,53 @@ static qb_status ask_for(const layer *l, qb__layer_algorithm algorithm, qb__prim
   }
   case QB__ALGORITHM_UNKNOWN:
   case QB__ALGORITHM_PREFERRED:
+  case QB__ALGORITHM_WINOGRAD:
   case QB__ALGORITHM_COUNT: break;
   }
   return status;
+}
+
+/* The layout of channels that minimal filtering reads or writes: as they lie, if it takes that. */
+static qb_status place_channels(const layer *l, const qb__layout *there, const qb__dims *dims,
+                                qb__layout **layout)
+{
+  const qb_context *context = l->planner->context;
+  if (there && qb__winograd_reads(there, dims))
+    return qb__layout_copy(context, there, layout);
+  return l->planner->choices[l->index].unblocked
+             ? qb__layout_channels_last(context, dims, layout)
+             : qb__layout_channel_blocks(context, dims, 16, layout);
+}
+
+/* A layer by minimal filtering, which writes in the layout that it reads, or over its addend. */
+static qb_status make_winograd(const layer *l, qb__primitive *primitive)
+{
+  const qb_context *context = l->planner->context;
+  const qb__primitive_spec *s = &l->spec;
+  qb__dims weights;
+  memset(primitive, 0, sizeof *primitive);
+  if (!qb__winograd_computes(s->op, &s->source_dims, &s->destination_dims) ||
+      qb__is_passed_over(s->findings, s->op->origin, QB__OWN_WINOGRAD))
+    return QB_OK;
+  qb__winograd_weights_dims(&s->weights_dims, &weights);
+  qb_status status =
+      place_channels(l, l->usual ? l->have : NULL, &s->source_dims, &primitive->source);
+  if (!status && l->addend_usual)
+    status = place_channels(l, l->addend, &s->destination_dims, &primitive->destination);
+  else if (!status)
+    status = qb__layout_like(context, primitive->source, &s->source_dims, &s->destination_dims,
+                             &primitive->destination);
+  if (!status)
+    status = qb__layout_plain(context, &weights, &primitive->weights);
+  if (!status)
+    status = qb__kernel_winograd(context, s->op, &s->source_dims, primitive->source,
+                                 &s->destination_dims, primitive->destination, &primitive->kernel,
+                                 &primitive->scratchpad_bytes);
+  if (status)
+    qb__primitive_clear(context, primitive);
+  else
+    memcpy(primitive->implementation, QB__OWN_WINOGRAD, sizeof QB__OWN_WINOGRAD);
+  return status == QB_ERROR_UNSUPPORTED ? QB_OK : status;
 }
 
 /*
@@ -141,6 +180,8 @@ static qb_status make(const layer *l, qb__layer_algorithm algorithm, qb__primiti
   qb__planner *p = l->planner;
   qb__primitive_spec spec = l->spec;
   qb__layout *owned = NULL;
+  if (algorithm == QB__ALGORITHM_WINOGRAD)
+    return make_winograd(l, primitive);
   memset(primitive, 0, sizeof *primitive);
   qb_status status = ask_for(l, algorithm, &spec, &owned);
   if (!status && l->packed)
@@ -163,28 +204,23 @@ static qb_status make(const layer *l, qb__layer_algorithm algorithm, qb__primiti
 }
 
 /* Whether other batch sizes can use the same weights. */
-static bool weights_serve_all(const layer *l, qb__layer_algorithm algorithm,
-                              const qb__primitive *primitive)
+static bool weights_serve_all(const layer *l, const qb__primitive *primitive)
 {
   static const uint32_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64};
   qb__planner *p = l->planner;
-  for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+  for (size_t i = 0; i < sizeof batches / sizeof *batches && !primitive->kernel; i++) {
     qb__primitive_spec spec = {.op = l->spec.op,
                                .findings = p->findings,
                                .source_dims = l->spec.source_dims,
                                .weights_dims = l->spec.weights_dims,
                                .destination_dims = l->spec.destination_dims,
                                .weights = primitive->weights,
-                               .factors = l->spec.factors,
-                               .winograd = algorithm == QB__ALGORITHM_WINOGRAD};
+                               .factors = l->spec.factors};
     spec.source_dims.at[0] = spec.destination_dims.at[0] = batches[i] * l->rows;
     qb__primitive other;
     if (qb__primitive_describe(p->context, p->engine, &spec, &other))
       return false;
-    const bool same = !strcmp(other.implementation, primitive->implementation);
     qb__primitive_clear(p->context, &other);
-    if (!same && (algorithm == QB__ALGORITHM_WINOGRAD))
-      return false;
   }
   return true;
 }
@@ -210,8 +246,8 @@ static qb_status collect(const layer *l, qb__layer_algorithm *algorithms, qb__pr
     const qb_status status = make(l, algorithm, each);
     if (status)
       return status;
-    bool keep = each->description && (!*count || !qb__is_slow(each)) &&
-                (!*count || weights_serve_all(l, algorithm, each));
+    bool keep = qb__primitive_exists(each) && (!*count || !qb__is_slow(each)) &&
+                (!*count || weights_serve_all(l, each));
     for (size_t i = 0; keep && i < *count; i++)
       keep = !same_result(&primitives[i], each);
     if (keep)
@@ -277,12 +313,33 @@ static qb_status add_times_at(const layer *l, uint32_t batch, double *cost)
   return status;
 }
 
+/* The algorithm of the least cost, sums of `count` logarithms; others than `not`. */
+static qb__layer_algorithm cheapest(const double *cost, size_t count, qb__layer_algorithm not )
+{
+  qb__layer_algorithm best = QB__ALGORITHM_PREFERRED;
+  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
+       algorithm++)
+    if (algorithm != not &&cost[algorithm] < cost[best] + (double)count * log(WORTH_IT))
+      best = algorithm;
+  return best;
+}
+
+/* Minimal filtering has four times the weights, which single samples stream all the same. */
+static qb_status try_one_sample(const layer *l, const double *cost, qb__layer_algorithm *best)
+{
+  double one[QB__ALGORITHM_COUNT] = {0};
+  const qb_status status = add_times_at(l, 1, one);
+  if (!status && cheapest(one, 1, QB__ALGORITHM_COUNT) != *best)
+    *best = cheapest(cost, 1, *best);
+  return status;
+}
+
 /* The algorithm with the least geometric mean over the batch sizes of trials. */
 static qb_status try_all(const layer *l, qb__layer_algorithm *best)
 {
   /* A dense layer takes as long as its weights are streamed with few samples, and as its arithmetic
    * with many: no single batch size shows both. A convolution's algorithms are alike at all of
-   * them. */
+   * them, but for one. */
   static const uint32_t batches[] = {QB__TRIAL_BATCH, 1, 4, 16};
   const bool dense = l->spec.op->kind == QB__OP_DENSE;
   const size_t first = dense ? 1 : 0, end = dense ? sizeof batches / sizeof *batches : 1;
@@ -290,11 +347,9 @@ static qb_status try_all(const layer *l, qb__layer_algorithm *best)
   qb_status status = QB_OK;
   for (size_t i = first; i < end && !status; i++)
     status = add_times_at(l, batches[i], cost);
-  *best = QB__ALGORITHM_PREFERRED;
-  for (qb__layer_algorithm algorithm = QB__ALGORITHM_PREFERRED; algorithm < QB__ALGORITHM_COUNT;
-       algorithm++)
-    if (cost[algorithm] < cost[*best] + (double)(end - first) * log(WORTH_IT))
-      *best = algorithm;
+  *best = cheapest(cost, end - first, QB__ALGORITHM_COUNT);
+  if (!status && *best == QB__ALGORITHM_WINOGRAD)
+    status = try_one_sample(l, cost, best);
   return status;
 }
 
@@ -343,7 +398,8 @@ static qb_status make_again(layer *l, qb__layer_algorithm algorithm, qb__primiti
   for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
     l->packed = attempts[i].packed;
     const qb_status status = make(l, attempts[i].algorithm, primitive);
-    if (status || (primitive->description && (attempts[i].slow_will_do || !qb__is_slow(primitive))))
+    if (status ||
+        (qb__primitive_exists(primitive) && (attempts[i].slow_will_do || !qb__is_slow(primitive))))
       return status;
     qb__primitive_clear(l->planner->context, primitive);
   }

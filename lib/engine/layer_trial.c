@@ -14,7 +14,8 @@ static const double HOPELESS = 1.3;
 
 /* One of a candidate's primitives, on the trial's memory. */
 typedef struct step {
-  struct dnnl_primitive *primitive;
+  struct dnnl_primitive *primitive; /* NULL: the kernel */
+  const qb__kernel *kernel;
   bool owned; /* a change of layout */
   struct dnnl_memory *memories[QB__ARG_COUNT];
 } step;
@@ -78,6 +79,7 @@ static qb_status add_layer(trial *t, candidate *c, const qb__primitive *primitiv
   const qb__tensor *tensors = t->planner->graph->tensors;
   step *s = &c->steps[c->step_count++];
   s->primitive = primitive->handle;
+  s->kernel = primitive->kernel;
   qb_status status = add_memory(t, s, QB__ARG_SOURCE, primitive->source);
   if (!status)
     status = add_memory(t, s, QB__ARG_WEIGHTS, primitive->weights);
@@ -138,7 +140,8 @@ static qb_status run(const qb__planner *p, const candidate *c)
 {
   qb_status status = QB_OK;
   for (size_t i = 0; i < c->step_count && !status; i++)
-    status = qb__execute(c->steps[i].primitive, p->stream, c->steps[i].memories);
+    status =
+        qb__run_either(c->steps[i].primitive, c->steps[i].kernel, p->stream, c->steps[i].memories);
   return status;
 }
 

@@ -71,7 +71,8 @@ static qb_status choose_plain(qb__planner *p, uint32_t index, int32_t *source, i
       status = qb__plan_plain(p, index, source);
       if (!status && *addend != QB__NONE)
         status = qb__plan_plain(p, index, addend);
-      if (status || (primitive->description && before[0] == *source && before[1] == *addend))
+      if (status ||
+          (qb__primitive_exists(primitive) && before[0] == *source && before[1] == *addend))
         return status;
     }
     spec.source = p->plan->slots[*source].layout;

@@ -151,6 +151,11 @@ bool qb__has_vnni(void)
   return has_isa(dnnl_cpu_isa_avx512_core_vnni) || has_isa(dnnl_cpu_isa_avx2_vnni);
 }
 
+bool qb__has_avx512(void)
+{
+  return has_isa(dnnl_cpu_isa_avx512_core);
+}
+
 static dnnl_status_t append(dnnl_post_ops_t post_ops, dnnl_alg_kind_t kind, float alpha, float beta)
 {
   const qb__eltwise eltwise = {kind, alpha, beta};
@@ -295,6 +300,8 @@ done:
 
 qb_status qb__primitive_compile(qb__primitive *primitive)
 {
+  if (primitive->kernel)
+    return QB_OK;
   return qb__onednn_error(dnnl_primitive_create(&primitive->handle, primitive->description),
                           "making a primitive");
 }
@@ -330,6 +337,7 @@ void qb__primitive_clear(const qb_context *context, qb__primitive *primitive)
   qb__primitive_free(primitive->handle);
   if (primitive->description)
     dnnl_primitive_desc_destroy(primitive->description);
+  qb__free(context, primitive->kernel);
   qb__layout_free(context, primitive->source);
   qb__layout_free(context, primitive->weights);
   qb__layout_free(context, primitive->destination);

@@ -37,6 +37,8 @@ size_t qb__type_bytes(qb__type type);
  */
 bool qb__has_bf16(void);
 bool qb__has_vnni(void);
+/* Whether oneDNN is allowed to use it. */
+bool qb__has_avx512(void);
 
 /* "oneDNN 2.6.3"; static. */
 const char *qb__onednn_version(void);
@@ -118,7 +120,6 @@ typedef struct qb__primitive_spec {
   qb__dims source_dims, weights_dims, destination_dims;
   const qb__layout *source, *addend, *weights, *destination;
   const float *factors; /* of a layer on integers: values of op->requantize.factors */
-  bool winograd;        /* a convolution by Winograd's minimal filtering */
 } qb__primitive_spec;
 
 /* Whether a layer on integers adds its bias to its sums, else to these times their factors. */
@@ -126,14 +127,20 @@ bool qb__sums_take_bias(void);
 /* Whether it gets its factors in every round, else when it is described. */
 bool qb__factors_are_arguments(void);
 
-/* A primitive and what it works on. Belongs to whoever asked for it. */
+/* A primitive, or a kernel of ours in its place, and what it works on. Belongs to whoever asked for it. */
 typedef struct qb__primitive {
+  struct qb__kernel *kernel;                  /* owned; NULL: a primitive */
   struct dnnl_primitive_desc *description;    /* NULL: there is no such primitive */
   struct dnnl_primitive *handle;              /* NULL before qb__primitive_compile() */
   qb__layout *source, *weights, *destination; /* weights NULL where there are none */
   size_t scratchpad_bytes;
-  char implementation[QB__IMPLEMENTATION_CHARS]; /* oneDNN's name for it: "jit:avx2" */
+  char implementation[QB__IMPLEMENTATION_CHARS]; /* oneDNN's name for it: "jit:avx2"; "": nothing */
 } qb__primitive;
+
+static inline bool qb__primitive_exists(const qb__primitive *primitive)
+{
+  return *primitive->implementation;
+}
 
 /*
  * What oneDNN would make; fails with QB_ERROR_UNSUPPORTED when it has nothing for these layouts.

@@ -146,8 +146,6 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
                            dnnl_primitive_desc_t *result)
 {
   const qb__operator *op = spec->op;
-  const dnnl_alg_kind_t convolution =
-      spec->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   qb__onednn_window w;
   qb__onednn_window_of(&op->window, &w);
   const dnnl_memory_desc_t *bias = l->bias ? &l->bias->md : NULL;
@@ -167,8 +165,9 @@ dnnl_status_t qb__describe(dnnl_engine_t engine, const qb__primitive_spec *spec,
   switch (op->kind) {
   case QB__OP_CONVOLUTION:
     code = dnnl_dilated_convolution_forward_desc_init(
-        &d.convolution, dnnl_forward_inference, convolution, &l->source->md, &l->weights->md, bias,
-        &l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after);
+        &d.convolution, dnnl_forward_inference, dnnl_convolution_direct, &l->source->md,
+        &l->weights->md, bias, &l->destination->md, w.strides, w.dilations, w.pad_before,
+        w.pad_after);
     break;
   case QB__OP_DECONVOLUTION:
     code = dnnl_dilated_deconvolution_forward_desc_init(

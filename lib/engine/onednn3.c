@@ -152,16 +152,15 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__primitive_spec *sp
                               dnnl_primitive_desc_t *result)
 {
   const qb__operator *op = spec->op;
-  const dnnl_alg_kind_t convolution =
-      spec->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   qb__onednn_window w;
   qb__onednn_window_of(&op->window, &w);
   const_dnnl_memory_desc_t bias = l->bias ? l->bias->md : NULL;
   switch (op->kind) {
   case QB__OP_CONVOLUTION:
     return dnnl_convolution_forward_primitive_desc_create(
-        result, engine, dnnl_forward_inference, convolution, l->source->md, l->weights->md, bias,
-        l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after, attributes);
+        result, engine, dnnl_forward_inference, dnnl_convolution_direct, l->source->md,
+        l->weights->md, bias, l->destination->md, w.strides, w.dilations, w.pad_before, w.pad_after,
+        attributes);
   case QB__OP_DECONVOLUTION:
     return dnnl_deconvolution_forward_primitive_desc_create(
         result, engine, dnnl_forward_inference, dnnl_deconvolution_direct, l->source->md,

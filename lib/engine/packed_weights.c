@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/hooks.h"
 #include "engine/elements.h"
+#include "engine/winograd.h"
 
 #include <math.h>
 #include <string.h>
@@ -179,10 +180,28 @@ static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const floa
   return status;
 }
 
-/* The values of a constant, or in an array of their own, *owned, the integers that they are. */
-static const float *values_of(const qb__graph *graph, int32_t tensor, float **owned)
+/* Weights for minimal filtering. */
+static float *transformed(const qb_context *context, const qb__tensor *t, size_t elements)
+{
+  float *values = qb__calloc(context, elements, sizeof *values);
+  if (values)
+    qb__winograd_weights(t->constant, t->dims[0], t->dims[1], values);
+  return values;
+}
+
+/*
+ * The values of a constant; or in an array of their own, *owned, the integers that they are, or what
+ * weights are transformed to.
+ */
+static const float *values_of(const qb__graph *graph, int32_t tensor, const qb__dims *dims,
+                              float **owned)
 {
   const qb__tensor *t = &graph->tensors[tensor];
+  size_t elements = 1;
+  for (int d = 0; d < dims->count; d++)
+    elements *= (size_t)dims->at[d];
+  if (elements != t->elements)
+    return *owned = transformed(graph->context, t, elements);
   if (t->steps == QB__NONE)
     return t->constant;
   const float *steps = graph->tensors[t->steps].constant;
@@ -208,7 +227,7 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const q
   qb_status status = QB_ERROR_NO_MEMORY;
   const size_t bytes = qb__layout_bytes(layout);
   float *owned = NULL;
-  const float *values = values_of(graph, tensor, &owned);
+  const float *values = values_of(graph, tensor, dims, &owned);
   if (!values || !qb__grow(packed->context, &packed->entries, packed->count, &packed->capacity,
                            sizeof *packed->entries))
     goto done;

@@ -26,8 +26,8 @@ const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor);
 
 /*
  * The memory of a constant of the graph in `layout`, packed now if it is not yet: its values are
- * row-major in `dims`, and divided by their steps where it has these. The memory belongs to the
- * store.
+ * row-major in `dims`, and divided by their steps where it has these. Dimensions of
+ * qb__winograd_weights_dims() ask for what it is transformed to. The memory belongs to the store.
  */
 qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const qb__graph *graph,
                          int32_t tensor, const qb__dims *dims, const qb__layout *layout,

@@ -275,7 +275,9 @@ qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitiv
   const qb__operator *op = &p->graph->operators[index];
   qb_status status = QB_OK;
   if (op->weights != QB__NONE) {
-    const qb__dims dims = qb__plan_weights_dims(p->graph, op);
+    qb__dims dims = qb__plan_weights_dims(p->graph, op);
+    if (primitive->kernel)
+      qb__winograd_weights_dims(&dims, &dims);
     status = qb__plan_constant(p, op->weights, &dims, primitive->weights, &slots[QB__ARG_WEIGHTS]);
   }
   if (op->bias != QB__NONE && !status)
@@ -288,6 +290,11 @@ qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitiv
     return status;
   struct dnnl_primitive *compiled = primitive->handle;
   primitive->handle = NULL;
-  return qb__plan_step(p, index, compiled, primitive->implementation, primitive->scratchpad_bytes,
-                       slots);
+  status = qb__plan_step(p, index, compiled, primitive->implementation, primitive->scratchpad_bytes,
+                         slots);
+  if (!status) {
+    p->plan->steps[p->plan->step_count - 1].kernel = primitive->kernel;
+    primitive->kernel = NULL;
+  }
+  return status;
 }

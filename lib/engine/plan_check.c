@@ -51,6 +51,12 @@ static void draw_values(check *c)
   }
 }
 
+/* Whether the step's code was picked by its speed: oneDNN's, and layers of ours. */
+static bool is_picked(const qb__step *step)
+{
+  return step->primitive || !strcmp(step->implementation, QB__OWN_WINOGRAD);
+}
+
 static bool is_change(const qb__step *step)
 {
   return !strcmp(step->implementation, QB__CHANGE_OF_LAYOUT);
@@ -208,8 +214,9 @@ static void tell(const check *c, const subject *s, const sample *wrong)
   qb__message(c->context, QB_SEVERITY_WARNING,
               "%s computes operator '%s' wrongly with %s at batch %u: %g instead of %g at "
               "position %s; it is passed over",
-              qb__onednn_version(), c->graph->operators[s->step->op].name, s->step->implementation,
-              c->plan->batch, qb__element(&s->values.destination, wrong->at),
+              s->step->primitive ? qb__onednn_version() : "libqosbatch",
+              c->graph->operators[s->step->op].name, s->step->implementation, c->plan->batch,
+              qb__element(&s->values.destination, wrong->at),
               (wrong->bounds.low + wrong->bounds.high) / 2, place);
 }
 
@@ -226,7 +233,8 @@ static qb_status try_step(const check *c, subject *s, bool *right)
     qb__draw_position(&random, &to->dims, threads, samples[i].at);
     samples[i].bounds = qb__step_bounds(&s->values, samples[i].at);
   }
-  const qb_status status = qb__execute(s->step->primitive, c->workspace->stream, s->arguments);
+  const qb_status status =
+      qb__run_either(s->step->primitive, s->step->kernel, c->workspace->stream, s->arguments);
   *right = status || is_right(s, samples, count, &wrong);
   if (!*right)
     tell(c, s, wrong);
@@ -281,7 +289,7 @@ static bool has_earlier_twin(const check *c, size_t index)
 {
   const qb__step *steps = c->plan->steps;
   for (size_t i = 0; i < index; i++)
-    if (steps[i].primitive && are_alike(c, &steps[i], &steps[index]))
+    if (is_picked(&steps[i]) && are_alike(c, &steps[i], &steps[index]))
       return true;
   return false;
 }
@@ -291,7 +299,7 @@ static qb_status pass_over_all_like(const check *c, size_t index, qb__findings *
   const qb__step *steps = c->plan->steps;
   qb_status status = QB_OK;
   for (size_t i = index; i < c->plan->step_count && !status; i++)
-    if (steps[i].primitive && are_alike(c, &steps[index], &steps[i]))
+    if (is_picked(&steps[i]) && are_alike(c, &steps[index], &steps[i]))
       status = qb__pass_over(c->context, found, c->graph->operators[steps[i].op].origin,
                              steps[i].implementation);
   return status;
@@ -336,7 +344,7 @@ qb_status qb__plan_check(const qb__graph *graph, const qb__network_plan *plan,
   qb_status status = QB_OK;
   for (size_t i = 0; i < plan->step_count && !status; i++) {
     bool right = true;
-    if (plan->steps[i].primitive && !has_earlier_twin(c, i))
+    if (is_picked(&plan->steps[i]) && !has_earlier_twin(c, i))
       status = check_step(c, i, &right);
     if (!status && !right)
       status = pass_over_all_like(c, i, &found);

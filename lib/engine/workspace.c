@@ -139,18 +139,6 @@ struct dnnl_memory *const *qb__workspace_arguments(const qb__workspace *workspac
   return find(workspace, plan)->arguments[step];
 }
 
-static qb_status run_step(const qb__step *step, struct dnnl_stream *stream,
-                          struct dnnl_memory *const arguments[QB__ARG_COUNT])
-{
-  if (step->primitive)
-    return qb__execute(step->primitive, stream, arguments);
-  float *data[QB__ARG_COUNT];
-  for (int a = 0; a < QB__ARG_COUNT; a++)
-    data[a] = qb__memory_data(arguments[a]);
-  step->kernel->run(step->kernel, data);
-  return QB_OK;
-}
-
 /* An array of the caller's from a sample on; oneDNN takes no const pointers. */
 static void *part_of(const void *data, const qb__tensor *tensor, uint32_t first)
 {
@@ -187,7 +175,7 @@ qb_status qb__workspace_run(qb__workspace *workspace, const qb__network_plan *pl
     const qb__step *step = &plan->steps[i];
     status = qb__finite_look(&values, i);
     if (!status)
-      status = run_step(step, workspace->stream, b->arguments[i]);
+      status = qb__run_either(step->primitive, step->kernel, workspace->stream, b->arguments[i]);
     if (status)
       status = qb__fail_within(status, "operator '%s' at batch %u",
                                round->graph->operators[step->op].name, plan->batch);

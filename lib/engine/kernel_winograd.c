@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolutions by minimal filtering, in the layouts of oneDNN's primitives. */
+#include "core/alloc.h"
+#include "engine/kernel.h"
+#include "engine/winograd.h"
+
+#include <math.h>
+#include <omp.h>
+
+/*
+ * Tiles that a thread computes together: rows of products enough to fill its registers, three times
+ * over. Twice or half as many take as long (measured, 64 to 512 channels).
+ */
+enum { MOST_TILES = 36 };
+
+typedef struct winograd_kernel {
+  qb__kernel base;
+  qb__winograd winograd;
+  size_t in_first, out_first; /* elements of the memories before the tensors */
+  int64_t tiles, blocks;
+  size_t scratch; /* elements of a thread */
+  int threads;
+  bool adds;
+} winograd_kernel;
+
+static bool is_image(const qb__dims *dims)
+{
+  return dims->count == 4 && dims->type == QB__TYPE_F32 && dims->at[1] % QB__WINOGRAD_LANES == 0;
+}
+
+bool qb__winograd_computes(const qb__operator *op, const qb__dims *source,
+                           const qb__dims *destination)
+{
+  const qb__window *w = &op->window;
+  bool fits = qb__has_avx512() && op->kind == QB__OP_CONVOLUTION && op->groups == 1 &&
+              op->integer_limit == 0 && !op->requantize.applies && is_image(source) &&
+              is_image(destination);
+  for (int i = 0; i < 2; i++)
+    fits = fits && w->kernel[i] == 3 && w->strides[i] == 1 && w->dilations[i] == 1;
+  return fits && (op->activation == QB__ACTIVATION_NONE || op->activation == QB__ACTIVATION_CLIP ||
+                  (op->activation == QB__ACTIVATION_RELU && op->alpha == 0));
+}
+
+/* Where channels lie next to each other, in blocks of 16 or all of them. */
+static bool read_layout(const qb__layout *layout, const qb__dims *dims, qb__images *images,
+                        size_t *first)
+{
+  qb__blocking b;
+  if (!qb__layout_blocking(layout, &b) || b.count != 4)
+    return false;
+  const bool blocked =
+      b.inner_count == 1 && b.inner_dims[0] == 1 && b.inner_blocks[0] == QB__WINOGRAD_LANES;
+  if (!blocked && (b.inner_count != 0 || b.strides[1] != 1))
+    return false;
+  *first = (size_t)b.first;
+  *images = (qb__images){.height = dims->at[2],
+                         .width = dims->at[3],
+                         .channels = dims->at[1],
+                         .image = b.strides[0],
+                         .block = blocked ? b.strides[1] : QB__WINOGRAD_LANES,
+                         .row = b.strides[2],
+                         .pixel = b.strides[3]};
+  return true;
+}
+
+bool qb__winograd_reads(const qb__layout *layout, const qb__dims *dims)
+{
+  qb__images images;
+  size_t first;
+  return read_layout(layout, dims, &images, &first);
+}
+
+void qb__winograd_weights_dims(const qb__dims *weights, qb__dims *transformed)
+{
+  *transformed = (qb__dims){4,
+                            {QB__WINOGRAD_POINTS, weights->at[0] / QB__WINOGRAD_LANES,
+                             weights->at[1], QB__WINOGRAD_LANES},
+                            QB__TYPE_F32};
+}
+
+static void run(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
+{
+  const winograd_kernel *self = (const winograd_kernel *)kernel;
+  const float *in = arguments[QB__ARG_SOURCE] + self->in_first;
+  float *out = arguments[QB__ARG_DESTINATION] + self->out_first;
+#pragma omp parallel for schedule(static) num_threads(self->threads)
+  for (int64_t b = 0; b < self->blocks; b++) {
+    const int64_t first = self->tiles * b / self->blocks,
+                  end = self->tiles * (b + 1) / self->blocks;
+    qb__winograd_run(&self->winograd, in, arguments[QB__ARG_WEIGHTS], arguments[QB__ARG_BIAS],
+                     first, end - first, self->adds,
+                     arguments[QB__ARG_SCRATCHPAD] + (size_t)omp_get_thread_num() * self->scratch,
+                     out);
+  }
+}
+
+static float highest(const qb__operator *op)
+{
+  return op->activation == QB__ACTIVATION_CLIP ? op->beta : INFINITY;
+}
+
+static float lowest(const qb__operator *op)
+{
+  switch (op->activation) {
+  case QB__ACTIVATION_CLIP: return op->alpha;
+  case QB__ACTIVATION_RELU: return 0;
+  default: return -INFINITY;
+  }
+}
+
+qb_status qb__kernel_winograd(const qb_context *context, const qb__operator *op,
+                              const qb__dims *source_dims, const qb__layout *source,
+                              const qb__dims *destination_dims, const qb__layout *destination,
+                              qb__kernel **kernel, size_t *scratchpad_bytes)
+{
+  winograd_kernel *self = qb__calloc(context, 1, sizeof *self);
+  if (!self)
+    return QB_ERROR_NO_MEMORY;
+  qb__winograd *w = &self->winograd;
+  if (!read_layout(source, source_dims, &w->in, &self->in_first) ||
+      !read_layout(destination, destination_dims, &w->out, &self->out_first)) {
+    qb__free(context, self);
+    return QB_ERROR_UNSUPPORTED;
+  }
+  self->base.run = run;
+  self->adds = op->addend != QB__NONE;
+  self->threads = omp_get_max_threads();
+  w->top = op->window.pad_before[0];
+  w->left = op->window.pad_before[1];
+  w->down = (w->out.height + QB__WINOGRAD_OUT - 1) / QB__WINOGRAD_OUT;
+  w->across = (w->out.width + QB__WINOGRAD_OUT - 1) / QB__WINOGRAD_OUT;
+  w->low = lowest(op);
+  w->high = highest(op);
+  self->tiles = source_dims->at[0] * w->down * w->across;
+  const int64_t most = (int64_t)MOST_TILES * self->threads;
+  self->blocks = (self->tiles + most - 1) / most * self->threads;
+  w->scratch_rows = (self->tiles + self->blocks - 1) / self->blocks;
+  self->scratch = qb__winograd_scratch(w);
+  *scratchpad_bytes = sizeof(float) * self->scratch * (size_t)self->threads;
+  *kernel = &self->base;
+  return QB_OK;
+}
