@@ -15,6 +15,7 @@ enum { MOST_TILES = 36 };
 
 typedef struct winograd_kernel {
   qb__kernel base;
+  qb__winograd_run *run;
   qb__winograd winograd;
   size_t in_first, out_first; /* elements of the memories before the tensors */
   int64_t tiles, blocks;
@@ -22,6 +23,11 @@ typedef struct winograd_kernel {
   int threads;
   bool adds;
 } winograd_kernel;
+
+static qb__winograd_run *run_here(void)
+{
+  return qb__winograd_for(qb__has_avx512(), qb__has_avx2());
+}
 
 static bool is_image(const qb__dims *dims)
 {
@@ -32,7 +38,7 @@ bool qb__winograd_computes(const qb__operator *op, const qb__dims *source,
                            const qb__dims *destination)
 {
   const qb__window *w = &op->window;
-  bool fits = qb__has_avx512() && op->kind == QB__OP_CONVOLUTION && op->groups == 1 &&
+  bool fits = run_here() && op->kind == QB__OP_CONVOLUTION && op->groups == 1 &&
               op->integer_limit == 0 && !op->requantize.applies && is_image(source) &&
               is_image(destination);
   for (int i = 0; i < 2; i++)
@@ -87,10 +93,9 @@ static void run(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
   for (int64_t b = 0; b < self->blocks; b++) {
     const int64_t first = self->tiles * b / self->blocks,
                   end = self->tiles * (b + 1) / self->blocks;
-    qb__winograd_run(&self->winograd, in, arguments[QB__ARG_WEIGHTS], arguments[QB__ARG_BIAS],
-                     first, end - first, self->adds,
-                     arguments[QB__ARG_SCRATCHPAD] + (size_t)omp_get_thread_num() * self->scratch,
-                     out);
+    self->run(&self->winograd, in, arguments[QB__ARG_WEIGHTS], arguments[QB__ARG_BIAS], first,
+              end - first, self->adds,
+              arguments[QB__ARG_SCRATCHPAD] + (size_t)omp_get_thread_num() * self->scratch, out);
   }
 }
 
@@ -123,6 +128,7 @@ qb_status qb__kernel_winograd(const qb_context *context, const qb__operator *op,
     return QB_ERROR_UNSUPPORTED;
   }
   self->base.run = run;
+  self->run = run_here();
   self->adds = op->addend != QB__NONE;
   self->threads = omp_get_max_threads();
   w->top = op->window.pad_before[0];

@@ -151,6 +151,11 @@ bool qb__has_vnni(void)
   return has_isa(dnnl_cpu_isa_avx512_core_vnni) || has_isa(dnnl_cpu_isa_avx2_vnni);
 }
 
+bool qb__has_avx2(void)
+{
+  return has_isa(dnnl_cpu_isa_avx2);
+}
+
 bool qb__has_avx512(void)
 {
   return has_isa(dnnl_cpu_isa_avx512_core);

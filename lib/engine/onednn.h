@@ -37,8 +37,9 @@ size_t qb__type_bytes(qb__type type);
  */
 bool qb__has_bf16(void);
 bool qb__has_vnni(void);
-/* Whether oneDNN is allowed to use it. */
+/* Whether oneDNN is allowed to use these. */
 bool qb__has_avx512(void);
+bool qb__has_avx2(void);
 
 /* "oneDNN 2.6.3"; static. */
 const char *qb__onednn_version(void);

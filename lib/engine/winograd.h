@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-  QB__WINOGRAD_LANES = 16, /* channels that are computed together */
+  QB__WINOGRAD_LANES = 16, /* channels of a block */
   QB__WINOGRAD_IN = 6,     /* rows and columns of a tile of the input */
   QB__WINOGRAD_OUT = 4,    /* and of one of the output */
   QB__WINOGRAD_POINTS = QB__WINOGRAD_IN * QB__WINOGRAD_IN
@@ -33,14 +33,16 @@ typedef struct qb__winograd {
 } qb__winograd;
 
 /*
- * Computes `count` tiles from tile `first` on, counted through all images, with AVX-512, which the
- * processor has to have. `weights` is from qb__winograd_weights(), aligned to 64 bytes as is
- * `scratch`, of qb__winograd_scratch() elements. `bias` may be NULL. With `adds`, results are added
- * to what is in `out`.
+ * Computes `count` tiles from tile `first` on, counted through all images. `weights` is from
+ * qb__winograd_weights(), aligned to 64 bytes as is `scratch`, of qb__winograd_scratch() elements.
+ * `bias` may be NULL. With `adds`, results are added to what is in `out`.
  */
-void qb__winograd_run(const qb__winograd *w, const float *in, const float *weights,
-                      const float *bias, int64_t first, int64_t count, bool adds, float *scratch,
-                      float *out);
+typedef void qb__winograd_run(const qb__winograd *w, const float *in, const float *weights,
+                              const float *bias, int64_t first, int64_t count, bool adds,
+                              float *scratch, float *out);
+
+/* For a processor with AVX-512, or AVX2 and FMA; NULL for others. */
+qb__winograd_run *qb__winograd_for(bool avx512, bool avx2);
 
 size_t qb__winograd_scratch(const qb__winograd *w);
 
