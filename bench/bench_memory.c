@@ -9,16 +9,17 @@
  * all processes share: the model's own weights and the library's code do not count. The peak is the
  * kernel's high-water mark (VmHWM) when the session is ready and has run a round on every instance.
  */
-#include "timing.h"
+#include "quantized.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CONFIGURATIONS = 3, BATCHES = 5, LARGEST = 32 };
-static const qb_configuration configurations[CONFIGURATIONS] = {{1, 1}, {1, 2}, {2, 1}};
+enum { SPLITS = 3, BATCHES = 5, LARGEST = 32 };
+static const qb_configuration splits[SPLITS] = {{1, 1}, {1, 2}, {2, 1}};
 static const uint32_t batches[BATCHES] = {1, 3, 8, 16, LARGEST};
 static const uint32_t profiled[] = {1, 4, LARGEST};
 
@@ -90,8 +91,9 @@ typedef struct trial {
   qb_model *model;
   const void *input; /* of the largest batch */
   void *output;
-  const char *profile;
-  const qb_configuration *configuration;
+  const char *profile, *quantized;
+  qb_precision precision;
+  qb_configuration configuration;
   const uint32_t *batches;
   size_t batch_count;
 } trial;
@@ -105,11 +107,11 @@ static void measure(const void *argument, void *result)
   void *const outputs[1] = {t->output};
   check(qb_profile_load(t->context, t->profile, &profile));
   const double before = baseline();
-  check(qb_session_new(t->model, t->configuration, profile, &session));
+  check(qb_session_new(t->model, &t->configuration, profile, &session));
   for (size_t i = 0; i < t->batch_count; i++)
     check(qb_session_prepare(session, t->batches[i], NULL));
   for (size_t i = 0; i < t->batch_count; i++)
-    for (uint32_t round = 0; round < t->configuration->instances; round++)
+    for (uint32_t round = 0; round < t->configuration.instances; round++)
       check(qb_session_run(session, t->batches[i], inputs, outputs, NULL));
   qb_session_info info = QB_SESSION_INFO_INIT;
   qb_model_info about = QB_MODEL_INFO_INIT;
@@ -123,6 +125,11 @@ static void measure(const void *argument, void *result)
                                 t->batches[t->batch_count - 1] * info.configuration.instances};
 }
 
+static qb_configuration in_precision(const trial *t, int split)
+{
+  return (qb_configuration){splits[split].instances, splits[split].threads, t->precision};
+}
+
 /* Makes the profile; the result is what qb_estimate() tells of each configuration and batch size. */
 static void predict(const void *argument, void *result)
 {
@@ -131,16 +138,19 @@ static void predict(const void *argument, void *result)
   qb_profile *profile;
   qb_node_params node_params = QB_NODE_PARAMS_INIT;
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  qb_configuration configurations[SPLITS];
+  for (int k = 0; k < SPLITS; k++)
+    configurations[k] = in_precision(t, k);
   node_params.measure_budget_ns = 200000000;
   params.configurations = configurations;
-  params.configuration_count = CONFIGURATIONS;
+  params.configuration_count = SPLITS;
   params.batches = profiled;
   params.batch_count = sizeof profiled / sizeof *profiled;
   params.time_budget_ns = 1;
   check(qb_node_detect(t->context, &node_params, &node));
   check(qb_profile_run(t->model, node, &params, NULL, NULL, &profile));
   check(qb_profile_save(profile, t->profile));
-  for (int k = 0; k < CONFIGURATIONS; k++)
+  for (int k = 0; k < SPLITS; k++)
     for (int b = 0; b < BATCHES; b++) {
       qb_latency_estimate estimate = QB_LATENCY_ESTIMATE_INIT;
       check(qb_estimate(profile, &configurations[k], batches[b], NULL, &estimate));
@@ -153,14 +163,12 @@ static double mib(double bytes)
   return bytes / 1048576;
 }
 
-/* Samples in a normal range, so that no arithmetic is slow. */
-static void *filled(size_t elements)
+static float *filled(size_t elements)
 {
   float *values = malloc(elements * sizeof *values);
   if (!values)
     exit(1);
-  for (size_t i = 0; i < elements; i++)
-    values[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
+  fill_samples(values, elements);
   return values;
 }
 
@@ -171,14 +179,14 @@ typedef struct extremes {
 
 static void print_predictions(trial t, extremes *most)
 {
-  double predicted[CONFIGURATIONS * BATCHES];
+  double predicted[SPLITS * BATCHES];
   in_child(predict, &t, predicted, sizeof predicted);
   printf("%6s %6s %14s %10s %8s %10s %10s %18s\n", "i x t", "batch", "predicted MiB", "peak MiB",
          "ratio", "weights", "arena", "arena/activations");
-  for (int k = 0; k < CONFIGURATIONS; k++)
+  for (int k = 0; k < SPLITS; k++)
     for (int b = 0; b < BATCHES; b++) {
       measured seen;
-      t.configuration = &configurations[k];
+      t.configuration = in_precision(&t, k);
       t.batches = &batches[b];
       t.batch_count = 1;
       in_child(measure, &t, &seen, sizeof seen);
@@ -187,7 +195,7 @@ static void print_predictions(trial t, extremes *most)
       most->error = fmax(most->error, fabs(ratio - 1));
       most->arena_share = fmax(most->arena_share, share);
       printf("%4ux%u %6u %14.1f %10.1f %8.3f %10.1f %10.1f %16.0f %%\n",
-             configurations[k].instances, configurations[k].threads, batches[b],
+             splits[k].instances, splits[k].threads, batches[b],
              mib(predicted[k * BATCHES + b]), mib(seen.peak), ratio, mib(seen.weights),
              mib(seen.arena), 100 * share);
     }
@@ -197,14 +205,14 @@ static void print_sharing(trial t)
 {
   static const uint32_t six[] = {1, 2, 4, 8, 16, LARGEST};
   measured one, batch_sizes, instances;
-  t.configuration = &configurations[0];
+  t.configuration = in_precision(&t, 0);
   t.batches = six + 5;
   t.batch_count = 1;
   in_child(measure, &t, &one, sizeof one);
   t.batches = six;
   t.batch_count = 6;
   in_child(measure, &t, &batch_sizes, sizeof batch_sizes);
-  t.configuration = &configurations[2];
+  t.configuration = in_precision(&t, 2);
   t.batches = six + 5;
   t.batch_count = 1;
   in_child(measure, &t, &instances, sizeof instances);
@@ -214,35 +222,91 @@ static void print_sharing(trial t)
          mib(one.arena), mib(one.weights));
 }
 
+/* In a child, as all that starts threads: the parent forks. */
+static void quantize(const void *argument, void *result)
+{
+  const trial *t = argument;
+  qb_model *made = quantized(t->model);
+  check(qb_model_save_onnx(made, t->quantized));
+  qb_model_unref(made);
+  *(bool *)result = true;
+}
+
+static void try_precision(const void *argument, void *result)
+{
+  const trial *t = argument;
+  const qb_configuration configuration = in_precision(t, 0);
+  qb_session *session;
+  const qb_status status = qb_session_new(t->model, &configuration, NULL, &session);
+  *(bool *)result = status != QB_ERROR_UNSUPPORTED;
+  if (*(bool *)result) {
+    check(status);
+    qb_session_unref(session);
+  }
+}
+
+/* The network with its 8-bit form. */
+static qb_model *joined(trial t, const char *name)
+{
+  qb_model *quantized, *both;
+  bool done;
+  check(qb_model_builtin(t.context, name, &t.model));
+  in_child(quantize, &t, &done, sizeof done);
+  check(qb_model_load_onnx(t.context, t.quantized, &quantized));
+  check(qb_model_join_int8(t.model, quantized, &both));
+  qb_model_unref(quantized);
+  qb_model_unref(t.model);
+  return both;
+}
+
+static void print_network(trial t, const char *name, extremes *most)
+{
+  static const qb_precision precisions[] = {QB_PRECISION_F32, QB_PRECISION_BF16, QB_PRECISION_INT8};
+  qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
+  t.model = joined(t, name);
+  check(qb_model_get_input(t.model, 0, &in));
+  check(qb_model_get_output(t.model, 0, &out));
+  float *input = filled(LARGEST * in.elements_per_sample);
+  float *output = filled(LARGEST * out.elements_per_sample);
+  t.input = input;
+  t.output = output;
+  for (int p = 0; p < 3; p++) {
+    bool there;
+    t.precision = precisions[p];
+    in_child(try_precision, &t, &there, sizeof there);
+    if (!there)
+      continue;
+    printf("%s, %s\n", name, qb_precision_name(t.precision));
+    print_predictions(t, &most[p]);
+    print_sharing(t);
+  }
+  free(input);
+  free(output);
+  qb_model_unref(t.model);
+}
+
 int main(int argc, char **argv)
 {
   static const char *const both[] = {"alexnet", "resnet50"};
   const char *const *models = argc > 1 ? (const char *const *)argv + 1 : both;
   const int count = argc > 1 ? argc - 1 : 2;
-  extremes most = {0, 0};
-  char profile[] = "/tmp/qosbatch-memory-XXXXXX";
-  trial t = {.profile = profile};
-  if (mkstemp(profile) < 0)
+  extremes most[3] = {{0, 0}};
+  char folder[] = "/tmp/qosbatch-memory-XXXXXX", profile[64], quantized[64];
+  trial t = {.profile = profile, .quantized = quantized};
+  if (!mkdtemp(folder))
     return 1;
+  snprintf(profile, sizeof profile, "%s/profile.json", folder);
+  snprintf(quantized, sizeof quantized, "%s/int8.onnx", folder);
   check(qb_context_new(NULL, &t.context));
-  for (int m = 0; m < count; m++) {
-    qb_tensor_info in = QB_TENSOR_INFO_INIT, out = QB_TENSOR_INFO_INIT;
-    check(qb_model_builtin(t.context, models[m], &t.model));
-    check(qb_model_get_input(t.model, 0, &in));
-    check(qb_model_get_output(t.model, 0, &out));
-    void *input = filled(LARGEST * in.elements_per_sample);
-    t.input = input;
-    t.output = filled(LARGEST * out.elements_per_sample);
-    printf("%s\n", models[m]);
-    print_predictions(t, &most);
-    print_sharing(t);
-    free(input);
-    free(t.output);
-    qb_model_unref(t.model);
-  }
+  for (int m = 0; m < count; m++)
+    print_network(t, models[m], most);
   unlink(profile);
-  printf("predicted is off by %.1f %% at most; arenas take %.0f %% of all activations at most\n",
-         100 * most.error, 100 * most.arena_share);
+  unlink(quantized);
+  rmdir(folder);
+  for (int p = 0; p < 3; p++)
+    if (most[p].arena_share > 0)
+      printf("%s: predicted is off by %.1f %% at most; arenas take %.0f %% of all activations at most\n",
+             qb_precision_name((qb_precision)p), 100 * most[p].error, 100 * most[p].arena_share);
   qb_context_unref(t.context);
   return 0;
 }

@@ -8,11 +8,11 @@
  *   precision [NETWORK]            both networks
  *   precision --layers NETWORK     times of a round's operators in int8, batch 8
  */
+#include "quantized.h"
 #include "timing.h"
 
 #include <qosbatch/inspect.h>
 #include <qosbatch/node.h>
-#include <qosbatch/quantize.h>
 
 #include <pthread.h>
 #include <string.h>
@@ -20,34 +20,6 @@
 enum { ROUNDS = 9, PRECISIONS = 3, SPLITS = 2, BATCHES = 3 };
 
 static const uint32_t batches[BATCHES] = {1, 8, 32};
-
-static void fill(float *values, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    values[i] = (float)(i * 2654435761u % 1024) / 512.0f - 1.0f;
-}
-
-/* As `qosbatch quantize --portable` makes it, from few samples: speed does not depend on ranges. */
-static qb_model *quantized(qb_model *real)
-{
-  enum { SAMPLES = 4 };
-  qb_tensor_info input = QB_TENSOR_INFO_INIT;
-  check(qb_model_get_input(real, 0, &input));
-  const size_t count = SAMPLES * (size_t)input.elements_per_sample;
-  float *samples = malloc(count * sizeof *samples);
-  if (!samples)
-    exit(1);
-  fill(samples, count);
-  const void *const inputs[1] = {samples};
-  qb_quantize_params params = QB_QUANTIZE_PARAMS_INIT;
-  params.inputs = inputs;
-  params.samples = SAMPLES;
-  params.portable = true;
-  qb_model *made;
-  check(qb_model_quantize(real, &params, NULL, &made));
-  free(samples);
-  return made;
-}
 
 /* One instance's part of a round of all instances. */
 typedef struct part {
@@ -125,7 +97,7 @@ static void measure(qb_context *context, const char *name, uint32_t cores)
   float *out = malloc(out_elements * batches[BATCHES - 1] * cores * sizeof *out);
   if (!in || !out)
     exit(1);
-  fill(in, in_count);
+  fill_samples(in, in_count);
   printf("%s\n%6s %12s %12s %12s %10s %10s\n", name, "batch", "f32 /s", "bf16 /s", "int8 /s",
          "bf16/f32", "int8/f32");
   for (int b = 0; b < BATCHES; b++) {
