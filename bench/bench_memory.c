@@ -194,10 +194,9 @@ static void print_predictions(trial t, extremes *most)
       const double share = seen.arena / seen.activations;
       most->error = fmax(most->error, fabs(ratio - 1));
       most->arena_share = fmax(most->arena_share, share);
-      printf("%4ux%u %6u %14.1f %10.1f %8.3f %10.1f %10.1f %16.0f %%\n",
-             splits[k].instances, splits[k].threads, batches[b],
-             mib(predicted[k * BATCHES + b]), mib(seen.peak), ratio, mib(seen.weights),
-             mib(seen.arena), 100 * share);
+      printf("%4ux%u %6u %14.1f %10.1f %8.3f %10.1f %10.1f %16.0f %%\n", splits[k].instances,
+             splits[k].threads, batches[b], mib(predicted[k * BATCHES + b]), mib(seen.peak), ratio,
+             mib(seen.weights), mib(seen.arena), 100 * share);
     }
 }
 
@@ -305,7 +304,8 @@ int main(int argc, char **argv)
   rmdir(folder);
   for (int p = 0; p < 3; p++)
     if (most[p].arena_share > 0)
-      printf("%s: predicted is off by %.1f %% at most; arenas take %.0f %% of all activations at most\n",
+      printf("%s: predicted is off by %.1f %% at most; arenas take %.0f %% of all activations at "
+             "most\n",
              qb_precision_name((qb_precision)p), 100 * most[p].error, 100 * most[p].arena_share);
   qb_context_unref(t.context);
   return 0;
