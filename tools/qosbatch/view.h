@@ -13,6 +13,9 @@ void node_print(const qb_node *node);
 void profile_to_json(const qb_profile *profile, json_t *object);
 void profile_print(const qb_profile *profile);
 
+/* Winograd's F(4x4, 3x3) multiplies 36 times where 144 multiplications are counted. */
+enum { WINOGRAD_SAVING = 4 };
+
 /*
  * A share of the peak, as it is shown: NAN where it is above 1, by more than noise in c explains.
  * `saving`: what the algorithm saves of the arithmetic that is counted, at most; 1: nothing.

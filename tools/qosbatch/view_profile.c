@@ -28,10 +28,7 @@ static double density(const qb_profile *profile, const qb_profile_point *point)
              : estimate.density;
 }
 
-/*
- * Of a whole round. Winograd's algorithm saves some of the arithmetic of a network, and a noisy
- * measurement of the peak may be as far off.
- */
+/* A noisy measurement of the peak may be so far off. */
 static const double LEAST_DENSITY = 0.9;
 
 double possible_share(double share, double saving)
@@ -48,10 +45,10 @@ static bool peak_is_known(const qb_profile *profile)
   return info.flops_per_sample > 0 && node.compute_flops_per_s > 0;
 }
 
-/* Of density p; NAN also where the work or the peak is not known. */
+/* Of density p, whatever its layers save; NAN also where the work or the peak is not known. */
 static double share_of_peak(const qb_profile *profile, double p)
 {
-  return peak_is_known(profile) ? possible_share(1 / p, 1) : NAN;
+  return peak_is_known(profile) ? possible_share(1 / p, WINOGRAD_SAVING) : NAN;
 }
 
 static void accuracy_to_json(const qb_profile *profile, json_t *object)
