@@ -242,15 +242,15 @@ static qb_status findings_from_json(qb__json *at, const qb_profile *profile, siz
   return status ? status : passed_over_from_json(at, profile, operators, findings);
 }
 
-/* The algorithms that so many threads take; the profile has the operators of 32-bit floats. */
+/* The algorithms that so many threads take; the 8-bit form of a network has operators of its own. */
 static qb_status algorithms_from_json(qb__json *at, qb_profile *profile)
 {
   qb__json array;
   const qb_configuration k = {.precision = qb__precision_from_json(at),
                               .threads = (uint32_t)qb__json_int(at, "threads", 1, 65536)};
-  const bool is_base = k.precision == profile->points->configuration.precision;
-  const size_t count = qb__json_array(at, "ways", is_base ? profile->operator_count : 0,
-                                      is_base ? profile->operator_count : MOST_OPERATORS, &array);
+  const bool own = k.precision == QB_PRECISION_INT8;
+  const size_t count = qb__json_array(at, "ways", own ? 0 : profile->operator_count,
+                                      own ? MOST_OPERATORS : profile->operator_count, &array);
   qb__algorithms algorithms = {.compared = UINT32_MAX};
   if (qb__json_has(at, "microbatch")) /* older profiles were measured with whole rounds */
     algorithms.microbatch = (uint32_t)qb__json_int(at, "microbatch", 0, QB_MAX_BATCH);

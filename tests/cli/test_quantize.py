@@ -73,6 +73,18 @@ def a_portable_file_saturates_nowhere():
     expect(layers and not any(o["can_saturate"] for o in layers), "something saturates", layers)
 
 
+@each([("alone", "int8"), ("beside the network in floats", "f32,int8")])
+def a_profile_of_both_forms_is_read_again(_, precisions):
+    done_json(*BASIC, "-o", OUTPUT, "--quiet")
+    profile = FOLDER / "both.json"
+    done_json("profile", MODEL, "--int8", OUTPUT, "--precision", precisions, "--max-batch", "2", "--time-budget", "1",
+              "-o", profile, "--quiet")
+    points = done_json("show", profile)["points"]
+    expect({point["precision"] for point in points} == set(precisions.split(",")), "other precisions", points)
+    explained = done_json("explain", profile, "--batch", "2", "--precision", "int8")
+    expect(explained, "nothing is explained", explained)
+
+
 @test
 def an_output_stays_as_it_was_after_a_failure():
     OUTPUT.write_text("what was there")
