@@ -18,7 +18,7 @@ typedef struct winograd_kernel {
   qb__winograd_run *run;
   qb__winograd winograd;
   size_t in_first, out_first; /* elements of the memories before the tensors */
-  int64_t tiles, blocks;
+  int64_t groups, tiles, blocks;
   size_t scratch; /* elements of a thread */
   int threads;
   bool adds;
@@ -29,18 +29,19 @@ static qb__winograd_run *run_here(void)
   return qb__winograd_for(qb__has_avx512(), qb__has_avx2());
 }
 
-static bool is_image(const qb__dims *dims)
+static bool is_image(const qb__dims *dims, int64_t groups)
 {
-  return dims->count == 4 && dims->type == QB__TYPE_F32 && dims->at[1] % QB__WINOGRAD_LANES == 0;
+  return dims->count == 4 && dims->type == QB__TYPE_F32 &&
+         dims->at[1] % (groups * QB__WINOGRAD_LANES) == 0;
 }
 
 bool qb__winograd_computes(const qb__operator *op, const qb__dims *source,
                            const qb__dims *destination)
 {
   const qb__window *w = &op->window;
-  bool fits = run_here() && op->kind == QB__OP_CONVOLUTION && op->groups == 1 &&
-              op->integer_limit == 0 && !op->requantize.applies && is_image(source) &&
-              is_image(destination);
+  bool fits = run_here() && op->kind == QB__OP_CONVOLUTION && op->integer_limit == 0 &&
+              !op->requantize.applies && is_image(source, op->groups) &&
+              is_image(destination, op->groups);
   for (int i = 0; i < 2; i++)
     fits = fits && w->kernel[i] == 3 && w->strides[i] == 1 && w->dilations[i] == 1;
   return fits && (op->activation == QB__ACTIVATION_NONE || op->activation == QB__ACTIVATION_CLIP ||
@@ -48,8 +49,8 @@ bool qb__winograd_computes(const qb__operator *op, const qb__dims *source,
 }
 
 /* Where channels lie next to each other, in blocks of 16 or all of them. */
-static bool read_layout(const qb__layout *layout, const qb__dims *dims, qb__images *images,
-                        size_t *first)
+static bool read_layout(const qb__layout *layout, const qb__dims *dims, int64_t groups,
+                        qb__images *images, size_t *first)
 {
   qb__blocking b;
   if (!qb__layout_blocking(layout, &b) || b.count != 4)
@@ -61,7 +62,7 @@ static bool read_layout(const qb__layout *layout, const qb__dims *dims, qb__imag
   *first = (size_t)b.first;
   *images = (qb__images){.height = dims->at[2],
                          .width = dims->at[3],
-                         .channels = dims->at[1],
+                         .channels = dims->at[1] / groups,
                          .image = b.strides[0],
                          .block = blocked ? b.strides[1] : QB__WINOGRAD_LANES,
                          .row = b.strides[2],
@@ -73,30 +74,44 @@ bool qb__winograd_reads(const qb__layout *layout, const qb__dims *dims)
 {
   qb__images images;
   size_t first;
-  return read_layout(layout, dims, &images, &first);
+  return read_layout(layout, dims, 1, &images, &first);
 }
 
 void qb__winograd_weights_dims(const qb__dims *weights, qb__dims *transformed)
 {
-  *transformed = (qb__dims){4,
-                            {QB__WINOGRAD_POINTS, weights->at[0] / QB__WINOGRAD_LANES,
-                             weights->at[1], QB__WINOGRAD_LANES},
+  const bool grouped = weights->count > 4;
+  const int64_t *group = &weights->at[grouped]; /* [outputs][inputs][3][3] */
+  *transformed = (qb__dims){5,
+                            {grouped ? weights->at[0] : 1, QB__WINOGRAD_POINTS,
+                             group[0] / QB__WINOGRAD_LANES, group[1], QB__WINOGRAD_LANES},
                             QB__TYPE_F32};
+}
+
+/* A group's part of a block of tiles. */
+static void run_block(const winograd_kernel *self, int64_t group, int64_t block,
+                      float *const arguments[QB__ARG_COUNT])
+{
+  const qb__winograd *w = &self->winograd;
+  const int64_t inputs = w->in.channels, outputs = w->out.channels;
+  const int64_t first = self->tiles * block / self->blocks,
+                end = self->tiles * (block + 1) / self->blocks;
+  const float *bias = arguments[QB__ARG_BIAS];
+  self->run(w,
+            arguments[QB__ARG_SOURCE] + self->in_first +
+                group * inputs / QB__WINOGRAD_LANES * w->in.block,
+            arguments[QB__ARG_WEIGHTS] + group * QB__WINOGRAD_POINTS * inputs * outputs,
+            bias ? bias + group * outputs : NULL, first, end - first, self->adds,
+            arguments[QB__ARG_SCRATCHPAD] + (size_t)omp_get_thread_num() * self->scratch,
+            arguments[QB__ARG_DESTINATION] + self->out_first +
+                group * outputs / QB__WINOGRAD_LANES * w->out.block);
 }
 
 static void run(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
 {
   const winograd_kernel *self = (const winograd_kernel *)kernel;
-  const float *in = arguments[QB__ARG_SOURCE] + self->in_first;
-  float *out = arguments[QB__ARG_DESTINATION] + self->out_first;
 #pragma omp parallel for schedule(static) num_threads(self->threads)
-  for (int64_t b = 0; b < self->blocks; b++) {
-    const int64_t first = self->tiles * b / self->blocks,
-                  end = self->tiles * (b + 1) / self->blocks;
-    self->run(&self->winograd, in, arguments[QB__ARG_WEIGHTS], arguments[QB__ARG_BIAS], first,
-              end - first, self->adds,
-              arguments[QB__ARG_SCRATCHPAD] + (size_t)omp_get_thread_num() * self->scratch, out);
-  }
+  for (int64_t i = 0; i < self->groups * self->blocks; i++)
+    run_block(self, i / self->blocks, i % self->blocks, arguments);
 }
 
 static float highest(const qb__operator *op)
@@ -122,13 +137,14 @@ qb_status qb__kernel_winograd(const qb_context *context, const qb__operator *op,
   if (!self)
     return QB_ERROR_NO_MEMORY;
   qb__winograd *w = &self->winograd;
-  if (!read_layout(source, source_dims, &w->in, &self->in_first) ||
-      !read_layout(destination, destination_dims, &w->out, &self->out_first)) {
+  if (!read_layout(source, source_dims, op->groups, &w->in, &self->in_first) ||
+      !read_layout(destination, destination_dims, op->groups, &w->out, &self->out_first)) {
     qb__free(context, self);
     return QB_ERROR_UNSUPPORTED;
   }
   self->base.run = run;
   self->run = run_here();
+  self->groups = op->groups;
   self->adds = op->addend != QB__NONE;
   self->threads = omp_get_max_threads();
   w->top = op->window.pad_before[0];

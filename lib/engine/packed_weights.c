@@ -180,12 +180,15 @@ static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const floa
   return status;
 }
 
-/* Weights for minimal filtering. */
-static float *transformed(const qb_context *context, const qb__tensor *t, size_t elements)
+/* Weights for minimal filtering, group by group. */
+static float *transformed(const qb_context *context, const qb__tensor *t, const qb__dims *dims,
+                          size_t elements)
 {
+  const int64_t groups = dims->at[0], outputs = t->dims[0] / groups, inputs = t->dims[1];
   float *values = qb__calloc(context, elements, sizeof *values);
-  if (values)
-    qb__winograd_weights(t->constant, t->dims[0], t->dims[1], values);
+  for (int64_t g = 0; values && g < groups; g++)
+    qb__winograd_weights(t->constant + g * outputs * inputs * 9, outputs, inputs,
+                         values + g * (int64_t)elements / groups);
   return values;
 }
 
@@ -201,7 +204,7 @@ static const float *values_of(const qb__graph *graph, int32_t tensor, const qb__
   for (int d = 0; d < dims->count; d++)
     elements *= (size_t)dims->at[d];
   if (elements != t->elements)
-    return *owned = transformed(graph->context, t, elements);
+    return *owned = transformed(graph->context, t, dims, elements);
   if (t->steps == QB__NONE)
     return t->constant;
   const float *steps = graph->tensors[t->steps].constant;

@@ -46,7 +46,7 @@ qb__winograd_run *qb__winograd_for(bool avx512, bool avx2);
 
 size_t qb__winograd_scratch(const qb__winograd *w);
 
-/* Transforms weights: [outputs][inputs][3][3] to [36][outputs / 16][inputs][16]. */
+/* Transforms a group's weights: [outputs][inputs][3][3] to [36][outputs / 16][inputs][16]. */
 void qb__winograd_weights(const float *weights, int64_t outputs, int64_t inputs,
                           float *transformed);
 

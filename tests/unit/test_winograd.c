@@ -72,15 +72,21 @@ static void make_window(uint64_t *random, qb__window *w)
   }
 }
 
+/* Of an output. */
+static int64_t inputs_of(const problem *p)
+{
+  return p->in.dims.at[1] / p->op.groups;
+}
+
 static void make_problem(uint64_t *random, problem *p)
 {
   memset(p, 0, sizeof *p);
   p->op = qb__operator_blank(QB__OP_CONVOLUTION, 0);
-  p->op.groups = 1;
+  p->op.groups = (int64_t)random_int(random, 1, 2);
   make_window(random, &p->op.window);
   p->in.dims = p->out.dims = (qb__dims){4, {(int64_t)random_int(random, 1, 3)}, QB__TYPE_F32};
-  p->in.dims.at[1] = 16 * (int64_t)random_int(random, 1, 3);
-  p->out.dims.at[1] = 16 * (int64_t)random_int(random, 1, 5);
+  p->in.dims.at[1] = 16 * p->op.groups * (int64_t)random_int(random, 1, 3);
+  p->out.dims.at[1] = 16 * p->op.groups * (int64_t)random_int(random, 1, 5);
   for (int i = 0; i < 2; i++) {
     p->in.dims.at[2 + i] = (int64_t)random_int(random, 3, 19);
     p->out.dims.at[2 + i] =
@@ -88,7 +94,7 @@ static void make_problem(uint64_t *random, problem *p)
   }
   make_images(random, &p->in);
   make_images(random, &p->out);
-  p->weights = drawn(random, (size_t)(9 * p->in.dims.at[1] * p->out.dims.at[1]));
+  p->weights = drawn(random, (size_t)(9 * inputs_of(p) * p->out.dims.at[1]));
   p->bias = random_int(random, 0, 1) ? drawn(random, (size_t)p->out.dims.at[1]) : NULL;
   p->op.addend = random_int(random, 0, 1) ? 0 : QB__NONE;
   static const qb__activation activations[] = {QB__ACTIVATION_NONE, QB__ACTIVATION_RELU,
@@ -118,7 +124,7 @@ static void compute(const problem *p, int threads)
   size_t scratchpad_bytes;
   const int usual = omp_get_max_threads();
   float *transformed = qb__alloc_aligned(
-      context, sizeof(float) * 36 * (size_t)(p->in.dims.at[1] * p->out.dims.at[1]), 64);
+      context, sizeof(float) * 36 * (size_t)(inputs_of(p) * p->out.dims.at[1]), 64);
   assert_non_null(transformed);
   omp_set_num_threads(threads);
   assert_true(qb__winograd_computes(&p->op, &p->in.dims, &p->out.dims));
@@ -126,7 +132,10 @@ static void compute(const problem *p, int threads)
                                 p->out.layout, &kernel, &scratchpad_bytes));
   float *scratchpad = qb__alloc_aligned(context, scratchpad_bytes, 64);
   assert_non_null(scratchpad);
-  qb__winograd_weights(p->weights, p->out.dims.at[1], p->in.dims.at[1], transformed);
+  const int64_t outputs = p->out.dims.at[1] / p->op.groups;
+  for (int64_t g = 0; g < p->op.groups; g++)
+    qb__winograd_weights(p->weights + g * outputs * inputs_of(p) * 9, outputs, inputs_of(p),
+                         transformed + g * outputs * inputs_of(p) * 36);
   float *const arguments[QB__ARG_COUNT] = {[QB__ARG_SOURCE] = p->in.values,
                                            [QB__ARG_WEIGHTS] = transformed,
                                            [QB__ARG_BIAS] = p->bias,
@@ -143,7 +152,8 @@ static void compute(const problem *p, int threads)
 static double sum_at(const problem *p, int64_t n, int64_t o, int64_t row, int64_t column,
                      double *magnitude)
 {
-  const int64_t inputs = p->in.dims.at[1];
+  const int64_t inputs = inputs_of(p);
+  const int64_t group = o / (p->out.dims.at[1] / p->op.groups);
   double sum = p->bias ? (double)p->bias[o] : 0;
   *magnitude = fabs(sum);
   for (int64_t c = 0; c < inputs; c++)
@@ -152,8 +162,8 @@ static double sum_at(const problem *p, int64_t n, int64_t o, int64_t row, int64_
                     x = column + k % 3 - p->op.window.pad_before[1];
       if (y < 0 || y >= p->in.dims.at[2] || x < 0 || x >= p->in.dims.at[3])
         continue;
-      const double product =
-          (double)p->weights[(o * inputs + c) * 9 + k] * (double)*at(&p->in, n, c, y, x);
+      const double product = (double)p->weights[(o * inputs + c) * 9 + k] *
+                             (double)*at(&p->in, n, group * inputs + c, y, x);
       sum += product;
       *magnitude += fabs(product);
     }
@@ -248,7 +258,7 @@ static void other_convolutions_are_left_alone(void **state)
   other.window.dilations[0] = 2;
   assert_false(qb__winograd_computes(&other, &image, &image));
   other = op;
-  other.groups = 2;
+  other.groups = 2; /* of 8 channels */
   assert_false(qb__winograd_computes(&other, &image, &image));
   other = op;
   other.activation = QB__ACTIVATION_TANH;
