@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions of networks against the reference. */
-#include "engine/session_profiling.h"
 #include "support/failing_allocator.h"
 #include "support/network_check.h"
 
@@ -314,45 +313,6 @@ static void a_channel_may_be_repeated_over_what_is_overwritten(void **state)
   qb_context_unref(context);
 }
 
-static bool has_blocks(const network_check *c, const qb_session *session)
-{
-  qb__layer_algorithm layers[16];
-  qb__algorithms algorithms = {.layers = layers};
-  bool found = false;
-  assert_true(qb__session_get_algorithms(session, &algorithms));
-  for (size_t i = 0; i < c->model->graph.operator_count; i++)
-    found = found || qb__is_blocked(layers[i]);
-  return found;
-}
-
-/* Trials are noise here: of the two ways, each is the faster one half of the time. */
-static void networks_are_tried_without_blocks_of_channels(void **state)
-{
-  (void)state;
-  uint64_t random = random_start(), clock = random;
-  qb_context *context = new_context_with_clock(random_clock, &clock);
-  static const qb__window one = {{1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}};
-  static const int64_t dims[3] = {16, 8, 8};
-  qb__graph g;
-  qb__graph_init(&g, context);
-  int32_t x = qb__graph_input(&g, "image", 3, dims);
-  for (int i = 0; i < 12; i++)
-    x = random_convolution(&random, &g, x, i % 2 ? 16 : 32, &one);
-  qb__graph_output(&g, x);
-  network_check c = network_check_make(&g, 2, NULL);
-  int blocked = 0;
-  for (int i = 0; i < 60; i++) {
-    qb_session *session = network_check_session(&c, 1, 1);
-    network_check_expect(&c, session, 0, 2);
-    blocked += has_blocks(&c, session);
-    qb_session_unref(session);
-  }
-  print_message("# %d of 60 with blocks\n", blocked);
-  assert_in_range(blocked, 10, 50);
-  network_check_free(&c);
-  qb_context_unref(context);
-}
-
 /* Gates as in squeeze and excitation, on whichever layout the layer before them has. */
 static void numbers_of_channels_are_combined_with_any_layout(void **state)
 {
@@ -513,7 +473,6 @@ int main(void)
       cmocka_unit_test(a_layer_of_integers_has_an_algorithm_beside_a_like_one_of_reals),
       cmocka_unit_test(addends_that_are_read_again_are_kept),
       cmocka_unit_test(a_channel_may_be_repeated_over_what_is_overwritten),
-      cmocka_unit_test(networks_are_tried_without_blocks_of_channels),
       cmocka_unit_test(numbers_of_channels_are_combined_with_any_layout),
       cmocka_unit_test(different_batches_may_run_at_the_same_time),
       cmocka_unit_test(later_batches_disturb_no_earlier_ones),
