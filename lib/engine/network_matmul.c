@@ -122,7 +122,6 @@ static qb_status place_rows(qb__planner *p, uint32_t index, int32_t source, int3
   if (!status && !qb__plan_may_overwrite(p, index, op->addend, *slot, source, plain))
     status = qb__plan_reorder(p, index, QB__SLOT_ARENA, plain, *slot, slot);
   qb__layout_free(p->context, plain);
-  p->plan->slots[*slot].plain = QB__NONE; /* of what it had */
   p->slot_of[op->output] = *slot;
   return status;
 }

@@ -25,7 +25,6 @@ static qb_status place_result(qb__planner *p, uint32_t index, const qb__primitiv
   const int32_t other = sums ? source : addend;
   if ((sums || qb__is_binary(op->kind)) &&
       qb__plan_may_overwrite(p, index, tensor, there, other, primitive->destination)) {
-    p->plan->slots[there].plain = QB__NONE; /* of what it had */
     *slot = there;
     return QB_OK;
   }

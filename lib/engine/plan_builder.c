@@ -71,8 +71,11 @@ qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *prim
     return status;
   }
   for (int i = 0; i < QB__ARG_COUNT; i++)
-    for (int32_t slot = step.slots[i]; slot != QB__NONE; slot = plan->slots[slot].view_of)
+    for (int32_t slot = step.slots[i]; slot != QB__NONE; slot = plan->slots[slot].view_of) {
       plan->slots[slot].region.last = (uint32_t)plan->step_count;
+      if (i == QB__ARG_DESTINATION)
+        plan->slots[slot].plain = QB__NONE; /* of what it had */
+    }
   plan->steps[plan->step_count++] = step;
   return QB_OK;
 }

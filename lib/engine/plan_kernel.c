@@ -167,7 +167,6 @@ static qb_status place_result(qb__planner *p, uint32_t index, int32_t slots[QB__
   qb_status status;
   if (in_place && qb__is_binary(op->kind) &&
       qb__plan_may_overwrite(p, index, op->input, source, slots[QB__ARG_ADDEND], there)) {
-    p->plan->slots[source].plain = QB__NONE; /* of what it had */
     p->slot_of[op->output] = source;
     return QB_OK;
   }

@@ -313,6 +313,31 @@ static void a_channel_may_be_repeated_over_what_is_overwritten(void **state)
   qb_context_unref(context);
 }
 
+/* Sums read a row-major copy of a tensor, and of what it is overwritten with a new one. */
+static void copies_of_what_is_overwritten_are_not_read(void **state)
+{
+  (void)state;
+  uint64_t random = random_start(), clock = random;
+  qb_context *context = new_context_with_clock(random_clock, &clock);
+  static const qb__op_kind kinds[] = {QB__OP_ADD, QB__OP_MULTIPLY, QB__OP_MAXIMUM};
+  static const int64_t dims[3] = {16, 6, 9};
+  static const qb__window one = {{1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}};
+  const uint32_t pixels = 6;
+  for (int i = 0; i < 24; i++) {
+    qb__graph g;
+    qb__graph_init(&g, context);
+    const int32_t image = qb__graph_input(&g, "image", 3, dims);
+    const int32_t x = random_convolution(&random, &g, image, 16, &one);
+    const int32_t before = qb__graph_reduce(&g, "before", QB__REDUCTION_SUM, x, pixels);
+    const int32_t other = random_convolution(&random, &g, image, 16, &one);
+    const int32_t y = qb__graph_binary(&g, "overwrites", kinds[i % 3], x, other);
+    const int32_t after = qb__graph_reduce(&g, "after", QB__REDUCTION_SUM, y, pixels);
+    qb__graph_output(&g, qb__graph_binary(&g, "both", QB__OP_SUBTRACT, after, before));
+    expect_two_samples(&g);
+  }
+  qb_context_unref(context);
+}
+
 /* Gates as in squeeze and excitation, on whichever layout the layer before them has. */
 static void numbers_of_channels_are_combined_with_any_layout(void **state)
 {
@@ -473,6 +498,7 @@ int main(void)
       cmocka_unit_test(a_layer_of_integers_has_an_algorithm_beside_a_like_one_of_reals),
       cmocka_unit_test(addends_that_are_read_again_are_kept),
       cmocka_unit_test(a_channel_may_be_repeated_over_what_is_overwritten),
+      cmocka_unit_test(copies_of_what_is_overwritten_are_not_read),
       cmocka_unit_test(numbers_of_channels_are_combined_with_any_layout),
       cmocka_unit_test(different_batches_may_run_at_the_same_time),
       cmocka_unit_test(later_batches_disturb_no_earlier_ones),
