@@ -1,110 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Implementations that compute wrongly are found before a caller sees their results, and passed
- * over. The linker puts the functions below between the engine and oneDNN (--wrap).
+ * over.
  */
-#include "engine/onednn.h"
 #include "engine/session_profiling.h"
 
 #include "support/failing_allocator.h"
+#include "support/faulty_kernels.h"
 #include "support/network_check.h"
 #include "support/quantized_builtin.h"
 
 #include <stdio.h>
 
-enum { MOST_BATCH = 5, MOST_FAULTY = 4096 };
+enum { MOST_BATCH = 5 };
 
-/* What is scripted to compute wrongly. */
-typedef enum fault {
-  FAULT_NONE,
-  FAULT_FIRST_LAYER, /* the implementation that the first layer is compiled by */
-  FAULT_ALL_LAYERS,
-  FAULT_CHANGES /* of layout */
-} fault;
+static const fault no_fault = {FAULTY_NOTHING}, in_first_layer = {FAULTY_IMPLEMENTATION},
+                   in_all_layers = {FAULTY_LAYERS}, in_changes = {FAULTY_CHANGES};
 
-static struct {
-  fault fault;
-  size_t least_bytes; /* of results that are wrong */
-  char implementation[QB__IMPLEMENTATION_CHARS];
-  size_t count;
-  struct {
-    const struct dnnl_primitive *primitive;
-    size_t bytes, each; /* of the result and of its elements */
-  } faulty[MOST_FAULTY];
-  char said[4096]; /* the last messages */
-} script;
-
-qb_status __real_qb__primitive_compile(qb__primitive *primitive);
-qb_status __wrap_qb__primitive_compile(qb__primitive *primitive);
-qb_status __real_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from,
-                                 const qb__layout *to, struct dnnl_primitive **primitive,
-                                 size_t *scratchpad_bytes);
-qb_status __wrap_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from,
-                                 const qb__layout *to, struct dnnl_primitive **primitive,
-                                 size_t *scratchpad_bytes);
-qb_status __real_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
-                             struct dnnl_memory *const arguments[QB__ARG_COUNT]);
-qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
-                             struct dnnl_memory *const arguments[QB__ARG_COUNT]);
-
-static void note(const struct dnnl_primitive *primitive, bool faulty, const qb__layout *result)
-{
-  for (size_t i = 0; i < script.count; i++)
-    if (script.faulty[i].primitive == primitive) /* an earlier one had this address */
-      script.faulty[i] = script.faulty[--script.count];
-  if (!faulty || qb__layout_bytes(result) < script.least_bytes)
-    return;
-  assert_in_range(script.count, 0, MOST_FAULTY - 1);
-  script.faulty[script.count].primitive = primitive;
-  script.faulty[script.count].each = qb__type_bytes(qb__layout_type(result));
-  script.faulty[script.count++].bytes = qb__layout_bytes(result);
-}
-
-qb_status __wrap_qb__primitive_compile(qb__primitive *primitive)
-{
-  const qb_status status = __real_qb__primitive_compile(primitive);
-  const bool layer = primitive->weights != NULL;
-  if (layer && script.fault == FAULT_FIRST_LAYER && !*script.implementation)
-    strcpy(script.implementation, primitive->implementation);
-  if (!status)
-    note(primitive->handle,
-         layer && (script.fault == FAULT_ALL_LAYERS ||
-                   !strcmp(primitive->implementation, script.implementation)),
-         primitive->destination);
-  return status;
-}
-
-qb_status __wrap_qb__reorder_new(struct dnnl_engine *engine, const qb__layout *from,
-                                 const qb__layout *to, struct dnnl_primitive **primitive,
-                                 size_t *scratchpad_bytes)
-{
-  const qb_status status = __real_qb__reorder_new(engine, from, to, primitive, scratchpad_bytes);
-  if (!status)
-    note(*primitive, script.fault == FAULT_CHANGES, to);
-  return status;
-}
-
-/* One element of 13 is wrong: the exponent of a float, or a high bit. */
-qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl_stream *stream,
-                             struct dnnl_memory *const arguments[QB__ARG_COUNT])
-{
-  const qb_status status = __real_qb__execute(primitive, stream, arguments);
-  size_t i = 0;
-  while (i < script.count && script.faulty[i].primitive != primitive)
-    i++;
-  unsigned char *result = qb__memory_data(arguments[QB__ARG_DESTINATION]);
-  if (i < script.count)
-    for (size_t at = script.faulty[i].each - 1; at < script.faulty[i].bytes;
-         at += 13 * script.faulty[i].each)
-      result[at] ^= 0x40;
-  return status;
-}
+static char said[4096]; /* the last messages */
 
 static void hear(void *user, qb_severity severity, const char *text)
 {
   (void)user, (void)severity;
-  const size_t used = strlen(script.said);
-  snprintf(script.said + used, sizeof script.said - used, "%s\n", text);
+  const size_t used = strlen(said);
+  snprintf(said + used, sizeof said - used, "%s\n", text);
 }
 
 /* Trials of layers all take the same time, so that oneDNN's first choice stays. */
@@ -114,10 +33,10 @@ static int64_t stopped_clock(void *user)
   return 0;
 }
 
-static qb_context *new_context(fault kind)
+static qb_context *new_context(const fault *made)
 {
-  memset(&script, 0, sizeof script);
-  script.fault = kind;
+  *said = '\0';
+  faulty_kernels_are(made);
   qb_context_params params = QB_CONTEXT_PARAMS_INIT;
   params.message = hear;
   params.now_ns = stopped_clock;
@@ -172,7 +91,7 @@ static qb__findings findings_of(const qb_session *session)
 static void a_right_network_is_checked_once_for_each_batch_size(void **state)
 {
   (void)state;
-  qb_context *context = new_context(FAULT_NONE);
+  qb_context *context = new_context(&no_fault);
   network_check c = make_network(context);
   qb_session *session = network_check_session(&c, 2, 1);
   network_check_expect(&c, session, 0, 2);
@@ -181,7 +100,7 @@ static void a_right_network_is_checked_once_for_each_batch_size(void **state)
   assert_int_equal(findings.count, 0);
   assert_int_equal(findings.checked_count, 2);
   assert_true(qb__is_checked(&findings, 2) && qb__is_checked(&findings, 5));
-  assert_string_equal(script.said, "");
+  assert_string_equal(said, "");
   qb_session_unref(session);
   network_check_free(&c);
   qb_context_unref(context);
@@ -191,7 +110,7 @@ static void a_wrong_implementation_is_passed_over_and_told(void **state)
 {
   (void)state;
   for (uint32_t threads = 1; threads <= 2; threads++) {
-    qb_context *context = new_context(FAULT_FIRST_LAYER);
+    qb_context *context = new_context(&in_first_layer);
     network_check c = make_network(context);
     qb_session *session = network_check_session(&c, 2, threads);
     network_check_expect(&c, session, 0, 1);
@@ -199,9 +118,9 @@ static void a_wrong_implementation_is_passed_over_and_told(void **state)
     const qb__findings findings = findings_of(session);
     assert_true(findings.count > 0);
     for (size_t i = 0; i < findings.count; i++)
-      assert_string_equal(findings.passed_over[i].implementation, script.implementation);
-    assert_non_null(strstr(script.said, script.implementation));
-    assert_non_null(strstr(script.said, "operator 'first'"));
+      assert_string_equal(findings.passed_over[i].implementation, faulty_seen.implementation);
+    assert_non_null(strstr(said, faulty_seen.implementation));
+    assert_non_null(strstr(said, "operator 'first'"));
     qb_session_unref(session);
     network_check_free(&c);
     qb_context_unref(context);
@@ -209,7 +128,7 @@ static void a_wrong_implementation_is_passed_over_and_told(void **state)
 }
 
 /* What a session of a precision makes of sample 0; *wrong: how much was passed over. */
-static void run_precision(qb_precision precision, fault kind, float *output, size_t *wrong)
+static void run_precision(qb_precision precision, const fault *kind, float *output, size_t *wrong)
 {
   qb_context *context = new_context(kind);
   const qb_configuration configuration = {1, 1, precision};
@@ -241,9 +160,9 @@ static void expect_passed_over(qb_precision precision)
 {
   float right[8], other[8];
   size_t wrong;
-  run_precision(precision, FAULT_NONE, right, &wrong);
+  run_precision(precision, &no_fault, right, &wrong);
   assert_int_equal(wrong, 0);
-  run_precision(precision, FAULT_FIRST_LAYER, other, &wrong);
+  run_precision(precision, &in_first_layer, other, &wrong);
   assert_true(wrong > 0);
   assert_true(relative_error(other, right, 8) < 0.05);
 }
@@ -266,19 +185,19 @@ static void a_wrong_implementation_on_bfloat16_numbers_is_passed_over(void **sta
 static void what_was_passed_over_is_not_tried_again(void **state)
 {
   (void)state;
-  qb_context *context = new_context(FAULT_FIRST_LAYER);
+  qb_context *context = new_context(&in_first_layer);
   network_check c = make_network(context);
   qb_session *first = network_check_session(&c, 1, 1), *second;
   network_check_expect(&c, first, 0, 3);
   qb__layer_algorithm layers[16];
   qb__algorithms algorithms = {.layers = layers};
   assert_true(qb__session_get_algorithms(first, &algorithms));
-  *script.said = '\0';
+  *said = '\0';
   static const qb_configuration one = {1, 1};
   assert_ok(qb__session_new(c.model, &one, &algorithms, &second));
   network_check_expect(&c, second, 0, 3);
   network_check_expect(&c, second, 0, 1);
-  assert_string_equal(script.said, "");
+  assert_string_equal(said, "");
   qb_session_unref(first);
   qb_session_unref(second);
   network_check_free(&c);
@@ -289,9 +208,9 @@ static void what_was_passed_over_is_not_tried_again(void **state)
 static void a_fault_at_one_batch_size_is_found_at_it(void **state)
 {
   (void)state;
-  qb_context *context = new_context(FAULT_FIRST_LAYER);
+  static const fault in_larger_batches = {.target = FAULTY_IMPLEMENTATION, .least_batch = 3};
+  qb_context *context = new_context(&in_larger_batches);
   network_check c = make_network(context);
-  script.least_bytes = 3 * 16 * 12 * 12 * sizeof(float);
   qb_session *session = network_check_session(&c, 1, 1);
   network_check_expect(&c, session, 0, 1);
   assert_int_equal(findings_of(session).count, 0);
@@ -306,11 +225,11 @@ static void a_fault_at_one_batch_size_is_found_at_it(void **state)
 static void changes_of_layout_and_packed_weights_are_checked(void **state)
 {
   (void)state;
-  qb_context *context = new_context(FAULT_CHANGES);
+  qb_context *context = new_context(&in_changes);
   network_check c = make_network(context);
   qb_session *session = network_check_session(&c, 1, 2);
   network_check_expect(&c, session, 0, 3);
-  assert_true(*script.said != '\0');
+  assert_true(*said != '\0');
   qb_session_unref(session);
   network_check_free(&c);
   qb_context_unref(context);
@@ -319,7 +238,7 @@ static void changes_of_layout_and_packed_weights_are_checked(void **state)
 static void a_layer_that_is_wrong_in_each_way_fails(void **state)
 {
   (void)state;
-  qb_context *context = new_context(FAULT_ALL_LAYERS);
+  qb_context *context = new_context(&in_all_layers);
   network_check c = make_network(context);
   qb_session *session = network_check_session(&c, 1, 1);
   for (int i = 0; i < 2; i++) {
@@ -338,8 +257,7 @@ static qb_status prepare_faulty(qb_context *context, void *user)
   qb__graph graph;
   qb_model *model = NULL;
   qb_session *session = NULL;
-  memset(&script, 0, sizeof script);
-  script.fault = FAULT_FIRST_LAYER;
+  faulty_kernels_are(&in_first_layer);
   qb__graph_init(&graph, context);
   build(&graph, 2, 0);
   qb_status status = graph.status;
