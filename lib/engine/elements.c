@@ -55,9 +55,10 @@ static int64_t below(uint64_t *random, int64_t end)
   return (int64_t)((*random * 0x2545f4914f6cdd1dU) >> 33) % end;
 }
 
+/* At a border, at the end of a block, or anywhere. */
 static int64_t draw_coordinate(uint64_t *random, int64_t size)
 {
-  int64_t at = 0;
+  int64_t at = -1;
   switch (below(random, 4)) {
   case 0: at = below(random, 2); break;
   case 1: at = size - 1 - below(random, 2); break;
@@ -68,17 +69,12 @@ static int64_t draw_coordinate(uint64_t *random, int64_t size)
   }
   default: break;
   }
-  return at > 0 && at < size ? at : at == 0 ? 0 : below(random, size);
+  return at >= 0 && at < size ? at : below(random, size);
 }
 
-void qb__draw_position(uint64_t *random, const qb__dims *dims, int threads, int64_t *at)
+/* Near where the share of a thread ends if all elements are divided evenly. */
+static void draw_end_of_share(uint64_t *random, const qb__dims *dims, int threads, int64_t *at)
 {
-  if (below(random, 4)) {
-    for (int d = 0; d < dims->count; d++)
-      at[d] = draw_coordinate(random, dims->at[d]);
-    return;
-  }
-  /* Near where the share of a thread ends if all elements are divided evenly. */
   int64_t all = 1;
   for (int d = 0; d < dims->count; d++)
     all *= dims->at[d];
@@ -86,6 +82,17 @@ void qb__draw_position(uint64_t *random, const qb__dims *dims, int threads, int6
   index = index < 0 ? 0 : index < all ? index : all - 1;
   for (int d = dims->count; d-- > 0; index /= dims->at[d])
     at[d] = index % dims->at[d];
+}
+
+void qb__draw_position(uint64_t *random, const qb__dims *dims, int threads, int64_t *at)
+{
+  const int64_t kind = below(random, 8);
+  if (kind == 0) {
+    draw_end_of_share(random, dims, threads, at);
+    return;
+  }
+  for (int d = 0; d < dims->count; d++)
+    at[d] = kind < 4 ? draw_coordinate(random, dims->at[d]) : below(random, dims->at[d]);
 }
 
 bool qb__next_position(const qb__dims *dims, int64_t *at)

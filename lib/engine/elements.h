@@ -59,8 +59,8 @@ static inline double qb__element(const qb__elements *e, const int64_t *at)
 void qb__element_set(const qb__elements *e, int64_t offset, float value);
 
 /*
- * A position out of all: at a border, where a block or a thread's part may begin or end, or
- * anywhere. Deterministic; *random is not 0.
+ * A position out of all: half of the time anywhere, each equally likely; else at borders, where a
+ * block may begin or end, or where the share of a thread may. Deterministic; *random is not 0.
  */
 void qb__draw_position(uint64_t *random, const qb__dims *dims, int threads, int64_t *at);
 
