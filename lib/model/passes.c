@@ -250,7 +250,7 @@ static bool fuse_add(qb__graph *graph, size_t index)
 
 /*
  * An addition keeps its activation as an operator of its own: with a ReLU behind it, that of oneDNN
- * 2.6 is wrong where channels lie in blocks of four.
+ * 2.6 writes beyond its result where channels lie in blocks of four, which no check may try.
  */
 static bool fuse_activation(qb__graph *graph, size_t index)
 {
