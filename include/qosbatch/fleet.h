@@ -7,7 +7,8 @@
  * measured if the type has the profile's processor and cores, else transferred, with a wider
  * interval. Of several profiles each type takes the one measured on it, else the one whose compute
  * power per core is nearest. A transferred instance keeps its threads if the type has as many
- * cores, and instances fill the same part of the node. docs/cost.md has the whole method.
+ * cores, and instances fill the same part of the node. Every node leaves qos.reserve_cores of its
+ * cores to others. docs/cost.md has the whole method.
  */
 #ifndef QOSBATCH_FLEET_H
 #define QOSBATCH_FLEET_H
@@ -35,7 +36,7 @@ QB_BEGIN_DECLS
  * qb_job_frontier_free(). NULL if not wanted
  * @return QB_OK, also when not feasible; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_MISMATCH (profiles of
  * different models); QB_ERROR_NOT_FOUND (a type has no profile, and its c, or that of the profiles'
- * nodes, is not known); QB_ERROR_NO_MEMORY
+ * nodes, is not known; or no type has more cores than are left to others); QB_ERROR_NO_MEMORY
  * Thread-safety: safe.
  * @since 0.1
  */
@@ -54,7 +55,7 @@ QB_API qb_status qb_plan_job_fleet(const qb_catalogue *catalogue, qb_profile *co
  * are taken to last that long.
  *
  * @param[in,out] plan of the cheapest type; its size is set by the caller
- * @param[out] frontier one plan for each type; free it with qb_service_frontier_free(). NULL if not
+ * @param[out] frontier one plan for each type that has cores left; free it with qb_service_frontier_free(). NULL if not
  * wanted
  * @return as qb_plan_job_fleet()
  * Thread-safety: safe.

@@ -51,6 +51,9 @@ typedef struct qb_qos {
    * a profile without them
    */
   double accuracy;
+  uint32_t reserve_cores; /**< node types: cores of each node to leave to others, as in
+                               qb_node_params; types without another core are left out. 0: the most
+                               that a profile's node leaves */
 } qb_qos;
 
 #define QB_QOS_INIT QB__INIT(qb_qos)

@@ -38,7 +38,8 @@ typedef struct qb_profile qb_profile;
  * version of the engine, instruction set or number of threads, or not measured by qb_profile_run())
  * layers are chosen anew; qb_session_info.as_profiled tells.
  *
- * @param configuration NULL: one instance on all usable threads (qb_node_info.usable_threads)
+ * @param configuration NULL: one instance on all usable threads (qb_node_info.usable_threads), but
+ * for the cores that the profile's node leaves to others
  * @param profile NULL: none; the session does not keep it
  * @param[out] session a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_SYSTEM (threads refused);

@@ -23,8 +23,8 @@
 #define QB__OLDEST_qb_measurements_params name
 #define QB__OLDEST_qb_mitigation          text
 #define QB__OLDEST_qb_model_info          activation_bytes_per_sample
-#define QB__OLDEST_qb_node_info           features
-#define QB__OLDEST_qb_node_params         measure_budget_ns
+#define QB__OLDEST_qb_node_info           reserve_cores
+#define QB__OLDEST_qb_node_params         reserve_cores
 #define QB__OLDEST_qb_node_type           compute_int8_flops_per_s
 #define QB__OLDEST_qb_operator_info       can_saturate
 #define QB__OLDEST_qb_operator_time       implementation
@@ -35,7 +35,7 @@
 #define QB__OLDEST_qb_profile_params      precision_count
 #define QB__OLDEST_qb_profile_point       thread_flops_per_s
 #define QB__OLDEST_qb_progress            elapsed_ns
-#define QB__OLDEST_qb_qos                 accuracy
+#define QB__OLDEST_qb_qos                 reserve_cores
 #define QB__OLDEST_qb_quantization        holds
 #define QB__OLDEST_qb_quantize_params     portable
 #define QB__OLDEST_qb_quantized_layer     can_saturate

@@ -27,7 +27,8 @@ struct qb_session {
   size_t ready_count, ready_capacity;
 };
 
-static qb_status usable_threads(const qb_context *context, uint32_t *threads)
+static qb_status usable_threads(const qb_context *context, uint32_t reserve_cores,
+                                uint32_t *threads)
 {
   qb__topology *topology = qb__calloc(context, 1, sizeof *topology);
   if (!topology)
@@ -36,8 +37,10 @@ static qb_status usable_threads(const qb_context *context, uint32_t *threads)
   qb_status status = qb__topology_read(topology);
   if (!status)
     status = qb__cgroup_read(context, "", &limits);
-  if (!status)
-    *threads = qb__usable_threads(topology, &limits);
+  if (!status) {
+    const uint32_t left = qb__usable_threads(topology, &limits, reserve_cores);
+    *threads = left ? left : 1;
+  }
   qb__free(context, topology);
   return status;
 }
@@ -56,11 +59,11 @@ static void free_session(qb_session *session)
 }
 
 qb_status qb__session_choose_configuration(const qb_model *model, const qb_configuration *asked,
-                                           qb_configuration *configuration)
+                                           uint32_t reserve_cores, qb_configuration *configuration)
 {
   if (!asked) {
     *configuration = (qb_configuration){1, 1};
-    return usable_threads(qb__model_context(model), &configuration->threads);
+    return usable_threads(qb__model_context(model), reserve_cores, &configuration->threads);
   }
   const qb_status status = qb__configuration_check(asked);
   if (status)

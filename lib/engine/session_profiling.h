@@ -23,9 +23,12 @@ qb_status qb__session_run_round(const qb_session *session, uint32_t instance, ui
                                 const void *const *inputs, void *const *outputs,
                                 qb_operator_time *times);
 
-/* The configuration asked for, checked, or one instance on all usable threads for NULL. */
+/*
+ * The configuration asked for, checked, or for NULL one instance on all usable threads but those that
+ * are left to others, and on one at least.
+ */
 qb_status qb__session_choose_configuration(const qb_model *model, const qb_configuration *asked,
-                                           qb_configuration *configuration);
+                                           uint32_t reserve_cores, qb_configuration *configuration);
 
 /* A session of a checked configuration with how the network is computed, or NULL (qb__engine_new()). */
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,

@@ -167,7 +167,8 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
     info.hardware_threads = topology->hardware_threads;
     info.cores = topology->core_count;
     info.quota_cores = qb__quota_cores(topology, &limits);
-    info.usable_threads = qb__usable_threads(topology, &limits);
+    info.usable_threads = qb__usable_threads(topology, &limits, use.reserve_cores);
+    info.reserve_cores = use.reserve_cores;
     info.numa_nodes = topology->numa_nodes;
     info.isa = qb__best_isa();
     info.features = qb__features();
@@ -178,9 +179,17 @@ qb_status qb_node_detect(qb_context *context, const qb_node_params *params, qb_n
                             ? limits.memory_bytes
                             : topology->memory_bytes;
     info.price_per_hour = use.price_per_hour;
-    status =
-        measure(context, topology,
-                use.measure_budget_ns ? use.measure_budget_ns : DEFAULT_BUDGET_NS, &info, node);
+    if (!info.usable_threads)
+      status =
+          qb__fail(QB_ERROR_INVALID_ARGUMENT,
+                   "reserve_cores %u leaves none of this node's %u usable cores; reserve %u at "
+                   "most",
+                   use.reserve_cores, qb__usable_threads(topology, &limits, 0),
+                   qb__usable_threads(topology, &limits, 1));
+    else
+      status =
+          measure(context, topology,
+                  use.measure_budget_ns ? use.measure_budget_ns : DEFAULT_BUDGET_NS, &info, node);
   }
   qb__free(context, topology);
   return status;

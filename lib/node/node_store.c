@@ -66,7 +66,13 @@ json_t *qb__node_to_json(const qb_node *node)
       (json_int_t)i->l1d_bytes, "l2_bytes", (json_int_t)i->l2_bytes, "l3_bytes",
       (json_int_t)i->l3_bytes, "memory_bytes", (json_int_t)i->memory_bytes, "price_per_hour",
       i->price_per_hour, "compute", compute, "bandwidth", bandwidth);
-  return qb__json_with(root, "features", features_to_json(i->features));
+  root = qb__json_with(root, "features", features_to_json(i->features));
+  if (root && i->reserve_cores &&
+      json_object_set_new(root, "reserve_cores", json_integer((json_int_t)i->reserve_cores))) {
+    json_decref(root);
+    root = NULL;
+  }
+  return root;
 }
 
 static qb_isa isa_from_json(qb__json *at)
@@ -150,6 +156,9 @@ qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
   info.cores = (uint32_t)qb__json_int(at, "cores", 1, info.hardware_threads);
   info.quota_cores = qb__json_double(at, "quota_cores", 1e-6, 65536);
   info.usable_threads = (uint32_t)qb__json_int(at, "usable_threads", 1, info.cores);
+  if (qb__json_has(at, "reserve_cores"))
+    info.reserve_cores =
+        (uint32_t)qb__json_int(at, "reserve_cores", 0, info.cores - info.usable_threads);
   info.numa_nodes = (uint32_t)qb__json_int(at, "numa_nodes", 1, 65536);
   info.l1d_bytes = (uint64_t)qb__json_int(at, "l1d_bytes", 0, MOST_BYTES);
   info.l2_bytes = (uint64_t)qb__json_int(at, "l2_bytes", 0, MOST_BYTES);

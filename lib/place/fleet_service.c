@@ -22,6 +22,7 @@ typedef struct demand {
   qb_load load;
   qb_qos qos; /* of a node: without the budget */
   double budget_per_hour;
+  uint32_t reserve_cores; /* of each node */
 } demand;
 
 static qb_status plan_node(const demand *d, const qb__site *site, uint32_t nodes,
@@ -100,9 +101,9 @@ static qb_status plan_type(const demand *d, qb_profile *const *profiles, size_t 
 {
   size_t which;
   qb_node *node = NULL;
-  qb_status status = qb__profile_for_type(type, profiles, profile_count, &which);
+  qb_status status = qb__profile_for_type(type, d->reserve_cores, profiles, profile_count, &which);
   if (!status)
-    status = qb__node_of_type(profiles[which], type, &node);
+    status = qb__node_of_type(profiles[which], type, d->reserve_cores, &node);
   if (!status) {
     const qb__site site = {.profile = profiles[which],
                            .index = (uint32_t)which,
@@ -140,26 +141,31 @@ static qb_status check(const qb_load *load, const qb_qos *qos, demand *d)
   return QB_OK;
 }
 
-/* One plan for each type, the cheapest first. */
+/* One plan for each type that has cores left, the cheapest first. */
 static qb_status plan_all(const qb_catalogue *catalogue, qb_profile *const *profiles,
-                          size_t profile_count, const demand *d, qb_service_plan *plans)
+                          size_t profile_count, const demand *d, qb_service_plan *plans,
+                          uint32_t *count)
 {
+  *count = 0;
   for (uint32_t i = 0; i < catalogue->count; i++) {
-    const qb_status status = plan_type(d, profiles, profile_count, &catalogue->types[i], &plans[i]);
+    const qb_node_type *type = &catalogue->types[i];
+    if (qb__type_cores(type) <= d->reserve_cores)
+      continue;
+    const qb_status status = plan_type(d, profiles, profile_count, type, &plans[*count]);
     if (status)
       return status;
-    plans[i].type = i;
+    plans[(*count)++].type = i;
   }
-  qsort(plans, catalogue->count, sizeof *plans, by_cost);
+  qsort(plans, *count, sizeof *plans, by_cost);
   return QB_OK;
 }
 
 static qb_status make_frontier(const qb_catalogue *catalogue, const qb_service_plan *plans,
-                               qb_service_frontier **frontier)
+                               uint32_t count, qb_service_frontier **frontier)
 {
   qb_service_frontier *f = NULL;
   qb_status status = qb__service_frontier_new(catalogue->context, &f);
-  for (uint32_t i = 0; i < catalogue->count && !status; i++)
+  for (uint32_t i = 0; i < count && !status; i++)
     status = qb__service_frontier_append(f, &plans[i]);
   if (status)
     qb_service_frontier_free(f);
@@ -180,14 +186,17 @@ qb_status qb_plan_service_fleet(const qb_catalogue *catalogue, qb_profile *const
     status = qb__profiles_of_one_model(profiles, profile_count);
   if (!status)
     status = check(load, qos, &d);
+  if (!status)
+    status = qb__reserve_of_nodes(catalogue, profiles, profile_count, &d.qos, &d.reserve_cores);
   if (status)
     return status;
+  uint32_t count;
   qb_service_plan *plans = qb__calloc(catalogue->context, catalogue->count, sizeof *plans);
   if (!plans)
     return QB_ERROR_NO_MEMORY;
-  status = plan_all(catalogue, profiles, profile_count, &d, plans);
+  status = plan_all(catalogue, profiles, profile_count, &d, plans, &count);
   if (!status && frontier)
-    status = make_frontier(catalogue, plans, frontier);
+    status = make_frontier(catalogue, plans, count, frontier);
   if (!status)
     QB__STRUCT_OUT(qb_service_plan, plan, &plans[0]);
   qb__free(catalogue->context, plans);

@@ -222,6 +222,8 @@ static void list_differences(const qb_profile *profile, const qb_node *node, cha
     note(list, "%u cores, here %u", then.cores, now.cores);
   if (fabs(then.quota_cores - now.quota_cores) > 1e-3)
     note(list, "a quota of %g cores, here %g", then.quota_cores, now.quota_cores);
+  if (then.reserve_cores != now.reserve_cores)
+    note(list, "a reserve of %u cores, here %u", then.reserve_cores, now.reserve_cores);
   /* Of one thread: a neighbour that is busy just now takes a core from many, seldom from one. */
   double then_flops, now_flops;
   if (!qb_node_get_compute(profile->node, 1, QB_ISA_BEST, QB_PRECISION_F32, &then_flops) &&

@@ -5,6 +5,7 @@
 #include "engine/session_profiling.h"
 #include "model/configuration.h"
 #include "model/model_data.h"
+#include "node/node_data.h"
 #include "node/yardstick.h"
 #include "profile/profile_impl.h"
 
@@ -118,7 +119,8 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
   if (!model || !session)
     return qb__fail(QB_ERROR_INVALID_ARGUMENT, "%s is NULL", model ? "session" : "model");
   qb_configuration use;
-  qb_status status = qb__session_choose_configuration(model, configuration, &use);
+  const uint32_t reserve_cores = profile ? qb__node_info(profile->node)->reserve_cores : 0;
+  qb_status status = qb__session_choose_configuration(model, configuration, reserve_cores, &use);
   if (!status && profile)
     status = qb__profile_check_model(profile, model);
   if (status)

@@ -261,6 +261,27 @@ def plan_of_a_service():
     expect("holds" in text and "per hour" in text, "text", text)
 
 
+def one_thread_of_two(profile):
+    profile["node"].update(usable_threads=1, reserve_cores=1)
+    profile["points"] = [p for p in profile["points"] if p["instances"] * p["threads"] == 1]
+
+
+@test
+def plan_that_leaves_cores_to_others():
+    cores = {t["name"]: t["vcpus"] // t["threads_per_core"] for t in json.loads(CATALOGUE.read_text())["types"]}
+    for reserve, left_out in [(1, set()), (2, {"small"}), (3, {"small", "function, 6 vCPU"})]:
+        fleets = plan("--rate", "300", "--latency", "250", "--reserve", reserve)["frontier"]
+        expect({f["type"] for f in fleets} == set(cores) - left_out, "other types", fleets)
+        for fleet in fleets:
+            used = fleet["instances"] * fleet["threads"]
+            expect(used + reserve <= cores[fleet["type"]], "cores of others", fleet)
+    failure(["plan", PROFILE, "--catalog", CATALOGUE, "--samples", "1", "--reserve", "24"], "24 cores",
+            "reserve 23 at most")
+    path = write("one_thread.json", changed(one_thread_of_two))
+    left = done_json("plan", path, "--catalog", CATALOGUE, "--samples", "1000")["choice"]
+    expect(left["instances"] * left["threads"] < cores[left["type"]], "not as in the profile", left)
+
+
 @test
 def plan_refuses_what_does_not_fit():
     failure(["plan", PROFILE, RESNET, "--catalog", CATALOGUE, "--samples", "1"], "resnet50")
@@ -447,6 +468,30 @@ def node():
 
 
 @test
+def node_that_leaves_cores_to_others():
+    failure(["node", "--reserve", "65535"], "reserve_cores 65535", "at most")
+    path = FOLDER / "left.json"
+    every = done_json("node", "--reserve", "0")
+    expect(every["reserve_cores"] == 0, "something was left", every)
+    if every["usable_threads"] < 2:
+        skip("a single core")
+    value = done_json("node", "-o", path, "--reserve", "1")
+    expect(value["usable_threads"] == every["usable_threads"] - 1, "not left", value)
+    expect(value["reserve_cores"] == 1 and value["cores"] == every["cores"], "not told", value)
+    shown = done_json("show", path)
+    expect(shown["reserve_cores"] == 1, "not saved", shown)
+    expect(", 1 left to others" in done("show", path), "not said")
+    profile = FOLDER / "left_profile.json"
+    out = run("profile", "alexnet", "-o", profile, "--batch", "1", "--instances", "1", "--reserve", "1",
+              "--time-budget", "1", "--json")
+    expect(out.code == 0 and json.loads(out.out)["node"]["reserve_cores"] == 1, "not of the profile", out)
+    out = run("profile", "alexnet", "-o", profile, "--refine", profile, "--reserve", "0", "--time-budget", "1")
+    expect(out.code == 1 and "a reserve of 1 cores, here 0" in out.err, "of another reserve", out)
+    out = run("evaluate", profile, "--batch", "1", "--time-budget", "1", "--json")
+    expect("reserve" not in out.err, "it is of this node", out)
+
+
+@test
 def evaluate_a_profile_of_another_node():
     arguments = ["evaluate", PROFILE, "--batch", "3", "--time-budget", "1"]
     failure(arguments, PROFILE, "Fixture CPU", "--any-node")
@@ -622,7 +667,7 @@ def estimate_of_a_node_and_plan_of_its_type_agree_to_the_nanosecond():
             expect(plan[ours] == expected, f"{ours} is not {expected}", plan, rounds)
 
 
-NEED_ENGINE = ["profile and evaluate here", "stdout is json alone", "quiet says nothing",
-               "network whose name is no text", "network without arithmetic"]
+NEED_ENGINE = ["profile and evaluate here", "node that leaves cores to others", "stdout is json alone",
+               "quiet says nothing", "network whose name is no text", "network without arithmetic"]
 
 run_tests(NEED_ENGINE)

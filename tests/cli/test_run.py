@@ -83,6 +83,8 @@ def input_that_is(_, path, *words):
 def bad_profiles():
     job_failure(["--input", U8, "--profile", FOLDER / "missing.json"], "missing.json")
     job_failure(["--input", U8, "--profile", RESNET], "resnet50", "small.onnx")
+    job_failure(["--input", U8, "--profile", PROFILE, "--reserve", "1"], PROFILE, "leaves 0 cores",
+                "--reserve 0")
 
 
 @test

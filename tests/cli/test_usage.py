@@ -78,7 +78,7 @@ def help_in_other_words():
     *[(f"profile, {option} with measurements",
        ["profile", "-o", "x", "--measurements", "m.csv", option, "1"], option)
       for option in ("--batch", "--max-batch", "--threads", "--instances", "--goal",
-                     "--time-budget")],
+                     "--time-budget", "--reserve")],
     ("profile, price of a known node", ["profile", "-o", "x", "--measurements", "m.csv", "--node",
      "n", "--price-per-hour", "1"], "not both"),
     ("evaluate, time for measurements", ["evaluate", PROFILE, "--measurements", "m.csv",
@@ -140,6 +140,9 @@ def bad_values():
         ("profile", "--goal", BAD_NUMBERS + ["100"], ["alexnet", "-o", "x"]),
         ("profile", "--price-per-hour", BAD_NUMBERS, ["alexnet", "-o", "x"]),
         ("node", "--price-per-hour", BAD_NUMBERS, []),
+        ("node", "--reserve", [v for v in BAD_INTEGERS if v != "0"], []),
+        ("profile", "--reserve", [v for v in BAD_INTEGERS if v != "0"], ["alexnet", "-o", "x"]),
+        ("plan", "--reserve", BAD_INTEGERS, [PROFILE]),
         ("estimate", "--batch", BAD_LISTS, [PROFILE]),
         ("estimate", "--instances", BAD_INTEGERS, [PROFILE, "--batch", "1"]),
         ("estimate", "--threads", BAD_INTEGERS, [PROFILE, "--batch", "1"]),

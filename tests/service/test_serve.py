@@ -73,6 +73,7 @@ def demands_that_cannot_be_met():
 def profiles_of_others():
     refused(1, changed(profile=RESNET), RESNET, "alexnet", "resnet50")
     refused(1, changed(profile="/nothing"), "/nothing")
+    refused(1, changed(reserve=1), ALEXNET, "leaves 0 cores", "--reserve 0")
     with tempfile.TemporaryDirectory() as folder:  # of the same name, but not of the same operators
         other = pathlib.Path(folder, "other.json")
         profile = json.loads(ALEXNET.read_text())

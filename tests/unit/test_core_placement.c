@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/core_placement.h"
 
+#include "node/usable_threads.h"
 #include "profile/splits.h"
 #include "support/expect.h"
 
@@ -152,6 +153,48 @@ static void fast_cores_are_taken_first_and_not_mixed_with_slow_ones(void **state
   qb_context_unref(context);
 }
 
+static void a_reserve_leaves_whole_cores_free(void **state)
+{
+  (void)state;
+  static const char *const machines[] = {"core:16 pu:2", "numa:2 core:8 pu:2",
+                                         "numa:4 core:6 pu:2"};
+  static qb__topology t;
+  uint32_t per_node[QB__MOST_CORES];
+  const qb__cgroup_limits none = {0};
+  for (size_t m = 0; m < sizeof machines / sizeof *machines; m++)
+    for (uint32_t reserve = 1; reserve <= 3; reserve++) {
+      make(machines[m], NULL, &t);
+      const qb_node_info node = {.cores = t.core_count,
+                                 .usable_threads = qb__usable_threads(&t, &none, reserve),
+                                 .reserve_cores = reserve,
+                                 .quota_cores = qb__quota_cores(&t, &none),
+                                 .numa_nodes = t.numa_nodes};
+      qb_configuration splits[QB__MOST_SPLITS];
+      const size_t count = qb__splits_of(&node, splits);
+      for (size_t k = 0; k < count; k++) {
+        uint32_t taken = 0;
+        assert_int_equal(check(&t, splits[k].instances, splits[k].threads, per_node), 0);
+        for (uint32_t n = 0; n < t.numa_nodes; n++)
+          taken += per_node[n];
+        assert_true(taken + reserve <= t.core_count);
+      }
+      assert_int_equal(splits[0].instances, t.core_count - reserve); /* and no more than that */
+    }
+}
+
+static void a_reserve_is_taken_of_what_a_quota_leaves(void **state)
+{
+  (void)state;
+  static qb__topology t;
+  const qb__cgroup_limits limits = {.cpu_cores = 6.5};
+  make("core:16 pu:2", NULL, &t);
+  assert_int_equal(qb__usable_threads(&t, &limits, 0), 7);
+  assert_int_equal(qb__usable_threads(&t, &limits, 2), 5);
+  assert_int_equal(qb__usable_threads(&t, &limits, 6), 1);
+  assert_int_equal(qb__usable_threads(&t, &limits, 7), 0);
+  assert_int_equal(qb__usable_threads(&t, &limits, UINT32_MAX), 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -161,6 +204,8 @@ int main(void)
       cmocka_unit_test(instances_share_the_bandwidth_of_all_nodes),
       cmocka_unit_test(what_does_not_fit_spans_nodes_and_the_rest_does_not),
       cmocka_unit_test(fast_cores_are_taken_first_and_not_mixed_with_slow_ones),
+      cmocka_unit_test(a_reserve_leaves_whole_cores_free),
+      cmocka_unit_test(a_reserve_is_taken_of_what_a_quota_leaves),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

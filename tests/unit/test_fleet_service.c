@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qb_plan_service_fleet() and qb_place_service(): the fewest nodes that hold a rate. */
-#include "node/node_data.h"
+#include "node/node_impl.h"
 #include "support/random_catalogue.h"
 
 #include <qosbatch/catalogue.h>
 #include <qosbatch/fleet.h>
 #include <qosbatch/frontier.h>
 #include <qosbatch/inspect.h>
+#include <qosbatch/measurements.h>
 #include <qosbatch/place.h>
 
 #include <math.h>
@@ -215,6 +216,118 @@ static void a_type_with_no_node_but_spare_ones_holds_no_rate(void **state)
   qb_profile_unref(profile);
 }
 
+/* Of 1, 4 and 8 cores, all of the profile's processor; the profile's node has 4. */
+static qb_catalogue *three_sizes(void)
+{
+  static const uint32_t cores[] = {1, 4, 8};
+  static const char *const names[] = {"one", "four", "eight"};
+  qb_node_type types[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    types[i] = (qb_node_type)QB_NODE_TYPE_INIT;
+    types[i].name = names[i];
+    types[i].cpu = "random";
+    types[i].vcpus = cores[i];
+    types[i].memory_bytes = UINT64_C(1) << 40;
+    types[i].compute_flops_per_s = 1e11 * cores[i];
+    types[i].billing.price_per_hour = cores[i];
+  }
+  qb_catalogue *catalogue = NULL;
+  assert_ok(qb_catalogue_new(context, "EUR", "", types, 3, &catalogue));
+  return catalogue;
+}
+
+/* Plans types of 1, 4 and 8 cores and checks that no plan takes a core that is left to others. */
+static void check_reserve(qb_profile *profile, uint32_t asked, uint32_t reserve,
+                          qb_source source_of_four)
+{
+  static const uint32_t cores[] = {1, 4, 8};
+  qb_catalogue *catalogue = three_sizes();
+  qb_load load = QB_LOAD_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  qb_job job = QB_JOB_INIT;
+  load.rate_per_s = 1;
+  job.samples = 100;
+  qos.latency_ns = INT64_C(1) << 50;
+  qos.reserve_cores = asked;
+  qb_service_plan plan = QB_SERVICE_PLAN_INIT;
+  qb_service_frontier *frontier = NULL;
+  assert_ok(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &plan, &frontier));
+  const uint32_t count = qb_service_frontier_count(frontier);
+  assert_int_equal(count, reserve == 0 ? 3 : reserve < 4 ? 2 : 1);
+  for (uint32_t i = 0; i < count; i++) {
+    assert_ok(qb_service_frontier_get(frontier, i, &plan));
+    assert_true(plan.configuration.instances * plan.configuration.threads + reserve <=
+                cores[plan.type]);
+    assert_int_equal(plan.source, plan.type == 1 ? source_of_four : QB_SOURCE_TRANSFERRED);
+  }
+  qb_service_frontier_free(frontier);
+  qb_job_plan fastest = QB_JOB_PLAN_INIT;
+  qos.latency_ns = 0;
+  assert_ok(qb_plan_job_fleet(catalogue, &profile, 1, &job, &qos, &fastest, NULL));
+  assert_true(fastest.configuration.instances * fastest.configuration.threads + reserve <=
+              cores[fastest.type]);
+  qb_catalogue_unref(catalogue);
+}
+
+static void nodes_of_a_fleet_leave_their_reserve(void **state)
+{
+  (void)state;
+  uint64_t seed = 9;
+  qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+  check_reserve(profile, 0, 0, QB_SOURCE_MEASURED);
+  for (uint32_t reserve = 1; reserve <= 4; reserve++)
+    check_reserve(profile, reserve, reserve, QB_SOURCE_TRANSFERRED);
+  qb_catalogue *catalogue = three_sizes();
+  qb_load load = QB_LOAD_INIT;
+  qb_qos qos = QB_QOS_INIT;
+  qb_job job = QB_JOB_INIT;
+  qb_service_plan service = QB_SERVICE_PLAN_INIT;
+  qb_job_plan fastest = QB_JOB_PLAN_INIT;
+  load.rate_per_s = 1;
+  qos.latency_ns = 1000000000;
+  job.samples = 1;
+  qos.reserve_cores = 8;
+  assert_status(qb_plan_service_fleet(catalogue, &profile, 1, &load, &qos, &service, NULL),
+                QB_ERROR_NOT_FOUND);
+  assert_message("a reserve of 8 cores");
+  assert_message("the largest has 8; reserve 7 at most");
+  assert_status(qb_plan_job_fleet(catalogue, &profile, 1, &job, &qos, &fastest, NULL),
+                QB_ERROR_NOT_FOUND);
+  qb_catalogue_unref(catalogue);
+  qb_profile_unref(profile);
+}
+
+/* A profile that was measured beside others is of a node type of all its cores. */
+static void the_reserve_of_a_profile_holds_for_its_fleet(void **state)
+{
+  (void)state;
+  static const qb_configuration kinds[] = {{1, 3}, {3, 1}};
+  qb_profile_point points[2];
+  for (int i = 0; i < 2; i++)
+    points[i] = (qb_profile_point){.size = sizeof *points,
+                                   .configuration = kinds[i],
+                                   .batch = 1,
+                                   .latency_ns = 5000000,
+                                   .low_ns = 5000000,
+                                   .high_ns = 5000000,
+                                   .p95_ns = 5000000,
+                                   .mean_ns = 5000000};
+  uint64_t seed = 9;
+  qb_profile *other = random_profile(context, &seed, MAX_BATCH), *profile = NULL;
+  qb_measurements_params params = QB_MEASUREMENTS_PARAMS_INIT;
+  qb_node_info info = *qb__node_info(qb_profile_node(other));
+  info.usable_threads = 3;
+  info.reserve_cores = 1;
+  assert_ok(qb__node_like(qb_profile_node(other), &info, &params.node));
+  assert_ok(qb_profile_from_points(context, points, 2, &params, &profile));
+  check_reserve(profile, 0, 1, QB_SOURCE_MEASURED);
+  check_reserve(profile, 1, 1, QB_SOURCE_MEASURED);
+  check_reserve(profile, 2, 2, QB_SOURCE_TRANSFERRED);
+  qb_node_unref(params.node);
+  qb_profile_unref(profile);
+  qb_profile_unref(other);
+}
+
 /* Rates add up, are in proportion to what nodes hold, and each node holds its own. */
 static void all_nodes_have_the_same_reserve(void **state)
 {
@@ -270,6 +383,8 @@ int main(void)
       cmocka_unit_test(a_spare_node_is_one_more),
       cmocka_unit_test(a_type_with_no_node_but_spare_ones_holds_no_rate),
       cmocka_unit_test(a_transferred_type_is_planned_at_the_end_of_its_estimate),
+      cmocka_unit_test(nodes_of_a_fleet_leave_their_reserve),
+      cmocka_unit_test(the_reserve_of_a_profile_holds_for_its_fleet),
       cmocka_unit_test(all_nodes_have_the_same_reserve),
   };
   if (qb_context_new(NULL, &context))

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <sched.h>
+#include <stdio.h>
 
 enum { QUICK_NS = 1 }; /* a budget that is spent at once: the fewest passes */
 
@@ -152,6 +153,37 @@ static void prices_that_are_none_are_refused(void **state)
     qb_node *node = NULL;
     assert_status(qb_node_detect(context, &params, &node), QB_ERROR_INVALID_ARGUMENT);
     assert_message("price_per_hour");
+    assert_null(node);
+  }
+}
+
+static void a_reserve_is_left_of_the_usable_cores(void **state)
+{
+  (void)state;
+  qb_node *node = detect(0, -1);
+  const uint32_t all = info_of(node).usable_threads, cores = info_of(node).cores;
+  assert_int_equal(info_of(node).reserve_cores, 0);
+  qb_node_unref(node);
+  qb_node_params params = QB_NODE_PARAMS_INIT;
+  params.measure_budget_ns = -1;
+  for (params.reserve_cores = 0; params.reserve_cores < all; params.reserve_cores++) {
+    assert_ok(qb_node_detect(context, &params, &node));
+    const qb_node_info info = info_of(node);
+    assert_int_equal(info.usable_threads, all - params.reserve_cores);
+    assert_int_equal(info.reserve_cores, params.reserve_cores);
+    assert_int_equal(info.cores, cores);
+    qb_node_unref(node);
+  }
+  const uint32_t wrong[] = {all, all + 1, UINT32_MAX};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    char message[128];
+    params.reserve_cores = wrong[i];
+    node = NULL;
+    assert_status(qb_node_detect(context, &params, &node), QB_ERROR_INVALID_ARGUMENT);
+    snprintf(message, sizeof message,
+             "reserve_cores %u leaves none of this node's %u usable cores; reserve %u at most",
+             wrong[i], all, all - 1);
+    assert_message(message);
     assert_null(node);
   }
 }
@@ -307,6 +339,7 @@ int main(void)
       cmocka_unit_test(measured_figures_are_in_order),
       cmocka_unit_test(state_of_the_host_is_left_alone),
       cmocka_unit_test(prices_that_are_none_are_refused),
+      cmocka_unit_test(a_reserve_is_left_of_the_usable_cores),
       cmocka_unit_test(bad_arguments_are_refused),
       cmocka_unit_test(figures_between_the_measured_threads_are_interpolated),
       cmocka_unit_test(best_is_the_last_instruction_set_that_was_measured),

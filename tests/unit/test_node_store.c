@@ -160,6 +160,28 @@ static void node_that_was_not_measured_survives_too(void **state)
   qb_node_unref(loaded);
 }
 
+/* Files of before have no such field: there is one only if cores are left to others. */
+static void reserve_survives_and_may_be_missing(void **state)
+{
+  fixture *f = *state;
+  qb_node_info info = f->node->info;
+  qb_node *node = NULL, *loaded = NULL;
+  assert_null(strstr(f->text, "reserve_cores"));
+  info.usable_threads = 3;
+  info.reserve_cores = 1;
+  assert_ok(qb__node_new(f->context, &info, COMPUTE, 3, BANDWIDTH, 2, &node));
+  assert_ok(qb_node_save(node, f->path.text));
+  assert_ok(qb_node_load(f->context, f->path.text, &loaded));
+  assert_int_equal(loaded->info.reserve_cores, 1);
+  assert_int_equal(loaded->info.usable_threads, 3);
+  qb_node_unref(node);
+  qb_node_unref(loaded);
+  json_t *root = saved_json(f); /* of 4 cores, which are all usable */
+  json_object_set_new(root, "reserve_cores", json_integer(1));
+  assert_json_refused(f, root, ": $.reserve_cores: 1 is outside");
+  json_decref(root);
+}
+
 /* The objects of the file: the root and one entry of each table. */
 static const struct {
   const char *table; /* NULL: the root */
@@ -439,6 +461,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       TEST(node_survives_a_round_trip_exactly),
       TEST(node_that_was_not_measured_survives_too),
+      TEST(reserve_survives_and_may_be_missing),
       TEST(every_field_is_needed),
       TEST(every_field_has_one_type),
       TEST(values_out_of_range_are_refused),

@@ -160,27 +160,32 @@ static void check_node_lists_every_difference(void **state)
   const qb_profile_point one = point(1, 1, 1);
   qb_profile *profile;
   assert_ok(new_profile(f->context, f->node, &one, 1, &profile));
-  static const char *const parts[5] = {"'Processor 7', here 'Processor 8'", "avx2, here avx512",
-                                       "4 cores, here 8", "3.5 cores, here 6",
-                                       "400 GFLOP/s a thread, here 501"};
-  for (int which = -1; which <= 5; which++) { /* none of them, each alone, all */
+  static const char *const parts[6] = {"'Processor 7', here 'Processor 8'",
+                                       "avx2, here avx512",
+                                       "4 cores, here 8",
+                                       "3.5 cores, here 6",
+                                       "400 GFLOP/s a thread, here 501",
+                                       "a reserve of 0 cores, here 1"};
+  for (int which = -1; which <= 6; which++) { /* none of them, each alone, all */
     qb_node_info info = node_info();
     double flops = 4e11;
-    if (which == 0 || which == 5)
+    if (which == 0 || which == 6)
       info.cpu = "Processor 8";
-    if (which == 1 || which == 5)
+    if (which == 1 || which == 6)
       info.isa = QB_ISA_AVX512;
-    if (which == 2 || which == 5)
+    if (which == 2 || which == 6)
       info.cores = 8;
-    if (which == 3 || which == 5)
+    if (which == 3 || which == 6)
       info.quota_cores = 6;
-    if (which == 4 || which == 5)
+    if (which == 4 || which == 6)
       flops = 5.01e11;
+    if (which == 5 || which == 6)
+      info.reserve_cores = 1;
     qb_node *here;
     assert_ok(new_node(f->context, &info, flops, &here));
     assert_status(qb_profile_check(profile, NULL, here), which < 0 ? QB_OK : QB_ERROR_MISMATCH);
-    for (int i = 0; which >= 0 && i < 5; i++)
-      if (which == i || which == 5)
+    for (int i = 0; which >= 0 && i < 6; i++)
+      if (which == i || which == 6)
         assert_message(parts[i]);
       else
         assert_null(strstr(qb_error_message(), parts[i]));

@@ -270,6 +270,29 @@ static void networks_are_recognised_by_their_content(void **state)
   qb_profile_unref(profile);
 }
 
+static uint32_t threads_of_the_usual_session(const qb_profile *profile)
+{
+  qb_session *session = session_for(profile, NULL, false);
+  qb_session_info info = QB_SESSION_INFO_INIT;
+  assert_ok(qb_session_get_info(session, &info));
+  qb_session_unref(session);
+  assert_int_equal(info.configuration.instances, 1);
+  return info.configuration.threads;
+}
+
+/* Without a configuration; one thread is left however many cores the profile leaves to others. */
+static void sessions_leave_others_their_cores(void **state)
+{
+  (void)state;
+  const uint32_t all = threads_of_the_usual_session(NULL);
+  qb_profile *profile = stored_as(qb__best_isa(), "oneDNN 1.0", check.model);
+  for (uint32_t reserve = 0; reserve <= all; reserve++) {
+    profile->node->info.reserve_cores = reserve;
+    assert_int_equal(threads_of_the_usual_session(profile), reserve < all ? all - reserve : 1);
+  }
+  qb_profile_unref(profile);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
   (void)state;
@@ -354,6 +377,7 @@ int main(void)
       cmocka_unit_test(any_algorithms_compute_the_same),
       cmocka_unit_test(algorithms_of_another_engine_are_chosen_anew),
       cmocka_unit_test(networks_are_recognised_by_their_content),
+      cmocka_unit_test(sessions_leave_others_their_cores),
       cmocka_unit_test(bad_arguments_are_refused),
       cmocka_unit_test(every_failed_allocation_is_survived),
   };

@@ -71,8 +71,8 @@ static int measure(rank *self)
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   qb_configuration configuration = {1, 1};
   params.max_batch = (uint32_t)r->max_batch;
-  int result =
-      measure_node(self->context, r->price_per_hour, r->profile_s, &node, &params.time_budget_ns);
+  int result = measure_node(self->context, 0, r->price_per_hour, r->profile_s, &node,
+                            &params.time_budget_ns);
   if (!result && r->threads.count) {
     configuration.threads = r->threads.values[(size_t)self->index % r->threads.count];
     params.configurations = &configuration;

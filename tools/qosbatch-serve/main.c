@@ -5,6 +5,7 @@
  */
 #include "common/diagnose.h"
 #include "common/load.h"
+#include "common/measure.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "server.h"
@@ -132,7 +133,7 @@ static const command command_serve = {
 
 int main(int argc, char **argv)
 {
-  service self = {.demand.qos = QB_QOS_INIT,
+  service self = {.demand = {.qos = QB_QOS_INIT, .reserve_cores = RESERVE_USUAL},
                   .grace_s = 1,
                   .port = 8080,
                   .queue = 1024,
@@ -151,6 +152,7 @@ int main(int argc, char **argv)
       OPTION_STRING(0, "profile", "FILE", &d->profile,
                     "profile of MODEL on this node (default: a brief one is made)"),
       OPTION_STRING(0, "int8", "FILE", &d->int8, "MODEL in quantized form, for int8"),
+      OPTION_RESERVE(&d->reserve_cores, "as in the profile, or 0"),
       OPTION_PERCENT("accuracy", "P", &d->qos.accuracy,
                      "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_STRING(0, "address", "A", &self.web.address, "address to listen on (127.0.0.1)"),

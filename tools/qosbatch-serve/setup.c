@@ -41,25 +41,10 @@ static int profile_briefly(qb_context *context, qb_model *model, const demand *d
   qb_node *node = NULL;
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.max_batch = LARGEST;
-  int result = measure_node(context, 0, BUDGET_S, &node, &params.time_budget_ns);
+  int result = measure_node(context, reserve_of(d->reserve_cores, NULL), 0, BUDGET_S, &node,
+                            &params.time_budget_ns);
   if (!result)
     result = measure_profile(model, node, &params, false, profile);
-  qb_node_unref(node);
-  return result;
-}
-
-/* It has to be of this network; of another node it is worth a warning. */
-static int load_own_profile(qb_context *context, qb_model *model, const demand *d,
-                            qb_profile **profile)
-{
-  qb_node_params params = QB_NODE_PARAMS_INIT;
-  params.measure_budget_ns = -1;
-  qb_node *node = NULL;
-  int result;
-  if (!(result = load_profile_of(context, d->profile, model, profile)) &&
-      !(result = check(qb_node_detect(context, &params, &node))) &&
-      qb_profile_check(*profile, NULL, node))
-    note("warning: %s: %s", d->profile, qb_error_message());
   qb_node_unref(node);
   return result;
 }
@@ -111,8 +96,9 @@ static int plan_rounds(const demand *d, batcher_rounds *r)
 int setup_rounds(qb_context *context, qb_model *model, const demand *d, batcher_rounds *result)
 {
   batcher_rounds r = {NULL, NULL, QB_SERVICE_PLAN_INIT, QB_OPTIMIZER_PARAMS_INIT};
-  int status = d->profile ? load_own_profile(context, model, d, &r.profile)
-                          : profile_briefly(context, model, d, &r.profile);
+  int status = d->profile
+                   ? load_profile_here(context, d->profile, model, d->reserve_cores, &r.profile)
+                   : profile_briefly(context, model, d, &r.profile);
   if (!status)
     status = plan_rounds(d, &r);
   if (!status)

@@ -11,6 +11,7 @@
 typedef struct demand {
   const char *model, *profile; /* profile NULL: measured briefly */
   const char *int8;            /* the network in quantized form; NULL: none */
+  uint64_t reserve_cores;      /* RESERVE_USUAL: the profile's */
   double rate_per_s;           /* 0: the highest there is */
   qb_qos qos;
 } demand;

@@ -373,7 +373,8 @@ static int measure_again(qb_context *context, const char *path, const qb_profile
   params.configuration_count = configurations.count;
   if ((result = load_profiled(context, profile, which, &model)) ||
       (result = check_profile(path, profile, model)) ||
-      (result = measure_node(context, 0, budget_s, &node, &params.time_budget_ns)))
+      (result = measure_node(context, reserve_of(RESERVE_USUAL, profile), 0, budget_s, &node,
+                             &params.time_budget_ns)))
     goto done;
   if (!any_node && qb_profile_check(profile, NULL, node)) {
     result = fail("%s: %s; --any-node compares anyway", path, qb_error_message());

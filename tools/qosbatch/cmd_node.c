@@ -26,10 +26,12 @@ static void print(const qb_node *node, bool as_json)
 static int run(const command *self, int argc, char **argv)
 {
   const char *output = NULL;
+  uint64_t reserve_cores = 0;
   double price_per_hour = 0;
   bool as_json = false;
   const option options[] = {
       OPTION_FILE('o', "output", "FILE", &output, FILE_WRITTEN, "save the node as JSON"),
+      OPTION_RESERVE(&reserve_cores, "0"),
       OPTION_NUMBER("price-per-hour", "P", &price_per_hour, 0, 1e9,
                     "price of the node, in your currency"),
       OPTION_FLAG("json", &as_json, "print JSON"),
@@ -41,7 +43,8 @@ static int run(const command *self, int argc, char **argv)
   int64_t left_ns;
   int result;
   if ((result = output ? check_output(output) : EXIT_DONE) || (result = load_context(&context)) ||
-      (result = measure_node(context, price_per_hour, 0, &node, &left_ns)) ||
+      (result =
+           measure_node(context, (uint32_t)reserve_cores, price_per_hour, 0, &node, &left_ns)) ||
       (result = output ? check(qb_node_save(node, output)) : EXIT_DONE))
     goto done;
   print(node, as_json);

@@ -294,7 +294,7 @@ static int plan_service(const material *m, const qb_load *load, const qb_qos *qo
 }
 
 typedef struct asked {
-  uint64_t samples, spare;
+  uint64_t samples, spare, reserve_cores;
   double deadline_s, budget, rate_per_s, latency_ms, percentile, budget_per_hour, accuracy;
 } asked;
 
@@ -326,6 +326,7 @@ static int plan_asked(const material *m, const asked *a, bool as_json)
   qos.budget_per_hour = a->budget_per_hour;
   qos.accuracy = a->accuracy;
   qos.spare_nodes = a->spare == UINT64_MAX ? 0 : (uint32_t)a->spare;
+  qos.reserve_cores = (uint32_t)a->reserve_cores;
   if (a->samples) {
     qb_job job = QB_JOB_INIT;
     job.samples = a->samples;
@@ -359,6 +360,8 @@ static int run(const command *self, int argc, char **argv)
                     "service: highest price of all nodes per hour"),
       OPTION_INTEGER("spare", "N", &a.spare, 0, QB_MAX_NODES - 1,
                      "service: nodes that may fail (0)"),
+      OPTION_INTEGER("reserve", "N", &a.reserve_cores, 1, 65535,
+                     "cores of each node to leave to others (as in the profiles)"),
       OPTION_PERCENT("accuracy", "P", &a.accuracy,
                      "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_FLAG("json", &as_json, "print JSON"),

@@ -18,7 +18,7 @@ typedef struct request {
   const char *model, *output, *measurements, *node, *refine, *int8, *precision;
   answers_demand answers;
   conversion how;
-  uint64_t max_batch;
+  uint64_t max_batch, reserve_cores;
   integer_list batches, instances, threads;
   double budget_s, goal_pct, price_per_hour;
   bool quiet, as_json;
@@ -40,17 +40,18 @@ static void check_usage(const request *r)
                  "measured");
     return;
   }
-  const char *measuring = r->max_batch         ? "max-batch"
-                          : r->batches.count   ? "batch"
-                          : r->instances.count ? "instances"
-                          : r->threads.count   ? "threads"
-                          : r->budget_s > 0    ? "time-budget"
-                          : r->goal_pct > 0    ? "goal"
-                          : r->refine          ? "refine"
-                          : r->precision       ? "precision"
-                          : r->int8            ? "int8"
-                          : r->answers.input   ? "input"
-                                               : NULL;
+  const char *measuring = r->max_batch                        ? "max-batch"
+                          : r->batches.count                  ? "batch"
+                          : r->instances.count                ? "instances"
+                          : r->threads.count                  ? "threads"
+                          : r->budget_s > 0                   ? "time-budget"
+                          : r->goal_pct > 0                   ? "goal"
+                          : r->refine                         ? "refine"
+                          : r->reserve_cores != RESERVE_USUAL ? "reserve"
+                          : r->precision                      ? "precision"
+                          : r->int8                           ? "int8"
+                          : r->answers.input                  ? "input"
+                                                              : NULL;
   if (measuring)
     fail_usage("--%s selects what to measure; --measurements takes every row of the file",
                measuring);
@@ -68,8 +69,8 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
   qb_node_info info = QB_NODE_INFO_INIT;
   int result;
   if ((r->refine && (result = load_profile_of(context, r->refine, model, &known))) ||
-      (result =
-           measure_node(context, r->price_per_hour, r->budget_s, &node, &params.time_budget_ns)) ||
+      (result = measure_node(context, reserve_of(r->reserve_cores, known), r->price_per_hour,
+                             r->budget_s, &node, &params.time_budget_ns)) ||
       (result = check(qb_node_get_info(node, &info))) ||
       (result = configurations_to_measure(info.usable_threads, &r->instances, &r->threads,
                                           &configurations)))
@@ -122,7 +123,8 @@ static void print(const qb_profile *profile, const request *r)
 
 static int run(const command *self, int argc, char **argv)
 {
-  request r = {.answers.most = 1000, .how.most_pixels = DEFAULT_MOST_PIXELS};
+  request r = {
+      .answers.most = 1000, .how.most_pixels = DEFAULT_MOST_PIXELS, .reserve_cores = RESERVE_USUAL};
   r.answers.how = &r.how;
   const option options[] = {
       OPTION_FILE('o', "output", "FILE", &r.output, FILE_WRITTEN,
@@ -133,6 +135,7 @@ static int run(const command *self, int argc, char **argv)
                   "measure these batch sizes instead: 1,3,24 or 1-8"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads per instance (see above)"),
       OPTION_LIST("instances", "L", &r.instances, 1, 4096, "instances, one round each (see above)"),
+      OPTION_RESERVE(&r.reserve_cores, "0, or as in --refine"),
       OPTION_STRING(0, "precision", "L", &r.precision,
                     "measure these: f32,bf16,int8 (f32, or those of --refine)"),
       OPTION_FILE(0, "int8", "FILE", &r.int8, FILE_READ, "MODEL in quantized form, for int8"),

@@ -4,6 +4,7 @@
 #include "common/files.h"
 #include "common/interrupt.h"
 #include "common/load.h"
+#include "common/measure.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/progress.h"
@@ -124,9 +125,14 @@ static int open_session(work *w)
   const qb_configuration *configuration = &w->plan.configuration;
   if (!w->profile) {
     char *path = joined(w->report.output, JOB_PROFILE);
+    int result = EXIT_DONE;
     if (qb_profile_load(w->context, path, &w->profile))
       warn("rows may differ in their last bits from earlier ones: %s", qb_error_message());
+    else
+      result = check_reserve(path, w->profile, w->demand.reserve_cores);
     free(path);
+    if (result)
+      return result;
   }
   return check(w->profile ? qb_session_new(w->model, configuration, w->profile, &w->session)
                           : qb_session_new(w->model, configuration, NULL, &w->session));
@@ -219,8 +225,9 @@ static void note_reading(work *w, job_runner *job)
   const qb_configuration *c = &w->plan.configuration;
   qb_node_info node = QB_NODE_INFO_INIT;
   w->report.reading_ns = source_name(w->samples, 0) ? job_reading_ns(job) : 0;
-  w->report.core_left = w->profile && !qb_node_get_info(qb_profile_node(w->profile), &node) &&
-                        (uint64_t)c->instances * c->threads < node.usable_threads;
+  w->report.core_left =
+      w->profile && !qb_node_get_info(qb_profile_node(w->profile), &node) &&
+      (uint64_t)c->instances * c->threads < (uint64_t)node.usable_threads + node.reserve_cores;
 }
 
 /* Changes the batch size if another one is worth a try, or turned out better. */
@@ -368,7 +375,8 @@ static void tidy_up(const work *w)
 
 static int run(const command *self, int argc, char **argv)
 {
-  work w = {.demand.start_ns = clock_ns(), .how.most_pixels = DEFAULT_MOST_PIXELS};
+  work w = {.demand = {.start_ns = clock_ns(), .reserve_cores = RESERVE_USUAL},
+            .how.most_pixels = DEFAULT_MOST_PIXELS};
   job_report *r = &w.report;
   double deadline_s = 0;
   const option options[] = {
@@ -378,6 +386,7 @@ static int run(const command *self, int argc, char **argv)
       OPTION_FILE(0, "profile", "FILE", &w.demand.profile, FILE_READ,
                   "profile of this model on this node (default: a brief one is made)"),
       OPTION_FILE(0, "int8", "FILE", &w.int8, FILE_READ, "MODEL in quantized form, for int8"),
+      OPTION_RESERVE(&w.demand.reserve_cores, "as in the profile, or 0"),
       OPTION_PERCENT("accuracy", "P", &w.demand.accuracy,
                      "use precisions that are right in P % of the answers (f32 only)"),
       OPTION_NUMBER("deadline", "S", &deadline_s, 0, 1e9, "latest end, in seconds from now"),

@@ -59,6 +59,7 @@ void node_to_json(const qb_node *node, json_t *object)
   add_integer(object, "cores", info.cores);
   add_number(object, "quota_cores", info.quota_cores);
   add_integer(object, "usable_threads", info.usable_threads);
+  add_integer(object, "reserve_cores", info.reserve_cores);
   add_integer(object, "numa_nodes", info.numa_nodes);
   add_integer(object, "l1d_bytes", (int64_t)info.l1d_bytes);
   add_integer(object, "l2_bytes", (int64_t)info.l2_bytes);
@@ -153,9 +154,12 @@ void node_print(const qb_node *node)
   qb_node_info info = QB_NODE_INFO_INIT;
   qb_node_get_info(node, &info);
   printf("processor  %s, %s\n", node_name(&info), qb_isa_name(info.isa));
-  printf("threads    %u usable: %u core%s, %u hardware thread%s, a quota of %s\n",
+  printf("threads    %u usable: %u core%s, %u hardware thread%s, a quota of %s",
          info.usable_threads, info.cores, plural(info.cores), info.hardware_threads,
          plural(info.hardware_threads), digits(info.quota_cores).s);
+  if (info.reserve_cores)
+    printf(", %u left to others", info.reserve_cores);
+  printf("\n");
   if (info.memory_bytes > 0) {
     print_caches(&info);
     printf("memory     %s on %u NUMA node%s\n", human_bytes((double)info.memory_bytes).s,

@@ -4,15 +4,53 @@
 #include "common/clock.h"
 #include "common/diagnose.h"
 #include "common/interrupt.h"
+#include "common/load.h"
 #include "common/progress.h"
 
-int measure_node(qb_context *context, double price_per_hour, double budget_s, qb_node **node,
-                 int64_t *left_ns)
+uint32_t reserve_of(uint64_t asked, const qb_profile *profile)
+{
+  qb_node_info node = QB_NODE_INFO_INIT;
+  if (asked != RESERVE_USUAL)
+    return (uint32_t)asked;
+  return profile && !qb_node_get_info(qb_profile_node(profile), &node) ? node.reserve_cores : 0;
+}
+
+int check_reserve(const char *path, const qb_profile *profile, uint64_t asked)
+{
+  const uint32_t its = reserve_of(RESERVE_USUAL, profile);
+  return reserve_of(asked, profile) == its
+             ? EXIT_DONE
+             : fail("%s leaves %u cores to others, --reserve asks for %u; give --reserve %u, or "
+                    "profile again",
+                    path, its, (uint32_t)asked, its);
+}
+
+int load_profile_here(qb_context *context, const char *path, const qb_model *model,
+                      uint64_t reserve_cores, qb_profile **profile)
+{
+  qb_node_params params = QB_NODE_PARAMS_INIT;
+  qb_node *node = NULL;
+  int result = load_profile_of(context, path, model, profile);
+  if (result || (result = check_reserve(path, *profile, reserve_cores)))
+    return result;
+  params.measure_budget_ns = -1;
+  params.reserve_cores = reserve_of(RESERVE_USUAL, *profile);
+  if (qb_node_detect(context, &params, &node))
+    return fail("%s: %s", path, qb_error_message());
+  if (qb_profile_check(*profile, NULL, node))
+    warn("%s: %s", path, qb_error_message());
+  qb_node_unref(node);
+  return EXIT_DONE;
+}
+
+int measure_node(qb_context *context, uint32_t reserve_cores, double price_per_hour,
+                 double budget_s, qb_node **node, int64_t *left_ns)
 {
   /* Longer than the library's own time would gain nothing. */
   const int64_t longest_ns = 1500000000;
   const int64_t budget_ns = (int64_t)(budget_s * 1e9);
   qb_node_params params = QB_NODE_PARAMS_INIT;
+  params.reserve_cores = reserve_cores;
   params.price_per_hour = price_per_hour;
   params.measure_budget_ns = budget_ns / 4 < longest_ns ? budget_ns / 4 : longest_ns;
   const int64_t start_ns = clock_ns();

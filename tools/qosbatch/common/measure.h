@@ -5,9 +5,29 @@
 
 #include <qosbatch/profile.h>
 
+/* Of --reserve: nothing was asked for. */
+#define RESERVE_USUAL UINT64_MAX
+
+#define OPTION_RESERVE(to, usual)                                                                  \
+  OPTION_INTEGER("reserve", "N", to, 0, 65535,                                                     \
+                 "cores to leave to HTTP, clients and others (" usual ")")
+
+/* What was asked for, else what the profile's node leaves, or without a profile (NULL) none. */
+uint32_t reserve_of(uint64_t asked, const qb_profile *profile);
+
+/* Refuses a reserve that was asked for and is not the one of a profile, which was loaded from there. */
+int check_reserve(const char *path, const qb_profile *profile, uint64_t asked);
+
+/*
+ * A profile that has to be of this network and, if a reserve was asked for, of that; of another node it
+ * is worth a warning. What was loaded is there all the same.
+ */
+int load_profile_here(qb_context *context, const char *path, const qb_model *model,
+                      uint64_t reserve_cores, qb_profile **profile);
+
 /* Takes at most a quarter of a budget, which may be 0 for the library's; *left_ns is the rest. */
-int measure_node(qb_context *context, double price_per_hour, double budget_s, qb_node **node,
-                 int64_t *left_ns);
+int measure_node(qb_context *context, uint32_t reserve_cores, double price_per_hour,
+                 double budget_s, qb_node **node, int64_t *left_ns);
 
 int measure_profile(qb_model *model, qb_node *node, const qb_profile_params *params, bool quiet,
                     qb_profile **profile);

@@ -29,28 +29,10 @@ static int profile_briefly(qb_context *context, qb_model *model, const job_deman
   qb_node *node = NULL;
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.max_batch = demand->samples < LARGEST ? (uint32_t)demand->samples : LARGEST;
-  int result =
-      measure_node(context, demand->price_per_hour, BUDGET_S, &node, &params.time_budget_ns);
+  int result = measure_node(context, reserve_of(demand->reserve_cores, NULL),
+                            demand->price_per_hour, BUDGET_S, &node, &params.time_budget_ns);
   if (!result)
     result = measure_profile(model, node, &params, demand->quiet, profile);
-  qb_node_unref(node);
-  return result;
-}
-
-/* It has to be of this model; of another node it is worth a warning. */
-static int load_own_profile(qb_context *context, qb_model *model, const char *path,
-                            qb_profile **profile)
-{
-  qb_node_params params = QB_NODE_PARAMS_INIT;
-  params.measure_budget_ns = -1;
-  qb_node *node = NULL;
-  int result;
-  if ((result = load_profile_of(context, path, model, profile)) ||
-      (result = check(qb_node_detect(context, &params, &node))))
-    goto done;
-  if (qb_profile_check(*profile, NULL, node))
-    warn("%s: %s", path, qb_error_message());
-done:
   qb_node_unref(node);
   return result;
 }
@@ -206,7 +188,8 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
   qb_job_plan found = QB_JOB_PLAN_INIT;
   qb_node_info node = QB_NODE_INFO_INIT;
   qb_qos qos = QB_QOS_INIT;
-  int result = demand->profile ? load_own_profile(context, model, demand->profile, profile)
+  int result = demand->profile ? load_profile_here(context, demand->profile, model,
+                                                   demand->reserve_cores, profile)
                                : profile_briefly(context, model, demand, profile);
   if (result)
     return result;
@@ -238,7 +221,9 @@ int job_plan_renew(qb_context *context, qb_model *model, const job_demand *deman
   qb_node_info node = QB_NODE_INFO_INIT;
   int result = EXIT_DONE;
   /* The kept plan stays; a profile is asked for its price, and has to be of this network. */
-  if (demand->profile && !(result = load_own_profile(context, model, demand->profile, &profile)) &&
+  if (demand->profile &&
+      !(result =
+            load_profile_here(context, demand->profile, model, demand->reserve_cores, &profile)) &&
       !(result = check(qb_node_get_info(qb_profile_node(profile), &node))) &&
       node.price_per_hour > 0)
     plan->price_per_hour = node.price_per_hour;

@@ -91,8 +91,8 @@ typedef struct qb_latency_estimate {
  * measured configuration, scaled by what arithmetic at c and traffic at m take there and here, by
  * what a team of threads loses, and by what a CPU quota leaves; the interval is wide, because
  * kernels for other cores may be better or worse than c and m tell (docs/estimates.md). A node with
- * the profile's processor, cores, instruction set and quota counts as the profile's own. Every
- * planner of this library takes its times from this function.
+ * the profile's processor, cores, instruction set, quota and reserve counts as the profile's own.
+ * Every planner of this library takes its times from this function.
  *
  * @param configuration NULL: the measured one with the highest throughput
  * @param batch 1..QB_MAX_BATCH

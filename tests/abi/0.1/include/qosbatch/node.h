@@ -56,6 +56,8 @@ typedef struct qb_node_params {
   size_t size;               /**< sizeof(qb_node_params) */
   double price_per_hour;     /**< price of the node, in the user's currency; 0: unknown */
   int64_t measure_budget_ns; /**< time for measuring; 0: about 1.5 s; negative: do not measure */
+  uint32_t reserve_cores;    /**< usable cores to leave to others, such as the threads that talk to
+                                  clients; fewer than there are. 0: none */
 } qb_node_params;
 
 #define QB_NODE_PARAMS_INIT QB__INIT(qb_node_params)
@@ -67,7 +69,8 @@ typedef struct qb_node_info {
   qb_isa isa;                 /**< best instruction set of the processor */
   uint32_t hardware_threads;  /**< hardware threads the process may run on, by its affinity */
   uint32_t cores;             /**< physical cores among them: the most threads worth using */
-  uint32_t usable_threads;    /**< min(cores, quota rounded up): default number of threads */
+  uint32_t usable_threads;    /**< min(cores, quota rounded up) - reserve_cores: default number of
+                                   threads */
   double quota_cores;         /**< cgroup v1/v2 CPU quota in cores; without one hardware_threads */
   uint64_t l1d_bytes;         /**< first-level data cache, per core */
   uint64_t l2_bytes;          /**< second level, per core or group of cores that shares one */
@@ -80,6 +83,7 @@ typedef struct qb_node_info {
   uint32_t numa_nodes;        /**< NUMA nodes that the usable cores belong to */
   uint32_t features;          /**< of its processor with its best instruction set: bits of
                                    qb_feature; 0 also if a file does not tell */
+  uint32_t reserve_cores;     /**< usable cores that are left to others (qb_node_params) */
 } qb_node_info;
 
 #define QB_NODE_INFO_INIT QB__INIT(qb_node_info)
@@ -93,10 +97,13 @@ typedef struct qb_node_info {
  * transfers an element. Both run on threads of their own, pinned to the cores they measure. c is
  * measured for each precision that the processor has instructions for (qb_node_get_compute()).
  *
+ * Instances have a physical core for each thread. Those of a profile of the node take no more than
+ * usable_threads, so that reserve_cores cores stay free with all their hardware threads.
+ *
  * @param params NULL: the defaults
  * @param[out] node a new reference
- * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_SYSTEM (no usable core, or
- * threads refused)
+ * @return QB_OK; QB_ERROR_INVALID_ARGUMENT (also if reserve_cores leaves no core); QB_ERROR_NO_MEMORY;
+ * QB_ERROR_SYSTEM (no usable core, or threads refused)
  * Thread-safety: safe; run nothing else while it measures.
  * @since 0.1
  */

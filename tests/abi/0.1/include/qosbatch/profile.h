@@ -174,8 +174,8 @@ QB_API qb_status qb_profile_parse(qb_context *context, const char *text, size_t 
  *
  * A model is the same if it has the same operators and shapes, whatever its file and weights; the
  * host's own engine, and measurements without a model, are compared by name. A node is like the
- * profile's if processor, instruction set, cores and quota are the same, no feature is missing and,
- * where measured, the compute power of one thread is within 25 %.
+ * profile's if processor, instruction set, cores, quota and reserve_cores are the same, no feature is
+ * missing and, where measured, the compute power of one thread is within 25 %.
  *
  * @param model NULL: not compared
  * @param node NULL: not compared
