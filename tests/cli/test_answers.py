@@ -283,6 +283,20 @@ def plan_that_leaves_cores_to_others():
 
 
 @test
+def explain_names_throttling():
+    path = write("quota.json", changed(put(1.5, "node", "quota_cores")))
+    wide, narrow = ["explain", path, "--threads", "2"], ["explain", path, "--threads", "1"]
+    value = done_json(*wide)
+    expect(value["throttled"] is True and value["quota_cores"] == 1.5, "not throttled", value)
+    expect("raise quota" in [m["kind"] for m in value["mitigations"]], "no remedy", value)
+    text = done(*wide)
+    expect("throttled: 1 instance x 2 threads on a CPU quota of 1.50 cores" in text, "not named", text)
+    for other in narrow, ["explain", PROFILE, "--threads", "2"]:
+        expect(done_json(*other)["throttled"] is False, "throttled", other)
+        expect("throttled" not in done(*other), "throttled", other)
+
+
+@test
 def plan_refuses_what_does_not_fit():
     failure(["plan", PROFILE, RESNET, "--catalog", CATALOGUE, "--samples", "1"], "resnet50")
     failure(["plan", PROFILE, "--catalog", PROFILE, "--samples", "1"], PROFILE, "qosbatch-catalogue")

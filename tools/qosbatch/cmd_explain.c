@@ -22,7 +22,17 @@ static void print_gain(const qb_mitigation *m)
            m->gain_of == QB_GAIN_OF_P95 ? "speed of slow rounds" : "samples/s");
 }
 
-static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *list, size_t count)
+/* By a control group: whenever a larger quota would help. */
+static bool is_throttled(const qb_mitigation *list, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (list[i].kind == QB_MITIGATION_RAISE_QUOTA)
+      return true;
+  return false;
+}
+
+static void print_as_json(const qb_node_info *node, const qb_latency_estimate *now,
+                          const qb_mitigation *list, size_t count)
 {
   json_t *root = object_new();
   add_integer(root, "batch", now->batch);
@@ -31,6 +41,8 @@ static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *l
   add_number(root, "density", now->density);
   add_text(root, "bound", qb_bound_name(now->bound));
   add_number(root, "memory_share", now->memory_share);
+  add_bool(root, "throttled", is_throttled(list, count));
+  add_number(root, "quota_cores", node->quota_cores);
   json_t *array = add_array(root, "mitigations");
   for (size_t i = 0; i < count; i++) {
     json_t *entry = append_object(array);
@@ -47,14 +59,17 @@ static void print_as_json(const qb_latency_estimate *now, const qb_mitigation *l
   print_json(root);
 }
 
-static void print_as_text(const char *model, const qb_latency_estimate *now,
-                          const qb_mitigation *list, size_t count)
+static void print_as_text(const char *model, const qb_node_info *node,
+                          const qb_latency_estimate *now, const qb_mitigation *list, size_t count)
 {
   printf("%s, %s, batch %u: %s, %s samples/s\n", model, human_configuration(&now->configuration).s,
          now->batch, human_time(now->latency_ns).s, digits(now->throughput_per_s).s);
-  printf(
-      "%.0f %% of the compute power is used; bound by %s (%.0f %% of the roofline is memory)\n\n",
-      100 / now->density, qb_bound_name(now->bound), 100 * now->memory_share);
+  printf("%.0f %% of the compute power is used; bound by %s (%.0f %% of the roofline is memory)\n",
+         100 / now->density, qb_bound_name(now->bound), 100 * now->memory_share);
+  if (is_throttled(list, count))
+    printf("throttled: %s on a CPU quota of %s cores; raise it, or use fewer threads\n",
+           human_configuration(&now->configuration).s, digits(node->quota_cores).s);
+  printf("\n");
   for (size_t i = 0; i < count; i++) {
     print_gain(&list[i]);
     puts(list[i].text);
@@ -81,6 +96,7 @@ static int run(const command *self, int argc, char **argv)
   qb_context *context = NULL;
   qb_profile *profile = NULL;
   qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_node_info node = QB_NODE_INFO_INIT;
   qb_latency_estimate now = QB_LATENCY_ESTIMATE_INIT;
   qb_mitigation list[MAX_CHANGES];
   for (size_t i = 0; i < MAX_CHANGES; i++)
@@ -90,6 +106,7 @@ static int run(const command *self, int argc, char **argv)
   int result;
   if ((result = load_context(&context)) || (result = load_profile(context, path, &profile)) ||
       (result = check(qb_profile_get_info(profile, &info))) ||
+      (result = check(qb_node_get_info(qb_profile_node(profile), &node))) ||
       (result = configuration_of_profile(profile,
                                          &(qb_configuration){instances ? (uint32_t)instances : 1,
                                                              (uint32_t)threads,
@@ -102,9 +119,9 @@ static int run(const command *self, int argc, char **argv)
   if (count > MAX_CHANGES)
     count = MAX_CHANGES;
   if (as_json)
-    print_as_json(&now, list, count);
+    print_as_json(&node, &now, list, count);
   else
-    print_as_text(info.model, &now, list, count);
+    print_as_text(info.model, &node, &now, list, count);
 done:
   qb_profile_unref(profile);
   qb_context_unref(context);
