@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 
-from service import PATIENCE_S, Service, run_tests
+from service import PATIENCE_S, Service, of_few_batches, run_tests
 from checks import expect, test
 
 TOOL, FIXTURES = sys.argv[1], pathlib.Path(sys.argv[2])
-ALEXNET, RESNET = FIXTURES / "alexnet.json", FIXTURES / "resnet50.json"
+SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-serve-")
+ALEXNET, RESNET = of_few_batches(FIXTURES / "alexnet.json", SCRATCH.name), FIXTURES / "resnet50.json"
 GOOD = ["alexnet", "--profile", ALEXNET, "--rate", 5, "--latency", 2000, "--port", 0]
 
 
