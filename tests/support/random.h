@@ -12,8 +12,8 @@
 uint64_t random_start(void);
 
 /*
- * How many random cases a test tries: `few`, or QB_TEST_CASES. Of fewer than `few` it cannot expect
- * that all kinds come up.
+ * How many random cases a test tries: `few`, or QB_TEST_CASES, which is a number or a part of `few`
+ * ("25%"). Of fewer than `few` it cannot expect that all kinds come up.
  */
 int random_cases(int few);
 

@@ -100,7 +100,7 @@ static void random_networks_compute_what_the_reference_does(void **state)
   (void)state;
   uint64_t random = random_start(), noise = random;
   qb_context *context = new_context_with_clock(random_clock, &noise);
-  for (int i = 0; i < 150; i++) {
+  for (int i = random_cases(150); i > 0; i--) {
     qb__graph graph;
     qb__graph_init(&graph, context);
     random_network(&random, &graph, (int)random_int(&random, 1, 8), RANDOM_OWN);
@@ -136,7 +136,7 @@ static void every_form_of_convolution_computes_the_same(void **state)
   (void)state;
   uint64_t random = random_start(), noise = random;
   qb_context *context = new_context_with_clock(random_clock, &noise);
-  for (int i = 0; i < 80; i++) {
+  for (int i = 0; i < random_cases(80); i++) {
     qb__graph graph;
     qb__graph_init(&graph, context);
     const int64_t groups = (int64_t)random_int(&random, 1, 4);
@@ -174,7 +174,7 @@ static void narrow_rows_compute_the_same(void **state)
   (void)state;
   uint64_t random = random_start();
   qb_context *context = new_context_with_clock(stopped_clock, NULL);
-  for (int i = 0; i < 40; i++) {
+  for (int i = 0; i < random_cases(40); i++) {
     const bool one_column = i % 2;
     const int64_t in = one_column ? (int64_t)random_int(&random, 1, 20) : 1;
     const int64_t out = (int64_t)random_int(&random, 1, 20);
@@ -245,7 +245,7 @@ static void a_layer_of_integers_has_an_algorithm_beside_a_like_one_of_reals(void
                                .dilations = {1, 1},
                                .pad_before = {1, 1},
                                .pad_after = {1, 1}};
-  for (int i = 0; i < 24; i++) {
+  for (int i = random_cases(24); i > 0; i--) {
     qb__graph g;
     qb__graph_init(&g, context);
     const int32_t image = qb__graph_input(&g, "image", 3, dims);

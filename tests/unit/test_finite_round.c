@@ -275,7 +275,7 @@ static void random_networks_mark_poisoned_samples_alone(void **state)
   uint64_t random = random_start();
   qb_context *context = new_context();
   int told = 0;
-  for (int i = 0; i < 150; i++) {
+  for (int i = 0; i < random_cases(150); i++) {
     qb__graph graph = new_graph(context);
     random_network(&random, &graph, (int)random_int(&random, 1, 9), RANDOM_NORMS | RANDOM_OWN);
     const size_t in = graph.status ? 0 : graph.tensors[graph.inputs[0]].elements;
@@ -300,7 +300,7 @@ static void random_networks_mark_poisoned_samples_alone(void **state)
     free_checked(&r);
     free(inputs);
   }
-  assert_true(told > 100);
+  assert_true(told > 100 || random_cases(150) < 150);
   qb_context_unref(context);
 }
 

@@ -286,8 +286,9 @@ static void the_best_of_all_fleets_is_chosen(void **state)
   (void)state;
   static all_ways all;
   uint64_t seed = random_start();
+  const int catalogues = random_cases(CATALOGUES);
   int mismatches = 0, feasible = 0, demands = 0;
-  for (int i = 0; i < CATALOGUES; i++) {
+  for (int i = 0; i < catalogues; i++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     qb_catalogue *catalogue = random_catalogue(context, &seed, MOST_TYPES, MOST_NODES);
     qb_job job = QB_JOB_INIT;
@@ -329,10 +330,10 @@ static void the_best_of_all_fleets_is_chosen(void **state)
     qb_catalogue_unref(catalogue);
     qb_profile_unref(profile);
   }
-  print_message("%d catalogues, %d with demands, %d feasible, %d mismatches\n", CATALOGUES, demands,
+  print_message("%d catalogues, %d with demands, %d feasible, %d mismatches\n", catalogues, demands,
                 feasible, mismatches);
   assert_int_equal(mismatches, 0);
-  assert_true(feasible > CATALOGUES / 2 && feasible < CATALOGUES);
+  assert_true((feasible > CATALOGUES / 2 && feasible < catalogues) || catalogues < CATALOGUES);
 }
 
 static double least(double a, double b)
@@ -367,7 +368,7 @@ static void every_limit_is_kept_or_its_nearest_change_named(void **state)
   (void)state;
   uint64_t seed = random_start();
   int feasible = 0, named = 0;
-  for (int i = 0; i < 300; i++) {
+  for (int i = random_cases(300); i > 0; i--) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     qb_catalogue *catalogue = random_catalogue(context, &seed, MOST_TYPES, MOST_NODES);
     qb_job job = QB_JOB_INIT;
@@ -401,7 +402,7 @@ static void every_limit_is_kept_or_its_nearest_change_named(void **state)
     qb_profile_unref(profile);
   }
   print_message("%d feasible, %d with a nearest change\n", feasible, named);
-  assert_true(feasible > 30 && named > 30);
+  assert_true((feasible > 30 && named > 30) || random_cases(300) < 300);
 }
 
 static void bad_arguments_are_refused_and_leave_the_plan_alone(void **state)

@@ -70,7 +70,8 @@ static void the_fewest_nodes_that_hold_the_rate_are_found(void **state)
   (void)state;
   uint64_t seed = random_start();
   int feasible = 0, told = 0, cases = 0;
-  for (; cases < CASES || (cases < MOST_CASES && (!feasible || !told)); cases++) {
+  const int least = random_cases(CASES);
+  for (; cases < least || (cases < MOST_CASES && (!feasible || !told)); cases++) {
     qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
     const double prices[] = {0.5 + random_unit(&seed), 0.5 + random_unit(&seed)};
     const uint32_t most[] = {MOST_NODES, 1};

@@ -88,7 +88,7 @@ static void decisions_are_by_the_last_refresh(void **state)
   assert_ok(qb_context_new(NULL, &context));
   scene s = scene_new(context, 1), alone = scene_new(context, 1);
   double observed = 1, refreshed = 1;
-  for (int i = 0; i < STEPS; i++) {
+  for (int i = random_cases(STEPS); i > 0; i--) {
     const unsigned what = (unsigned)random_int(&seed, 0, 2);
     if (what == 0) {
       const int64_t taken_ns = (int64_t)((0.7 + random_unit(&seed)) * 16e6);

@@ -303,7 +303,7 @@ static void a_slower_node_is_learnt_and_forgotten(void **state)
   uint64_t seed = random_start();
   double told = 0;
   int refreshes = 0;
-  for (int run = 0; run < 20; run++) {
+  for (int run = random_cases(20); run > 0; run--) {
     qb_profile *profile;
     const qb_configuration one = {1, 1};
     profile = scripted_profile(context, &one, MAX_BATCH, 8, 2, 1.05);
@@ -441,7 +441,7 @@ static void a_ring_of_deadlines_is_read_like_an_array(void **state)
   (void)state;
   uint64_t seed = random_start();
   enum { ROOM = 16 };
-  for (int i = 0; i < 400; i++) {
+  for (int i = random_cases(400); i > 0; i--) {
     qb_profile *profile;
     qb_optimizer *optimizer = scripted_optimizer(&profile, i % 2);
     int64_t array[ROOM], ring[ROOM] = {0};

@@ -89,7 +89,8 @@ static void plans_are_those_that_no_other_beats(void **state)
   (void)state;
   uint64_t seed = random_start();
   size_t feasible = 0, most = 0;
-  for (int i = 0; i < CASES; i++) {
+  const int cases = random_cases(CASES);
+  for (int i = 0; i < cases; i++) {
     service_case c;
     service_way ways[MOST_WAYS];
     qb_service_plan plans[MOST_PLANS];
@@ -102,8 +103,8 @@ static void plans_are_those_that_no_other_beats(void **state)
     most = count > most ? count : most;
     free_service_case(&c);
   }
-  print_message("%d demands, %zu feasible, frontiers of up to %zu plans\n", CASES, feasible, most);
-  assert_true(feasible > 0);
+  print_message("%d demands, %zu feasible, frontiers of up to %zu plans\n", cases, feasible, most);
+  assert_true(feasible > 0 || cases < CASES);
 }
 
 static void a_frontier_needs_a_rate_and_may_be_empty(void **state)
