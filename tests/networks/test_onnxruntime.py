@@ -7,7 +7,6 @@ Skipped where onnxruntime is missing: Debian 13 has it.
 """
 import itertools
 import logging
-import os
 import pathlib
 import sys
 import tempfile
@@ -21,22 +20,7 @@ import onnx  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from answers import Answers  # noqa: E402
-
-
-def import_quietly():
-    """Debian's two packages register the same operators twice, and say so 1,000 times."""
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        import onnx.reference  # before onnxruntime, which would stand in its way
-        import onnxruntime
-        import onnxruntime.quantization
-        return onnxruntime
-    except ImportError:
-        return None
-    finally:
-        os.dup2(kept, 2)
-
+from peer import import_quietly  # noqa: E402
 
 SAMPLES = 8
 
@@ -184,10 +168,10 @@ def compare(runtime, answers, model, x):
     return problem, off.max(), np.mean(off < 0.01), cosine
 
 
-RUNTIME = import_quietly()
+# onnx.reference comes first: onnxruntime would stand in its way.
+RUNTIME = import_quietly("onnx.reference", "onnxruntime.quantization")
 if not RUNTIME:
     skip_all("onnxruntime is not installed")
-RUNTIME.set_default_logger_severity(3)
 logging.disable(logging.WARNING)  # advice on preparing models
 note(f"onnxruntime {RUNTIME.__version__}")
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-peer-")

@@ -7,7 +7,6 @@ file's answers, too.
 """
 import io
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -23,21 +22,10 @@ import torch  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 from torch import nn  # noqa: E402
 
+from peer import import_quietly  # noqa: E402
+
 TRAINED, EPOCHS = 1000, 30
 MOST_LOSS = 0.005
-
-
-def runtime():
-    """Debian's two packages register the same operators twice, and say so 1,000 times."""
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        import onnxruntime
-        return onnxruntime
-    except ImportError:
-        return None
-    finally:
-        os.dup2(kept, 2)
 
 
 def unit(inputs, outputs, kernel=3, groups=1, last=nn.ReLU):
@@ -110,7 +98,7 @@ def quantize(folder, network, images, labels):
     return json.loads(done.stdout)
 
 
-RUNTIME = runtime()
+RUNTIME = import_quietly()
 torch.manual_seed(0)
 IMAGES, LABELS = data()
 

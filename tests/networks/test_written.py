@@ -4,7 +4,6 @@
 onnx.checker accepts them, with the shapes that it infers, and where onnxruntime is installed (Debian 13) it
 gives what plain loops do. PROGRAM is written_graphs.
 """
-import os
 import pathlib
 import subprocess
 import sys
@@ -17,22 +16,9 @@ needs(numpy="python3-numpy", onnx="python3-onnx")
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 
+from peer import import_quietly  # noqa: E402
 
-def runtime():
-    """Debian's two packages register the same operators twice, and say so 1,000 times."""
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        import onnxruntime
-        onnxruntime.set_default_logger_severity(3)
-        return onnxruntime
-    except ImportError:
-        return None
-    finally:
-        os.dup2(kept, 2)
-
-
-RUNTIME = runtime()
+RUNTIME = import_quietly()
 
 
 def objection(folder, number):
