@@ -1,31 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks quantized by the tool: test_quantize.py TOOL FIXTURES"""
-import random
-
 from jobs import npy, samples, SIDE
 from tool import (done, done_json, expect_fields, failure, FOLDER, INTEGER, NUMBER, run, run_tests, TEXT, TRUTH,
                   usage_error, write)
 from checks import each, expect, needs, test
 
 needs(onnx="python3-onnx")
-import onnx  # noqa: E402
-from onnx import helper  # noqa: E402
-
-
-def network(path):
-    """Two convolutions and the mean of twelve channels."""
-    some = random.Random(1)
-    shapes = {"w": (8, 3, 3, 3), "v": (12, 8, 3, 3)}
-    weights = [helper.make_tensor(name, 1, dims, [some.gauss(0, 0.2) for _ in range(dims[0] * dims[1] * 9)])
-               for name, dims in shapes.items()]
-    nodes = [helper.make_node("Conv", ["x", "w"], ["a"], name="first", pads=[1] * 4),
-             helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Conv", ["b", "v"], ["c"], name="second"),
-             helper.make_node("GlobalAveragePool", ["c"], ["y"])]
-    infos = [helper.make_tensor_value_info("x", 1, ["N", 3, SIDE, SIDE]), helper.make_tensor_value_info("y", 1, None)]
-    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], weights)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    return path
-
+from quantizable import network  # noqa: E402
 
 COUNT = 60
 MODEL = network(FOLDER / "small.onnx")
@@ -83,6 +64,16 @@ def a_profile_of_both_forms_is_read_again(_, precisions):
     expect({point["precision"] for point in points} == set(precisions.split(",")), "other precisions", points)
     explained = done_json("explain", profile, "--batch", "2", "--precision", "int8")
     expect(explained, "nothing is explained", explained)
+
+
+@test
+def few_samples_are_noted():
+    said = run(*BASIC, "-o", OUTPUT)
+    expect("found with 20 samples" in said.err and "--samples" in said.err, "not noted", said)
+    expect("--input" in run("quantize", MODEL, "--input", X, "-o", OUTPUT).err, "no other remedy")
+    many = npy("many.npy", "|u1", (200, 3, SIDE, SIDE), samples(200))
+    said = run("quantize", MODEL, "--input", many, "-o", OUTPUT)
+    expect(said.code == 0 and "ranges were found" not in said.err, "noted for 100", said)
 
 
 @test

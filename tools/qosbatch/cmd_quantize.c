@@ -12,7 +12,8 @@
 
 #include <stdlib.h>
 
-enum { USUAL_SAMPLES = 300, USUAL_CHECK = 1000 };
+/* With FEW samples, the networks that the tests train keep their accuracy. */
+enum { USUAL_SAMPLES = 300, USUAL_CHECK = 1000, FEW = 100 };
 
 typedef struct work {
   const char *model_name, *input, *labels_path, *output;
@@ -114,6 +115,18 @@ static int quantize(work *w)
   return result;
 }
 
+static void note_few_samples(const work *w)
+{
+  const uint64_t found_by = w->report.result.calibration_samples;
+  if (found_by < FEW)
+    note(
+        "ranges were found with %llu samples, and values beyond them are cut off; give %d or more, "
+        "by %s",
+        (unsigned long long)found_by, FEW,
+        w->calibration_samples < FEW ? "--samples"
+                                     : "a larger --input, half of which finds ranges");
+}
+
 static int run(const command *self, int argc, char **argv)
 {
   work w = {.how.most_pixels = DEFAULT_MOST_PIXELS,
@@ -155,8 +168,10 @@ static int run(const command *self, int argc, char **argv)
   interrupt_is_kept();
   int result;
   if (!(result = check_output(w.output)) && !(result = load_samples(&w)) &&
-      !(result = quantize(&w)))
+      !(result = quantize(&w))) {
+    note_few_samples(&w);
     result = quantize_report_print(&w.report, as_json);
+  }
   quantize_report_free(&w.report);
   free(w.samples);
   free(w.labels);
