@@ -33,6 +33,8 @@ static void print_nearest(const qb_service_plan *plan)
     printf("  a memory limit of %llu bytes\n", (unsigned long long)n->memory_bytes);
   if (n->budget_per_hour > 0)
     printf("  a budget of %.4f per hour\n", n->budget_per_hour);
+  if (n->accuracy > 0)
+    printf("  an accuracy of %.2f %%\n", n->accuracy);
 }
 
 int main(int argc, char **argv)

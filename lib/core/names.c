@@ -45,6 +45,7 @@ static const word words[] = {
     {"qb_reason", QB_REASON_DEADLINE, "deadline"},
     {"qb_reason", QB_REASON_LATE, "late"},
     {"qb_reason", QB_REASON_COST, "cost"},
+    {"qb_reason", QB_REASON_ACCURACY, "accuracy"},
     {"qb_action", QB_ACTION_RUN, "run"},
     {"qb_action", QB_ACTION_WAIT, "wait"},
     {"qb_action", QB_ACTION_INFEASIBLE, "infeasible"},

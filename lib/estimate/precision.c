@@ -65,24 +65,25 @@ qb_status qb__precision_compute(const qb_node *node, uint32_t threads, qb_isa is
   return QB_OK;
 }
 
-/* Compared on a node that computes as this one does. */
-static bool is_accurate(const qb_profile *profile, const qb_node *node, double accuracy,
-                        qb_precision precision)
+/* 0: it was not compared on a node that computes as this one does. */
+static double accuracy_on(const qb_profile *profile, const qb_node *node, qb_precision precision)
 {
   const qb_accuracy *known = qb__profile_accuracy(profile, precision);
+  if (precision == QB_PRECISION_F32)
+    return 100;
   const bool holds =
       known && (!known->needs_vnni || qb__node_info(node)->features & QB_FEATURE_VNNI);
-  return precision == QB_PRECISION_F32 || (holds && 100 * known->low >= accuracy);
+  return holds ? 100 * known->low : 0;
 }
 
-bool qb__precision_qualifies(const qb_profile *profile, const qb_node *node, double accuracy,
-                             qb_precision precision)
+bool qb__precision_is_candidate(const qb_profile *profile, const qb_node *node, bool any,
+                                qb_precision precision, double *accuracy)
 {
   const bool own = !node || qb__profile_is_of_node(profile, node);
   const qb_node *there = own ? qb__profile_node(profile) : node;
   double ignored;
-  if (accuracy > 0 ? !is_accurate(profile, there, accuracy, precision)
-                   : precision != qb__profile_points(profile)->configuration.precision)
+  *accuracy = accuracy_on(profile, there, precision);
+  if (any ? !(*accuracy > 0) : precision != qb__profile_points(profile)->configuration.precision)
     return false;
   return own || !qb__precision_compute(there, 1, QB_ISA_BEST, precision, &ignored);
 }

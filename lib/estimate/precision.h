@@ -11,11 +11,12 @@
 double qb__precision_bytes(qb_precision precision);
 
 /*
- * Whether a profile's times in a precision may be planned with on a node (NULL: its own): at an accuracy
- * (qb_qos), and if it is another node, where that has the instructions.
+ * Whether a profile's times in a precision may be planned with on a node (NULL: its own): the first
+ * precision's, or with `any` those of all whose accuracy is known there; and if it is another node, where
+ * that has the instructions. *accuracy is the percentage of its answers that are right.
  */
-bool qb__precision_qualifies(const qb_profile *profile, const qb_node *node, double accuracy,
-                             qb_precision precision);
+bool qb__precision_is_candidate(const qb_profile *profile, const qb_node *node, bool any,
+                                qb_precision precision, double *accuracy);
 
 /*
  * c of `threads` threads: as measured, else that of 32-bit floats times what the instructions for the

@@ -133,15 +133,15 @@ static bool has_table(const qb__round_set *set, const qb_configuration *k)
 }
 
 /* Only of a profile without 32-bit floats. */
-static qb_status none_qualifies(const qb_profile *profile, double accuracy)
+static qb_status no_candidate(const qb_profile *profile, bool any)
 {
   const char *model = qb__profile_info(profile)->model;
-  if (accuracy > 0)
+  if (any)
     return qb__fail(
         QB_ERROR_NOT_FOUND,
-        "the profile of '%.64s' shows no precision to be right in %g %% of the answers; "
-        "profile it in f32, too",
-        model, accuracy);
+        "the profile of '%.64s' does not say how accurate its precisions are; profile it "
+        "in f32, too",
+        model);
   return qb__fail(QB_ERROR_NOT_FOUND,
                   "the profile of '%.64s' is in %s alone, for which a node has no instructions; "
                   "profile it in f32, too",
@@ -149,10 +149,11 @@ static qb_status none_qualifies(const qb_profile *profile, double accuracy)
 }
 
 static qb_status add_table(qb__round_set *set, const qb_node *node, const qb_configuration *k,
-                           uint32_t max_batch)
+                           uint32_t max_batch, double accuracy)
 {
   const qb_status status =
       qb__round_times_init(set->profile, node, k, max_batch, &set->tables[set->count]);
+  set->tables[set->count].accuracy = accuracy;
   set->count += !status;
   set->max_batch = max_batch > set->max_batch ? max_batch : set->max_batch;
   return status;
@@ -199,18 +200,19 @@ static qb_status add_unmeasured(qb__round_set *set, const qb_node_info *node)
   qb_status status = QB_OK;
   for (size_t i = 0; i < measured; i++)
     for (size_t k = 0; k < split_count && !status; k++) {
-      splits[k].precision = set->tables[i].configuration.precision;
+      const qb__round_times *like = &set->tables[i];
+      splits[k].precision = like->configuration.precision;
       if (has_table(set, &splits[k]) || !is_known(set->profile, splits[k].precision))
         continue;
-      status = add_table(set, NULL, &splits[k], set->tables[i].max_batch);
+      status = add_table(set, NULL, &splits[k], like->max_batch, like->accuracy);
       if (!status)
         take_as_sure(&set->tables[set->count - 1]);
     }
   return status;
 }
 
-qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single,
-                             double accuracy, bool unmeasured, qb__round_set *set)
+qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single, bool any,
+                             bool unmeasured, qb__round_set *set)
 {
   const size_t measured = qb__configuration_count(profile);
   const size_t room = measured * (unmeasured ? 1 + (size_t)QB__MOST_SPLITS : 1);
@@ -226,18 +228,19 @@ qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, boo
   for (size_t i = 0; i < measured && !status; i++) {
     qb_configuration k;
     uint32_t max_batch;
+    double accuracy;
     qb__configuration_at(profile, i, &k, &max_batch);
-    if (!qb__precision_qualifies(profile, node, accuracy, k.precision))
+    if (!qb__precision_is_candidate(profile, node, any, k.precision, &accuracy))
       continue;
     if (set->transferred)
       fill_cores(there.usable_threads, here.usable_threads, &k);
     if (single)
       k.instances = 1;
     if (!has_table(set, &k))
-      status = add_table(set, node, &k, max_batch);
+      status = add_table(set, node, &k, max_batch, accuracy);
   }
   if (!status && !set->count)
-    status = none_qualifies(profile, accuracy);
+    status = no_candidate(profile, any);
   if (!status && unmeasured && !set->transferred)
     status = add_unmeasured(set, &there);
   return status;

@@ -13,6 +13,7 @@ typedef struct qb__round_times {
   qb_configuration configuration;
   uint32_t max_batch;
   bool transferred; /* from another configuration or node */
+  double accuracy;  /* of a set's: percent of the answers that are right; 0: not known */
   int64_t *latency_ns;
   int64_t *low_ns;
   int64_t *high_ns;
@@ -57,15 +58,15 @@ void qb__configuration_at(const qb_profile *profile, size_t index, qb_configurat
                           uint32_t *max_batch);
 
 /*
- * The measured configurations of the precisions that qualify (qb__precision_qualifies()) on a node
- * (NULL: the profile's own). On another node an instance
+ * The measured configurations of a profile's first precision, or with `any` of those that are candidates
+ * (qb__precision_is_candidate()), on a node (NULL: the profile's own). On another node an instance
  * keeps its threads where there are as many cores, and instances fill the same part of the node; of
  * configurations that become the same the first is kept. With `single`, for functions, all have one
  * instance. With `unmeasured` the profile's own node has its other splits, too, their times as sure as
  * measured ones. Free the set also after a failure.
  */
-qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single,
-                             double accuracy, bool unmeasured, qb__round_set *set);
+qb_status qb__round_set_init(const qb_profile *profile, const qb_node *node, bool single, bool any,
+                             bool unmeasured, qb__round_set *set);
 
 /* Whether there are splits of its node that the profile does not have, and c to estimate them by. */
 bool qb__splits_are_missing(const qb_profile *profile);

@@ -91,7 +91,7 @@ static qb_status plan_at(const demand *asked, const qb_node_type *type, const qb
   if (plan->feasible && d.budget_per_hour > 0 && plan->cost_per_hour > d.budget_per_hour) {
     plan->feasible = false;
     plan->reason = QB_REASON_BUDGET;
-    plan->nearest.budget_per_hour = plan->cost_per_hour;
+    plan->nearest = (qb_nearest){.budget_per_hour = plan->cost_per_hour};
   }
   return QB_OK;
 }

@@ -54,7 +54,7 @@ static qb_status kind_init(kind *k, const qb_place_node *node, double accuracy)
   const qb_context *context = qb__profile_context(node->profile);
   k->node = node;
   const qb_status status =
-      qb__round_set_init(node->profile, node->node, false, accuracy, false, &k->set);
+      qb__round_set_init(node->profile, node->node, false, accuracy > 0, false, &k->set);
   if (status)
     return status;
   size_t options = 0;
@@ -66,7 +66,7 @@ static qb_status kind_init(kind *k, const qb_place_node *node, double accuracy)
   for (size_t t = 0; t < k->set.count; t++) {
     const qb__round_times *table = &k->set.tables[t];
     double least = INFINITY;
-    for (uint32_t b = 1; b <= table->max_batch; b++) {
+    for (uint32_t b = 1; b <= table->max_batch && table->accuracy >= accuracy; b++) {
       least = fmin(least, (double)table->mean_ns[b] / b / table->configuration.instances);
       k->options[k->option_count++] = (option){table, b, least};
     }
@@ -287,7 +287,7 @@ static qb_status place(search *s, uint64_t samples, qb_placement *made)
   if (!(rate > 0))
     return qb__fail(QB_ERROR_INFEASIBLE,
                     "none of %zu nodes can run a round of one sample within its limits; raise "
-                    "memory_bytes or qos.latency_ns",
+                    "memory_bytes or qos.latency_ns, or lower qos.accuracy",
                     s->place.count);
   made->bound_ns = (int64_t)((double)samples / rate);
   const int64_t end_ns = find_end(s, (double)samples, made->bound_ns);

@@ -110,7 +110,8 @@ static qb_status place(search *s, qb_placement *made)
     return status;
   if (!(made->max_rate_per_s > 0))
     return qb__fail(QB_ERROR_INFEASIBLE,
-                    "none of %zu nodes meets the latency target of %lld ns at any rate",
+                    "none of %zu nodes meets the latency target of %lld ns and the other limits at "
+                    "any rate",
                     s->place.count, (long long)s->qos.latency_ns);
   made->feasible = s->load.rate_per_s <= made->max_rate_per_s;
   return fill(s, made->feasible ? s->load.rate_per_s / made->max_rate_per_s : 1, made);

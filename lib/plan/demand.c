@@ -113,6 +113,8 @@ qb__fit qb__fit_of(const qb_qos *qos, const qb__needs *needs)
     break_term(&fit, QB_REASON_SLO, (double)needs->latency_ns, (double)qos->latency_ns);
   if (qos->deadline_ns && needs->deadline_ns > qos->deadline_ns)
     break_term(&fit, QB_REASON_DEADLINE, (double)needs->deadline_ns, (double)qos->deadline_ns);
+  if (needs->accuracy < qos->accuracy)
+    break_term(&fit, QB_REASON_ACCURACY, INFINITY, 1);
   return fit;
 }
 
@@ -146,6 +148,7 @@ void qb__nearest_note(const qb__fit *fit, const qb_qos *qos, const qb__needs *ne
     break;
   case QB_REASON_SLO: note_time(needs->latency_ns, &nearest->latency_ns); break;
   case QB_REASON_DEADLINE: note_time(needs->deadline_ns, &nearest->deadline_ns); break;
+  case QB_REASON_ACCURACY: nearest->accuracy = fmax(nearest->accuracy, needs->accuracy); break;
   default: break;
   }
 }

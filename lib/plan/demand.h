@@ -14,6 +14,7 @@ typedef struct qb__needs {
   double budget;          /* of a job; 0, not known, is within any */
   double budget_per_hour; /* price of its nodes; 0, not known, is within any */
   uint64_t memory_bytes;
+  double accuracy; /* percent of its answers that are right */
 } qb__needs;
 
 /* How a candidate stands to a demand. */
@@ -21,7 +22,8 @@ typedef struct qb__fit {
   bool met;
   bool single;      /* one limit alone is broken */
   qb_reason broken; /* the limit broken worst; QB_REASON_NONE when met */
-  double excess;    /* need / limit of that one; 0 when met */
+  double excess;    /* need / limit of that one; 0 when met. An accuracy is not to be traded for
+                       anything: INFINITY where it is broken */
 } qb__fit;
 
 qb_status qb__profiles_check(qb_profile *const *profiles, size_t profile_count);

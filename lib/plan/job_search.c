@@ -125,7 +125,8 @@ static qb__priced_plan plan_of(const sweep *s, const open_offer *o, uint32_t nod
                            .deadline_ns = time.high_ns,
                            .budget = plan.cost_high,
                            .budget_per_hour = nodes * o->offer.type.billing.price_per_hour,
-                           .memory_bytes = plan.memory_bytes};
+                           .memory_bytes = plan.memory_bytes,
+                           .accuracy = table->accuracy};
   const qb__fit fit = qb__fit_of(&s->demand->qos, &needs);
   plan.feasible = fit.met;
   plan.reason = fit.broken;
@@ -163,6 +164,8 @@ static qb_status sweep_table(sweep *s, const open_offer *o, uint32_t nodes,
   const bounds *least = &o->bounds[index];
   const uint64_t samples = s->demand->samples;
   const uint64_t instances = (uint64_t)nodes * table->configuration.instances;
+  if (s->frontier && table->accuracy < s->limits.accuracy)
+    return QB_OK;
   const uint64_t most = samples / instances + (samples % instances != 0);
   /* A batch larger than an instance's share runs the same rounds as one of that share. */
   const uint32_t largest = most < table->max_batch ? (uint32_t)most : table->max_batch;
@@ -220,7 +223,7 @@ static qb_status open_index(const qb__job_demand *demand, uint32_t index, open_o
   o->purchase = (qb__purchase){(double)type->start_up_ns, type->interruptions_per_h};
   status =
       qb__round_set_init(o->offer.profile, o->offer.node, type->billing.kind == QB_BILLING_CALLS,
-                         demand->qos.accuracy, o->offer.unmeasured, &o->set);
+                         demand->qos.accuracy > 0, o->offer.unmeasured, &o->set);
   return status ? status : make_bounds(demand->context, o);
 }
 
@@ -286,12 +289,16 @@ static qb_status find_reason(const qb__job_demand *demand, const qb_job_frontier
 {
   const qb_qos none = {.objective = demand->qos.objective};
   const qb_qos *q = &demand->qos;
-  const bool limited = q->budget > 0 || q->budget_per_hour > 0 || q->latency_ns || q->memory_bytes;
+  const bool limited = q->budget > 0 || q->budget_per_hour > 0 || q->latency_ns ||
+                       q->memory_bytes || q->accuracy > 0;
   qb_job_frontier *any = NULL;
   const qb_status status = limited ? make_frontier(demand, &none, &any) : QB_OK;
   if (status)
     return status;
-  const qb__fit fit = qb__fit_of(q, &best_by(demand, limited ? any : within, INT64_MAX)->needs);
+  const qb__needs *needs = &best_by(demand, limited ? any : within, INT64_MAX)->needs;
+  const qb__fit fit = qb__fit_of(q, needs);
+  if (fit.single && fit.broken == QB_REASON_ACCURACY)
+    plan->nearest.accuracy = needs->accuracy;
   plan->reason = !fit.met                            ? fit.broken
                  : q->objective == QB_OBJECTIVE_COST ? QB_REASON_COST
                                                      : QB_REASON_THROUGHPUT;

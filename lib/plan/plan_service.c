@@ -52,14 +52,16 @@ static const qb__service_candidate *most_capacity(const qb__service_search *s)
   return most;
 }
 
-/* What kept the best candidate of all out. */
-static qb_reason bound_by(const qb__service_search *s)
+/* What kept the best candidate of all out; *accuracy is its own if only that did. */
+static qb_reason bound_by(const qb__service_search *s, double *accuracy)
 {
   const qb__service_candidate *best = &s->candidates[0];
   while (best->report.saturated)
     best++;
   if (s->qos.objective == QB_OBJECTIVE_RATE)
     best = most_capacity(s);
+  if (best->fit.single && best->fit.broken == QB_REASON_ACCURACY)
+    *accuracy = best->needs.accuracy;
   if (!best->fit.met)
     return best->fit.broken;
   switch (s->qos.objective) {
@@ -83,20 +85,29 @@ static qb_status plan_best(const qb__service_search *s, const qb__service_candid
   }
   *plan = qb__service_plan_of(&at, &candidate);
   plan->max_rate_per_s = highest;
-  plan->reason = bound_by(s);
+  plan->reason = bound_by(s, &plan->nearest.accuracy);
   return status;
 }
 
-/* The candidate that breaks its terms least; if all are saturated, the one of the most capacity. */
+/* Accurate enough before all; then the one that breaks its terms least, or, saturated, has most capacity. */
+static bool is_nearer(const qb__service_search *s, const qb__service_candidate *a,
+                      const qb__service_candidate *b)
+{
+  const bool accurate = a->needs.accuracy >= s->qos.accuracy;
+  if (accurate != (b->needs.accuracy >= s->qos.accuracy))
+    return accurate;
+  if (a->report.saturated != b->report.saturated)
+    return b->report.saturated;
+  return a->report.saturated ? a->capacity_per_s > b->capacity_per_s
+                             : a->fit.excess < b->fit.excess;
+}
+
 static qb_status plan_nearest(const qb__service_search *s, qb_service_plan *plan)
 {
-  const qb__service_candidate *nearest = NULL;
-  for (size_t i = 0; i < s->candidate_count; i++)
-    if (!s->candidates[i].report.saturated &&
-        (!nearest || s->candidates[i].fit.excess < nearest->fit.excess))
+  const qb__service_candidate *nearest = &s->candidates[0];
+  for (size_t i = 1; i < s->candidate_count; i++)
+    if (is_nearer(s, &s->candidates[i], nearest))
       nearest = &s->candidates[i];
-  if (!nearest)
-    nearest = most_capacity(s);
   *plan = qb__service_plan_of(s, nearest);
   plan->reason = nearest->fit.broken;
   return qb__service_nearest(s, &plan->nearest);

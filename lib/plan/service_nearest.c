@@ -15,10 +15,12 @@ static bool within_other_terms(const qb__service_search *s, const qb__service_ca
 {
   const qb_qos others = {.memory_bytes = s->qos.memory_bytes,
                          .budget_per_hour = s->qos.budget_per_hour,
-                         .latency_ns = s->qos.latency_ns};
+                         .latency_ns = s->qos.latency_ns,
+                         .accuracy = s->qos.accuracy};
   const qb__needs needs = {.memory_bytes = candidate->table->memory_bytes[candidate->batch],
                            .budget_per_hour = candidate->site->price_per_hour,
-                           .latency_ns = candidate->drained_ns};
+                           .latency_ns = candidate->drained_ns,
+                           .accuracy = candidate->table->accuracy};
   return qb__fit_of(&others, &needs).met;
 }
 

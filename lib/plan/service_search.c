@@ -66,7 +66,8 @@ qb_status qb__service_judge(const qb__service_search *s, qb__service_candidate *
   candidate->needs =
       (qb__needs){.latency_ns = larger(candidate->report.latency_ns, candidate->drained_ns),
                   .budget_per_hour = candidate->site->price_per_hour,
-                  .memory_bytes = candidate->table->memory_bytes[candidate->batch]};
+                  .memory_bytes = candidate->table->memory_bytes[candidate->batch],
+                  .accuracy = candidate->table->accuracy};
   candidate->fit = candidate->report.saturated ? (qb__fit){.broken = QB_REASON_CAPACITY}
                                                : qb__fit_of(&s->qos, &candidate->needs);
   return status;
@@ -99,7 +100,7 @@ static qb_status make_sets(qb__service_search *s)
   for (size_t i = 0; i < s->site_count; i++) {
     const qb__site *site = &s->sites[i];
     const qb_status status = qb__round_set_init(site->profile, site->node, site->single,
-                                                s->qos.accuracy, site->unmeasured, &s->sets[i]);
+                                                s->qos.accuracy > 0, site->unmeasured, &s->sets[i]);
     if (status)
       return status;
     if (s->sets[i].transferred)

@@ -30,7 +30,7 @@ typedef struct qb__service_candidate {
   double capacity_per_s;   /* with full rounds */
   qb__queue_report report; /* at the load's rate */
   int64_t drained_ns; /* the last of the samples that wait at the start is answered after this */
-  qb__needs needs;    /* not if saturated */
+  qb__needs needs;    /* if saturated, without a latency */
   qb__fit fit;        /* if saturated, not met because of the capacity */
 } qb__service_candidate;
 

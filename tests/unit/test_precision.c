@@ -99,6 +99,150 @@ static void a_plan_with_an_accuracy_is_the_best_of_those_that_qualify(void **sta
   assert_true(lower > 0 || random_cases(40) < 40);
 }
 
+/* Between what a precision reaches and all answers. */
+static double more_than(double accuracy)
+{
+  return accuracy + (100 - accuracy) / 2;
+}
+
+/* An accuracy that keeps a faster precision out is the reason, and that of the faster plan is named. */
+static void a_plan_names_the_accuracy_that_binds_it(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  int jobs = 0, services = 0;
+  for (int i = 0; i < random_cases(40); i++) {
+    qb_profile *all, *f32 = precise_profile(context, &seed, MAX_BATCH, &all);
+    qb_qos qos = QB_QOS_INIT;
+    qos.accuracy = 90;
+    const qb_job_plan fast = job_plan_of(all, &qos);
+    assert_int_equal(fast.reason, QB_REASON_THROUGHPUT);
+    assert_true(fast.nearest.accuracy == 0);
+    if (fast.configuration.precision != QB_PRECISION_F32) {
+      qos.accuracy = more_than(lower_end(all, fast.configuration.precision));
+      const qb_job_plan slow = job_plan_of(all, &qos);
+      assert_true(slow.feasible && slow.high_ns > fast.high_ns);
+      assert_int_equal(slow.reason, QB_REASON_ACCURACY);
+      qos.accuracy = slow.nearest.accuracy;
+      assert_int_equal(job_plan_of(all, &qos).high_ns, fast.high_ns);
+      jobs++;
+    }
+    qos.accuracy = 90;
+    const qb_service_plan soon = service_plan_of(all, &qos);
+    if (soon.feasible && soon.configuration.precision != QB_PRECISION_F32) {
+      qos.accuracy = more_than(lower_end(all, soon.configuration.precision));
+      const qb_service_plan late = service_plan_of(all, &qos);
+      if (late.feasible) {
+        assert_int_equal(late.reason, QB_REASON_ACCURACY);
+        qos.accuracy = late.nearest.accuracy;
+        assert_int_equal(service_plan_of(all, &qos).latency_ns, soon.latency_ns);
+        services++;
+      }
+    }
+    qb_profile_unref(f32);
+    qb_profile_unref(all);
+  }
+  assert_true((jobs > 0 && services > 0) || random_cases(40) < 40);
+}
+
+/* Other limits are broken sooner than the accuracy, and nearest.accuracy is the highest that will do. */
+static void an_accuracy_is_missed_by_the_value_named(void **state)
+{
+  enum { SERVICES = 2 }; /* what is nearest to a service takes a second to find */
+  (void)state;
+  uint64_t seed = random_start();
+  int jobs = 0, services = 0;
+  for (int i = 0; i < random_cases(40); i++) {
+    qb_profile *all, *f32 = precise_profile(context, &seed, MAX_BATCH, &all);
+    qb_qos qos = QB_QOS_INIT;
+    qos.accuracy = 90;
+    const qb_job_plan fast = job_plan_of(all, &qos);
+    qos.deadline_ns = fast.high_ns;
+    qos.accuracy = more_than(lower_end(all, fast.configuration.precision));
+    const qb_job_plan missed = job_plan_of(all, &qos);
+    if (!missed.feasible) {
+      assert_int_equal(missed.reason, QB_REASON_DEADLINE);
+      assert_true(lower_end(all, missed.configuration.precision) >= qos.accuracy ||
+                  missed.configuration.precision == QB_PRECISION_F32);
+      qos.accuracy = missed.nearest.accuracy;
+      assert_true(job_plan_of(all, &qos).feasible);
+      qos.accuracy += 1e-6;
+      assert_false(job_plan_of(all, &qos).feasible);
+      jobs++;
+    }
+    qos = (qb_qos)QB_QOS_INIT;
+    qos.accuracy = 90;
+    const qb_service_plan soon =
+        services < SERVICES ? service_plan_of(all, &qos) : (qb_service_plan)QB_SERVICE_PLAN_INIT;
+    qos.latency_ns = soon.latency_ns;
+    qos.accuracy = more_than(lower_end(all, soon.configuration.precision));
+    if (soon.feasible && soon.configuration.precision != QB_PRECISION_F32) {
+      const qb_service_plan late = service_plan_of(all, &qos);
+      assert_false(late.feasible);
+      assert_int_not_equal(late.reason, QB_REASON_ACCURACY);
+      assert_true(lower_end(all, late.configuration.precision) >= qos.accuracy ||
+                  late.configuration.precision == QB_PRECISION_F32);
+      qos.accuracy = late.nearest.accuracy;
+      assert_true(service_plan_of(all, &qos).feasible);
+      qos.accuracy += 1e-6;
+      assert_false(service_plan_of(all, &qos).feasible);
+      services++;
+    }
+    qb_profile_unref(f32);
+    qb_profile_unref(all);
+  }
+  assert_true((jobs > 0 && services > 0) || random_cases(40) < 40);
+}
+
+/* Where there are no 32-bit floats to fall back on. */
+static void a_precision_alone_that_is_not_accurate_is_infeasible(void **state)
+{
+  (void)state;
+  uint64_t seed = 8;
+  qb_profile *all, *f32 = precise_profile(context, &seed, MAX_BATCH, &all), *alone, *known;
+  const size_t count = f32->point_count;
+  assert_ok(qb__profile_new(context, all->node, &all->info, 1e6,
+                            all->points + QB_PRECISION_BF16 * count, count, &alone));
+  qb_qos qos = QB_QOS_INIT;
+  qb_job job = QB_JOB_INIT;
+  qb_job_plan plan = QB_JOB_PLAN_INIT;
+  job.samples = 1000;
+  qos.accuracy = 99;
+  assert_status(qb_plan_job(&alone, 1, &job, &qos, &plan, NULL), QB_ERROR_NOT_FOUND);
+  assert_message("does not say how accurate");
+
+  qb_accuracy accuracy = QB_ACCURACY_INIT;
+  accuracy.precision = QB_PRECISION_BF16;
+  accuracy.samples = 300;
+  accuracy.agreeing = 297;
+  assert_ok(qb_profile_with_accuracy(alone, &accuracy, 1, &known));
+  const qb_job_plan unmet = job_plan_of(known, &qos);
+  const qb_service_plan late = service_plan_of(known, &qos);
+  assert_true(!unmet.feasible && !late.feasible);
+  assert_int_equal(unmet.reason, QB_REASON_ACCURACY);
+  assert_int_equal(late.reason, QB_REASON_ACCURACY);
+  assert_true(unmet.nearest.accuracy == lower_end(known, QB_PRECISION_BF16));
+  assert_true(late.nearest.accuracy == unmet.nearest.accuracy);
+  qos.accuracy = unmet.nearest.accuracy;
+  assert_true(job_plan_of(known, &qos).feasible && service_plan_of(known, &qos).feasible);
+
+  qb_place_node node = QB_PLACE_NODE_INIT;
+  qb_share share = QB_SHARE_INIT;
+  node.profile = known;
+  assert_ok(qb_place_job(&node, 1, &job, &qos, &share, NULL));
+  qos.accuracy = 99;
+  assert_status(qb_place_job(&node, 1, &job, &qos, &share, NULL), QB_ERROR_INFEASIBLE);
+  assert_message("qos.accuracy");
+  node.profile = all;
+  qos.accuracy = 99.9999;
+  assert_ok(qb_place_job(&node, 1, &job, &qos, &share, NULL));
+  assert_int_equal(share.configuration.precision, QB_PRECISION_F32);
+  qb_profile_unref(known);
+  qb_profile_unref(alone);
+  qb_profile_unref(f32);
+  qb_profile_unref(all);
+}
+
 /* On node types with and without the instructions, and of known and unknown kinds. */
 static void fleets_use_precisions_only_where_they_hold(void **state)
 {
@@ -293,6 +437,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(without_accuracy_other_precisions_change_nothing),
       cmocka_unit_test(a_plan_with_an_accuracy_is_the_best_of_those_that_qualify),
+      cmocka_unit_test(a_plan_names_the_accuracy_that_binds_it),
+      cmocka_unit_test(an_accuracy_is_missed_by_the_value_named),
+      cmocka_unit_test(a_precision_alone_that_is_not_accurate_is_infeasible),
       cmocka_unit_test(fleets_use_precisions_only_where_they_hold),
       cmocka_unit_test(a_precision_that_was_not_measured_is_transferred),
       cmocka_unit_test(c_of_a_precision_follows_from_the_instructions),

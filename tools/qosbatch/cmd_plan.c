@@ -98,6 +98,8 @@ static void print_job_json(const material *m, const qb_job_plan *plan,
     add_integer(nearest, "deadline_ns", plan->nearest.deadline_ns);
   if (plan->nearest.budget > 0)
     add_number(nearest, "budget", plan->nearest.budget);
+  if (plan->nearest.accuracy > 0)
+    add_number(nearest, "accuracy", plan->nearest.accuracy);
   if (plan->nodes)
     job_to_json(m, plan, add_object(root, "choice"));
   json_t *plans = add_array(root, "frontier");
@@ -173,6 +175,8 @@ static void print_verdict(const material *m, const qb_job *job, const qb_qos *qo
            human_time_rounded(plan->nearest.deadline_ns, ROUND_UP).s);
   if (plan->nearest.budget > 0)
     printf("feasible with: budget >= %s\n", digits_rounded(plan->nearest.budget, ROUND_UP).s);
+  if (plan->nearest.accuracy > 0)
+    printf("feasible with: accuracy <= %s\n", digits_rounded(plan->nearest.accuracy, ROUND_DOWN).s);
   printf("\nthe nearest plan:\n");
 }
 

@@ -19,6 +19,8 @@ static void add_nearest(json_t *object, const qb_nearest *nearest)
     add_integer(entry, "memory_bytes", (int64_t)nearest->memory_bytes);
   if (nearest->percentile > 0)
     add_number(entry, "percentile", nearest->percentile);
+  if (nearest->accuracy > 0)
+    add_number(entry, "accuracy", nearest->accuracy);
 }
 
 /* "latency >= 118 ms, or rate <= 19.4/s". Rounded so that what is printed is feasible. */
@@ -50,6 +52,10 @@ static void print_nearest(const qb_nearest *nearest)
     printf("%smemory >= %.0f MiB", separator, ceil(mebibytes((double)nearest->memory_bytes)));
     separator = ", or ";
   }
+  if (nearest->accuracy > 0) {
+    printf("%saccuracy <= %s", separator, digits_rounded(nearest->accuracy, ROUND_DOWN).s);
+    separator = ", or ";
+  }
   printf("%s\n", *separator == ',' ? "" : "no change of one limit alone is enough");
 }
 
@@ -64,6 +70,7 @@ static const char *limit(qb_reason reason)
   case QB_REASON_DEADLINE: return "the deadline";
   case QB_REASON_THROUGHPUT: return "the speed of the node alone";
   case QB_REASON_COST: return "the price: no plan costs less";
+  case QB_REASON_ACCURACY: return "the accuracy";
   default: return "none of the limits";
   }
 }
@@ -71,7 +78,11 @@ static const char *limit(qb_reason reason)
 void print_feasibility(const choice *made)
 {
   if (made->feasible) {
-    printf("feasible, bound by %s\n\n", limit(made->reason));
+    printf("feasible, bound by %s", limit(made->reason));
+    if (made->nearest->accuracy > 0)
+      printf(": a better plan is right in %s %% of the answers",
+             digits_rounded(made->nearest->accuracy, ROUND_DOWN).s);
+    printf("\n\n");
     return;
   }
   printf("INFEASIBLE, limited by %s\n", limit(made->reason));

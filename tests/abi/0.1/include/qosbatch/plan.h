@@ -14,7 +14,7 @@
  *
  * The first four give one plan, and its alternatives as a frontier. A demand that cannot be met is
  * an answer, not an error: the plan is then the nearest one, and qb_nearest says what would be
- * feasible.
+ * feasible. It keeps the accuracy asked for, whatever else it breaks, unless no precision does.
  *
  * ## How long a job takes
  * T is the sum of the rounds of the busiest instance, each at its mean. It has two errors. Neither
@@ -52,7 +52,8 @@ typedef struct qb_nearest {
   double budget;          /**< the least budget that suffices */
   double budget_per_hour; /**< the least budget per hour that suffices */
   uint64_t memory_bytes;  /**< the least memory limit that suffices */
-  uint64_t reserved[4];   /**< 0 */
+  double accuracy;        /**< the highest accuracy that another precision reaches, in percent */
+  uint64_t reserved[3];   /**< 0 */
 } qb_nearest;
 
 /**
@@ -91,7 +92,8 @@ typedef struct qb_job_plan {
   double cost_high;               /**< bill for high_ns */
   double cost_per_1000;           /**< bill for 1,000 samples, at `cost` */
   uint64_t memory_bytes;          /**< of a node */
-  qb_nearest nearest;             /**< if not feasible; all 0 in a frontier */
+  qb_nearest nearest;             /**< if not feasible; all 0 in a frontier. Feasible and bound by
+                                       QB_REASON_ACCURACY: the accuracy that a better plan has */
   qb_untried untried;             /**< of qb_plan_job(); else all 0 */
 } qb_job_plan;
 
@@ -123,7 +125,7 @@ typedef struct qb_service_plan {
   double cost_per_1000;  /**< price of 1,000 samples at the rate asked for */
   uint64_t memory_bytes; /**< of a node */
   uint64_t network;      /**< of the profile, as in qb_profile_info; 0: not known */
-  qb_nearest nearest;    /**< if not feasible; all 0 in a frontier */
+  qb_nearest nearest;    /**< as in qb_job_plan */
   qb_untried untried;    /**< of qb_plan_service(); else all 0 */
 } qb_service_plan;
 

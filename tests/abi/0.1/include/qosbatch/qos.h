@@ -95,7 +95,8 @@ typedef enum qb_reason {
   QB_REASON_BUDGET = 6,     /**< the budget */
   QB_REASON_DEADLINE = 7,   /**< the deadline of a job */
   QB_REASON_LATE = 8,       /**< the oldest sample is late, or sacrificed to keep others in time */
-  QB_REASON_COST = 9        /**< the bill: nothing else costs less */
+  QB_REASON_COST = 9,       /**< the bill: nothing else costs less */
+  QB_REASON_ACCURACY = 10   /**< the accuracy: a faster precision gets too few answers right */
 } qb_reason;
 
 /** @return "slo" and so on; "unknown" for any other value. Thread-safety: safe. @since 0.1 */
