@@ -180,31 +180,27 @@ static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const floa
   return status;
 }
 
-/* Weights for minimal filtering, group by group. */
-static float *transformed(const qb_context *context, const qb__tensor *t, const qb__dims *dims,
-                          size_t elements)
+static size_t count_of(const qb__dims *dims)
 {
-  const int64_t groups = dims->at[0], outputs = t->dims[0] / groups, inputs = t->dims[1];
-  float *values = qb__calloc(context, elements, sizeof *values);
-  for (int64_t g = 0; values && g < groups; g++)
-    qb__winograd_weights(t->constant + g * outputs * inputs * 9, outputs, inputs,
-                         values + g * (int64_t)elements / groups);
-  return values;
-}
-
-/*
- * The values of a constant; or in an array of their own, *owned, the integers that they are, or what
- * weights are transformed to.
- */
-static const float *values_of(const qb__graph *graph, int32_t tensor, const qb__dims *dims,
-                              float **owned)
-{
-  const qb__tensor *t = &graph->tensors[tensor];
   size_t elements = 1;
   for (int d = 0; d < dims->count; d++)
     elements *= (size_t)dims->at[d];
-  if (elements != t->elements)
-    return *owned = transformed(graph->context, t, dims, elements);
+  return elements;
+}
+
+/* Weights for minimal filtering, group by group. */
+static void transform(const qb__tensor *t, const qb__dims *dims, float *to)
+{
+  const int64_t groups = dims->at[0], outputs = t->dims[0] / groups, inputs = t->dims[1];
+  const int64_t each = (int64_t)count_of(dims) / groups;
+  for (int64_t g = 0; g < groups; g++)
+    qb__winograd_weights(t->constant + g * outputs * inputs * 9, outputs, inputs, to + g * each);
+}
+
+/* The values of a constant, or in an array of their own, *owned, the integers that they are. */
+static const float *values_of(const qb__graph *graph, int32_t tensor, float **owned)
+{
+  const qb__tensor *t = &graph->tensors[tensor];
   if (t->steps == QB__NONE)
     return t->constant;
   const float *steps = graph->tensors[t->steps].constant;
@@ -230,7 +226,7 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const q
   qb_status status = QB_ERROR_NO_MEMORY;
   const size_t bytes = qb__layout_bytes(layout);
   float *owned = NULL;
-  const float *values = values_of(graph, tensor, dims, &owned);
+  const float *values = values_of(graph, tensor, &owned);
   if (!values || !qb__grow(packed->context, &packed->entries, packed->count, &packed->capacity,
                            sizeof *packed->entries))
     goto done;
@@ -243,7 +239,9 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const q
     goto done;
   }
   status = qb__memory_new(packed->engine, layout, entry.data, &entry.memory);
-  if (!status)
+  if (!status && count_of(dims) != graph->tensors[tensor].elements)
+    transform(&graph->tensors[tensor], dims, entry.data);
+  else if (!status)
     status = fill(packed, stream, values, dims, &entry);
 done:
   qb__free(packed->context, owned);
