@@ -2,7 +2,6 @@
 #include "setup.h"
 
 #include "common/diagnose.h"
-#include "common/load.h"
 #include "common/measure.h"
 #include "common/output.h"
 #include "common/precisions.h"

@@ -3,7 +3,6 @@
 
 #include "common/clock.h"
 #include "common/diagnose.h"
-#include "common/load.h"
 #include "common/measure.h"
 #include "common/output.h"
 #include "common/precisions.h"
