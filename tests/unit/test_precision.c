@@ -111,7 +111,7 @@ static void a_plan_names_the_accuracy_that_binds_it(void **state)
   (void)state;
   uint64_t seed = random_start();
   int jobs = 0, services = 0;
-  for (int i = 0; i < random_cases(40); i++) {
+  for (int i = 0; i < random_cases(12); i++) {
     qb_profile *all, *f32 = precise_profile(context, &seed, MAX_BATCH, &all);
     qb_qos qos = QB_QOS_INIT;
     qos.accuracy = 90;
@@ -142,7 +142,7 @@ static void a_plan_names_the_accuracy_that_binds_it(void **state)
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true((jobs > 0 && services > 0) || random_cases(40) < 40);
+  assert_true((jobs > 0 && services > 0) || random_cases(12) < 12);
 }
 
 /* Other limits are broken sooner than the accuracy, and nearest.accuracy is the highest that will do. */
