@@ -10,12 +10,27 @@
 #include <math.h>
 #include <string.h>
 
+/* Outputs whose weights are packed together: whole blocks of 16, 48 or 64. */
+enum { PART_OF_OUTPUTS = 192 };
+
+/* Values of a constant: where there are steps, each is divided by that of its output. */
+typedef struct source {
+  const float *values, *steps;
+  size_t each; /* of an output */
+} source;
+
 struct qb__packed_entry {
   int32_t tensor;
   qb__layout *layout;
   struct dnnl_memory *memory;
   void *data;
 };
+
+static float value_at(const source *from, size_t index)
+{
+  return from->steps ? nearbyintf(from->values[index] / from->steps[index / from->each])
+                     : from->values[index];
+}
 
 void qb__packed_init(qb__packed *packed, const qb_context *context, struct dnnl_engine *engine)
 {
@@ -47,9 +62,10 @@ const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor)
   return NULL;
 }
 
-/* Writes `values` into entry->data in entry->layout. */
+/* Writes `values` into a memory. */
 static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const float *values,
-                         const qb__layout *plain, const struct qb__packed_entry *entry)
+                         const qb__layout *plain, const qb__layout *layout,
+                         struct dnnl_memory *memory)
 {
   struct dnnl_memory *from = NULL;
   struct dnnl_primitive *primitive = NULL;
@@ -60,7 +76,7 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const f
   /* oneDNN takes no const pointers; a reorder only reads its source. */
   qb_status status = qb__memory_new(packed->engine, plain, (void *)(uintptr_t)values, &from);
   if (!status)
-    status = qb__reorder_new(packed->engine, plain, entry->layout, &primitive, &scratchpad_bytes);
+    status = qb__reorder_new(packed->engine, plain, layout, &primitive, &scratchpad_bytes);
   if (!status && scratchpad_bytes) {
     const qb__dims dims = {1, {(int64_t)(scratchpad_bytes + 3) / 4}};
     scratchpad_data = qb__alloc_aligned(packed->context, scratchpad_bytes + 4, 64);
@@ -70,9 +86,8 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const f
       status = qb__memory_new(packed->engine, scratchpad_layout, scratchpad_data, &scratchpad);
   }
   if (!status) {
-    struct dnnl_memory *const arguments[QB__ARG_COUNT] = {[QB__ARG_SOURCE] = from,
-                                                          [QB__ARG_DESTINATION] = entry->memory,
-                                                          [QB__ARG_SCRATCHPAD] = scratchpad};
+    struct dnnl_memory *const arguments[QB__ARG_COUNT] = {
+        [QB__ARG_SOURCE] = from, [QB__ARG_DESTINATION] = memory, [QB__ARG_SCRATCHPAD] = scratchpad};
     status = qb__execute(primitive, stream, arguments);
   }
   qb__memory_free(scratchpad);
@@ -102,14 +117,15 @@ static void store(qb__type type, float value, void *data, size_t index)
 }
 
 /* By plain loops. */
-static void pack(const float *values, const qb__dims *dims, const qb__blocking *blocking,
+static void pack(const source *from, const qb__dims *dims, const qb__blocking *blocking,
                  const struct qb__packed_entry *entry)
 {
   const qb__type type = qb__layout_type(entry->layout);
   int64_t position[QB__ONEDNN_DIMS] = {0};
+  size_t index = 0;
   memset(entry->data, 0, qb__layout_bytes(entry->layout));
   for (int d = 0; d >= 0;) {
-    store(type, *values++, entry->data, qb__blocked_offset(blocking, position));
+    store(type, value_at(from, index++), entry->data, qb__blocked_offset(blocking, position));
     for (d = dims->count - 1; d >= 0 && ++position[d] == dims->at[d]; d--)
       position[d] = 0;
   }
@@ -151,8 +167,81 @@ static bool is_elements_alone(const qb__layout *layout, const qb__dims *dims,
   return qb__layout_bytes(layout) == bytes;
 }
 
+static size_t count_of(const qb__dims *dims)
+{
+  size_t elements = 1;
+  for (int d = 0; d < dims->count; d++)
+    elements *= (size_t)dims->at[d];
+  return elements;
+}
+
+/* Values from element `first` on, as many as `dims` has, into a memory. */
+static qb_status reorder_values(qb__packed *packed, struct dnnl_stream *stream, const source *from,
+                                size_t first, const qb__dims *dims, const qb__layout *layout,
+                                struct dnnl_memory *memory)
+{
+  const size_t count = count_of(dims);
+  qb__dims reals = *dims;
+  qb__layout *plain = NULL;
+  float *owned = NULL;
+  reals.type = QB__TYPE_F32;
+  qb_status status = qb__layout_plain(packed->context, &reals, &plain);
+  if (!status && from->steps) {
+    owned = qb__calloc(packed->context, count, sizeof *owned);
+    for (size_t i = 0; owned && i < count; i++)
+      owned[i] = value_at(from, first + i);
+    status = owned ? QB_OK : QB_ERROR_NO_MEMORY;
+  }
+  if (!status)
+    status = reorder(packed, stream, owned ? owned : from->values + first, plain, layout, memory);
+  qb__free(packed->context, owned);
+  qb__layout_free(packed->context, plain);
+  return status;
+}
+
+/* A part of the first dimension; unsupported where the layout has no such parts. */
+static qb_status reorder_part(qb__packed *packed, struct dnnl_stream *stream, const source *from,
+                              const qb__dims *dims, int64_t first, int64_t count,
+                              const struct qb__packed_entry *entry)
+{
+  const size_t before = count_of(dims) / (size_t)dims->at[0] * (size_t)first;
+  const int64_t offsets[QB__ONEDNN_DIMS] = {first};
+  qb__dims part = *dims;
+  qb__layout *layout = NULL;
+  struct dnnl_memory *memory = NULL;
+  part.at[0] = count;
+  qb_status status = qb__layout_part(packed->context, entry->layout, &part, offsets, &layout);
+  if (!status)
+    status = qb__memory_new(packed->engine, layout, entry->data, &memory);
+  if (!status)
+    status = reorder_values(packed, stream, from, before, &part, layout, memory);
+  qb__memory_free(memory);
+  qb__layout_free(packed->context, layout);
+  return status;
+}
+
+/*
+ * Integers are floats on their way to bytes: a part at a time, so that there are few of these. Sums of
+ * weights behind the elements are of all of them.
+ */
+static qb_status reorder_all(qb__packed *packed, struct dnnl_stream *stream, const source *from,
+                             const qb__dims *dims, const qb__blocking *blocking,
+                             const struct qb__packed_entry *entry)
+{
+  const bool has_parts =
+      from->steps && blocking && is_elements_alone(entry->layout, dims, blocking);
+  const int64_t rows = dims->at[0], part = has_parts ? PART_OF_OUTPUTS : rows;
+  qb_status status = part < rows ? QB_OK : QB_ERROR_UNSUPPORTED;
+  for (int64_t first = 0; first < rows && !status; first += part)
+    status = reorder_part(packed, stream, from, dims, first,
+                          rows - first < part ? rows - first : part, entry);
+  return status == QB_ERROR_UNSUPPORTED
+             ? reorder_values(packed, stream, from, 0, dims, entry->layout, entry->memory)
+             : status;
+}
+
 /* oneDNN is fast at this, and not always right. */
-static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const float *values,
+static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const source *from,
                       const qb__dims *dims, const struct qb__packed_entry *entry)
 {
   qb__dims reals = *dims;
@@ -165,27 +254,19 @@ static qb_status fill(qb__packed *packed, struct dnnl_stream *stream, const floa
   if (status)
     return status;
   if (qb__layout_equal(entry->layout, plain))
-    memcpy(entry->data, values, qb__layout_bytes(plain));
+    memcpy(entry->data, from->values, qb__layout_bytes(plain));
   else if (!floats && known && blocking.padded && is_elements_alone(entry->layout, dims, &blocking))
-    pack(values, dims, &blocking, entry);
+    pack(from, dims, &blocking, entry);
   else
-    status = reorder(packed, stream, values, plain, entry);
-  if (!status && floats && known && !is_packed(values, dims, &blocking, entry->data)) {
+    status = reorder_all(packed, stream, from, dims, known ? &blocking : NULL, entry);
+  if (!status && floats && known && !is_packed(from->values, dims, &blocking, entry->data)) {
     qb__message(packed->context, QB_SEVERITY_WARNING,
                 "%s packs constant %d wrongly; plain loops pack it", qb__onednn_version(),
                 (int)entry->tensor);
-    pack(values, dims, &blocking, entry);
+    pack(from, dims, &blocking, entry);
   }
   qb__layout_free(packed->context, plain);
   return status;
-}
-
-static size_t count_of(const qb__dims *dims)
-{
-  size_t elements = 1;
-  for (int d = 0; d < dims->count; d++)
-    elements *= (size_t)dims->at[d];
-  return elements;
 }
 
 /* Weights for minimal filtering, group by group. */
@@ -195,20 +276,6 @@ static void transform(const qb__tensor *t, const qb__dims *dims, float *to)
   const int64_t each = (int64_t)count_of(dims) / groups;
   for (int64_t g = 0; g < groups; g++)
     qb__winograd_weights(t->constant + g * outputs * inputs * 9, outputs, inputs, to + g * each);
-}
-
-/* The values of a constant, or in an array of their own, *owned, the integers that they are. */
-static const float *values_of(const qb__graph *graph, int32_t tensor, float **owned)
-{
-  const qb__tensor *t = &graph->tensors[tensor];
-  if (t->steps == QB__NONE)
-    return t->constant;
-  const float *steps = graph->tensors[t->steps].constant;
-  const size_t each = t->elements / (size_t)t->dims[0];
-  *owned = qb__calloc(graph->context, t->elements, sizeof **owned);
-  for (size_t i = 0; *owned && i < t->elements; i++)
-    (*owned)[i] = nearbyintf(t->constant[i] / steps[i / each]);
-  return *owned;
 }
 
 qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const qb__graph *graph,
@@ -225,10 +292,11 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const q
   struct qb__packed_entry entry = {.tensor = tensor};
   qb_status status = QB_ERROR_NO_MEMORY;
   const size_t bytes = qb__layout_bytes(layout);
-  float *owned = NULL;
-  const float *values = values_of(graph, tensor, &owned);
-  if (!values || !qb__grow(packed->context, &packed->entries, packed->count, &packed->capacity,
-                           sizeof *packed->entries))
+  const qb__tensor *t = &graph->tensors[tensor];
+  const source from = {t->constant, t->steps == QB__NONE ? NULL : graph->tensors[t->steps].constant,
+                       t->rank ? t->elements / (size_t)t->dims[0] : 1};
+  if (!qb__grow(packed->context, &packed->entries, packed->count, &packed->capacity,
+                sizeof *packed->entries))
     goto done;
   status = qb__layout_copy(packed->context, layout, &entry.layout);
   if (status)
@@ -239,12 +307,11 @@ qb_status qb__packed_get(qb__packed *packed, struct dnnl_stream *stream, const q
     goto done;
   }
   status = qb__memory_new(packed->engine, layout, entry.data, &entry.memory);
-  if (!status && count_of(dims) != graph->tensors[tensor].elements)
-    transform(&graph->tensors[tensor], dims, entry.data);
+  if (!status && count_of(dims) != t->elements)
+    transform(t, dims, entry.data);
   else if (!status)
-    status = fill(packed, stream, values, dims, &entry);
+    status = fill(packed, stream, &from, dims, &entry);
 done:
-  qb__free(packed->context, owned);
   if (status) {
     clear_entry(packed, &entry);
     return status;
