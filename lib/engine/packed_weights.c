@@ -10,9 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Outputs whose weights are packed together: whole blocks of 16, 48 or 64. */
-enum { PART_OF_OUTPUTS = 192 };
-
 /* Values of a constant: where there are steps, each is divided by that of its output. */
 typedef struct source {
   const float *values, *steps;
@@ -63,7 +60,7 @@ const qb__layout *qb__packed_layout(const qb__packed *packed, int32_t tensor)
 }
 
 /* Writes `values` into a memory. */
-static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const float *values,
+static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const void *values,
                          const qb__layout *plain, const qb__layout *layout,
                          struct dnnl_memory *memory)
 {
@@ -175,33 +172,28 @@ static size_t count_of(const qb__dims *dims)
   return elements;
 }
 
-/* Values from element `first` on, as many as `dims` has, into a memory. */
+/* Values from element `first` on, as many as `dims` has, into a memory; integers by way of a buffer. */
 static qb_status reorder_values(qb__packed *packed, struct dnnl_stream *stream, const source *from,
-                                size_t first, const qb__dims *dims, const qb__layout *layout,
-                                struct dnnl_memory *memory)
+                                size_t first, const qb__dims *dims, int8_t *buffer,
+                                const qb__layout *layout, struct dnnl_memory *memory)
 {
-  const size_t count = count_of(dims);
-  qb__dims reals = *dims;
+  const size_t count = buffer ? count_of(dims) : 0;
+  qb__dims plain_dims = *dims;
   qb__layout *plain = NULL;
-  float *owned = NULL;
-  reals.type = QB__TYPE_F32;
-  qb_status status = qb__layout_plain(packed->context, &reals, &plain);
-  if (!status && from->steps) {
-    owned = qb__calloc(packed->context, count, sizeof *owned);
-    for (size_t i = 0; owned && i < count; i++)
-      owned[i] = value_at(from, first + i);
-    status = owned ? QB_OK : QB_ERROR_NO_MEMORY;
-  }
+  plain_dims.type = buffer ? QB__TYPE_S8 : QB__TYPE_F32;
+  for (size_t i = 0; i < count; i++)
+    buffer[i] = (int8_t)value_at(from, first + i);
+  qb_status status = qb__layout_plain(packed->context, &plain_dims, &plain);
   if (!status)
-    status = reorder(packed, stream, owned ? owned : from->values + first, plain, layout, memory);
-  qb__free(packed->context, owned);
+    status = reorder(packed, stream, buffer ? (const void *)buffer : from->values + first, plain,
+                     layout, memory);
   qb__layout_free(packed->context, plain);
   return status;
 }
 
 /* A part of the first dimension; unsupported where the layout has no such parts. */
 static qb_status reorder_part(qb__packed *packed, struct dnnl_stream *stream, const source *from,
-                              const qb__dims *dims, int64_t first, int64_t count,
+                              const qb__dims *dims, int64_t first, int64_t count, int8_t *buffer,
                               const struct qb__packed_entry *entry)
 {
   const size_t before = count_of(dims) / (size_t)dims->at[0] * (size_t)first;
@@ -214,30 +206,51 @@ static qb_status reorder_part(qb__packed *packed, struct dnnl_stream *stream, co
   if (!status)
     status = qb__memory_new(packed->engine, layout, entry->data, &memory);
   if (!status)
-    status = reorder_values(packed, stream, from, before, &part, layout, memory);
+    status = reorder_values(packed, stream, from, before, &part, buffer, layout, memory);
   qb__memory_free(memory);
   qb__layout_free(packed->context, layout);
   return status;
 }
 
+/* `rows` of the first dimension at a time. */
+static qb_status reorder_by(qb__packed *packed, struct dnnl_stream *stream, const source *from,
+                            const qb__dims *dims, int64_t rows,
+                            const struct qb__packed_entry *entry)
+{
+  const int64_t all = dims->at[0];
+  int8_t *buffer = NULL;
+  qb_status status = QB_OK;
+  if (from->steps) {
+    buffer = qb__calloc(packed->context, count_of(dims) / (size_t)all * (size_t)rows, 1);
+    status = buffer ? QB_OK : QB_ERROR_NO_MEMORY;
+  }
+  if (!status && rows == all)
+    status = reorder_values(packed, stream, from, 0, dims, buffer, entry->layout, entry->memory);
+  for (int64_t first = 0; first < all && rows < all && !status; first += rows)
+    status = reorder_part(packed, stream, from, dims, first,
+                          all - first < rows ? all - first : rows, buffer, entry);
+  qb__free(packed->context, buffer);
+  return status;
+}
+
 /*
- * Integers are floats on their way to bytes: a part at a time, so that there are few of these. Sums of
+ * Integers exist beside the packed ones, of few outputs at a time: as many as fill whole blocks. Sums of
  * weights behind the elements are of all of them.
  */
 static qb_status reorder_all(qb__packed *packed, struct dnnl_stream *stream, const source *from,
                              const qb__dims *dims, const qb__blocking *blocking,
                              const struct qb__packed_entry *entry)
 {
+  static const int64_t rows[] = {64, 192}; /* blocks have 16, 32 and 64, or 48 */
   const bool has_parts =
       from->steps && blocking && is_elements_alone(entry->layout, dims, blocking);
-  const int64_t rows = dims->at[0], part = has_parts ? PART_OF_OUTPUTS : rows;
-  qb_status status = part < rows ? QB_OK : QB_ERROR_UNSUPPORTED;
-  for (int64_t first = 0; first < rows && !status; first += part)
-    status = reorder_part(packed, stream, from, dims, first,
-                          rows - first < part ? rows - first : part, entry);
-  return status == QB_ERROR_UNSUPPORTED
-             ? reorder_values(packed, stream, from, 0, dims, entry->layout, entry->memory)
-             : status;
+  qb_status status = QB_ERROR_UNSUPPORTED;
+  for (int i = 0; i < 2 && has_parts && rows[i] < dims->at[0] && status; i++) {
+    status = reorder_by(packed, stream, from, dims, rows[i], entry);
+    if (status && status != QB_ERROR_UNSUPPORTED)
+      return status;
+  }
+  return status ? reorder_by(packed, stream, from, dims, dims->at[0], entry) : QB_OK;
 }
 
 /* oneDNN is fast at this, and not always right. */

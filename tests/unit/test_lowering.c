@@ -175,7 +175,7 @@ static layer random_layer(uint64_t *seed)
   l.inputs = depthwise ? 1 : pick(seed, 1, 40);
   l.outputs = depthwise ? 1 : pick(seed, 1, 40);
   if (l.groups == 1 && !random_int(seed, 0, 7))
-    l.outputs = pick(seed, 193, 260); /* weights are packed in parts of 192 */
+    l.outputs = pick(seed, 193, 260); /* weights are packed in parts */
   for (int i = 0; i < 2; i++) {
     l.window.kernel[i] = random_int(seed, 0, 1) ? pick(seed, 1, 5) : 1 + 2 * pick(seed, 0, 1);
     l.window.strides[i] = pick(seed, 1, 3);
