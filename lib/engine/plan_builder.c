@@ -278,9 +278,10 @@ qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitiv
   const qb__operator *op = &p->graph->operators[index];
   qb_status status = QB_OK;
   if (op->weights != QB__NONE) {
-    qb__dims dims = qb__plan_weights_dims(p->graph, op);
+    const qb__dims given = qb__plan_weights_dims(p->graph, op);
+    qb__dims dims = given;
     if (primitive->kernel)
-      qb__winograd_weights_dims(&dims, &dims);
+      qb__winograd_weights_dims(&given, &dims);
     status = qb__plan_constant(p, op->weights, &dims, primitive->weights, &slots[QB__ARG_WEIGHTS]);
   }
   if (op->bias != QB__NONE && !status)

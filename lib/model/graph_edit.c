@@ -37,7 +37,7 @@ const qb__operator *qb__maker(const qb__graph *graph, int32_t tensor)
   return index == QB__NONE ? NULL : &graph->operators[index];
 }
 
-static bool reads(const qb__operator *op, int32_t tensor)
+bool qb__reads(const qb__operator *op, int32_t tensor)
 {
   bool found = false;
   int32_t input = QB__NONE;
@@ -49,7 +49,7 @@ static bool reads(const qb__operator *op, int32_t tensor)
 qb__operator *qb__only_reader(const qb__graph *graph, int32_t tensor)
 {
   for (size_t i = 0; qb__readers(graph, tensor) == 1 && i < graph->operator_count; i++)
-    if (reads(&graph->operators[i], tensor))
+    if (qb__reads(&graph->operators[i], tensor))
       return &graph->operators[i];
   return NULL;
 }
@@ -59,12 +59,8 @@ uint32_t qb__users(const qb__graph *graph, int32_t constant)
   uint32_t count = 0;
   for (size_t i = 0; i < graph->operator_count; i++) {
     const qb__operator *op = &graph->operators[i];
-    int32_t input;
-    bool uses = op->weights == constant || op->bias == constant || op->mean == constant ||
-                op->variance == constant;
-    for (size_t j = 0; !uses && (input = qb__operator_input(op, j)) != QB__NONE; j++)
-      uses = input == constant;
-    count += uses;
+    count += op->weights == constant || op->bias == constant || op->mean == constant ||
+             op->variance == constant || qb__reads(op, constant);
   }
   return count;
 }

@@ -5,6 +5,9 @@
 
 #include "model/graph.h"
 
+/* Whether a tensor is among an operator's inputs. */
+bool qb__reads(const qb__operator *op, int32_t tensor);
+
 /* How often operators read a tensor; being an output of the graph counts as once more. */
 uint32_t qb__readers(const qb__graph *graph, int32_t tensor);
 

@@ -63,21 +63,12 @@ static bool carries(const qb__graph *g, const qb__operator *op)
   return fits;
 }
 
-static bool reads(const qb__operator *op, int32_t tensor)
-{
-  bool found = false;
-  int32_t input = QB__NONE;
-  for (size_t i = 0; !found && (input = qb__operator_input(op, i)) != QB__NONE; i++)
-    found = input == tensor;
-  return found;
-}
-
 /* Whether an operator on integers reads a tensor. */
 static bool has_integer_reader(const qb__scheme *s, int32_t tensor)
 {
   bool found = false;
   for (size_t i = 0; !found && i < s->graph->operator_count; i++)
-    found = s->integer[i] && reads(&s->graph->operators[i], tensor);
+    found = s->integer[i] && qb__reads(&s->graph->operators[i], tensor);
   return found;
 }
 
