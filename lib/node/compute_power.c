@@ -3,6 +3,7 @@
 
 #include "node/measuring.h"
 #include "node/sustained.h"
+#include "node/tiles.h"
 #include "node/yardstick.h"
 
 #include <time.h>
@@ -73,6 +74,7 @@ qb_status qb__measure_compute(const qb_context *context, const qb__topology *top
 {
   uint32_t threads[QB__MOST_THREAD_COUNTS];
   const size_t thread_counts = qb__thread_counts(most, threads);
+  qb__ask_for_tiles();
   const size_t entries = list_entries(threads, thread_counts, table);
   crew all = {context, topology};
   const qb_status status =

@@ -20,7 +20,8 @@ double qb__yardstick(qb_isa isa, qb_precision precision, uint32_t microseconds);
  * Whether the processor multiplies numbers of this precision with an instruction set, no better than
  * its best: 8-bit integers from SSE4.1 on, with what qb__features() tells at the best one and
  * without it at the others; bfloat16 numbers where there are instructions for them. 256-bit integers
- * came with AVX2.
+ * came with AVX2. Where the process may use tiles (qb__may_use_tiles()), these multiply both at the best
+ * one; what the calling thread had in tiles is lost.
  */
 bool qb__yardstick_has(qb_isa isa, qb_precision precision);
 

@@ -3,6 +3,7 @@
 #include "node/compute_power.h"
 
 #include "node/measuring.h"
+#include "node/tiles.h"
 #include "node/yardstick.h"
 
 #include "support/expect.h"
@@ -199,6 +200,27 @@ static void lower_precisions_sustain_more_where_there_are_instructions(void **st
   }
 }
 
+/* Vectors of 8-bit integers do 4 times as much as those of floats, and of bfloat16 numbers twice. */
+static void tiles_sustain_more_than_vectors_could(void **state)
+{
+  (void)state;
+  qb__ask_for_tiles();
+  if (!qb__may_use_tiles()) {
+    print_message("# skipped: %s\n",
+                  qb__has_tiles() ? "Linux does not permit AMX here" : "the processor has no AMX");
+    skip();
+  }
+  double floats = 0, halves = 0, bytes = 0;
+  for (int i = 0; i < 20; i++) {
+    floats = fmax(floats, qb__yardstick(QB_ISA_BEST, QB_PRECISION_F32, 2000));
+    halves = fmax(halves, qb__yardstick(QB_ISA_BEST, QB_PRECISION_BF16, 2000));
+    bytes = fmax(bytes, qb__yardstick(QB_ISA_BEST, QB_PRECISION_INT8, 2000));
+  }
+  assert_true(halves > 3 * floats);
+  assert_true(bytes > 6 * floats);
+  assert_true(bytes > 1.2 * halves);
+}
+
 static void a_precision_without_instructions_sustains_nothing(void **state)
 {
   (void)state;
@@ -283,6 +305,7 @@ int main(void)
       cmocka_unit_test(threads_measure_together_on_a_core_each),
       cmocka_unit_test(threads_that_are_refused_are_a_system_error),
       cmocka_unit_test(lower_precisions_sustain_more_where_there_are_instructions),
+      cmocka_unit_test(tiles_sustain_more_than_vectors_could),
       cmocka_unit_test(a_precision_without_instructions_sustains_nothing),
       cmocka_unit_test(table_is_in_order_and_plausible),
       cmocka_unit_test(work_of_threads_that_run_at_once_is_summed),

@@ -97,6 +97,11 @@ typedef struct qb_node_info {
  * transfers an element. Both run on threads of their own, pinned to the cores they measure. c is
  * measured for each precision that the processor has instructions for (qb_node_get_compute()).
  *
+ * A processor with AMX multiplies bf16 and int8 on it if Linux permits the process to. Measuring asks for
+ * the permission, as oneDNN does for every session. It stays with the process: signal stacks that are
+ * set up later (sigaltstack()) have to hold sysconf(_SC_MINSIGSTKSZ) bytes. If Linux refuses, c is
+ * measured without AMX, and sessions do not use it either.
+ *
  * Instances have a physical core for each thread. Those of a profile of the node take no more than
  * usable_threads, so that reserve_cores cores stay free with all their hardware threads.
  *
