@@ -56,6 +56,14 @@ qb_status qb__kernel_convert(const qb_context *context, const qb__graph *graph,
 qb_status qb__kernel_bytes(const qb_context *context, const qb__graph *graph,
                            const qb__operator *op, const qb__dims *dims, bool turns,
                            qb__kernel **kernel);
+/*
+ * Whether there is a kernel for an operator from bytes of this step to bytes: LRN and average pools, on
+ * samples of `rank` dimensions, where no bytes make anything infinite on the way.
+ */
+bool qb__kernel_computes_bytewise(const qb__operator *op, uint32_t rank, float step);
+/* That kernel, on bytes whose channels are last. */
+qb_status qb__kernel_bytewise(const qb_context *context, const qb__graph *graph,
+                              const qb__operator *op, uint32_t batch, qb__kernel **kernel);
 /* Writes `value` into `count` bytes. */
 qb_status qb__kernel_fill_bytes(const qb_context *context, size_t count, float value,
                                 qb__kernel **kernel);

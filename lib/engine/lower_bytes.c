@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Integers of 8 bits as bytes, and what only moves them. */
+/* Integers of 8 bits as bytes, what only moves them, and what reads and writes them in one pass. */
 #include "engine/lowering.h"
 
+#include "engine/kernel.h"
 #include "model/graph_edit.h"
+
+#include <float.h>
 
 static bool is_number(const qb__graph *graph, int32_t constant)
 {
@@ -224,6 +227,28 @@ static bool cancel(qb__graph *graph, size_t index)
   return true;
 }
 
+/* Lets an operator between a dequantize and a quantize read and write the bytes. */
+static void join(qb__graph *graph, size_t index)
+{
+  qb__operator *op = &graph->operators[index];
+  const qb__byte_source from = qb__byte_source_of(graph, op->input);
+  const qb__operator *to = qb__only_reader(graph, op->output);
+  if (from.tensor == QB__NONE || !to || to->kind != QB__OP_QUANTIZE || !to->requantize.applies ||
+      !qb__kernel_computes_bytewise(op, graph->tensors[op->output].rank, from.scale))
+    return;
+  const float scale = qb__lowered_number(graph, to->weights, 1);
+  if (!(from.scale > 0 && scale > 0 && from.scale / scale <= FLT_MAX && 1 / scale <= FLT_MAX))
+    return;
+  op->requantize = (qb__requantize){.applies = true,
+                                    .step = from.scale,
+                                    .offset = from.zero,
+                                    .last_step = 1 / scale,
+                                    .last_offset = qb__lowered_number(graph, to->bias, 0)};
+  op->input = from.tensor;
+  op->output = to->output;
+  qb__remove_operator(graph, (size_t)(to - graph->operators));
+}
+
 void qb__lower_bytes(qb__graph *graph)
 {
   for (size_t i = 0; i < graph->operator_count && !graph->status; i++)
@@ -233,5 +258,7 @@ void qb__lower_bytes(qb__graph *graph)
       sink(graph, i);
       i++;
     }
+  for (size_t i = 0; i < graph->operator_count && !graph->status; i++)
+    join(graph, i);
   qb__drop_unread(graph);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where reals become bytes, and bytes reals. Bytes of images have their channels last. */
+/*
+ * Where reals become bytes, and bytes reals, or bytes other bytes by way of reals. Bytes of images have
+ * their channels last.
+ */
 #include "engine/network_plan_impl.h"
 
 #include <string.h>
@@ -22,6 +25,33 @@ static qb_status settle(qb__planner *p, uint32_t index, bool image, int32_t *slo
   return image ? qb__plan_channels_last(p, index, slot) : qb__plan_plain(p, index, slot);
 }
 
+/* The step that writes an operator's result. */
+static qb_status add_kernel(qb__planner *p, uint32_t index, qb__kernel *kernel, int32_t source)
+{
+  int32_t slots[QB__ARG_COUNT];
+  memcpy(slots, qb__no_slots, sizeof slots);
+  slots[QB__ARG_SOURCE] = source;
+  slots[QB__ARG_DESTINATION] = p->slot_of[p->graph->operators[index].output];
+  return qb__plan_kernel(p, index, kernel, "own", slots);
+}
+
+qb_status qb__plan_bytewise(qb__planner *p, uint32_t index)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const qb__dims dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
+  int32_t source = p->slot_of[op->input];
+  qb__layout *layout = NULL;
+  qb__kernel *kernel = NULL;
+  qb_status status = qb__plan_channels_last(p, index, &source);
+  if (!status)
+    status = qb__layout_channels_last(p->context, &dims, &layout);
+  if (!status)
+    status = qb__plan_result(p, op, layout);
+  if (!status)
+    status = qb__kernel_bytewise(p->context, p->graph, op, p->plan->batch, &kernel);
+  return status ? status : add_kernel(p, index, kernel, source);
+}
+
 qb_status qb__plan_bytes(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
@@ -40,11 +70,5 @@ qb_status qb__plan_bytes(qb__planner *p, uint32_t index)
     status = qb__plan_result(p, op, layout);
   if (!status)
     status = qb__kernel_bytes(p->context, p->graph, op, &dims, turns, &kernel);
-  if (status)
-    return status;
-  int32_t slots[QB__ARG_COUNT];
-  memcpy(slots, qb__no_slots, sizeof slots);
-  slots[QB__ARG_SOURCE] = source;
-  slots[QB__ARG_DESTINATION] = p->slot_of[op->output];
-  return qb__plan_kernel(p, index, kernel, "own", slots);
+  return status ? status : add_kernel(p, index, kernel, source);
 }

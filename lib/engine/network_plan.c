@@ -247,6 +247,9 @@ static qb_status add_by_kind(qb__planner *p, uint32_t index)
   case QB__OP_QUANTIZE:
   case QB__OP_DEQUANTIZE:
     return op->requantize.applies ? qb__plan_bytes(p, index) : qb__plan_own(p, index);
+  case QB__OP_LRN:
+  case QB__OP_AVERAGE_POOL:
+    return op->requantize.applies ? qb__plan_bytewise(p, index) : add_operator(p, index);
   case QB__OP_FLATTEN: return add_flatten(p, index);
   case QB__OP_MATMUL: return qb__plan_matmul(p, index);
   case QB__OP_LINEAR: return qb__plan_linear(p, index);

@@ -106,6 +106,9 @@ qb_status qb__plan_integers(qb__planner *p, uint32_t index);
 /* Reals to bytes, and bytes to reals. */
 qb_status qb__plan_bytes(qb__planner *p, uint32_t index);
 
+/* An operator from bytes to bytes, by way of reals. */
+qb_status qb__plan_bytewise(qb__planner *p, uint32_t index);
+
 /*
  * How many channels of the tensor `whole` lie next to each other, where an operator combines each
  * of its elements with the number that slot `factors` has for the element's channel; else 0.

@@ -131,7 +131,8 @@ typedef struct qb__window {
  * What a layer on 8-bit integers makes of its sums, in this order: sum + bias, times the factor of
  * the output; if `rounds`, rounded to low..high, times `step`, plus `offset`; plus the addend times
  * `addend_step`; the activation; times `last_step`, plus `last_offset`; rounded to the result's type
- * if that has integers.
+ * if that has integers. An LRN or average pool reads bytes b as (b - offset) * step, and writes what its
+ * result times `last_step` is rounded to, plus `last_offset`.
  */
 typedef struct qb__requantize {
   bool
@@ -177,7 +178,7 @@ typedef struct qb__operator {
   bool linear;                 /* resize: between neighbours, else the nearest */
   float epsilon;               /* norms */
   float integer_limit;         /* layers, matmul: of integers up to this size; 0: of reals */
-  qb__requantize requantize;   /* layers, quantize, dequantize in a lowered graph */
+  qb__requantize requantize;   /* in a lowered graph: layers, quantize, dequantize, LRN, pools */
   int64_t lrn_size;            /* y = x * (lrn_k + lrn_alpha / lrn_size * sum(x^2)) ^ -lrn_beta */
   float lrn_alpha, lrn_beta, lrn_k;
 } qb__operator;

@@ -331,8 +331,10 @@ qb__magnitude qb__operator_magnitude(const qb__graph *graph, const qb__operator 
   case QB__OP_DEQUANTIZE: return computed((x + factor->offset) * fmax(1, factor->gain));
   case QB__OP_CONCAT: return moved(largest_of(graph, op, 0, bounds, cap));
   case QB__OP_MAX_POOL: return moved(x);
-  case QB__OP_AVERAGE_POOL: return (qb__magnitude){x * window_elements(graph, op), x};
-  case QB__OP_LRN: return lrn(op, x);
+  case QB__OP_AVERAGE_POOL:
+    return op->requantize.applies ? moved(UINT8_MAX)
+                                  : (qb__magnitude){x * window_elements(graph, op), x};
+  case QB__OP_LRN: return op->requantize.applies ? moved(UINT8_MAX) : lrn(op, x);
   case QB__OP_LAYER_NORM:
   case QB__OP_GROUP_NORM: return norm(graph, op, factor, x);
   case QB__OP_MATMUL: return matmul(graph, op, x, y);
