@@ -1,23 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A search for faults of oneDNN: kernels [CASES [FILE]]. Random operators in sessions, whatever
- * implementation may be the fastest, on instruction sets up to a random one, against plain loops. It
- * prints what checks pass over, what is wrong in spite of them, and crashes, each with its case.
- * FILE keeps how many cases are done, so that the same command goes on. kernels --case N repeats one.
+ * A search for faults of oneDNN: kernels [CASES [FILE]]. Random operators in sessions of a random
+ * precision, whatever implementation may be the fastest, on instruction sets up to a random one,
+ * against plain loops. It prints what checks pass over, what is wrong in spite of them, and crashes,
+ * each with its case. FILE keeps how many cases are done, so that the same command goes on.
+ * kernels --case N repeats one.
  */
 #include "engine/reference.h"
 #include "model/model_impl.h"
 #include "support/random_graph.h"
 #include "timing.h"
 
+#include <qosbatch/quantize.h>
+
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A child runs this many cases, so that a crash costs no more than a fork. */
-enum { CHUNK = 32, PROCESSES = 2, MOST_BATCH = 4, CASE_SECONDS = 120 };
+/* A child runs CHUNK cases, so that a crash costs no more than a fork. */
+enum { CHUNK = 32, MOST_PROCESSES = 64, MOST_BATCH = 4, CASE_SECONDS = 120, PRECISIONS = 3 };
+
+/* What children share with the process that starts them. */
+typedef struct worker {
+  long first, end;
+  _Atomic long at; /* the case under way */
+  pid_t pid;       /* 0: none */
+} worker;
+
+typedef struct board {
+  _Atomic long rounds[PRECISIONS]; /* compared */
+  worker workers[MOST_PROCESSES];
+} board;
+
+static board *shared;
+
+/*
+ * The largest error as a share of the largest output: a step or two of 8 bits, and what bfloat16's 8
+ * bits of precision may lose in sums of both signs.
+ */
+static const double tolerances[PRECISIONS] = {
+    [QB_PRECISION_F32] = 1e-4, [QB_PRECISION_BF16] = 0.05, [QB_PRECISION_INT8] = 0.05};
 
 static const char *const isas[] = {"DEFAULT", "AVX512_CORE_VNNI", "AVX512_CORE", "AVX2", "SSE41"};
 
@@ -114,27 +139,62 @@ static double round_error(qb_session *session, const qb__graph *g, uint32_t batc
   return error;
 }
 
-static void run_model(const qb_model *model, qb_session *session, uint64_t *random, long number)
+static void compare_rounds(const qb__graph *g, qb_session *session, qb_precision precision,
+                           const float *input, uint64_t *random, long number)
 {
-  const qb__graph *g = qb__model_graph(model);
   char text[400];
-  float *input = malloc(g->tensors[g->inputs[0]].elements * MOST_BATCH * sizeof *input);
   float *expected = malloc(g->tensors[g->outputs[0]].elements * MOST_BATCH * sizeof *expected);
-  if (!input || !expected)
+  if (!expected)
     exit(1);
-  qb__fill_values(input, g->tensors[g->inputs[0]].elements * MOST_BATCH, 5, 0, 1);
-  check(qb__reference_run(g, MOST_BATCH, (const float *const *)&input, &expected, NULL));
+  check(qb__reference_run(g, MOST_BATCH, &input, &expected, NULL));
   for (int i = 0; i < 2; i++) {
     const uint32_t batch = (uint32_t)random_int(random, 1, MOST_BATCH);
     const double error = round_error(session, g, batch, input, expected);
     if (error < 0)
       printf("case %ld, %s: FAILS: %s\n", number, isa_of(number), qb_error_message());
-    else if (!(error <= 1e-4))
-      printf("case %ld, %s: WRONG by %g at batch %u%s\n", number, isa_of(number), error, batch,
-             describe(g, text, sizeof text));
+    else if (!(error <= tolerances[precision]))
+      printf("case %ld, %s: WRONG by %g in %s at batch %u%s\n", number, isa_of(number), error,
+             qb_precision_name(precision), batch, describe(g, text, sizeof text));
+    shared->rounds[precision]++;
   }
-  free(input);
   free(expected);
+}
+
+/* The network in 8-bit integers, or NULL if it has no layers. */
+static qb_model *quantized(qb_model *model, const float *input)
+{
+  const void *const inputs[1] = {input};
+  qb_quantize_params params = QB_QUANTIZE_PARAMS_INIT;
+  params.inputs = inputs;
+  params.samples = MOST_BATCH;
+  qb_model *made = NULL;
+  const qb_status status = qb_model_quantize(model, &params, NULL, &made);
+  if (status != QB_ERROR_UNSUPPORTED)
+    check(status);
+  return made;
+}
+
+/* The processor, or the cap on it, may lack a precision, and a network layers to quantize. */
+static void run_model(qb_model *model, const qb_configuration *configuration, uint64_t *random,
+                      long number)
+{
+  const qb__graph *g = qb__model_graph(model);
+  const size_t elements = g->tensors[g->inputs[0]].elements * MOST_BATCH;
+  float *input = malloc(elements * sizeof *input);
+  if (!input)
+    exit(1);
+  qb__fill_values(input, elements, 5, 0, 1);
+  qb_model *run =
+      configuration->precision == QB_PRECISION_INT8 ? quantized(model, input) : qb_model_ref(model);
+  qb_session *session = NULL;
+  const qb_status status = run ? qb_session_new(run, configuration, NULL, &session) : QB_OK;
+  if (status != QB_ERROR_UNSUPPORTED)
+    check(status);
+  if (session)
+    compare_rounds(qb__model_graph(run), session, configuration->precision, input, random, number);
+  qb_session_unref(session);
+  qb_model_unref(run);
+  free(input);
 }
 
 static void run_case(long number)
@@ -149,7 +209,6 @@ static void run_case(long number)
   params.clock_user = &noise;
   qb_context *context;
   qb_model *model = NULL;
-  qb_session *session;
   qb__graph graph;
   check(qb_context_new(&params, &context));
   qb__graph_init(&graph, context);
@@ -160,28 +219,30 @@ static void run_case(long number)
   if (graph.status) { /* a window does not fit */
     qb__graph_clear(&graph);
   } else {
-    const qb_configuration c = {.instances = 1, .threads = (uint32_t)random_int(&random, 1, 2)};
+    const qb_configuration c = {.instances = 1,
+                                .threads = (uint32_t)random_int(&random, 1, 2),
+                                .precision = (qb_precision)random_int(&random, 0, PRECISIONS - 1)};
     check(qb__model_from_graph(&graph, "case", &model));
-    check(qb_session_new(model, &c, NULL, &session));
-    run_model(model, session, &random, number);
-    qb_session_unref(session);
+    run_model(model, &c, &random, number);
     qb_model_unref(model);
   }
   qb_context_unref(context);
 }
 
-/* Cases first..end-1 in a process of their own; *at is the one under way. */
-static pid_t start(long first, long end, long *at)
+/* Cases from `first` to the worker's end in a process of their own. */
+static void start(worker *w, long first)
 {
   fflush(stdout);
-  *at = first;
+  w->at = first;
   const pid_t child = fork();
-  if (child)
-    return child;
+  if (child) {
+    w->pid = child;
+    return;
+  }
   setenv("ONEDNN_MAX_CPU_ISA", isa_of(first), 1);
-  for (; *at < end; ++*at) {
+  for (; w->at < w->end; w->at++) {
     alarm(CASE_SECONDS);
-    run_case(*at);
+    run_case(w->at);
     fflush(stdout);
   }
   _exit(0);
@@ -207,41 +268,78 @@ static void write_done(const char *path, long done)
   fclose(file);
 }
 
-/* Chunks in turn on each process; a crash ends one case, not its chunk. */
+/* All cases before it are done. */
+static long first_open(long next, int processes)
+{
+  for (const worker *w = shared->workers; w < shared->workers + processes; w++)
+    if (w->pid && w->first < next)
+      next = w->first;
+  return next;
+}
+
+/* Waits for a child; one that crashed is followed by another, from the next case on. */
+static bool end_one(int processes, long *crashes)
+{
+  int status;
+  const pid_t pid = wait(&status);
+  worker *w = shared->workers;
+  while (w < shared->workers + processes && w->pid != pid)
+    w++;
+  if (pid < 0 || w == shared->workers + processes)
+    return errno == EINTR;
+  if (WIFEXITED(status) && !WEXITSTATUS(status)) {
+    w->pid = 0;
+    return true;
+  }
+  ++*crashes;
+  printf("case %ld, %s: CRASH, %s %d\n", w->at, isa_of(w->at),
+         WIFSIGNALED(status) ? "signal" : "exit",
+         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+  start(w, w->at + 1);
+  return true;
+}
+
+static bool all_idle(int processes)
+{
+  for (int p = 0; p < processes; p++)
+    if (shared->workers[p].pid)
+      return false;
+  return true;
+}
+
 static int search(long cases, const char *path)
 {
-  long *at =
-      mmap(NULL, PROCESSES * sizeof *at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED)
-    return 1;
-  long done = read_done(path), crashes = 0;
-  for (; done < cases; write_done(path, done)) {
-    pid_t children[PROCESSES];
-    long ends[PROCESSES];
-    for (int p = 0; p < PROCESSES; p++, done = ends[p - 1]) {
-      ends[p] = done + CHUNK - done % CHUNK;
-      children[p] = start(done, ends[p], &at[p]);
-    }
-    for (int p = 0; p < PROCESSES;) {
-      int status;
-      if (waitpid(children[p], &status, 0) < 0 && errno != EINTR)
-        return 1;
-      if (WIFEXITED(status) && !WEXITSTATUS(status)) {
-        p++;
-        continue;
+  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  const int processes = cores < 1 ? 1 : cores > MOST_PROCESSES ? MOST_PROCESSES : (int)cores;
+  long next = read_done(path), crashes = 0;
+  while (next < cases || !all_idle(processes)) {
+    for (worker *w = shared->workers; w < shared->workers + processes; w++)
+      if (!w->pid && next < cases) {
+        w->first = next;
+        w->end = next += CHUNK - next % CHUNK;
+        start(w, w->first);
       }
-      crashes++;
-      printf("case %ld, %s: CRASH, %s %d\n", at[p], isa_of(at[p]),
-             WIFSIGNALED(status) ? "signal" : "exit", WIFSIGNALED(status) ? WTERMSIG(status) : 1);
-      children[p] = start(at[p] + 1, ends[p], &at[p]);
-    }
+    if (!end_one(processes, &crashes))
+      return 1;
+    write_done(path, first_open(next, processes));
   }
-  printf("%ld cases, %ld crashes\n", done, crashes);
+  printf("%ld cases, %ld crashes; rounds compared now: %ld in f32, %ld in bf16, %ld in int8\n",
+         next, crashes, shared->rounds[QB_PRECISION_F32], shared->rounds[QB_PRECISION_BF16],
+         shared->rounds[QB_PRECISION_INT8]);
   return 0;
 }
 
 int main(int argc, char **argv)
 {
+  /* Threads of several children share cores, and hwloc would load its plugins for each session. */
+  if (!getenv("OMP_WAIT_POLICY")) {
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    setenv("HWLOC_PLUGINS_PATH", "", 0);
+    execv("/proc/self/exe", argv);
+  }
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED)
+    return 1;
   if (argc == 3 && !strcmp(argv[1], "--case")) {
     const long number = atol(argv[2]);
     setenv("ONEDNN_MAX_CPU_ISA", isa_of(number), 1);
