@@ -4,6 +4,7 @@
  */
 #include "core/alloc.h"
 #include "engine/onednn_impl.h"
+#include "node/cpuid_caches.h"
 
 #include <string.h>
 
@@ -211,9 +212,26 @@ static dnnl_status_t describe(dnnl_engine_t engine, const qb__primitive_spec *sp
 }
 
 /*
+ * Whether oneDNN finds a first-level cache with room for the inputs of one output of 1024 channels. It
+ * reads AMD's leaf on AMD's processors, even where a virtual machine leaves that empty, and otherwise
+ * guesses what it does not find.
+ */
+static bool finds_first_cache(void)
+{
+  enum { LEAST_BYTES = 4096 };
+#if defined(__x86_64__)
+  const qb__cache_sizes told = qb__cpuid_caches_of(__builtin_cpu_is("amd") ? QB__AMD : QB__INTEL);
+  return told.bytes[1] && told.bytes[1] / told.threads[1] >= LEAST_BYTES;
+#else
+  return true;
+#endif
+}
+
+/*
  * Whether oneDNN, 3.7.2 at least, divides by zero (SIGFPE) when asked for this convolution: where
  * it looks for the best blocks of a 1x1 window on channels last, it has a rule of its own for these
- * numbers of channels, which is sound only on matrix tiles. A deconvolution is one backwards.
+ * numbers of channels (est_eff_1x1()), which divides by the blocks of rows that fit into the cache
+ * it found: none if that is empty. A deconvolution is one backwards.
  */
 static bool divides_by_zero(const qb__primitive_spec *spec)
 {
@@ -230,7 +248,7 @@ static bool divides_by_zero(const qb__primitive_spec *spec)
   for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
     if (weights->at[first + 1] == channels[i][backwards] &&
         weights->at[first] == channels[i][!backwards])
-      return true;
+      return !finds_first_cache();
   return false;
 }
 

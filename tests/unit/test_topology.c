@@ -170,7 +170,7 @@ static void other_machines_of_the_environment_are_not_ours(void **state)
 }
 
 /* As a Core i9 of 2019 tells of its caches: instructions' are left out. */
-static void registers_tell_the_sizes_of_caches(void **state)
+static void registers_tell_the_sizes_of_caches_and_who_shares_them(void **state)
 {
   (void)state;
   static const qb__cache_registers told[] = {{0x1c004121, 0x01c0003f, 0x3f},
@@ -178,18 +178,20 @@ static void registers_tell_the_sizes_of_caches(void **state)
                                              {0x1c004143, 0x00c0003f, 0x3ff},
                                              {0x1c03c163, 0x03c0003f, 0x3fff},
                                              {0, 0, 0}};
-  qb__cache_sizes sizes = {{0}};
+  qb__cache_sizes sizes = {{0}, {0}};
   for (int i = 0; i < 5; i++)
     assert_int_equal(qb__cache_sizes_add(&sizes, &told[i]), i < 4);
   assert_int_equal(sizes.bytes[1], 32 << 10);
   assert_int_equal(sizes.bytes[2], 256 << 10);
   assert_int_equal(sizes.bytes[3], 16 << 20);
+  assert_int_equal(sizes.threads[1], 2);
+  assert_int_equal(sizes.threads[3], 16);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(registers_tell_the_sizes_of_caches),
+      cmocka_unit_test(registers_tell_the_sizes_of_caches_and_who_shares_them),
       cmocka_unit_test(machine_is_plausible),
       cmocka_unit_test(each_core_is_one_cpu_of_the_affinity),
       cmocka_unit_test(affinity_is_left_alone),
