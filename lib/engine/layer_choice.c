@@ -20,7 +20,7 @@ typedef struct layer {
   uint32_t index;
   qb__primitive_spec spec; /* dimensions alone */
   const qb__layout *have, *addend, *packed;
-  bool usual, addend_usual; /* they lie as primitives expect it */
+  bool usual, addend_usual; /* they lie, and are of the type, as primitives expect it */
   int64_t rows;             /* of the input in a sample: more than 1 in linear layers alone */
 } layer;
 
@@ -53,7 +53,8 @@ static layer layer_of(qb__planner *p, uint32_t index, int32_t source, int32_t ad
   l.spec.destination_dims = qb__plan_dims(&p->graph->tensors[op->output], p->plan->batch);
   l.usual =
       l.spec.source_dims.type == p->plan->slots[source].dims.type && qb__plan_is_usual(p, source);
-  l.addend_usual = addend != QB__NONE && qb__plan_is_usual(p, addend);
+  l.addend_usual = addend != QB__NONE && qb__plan_is_usual(p, addend) &&
+                   p->plan->slots[addend].dims.type == l.spec.destination_dims.type;
   l.rows = l.spec.source_dims.at[0] / p->plan->batch;
   if (destination != QB__NONE) {
     l.spec.destination_dims = p->plan->slots[destination].dims;

@@ -265,7 +265,10 @@ static qb_status add_by_kind(qb__planner *p, uint32_t index)
 static qb_status add_any(qb__planner *p, uint32_t index)
 {
   const qb__operator *op = &p->graph->operators[index];
-  const qb_status status = add_by_kind(p, index);
+  const qb__tensor *result = &p->graph->tensors[op->output];
+  qb_status status = add_by_kind(p, index);
+  if (!status && p->plan->slots[p->slot_of[op->output]].dims.type != result->type)
+    status = qb__fail(QB_ERROR_ENGINE, "the result is of another type than its readers expect");
   return status ? qb__fail_within(status, "operator '%s' (%s) at batch %u", op->name,
                                   qb__operator_kind_name(op), p->plan->batch)
                 : QB_OK;

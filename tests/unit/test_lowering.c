@@ -147,6 +147,52 @@ static void bf16_computes_what_f32_does_or_is_refused(void **state)
   qb_model_unref(model);
 }
 
+/* Reals before a sum and an output behind it, or bfloat16 numbers before it and behind it. */
+static void sums_in_bf16_have_the_type_of_their_result(void **state)
+{
+  (void)state;
+  enum { CHANNELS = 6, SIDE = 10, ELEMENTS = CHANNELS * SIDE * SIDE };
+  const int64_t image[3] = {CHANNELS, SIDE, SIDE}, dims[4] = {CHANNELS, CHANNELS, 3, 3};
+  const qb__window window = {{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+  uint64_t random = random_start();
+  if (!qb__has_bf16())
+    skip();
+  for (int kinds = 0; kinds < 4; kinds++) {
+    const bool of_reals = kinds & 1, is_output = kinds & 2;
+    qb__graph g;
+    qb_model *model;
+    float x[ELEMENTS];
+    qb__graph_init(&g, context);
+    int32_t y = qb__graph_input(&g, "x", 3, image);
+    for (int i = 0; i < 2; i++) {
+      const int32_t weights = qb__graph_constant(&g, "weights", 4, dims);
+      qb__fill(&g, weights, random_bits(&random), 0, 0.2f);
+      const int32_t before =
+          of_reals ? qb__graph_activation(&g, "tanh", y, QB__ACTIVATION_TANH, 0, 0) : y;
+      y = qb__graph_convolution(&g, "layer", before, weights, QB__NONE, &window, 1);
+      y = i ? qb__graph_add(&g, "sum", y, before) : y;
+    }
+    if (!is_output) {
+      const int64_t matrix[2] = {16, ELEMENTS};
+      const int32_t weights = qb__graph_constant(&g, "weights", 2, matrix);
+      qb__fill(&g, weights, random_bits(&random), 0, 0.05f);
+      y = qb__graph_dense(&g, "dense", qb__graph_flatten(&g, "flatten", y), weights, QB__NONE);
+    }
+    qb__graph_output(&g, y);
+    assert_ok(g.status);
+    assert_ok(qb__model_from_graph(&g, "sum", &model));
+    qb__fill_values(x, ELEMENTS, 3, 0, 1);
+    const size_t out = model->graph.tensors[model->graph.outputs[0]].elements;
+    float *exact = run(model, QB_PRECISION_F32, 1, x), *half = run(model, QB_PRECISION_BF16, 1, x);
+    const double like = cosine(exact, half, out);
+    if (!(like >= 0.999 && like < 1))
+      fail_msg("kind %d: cosine %.9f", kinds, like);
+    free(exact);
+    free(half);
+    qb_model_unref(model);
+  }
+}
+
 /* A convolution of integers, and what is made of its sums. */
 typedef struct layer {
   uint32_t batch;
@@ -457,6 +503,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reals_are_added_before_a_sum_becomes_bytes),
       cmocka_unit_test(sums_add_bytes_of_their_own_type),
+      cmocka_unit_test(sums_in_bf16_have_the_type_of_their_result),
       cmocka_unit_test(quantized_networks_compute_what_their_exact_form_does),
       cmocka_unit_test(networks_without_quantized_layers_are_refused),
       cmocka_unit_test(bf16_computes_what_f32_does_or_is_refused),
