@@ -131,6 +131,24 @@ static qb__curve_value at_point(const qb_profile_point *points, size_t count, si
   return value;
 }
 
+static double memory_per_sample(const qb_profile_point *from, const qb_profile_point *to)
+{
+  return ((double)to->memory_bytes - (double)from->memory_bytes) / (to->batch - from->batch);
+}
+
+/*
+ * Memory grows by a sample's share, as it did before the left neighbour, up to what the right one
+ * takes: from some batch size on, rounds run in parts that take turns in the same memory.
+ */
+static double memory_between(const qb_profile_point *points, size_t k, uint32_t batch)
+{
+  const double left = (double)points[k].memory_bytes, right = (double)points[k + 1].memory_bytes;
+  double share = memory_per_sample(&points[k], &points[k + 1]);
+  if (k > 0)
+    share = fmax(share, memory_per_sample(&points[k - 1], &points[k]));
+  return fmin(left + share * (batch - points[k].batch), fmax(left, right));
+}
+
 /*
  * The interval has three parts, taken as independent: the neighbours' own, the least, and the shape
  * of the curve. Whatever the shape, a total lies between those of its neighbours.
@@ -155,8 +173,7 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
   value.p95_ns =
       t * pow(left.p95_ns / left.latency_ns, 1 - u) * pow(right.p95_ns / right.latency_ns, u);
   value.mean_ns = between(b0, left.mean_ns, b1, right.mean_ns, batch);
-  value.memory_bytes =
-      left.memory_bytes + (right.memory_bytes - left.memory_bytes) * (batch - b0) / (b1 - b0);
+  value.memory_bytes = memory_between(points, k, batch);
   value.source = QB_SOURCE_INTERPOLATED;
   return value;
 }
@@ -164,11 +181,9 @@ static qb__curve_value interpolated(const qb_profile_point *points, size_t count
 /* Memory grows by a sample's share; that of a single point cannot be told apart and is kept. */
 static double memory_beyond(const qb_profile_point *points, size_t count, uint32_t batch)
 {
-  const qb_profile_point *last = &points[count - 1], *before = count > 1 ? last - 1 : last;
-  const double bytes = (double)last->memory_bytes;
-  return before == last ? bytes
-                        : bytes + (bytes - (double)before->memory_bytes) *
-                                      (batch - (double)last->batch) / (last->batch - before->batch);
+  const qb_profile_point *last = &points[count - 1];
+  const double share = count > 1 ? memory_per_sample(last - 1, last) : 0;
+  return (double)last->memory_bytes + share * (batch - (double)last->batch);
 }
 
 static qb__curve_value above_last(const qb_profile_point *points, size_t count, uint32_t batch)

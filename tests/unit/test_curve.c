@@ -64,6 +64,30 @@ static void measured_points_are_given_back(void **state)
   }
 }
 
+/* Memory that a share of each sample adds to, up to the largest part that rounds run in. */
+static void memory_grows_up_to_the_parts_of_a_round(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = random_cases(300); i > 0; i--) {
+    const uint32_t most = (uint32_t)random_int(&seed, 2, 40);
+    const uint64_t fixed = random_int(&seed, 0, 1u << 20), share = random_int(&seed, 0, 1u << 20);
+    qb_profile_point points[5];
+    size_t count = 0;
+    for (uint32_t b = 1; count < 5; b += (uint32_t)random_int(&seed, 1, 16), count++) {
+      points[count] = point(b, 1e6 * b);
+      points[count].memory_bytes = fixed + share * (b < most ? b : most);
+    }
+    for (size_t k = 1; k + 1 < count; k++)
+      for (uint32_t b = points[k].batch; b < points[k + 1].batch; b++) {
+        const double told = qb__curve_at(points, count, b).memory_bytes;
+        const double expected = (double)(fixed + share * (b < most ? b : most));
+        if (fabs(told - expected) > 1e-6 * expected)
+          fail_msg("%g at batch %u instead of %g", told, b, expected);
+      }
+  }
+}
+
 static int ascending(const void *a, const void *b)
 {
   const double x = *(const double *)a, y = *(const double *)b;
@@ -209,6 +233,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(totals_never_fall_and_intervals_hold_their_estimate),
       cmocka_unit_test(measured_points_are_given_back),
+      cmocka_unit_test(memory_grows_up_to_the_parts_of_a_round),
       cmocka_unit_test(smooth_curves_are_interpolated_closely),
       cmocka_unit_test(a_cliff_lies_within_the_interval),
       cmocka_unit_test(every_second_power_of_two_left_out_is_covered),
