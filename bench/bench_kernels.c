@@ -309,8 +309,9 @@ static bool all_idle(int processes)
 
 static int search(long cases, const char *path)
 {
-  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  const int processes = cores < 1 ? 1 : cores > MOST_PROCESSES ? MOST_PROCESSES : (int)cores;
+  /* Threads of small operators wait for each other most of the time. */
+  const long wanted = 2 * sysconf(_SC_NPROCESSORS_ONLN);
+  const int processes = wanted < 1 ? 1 : wanted > MOST_PROCESSES ? MOST_PROCESSES : (int)wanted;
   long next = read_done(path), crashes = 0;
   while (next < cases || !all_idle(processes)) {
     for (worker *w = shared->workers; w < shared->workers + processes; w++)
