@@ -58,11 +58,17 @@ static int64_t random_clock(void *user)
   return now_ns += (int64_t)random_int(user, 1, 1000000);
 }
 
+typedef struct listener {
+  long number; /* of the case */
+  bool heard;
+} listener;
+
 static void hear(void *user, qb_severity severity, const char *text)
 {
   (void)severity;
-  const long number = *(const long *)user;
-  printf("case %ld, %s: %s\n", number, isa_of(number), text);
+  listener *self = user;
+  self->heard = true;
+  printf("case %ld, %s: %s\n", self->number, isa_of(self->number), text);
 }
 
 /* Numbers of channels that kernels have special code for, and any. */
@@ -203,8 +209,10 @@ static void run_case(long number)
   for (int i = 0; i < 8; i++)
     random_bits(&random);
   qb_context_params params = QB_CONTEXT_PARAMS_INIT;
+  char text[400];
+  listener ear = {number, false};
   params.message = hear;
-  params.message_user = &number;
+  params.message_user = &ear;
   params.now_ns = random_clock;
   params.clock_user = &noise;
   qb_context *context;
@@ -224,6 +232,9 @@ static void run_case(long number)
                                 .precision = (qb_precision)random_int(&random, 0, PRECISIONS - 1)};
     check(qb__model_from_graph(&graph, "case", &model));
     run_model(model, &c, &random, number);
+    if (ear.heard)
+      printf("case %ld is in %s on %u threads%s\n", number, qb_precision_name(c.precision),
+             c.threads, describe(qb__model_graph(model), text, sizeof text));
     qb_model_unref(model);
   }
   qb_context_unref(context);
