@@ -29,6 +29,37 @@ static inline float qb__bfloat16(uint16_t upper)
   return value;
 }
 
+/* An element of an array of a type. */
+static inline float qb__load(qb__type type, const void *data, size_t index)
+{
+  switch (type) {
+  case QB__TYPE_U8: return ((const uint8_t *)data)[index];
+  case QB__TYPE_S8: return ((const int8_t *)data)[index];
+  case QB__TYPE_BF16: return qb__bfloat16(((const uint16_t *)data)[index]);
+  case QB__TYPE_F32: break;
+  }
+  return ((const float *)data)[index];
+}
+
+/* The nearest bfloat16 number, halves to even; a NaN stays one. */
+static inline uint16_t qb__bfloat16_of(float value)
+{
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return (uint16_t)((value != value ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* Writes one; what becomes an integer is whole, and within the type's range. */
+static inline void qb__store(qb__type type, float value, void *data, size_t index)
+{
+  switch (type) {
+  case QB__TYPE_F32: ((float *)data)[index] = value; break;
+  case QB__TYPE_BF16: ((uint16_t *)data)[index] = qb__bfloat16_of(value); break;
+  case QB__TYPE_U8: ((uint8_t *)data)[index] = (uint8_t)value; break;
+  case QB__TYPE_S8: ((int8_t *)data)[index] = (int8_t)value; break;
+  }
+}
+
 /* Where the element at a position is; along dimensions of 1 a tensor is repeated. */
 static inline int64_t qb__element_offset(const qb__elements *e, const int64_t *at)
 {
@@ -41,13 +72,7 @@ static inline int64_t qb__element_offset(const qb__elements *e, const int64_t *a
 /* The element at an offset. */
 static inline double qb__element_there(const qb__elements *e, int64_t offset)
 {
-  switch (e->dims.type) {
-  case QB__TYPE_U8: return ((const uint8_t *)e->data)[offset];
-  case QB__TYPE_S8: return ((const int8_t *)e->data)[offset];
-  case QB__TYPE_BF16: return qb__bfloat16(((const uint16_t *)e->data)[offset]);
-  case QB__TYPE_F32: break;
-  }
-  return ((const float *)e->data)[offset];
+  return (double)qb__load(e->dims.type, e->data, (size_t)offset);
 }
 
 static inline double qb__element(const qb__elements *e, const int64_t *at)

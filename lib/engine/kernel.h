@@ -35,7 +35,7 @@ qb_status qb__kernel_fill(const qb_context *context, size_t count, float value,
 qb_status qb__kernel_repeat(const qb_context *context, const qb__dims *from, const qb__dims *to,
                             qb__kernel **kernel);
 
-/* Copies a tensor to another layout, whose blocks are filled with zeros. */
+/* Copies a tensor to another layout, of any type, whose blocks are filled with zeros. */
 qb_status qb__kernel_move(const qb_context *context, const qb__dims *dims, const qb__layout *from,
                           const qb__layout *to, qb__kernel **kernel);
 

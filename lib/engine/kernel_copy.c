@@ -2,6 +2,7 @@
 /* Values, repeated arrays and whole tensors written out. */
 #include "core/alloc.h"
 #include "core/error.h"
+#include "engine/elements.h"
 #include "engine/kernel_impl.h"
 
 #include <string.h>
@@ -75,9 +76,10 @@ typedef struct move_kernel {
   qb__kernel base;
   qb__dims dims, room; /* room: padding to whole blocks included */
   qb__blocking from, to;
+  qb__type from_type, to_type;
 } move_kernel;
 
-static void move_row(const move_kernel *self, const float *from, float *to, int64_t row)
+static void move_row(const move_kernel *self, const void *from, void *to, int64_t row)
 {
   const int last = self->dims.count - 1;
   int64_t at[QB__ONEDNN_DIMS] = {0};
@@ -86,9 +88,12 @@ static void move_row(const move_kernel *self, const float *from, float *to, int6
     at[d] = row % self->room.at[d];
     inside = inside && at[d] < self->dims.at[d];
   }
-  for (; at[last] < self->room.at[last]; at[last]++)
-    to[qb__blocked_offset(&self->to, at)] =
-        inside && at[last] < self->dims.at[last] ? from[qb__blocked_offset(&self->from, at)] : 0;
+  for (; at[last] < self->room.at[last]; at[last]++) {
+    const float value = inside && at[last] < self->dims.at[last]
+                            ? qb__load(self->from_type, from, qb__blocked_offset(&self->from, at))
+                            : 0;
+    qb__store(self->to_type, value, to, qb__blocked_offset(&self->to, at));
+  }
 }
 
 static void run_move(const qb__kernel *kernel, float *const arguments[QB__ARG_COUNT])
@@ -108,6 +113,8 @@ qb_status qb__kernel_move(const qb_context *context, const qb__dims *dims, const
     return QB_ERROR_NO_MEMORY;
   self->base.run = run_move;
   self->dims = self->room = *dims;
+  self->from_type = qb__layout_type(from);
+  self->to_type = qb__layout_type(to);
   if (!qb__layout_blocking(from, &self->from) || !qb__layout_blocking(to, &self->to)) {
     qb__free(context, self);
     return qb__fail(QB_ERROR_UNSUPPORTED, "a tensor is in a layout that only oneDNN can read");
