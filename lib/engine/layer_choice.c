@@ -274,7 +274,7 @@ static qb_status add_times(const layer *l, double *cost)
   if (!status && !count)
     status = qb__fail(QB_ERROR_UNSUPPORTED, "oneDNN has no implementation for these shapes");
   for (size_t i = 0; i < count && count > 1 && !status; i++)
-    status = qb__primitive_compile(&primitives[i]);
+    status = qb__plan_compile(p, l->index, &primitives[i]);
   if (!status && count > 1)
     status = qb__layer_trial(p, l->spec.op, l->have, l->addend, primitives, count, ns);
   double sum[QB__ALGORITHM_COUNT];

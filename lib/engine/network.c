@@ -145,10 +145,11 @@ static qb_status make_ready(network_engine *self, uint32_t batch, struct dnnl_st
   return status;
 }
 
-/* Forgets the batch size made ready last, and all plans that no batch size before it has. */
-static void take_back(network_engine *self, qb__workspace *workspace)
+/* Forgets the batch size made ready last, if it is `batch`, and all plans that no other one has. */
+static void take_back(network_engine *self, uint32_t batch, qb__workspace *workspace)
 {
-  self->ready_count--;
+  if (find_ready(self, batch))
+    self->ready_count--;
   for (size_t i = self->plan_count; i-- > 0;) {
     bool used = false;
     for (size_t r = 0; r < self->ready_count; r++)
@@ -191,22 +192,25 @@ static qb_status bind_parts(network_engine *self, qb__workspace *workspace, cons
   return status;
 }
 
-/* Until nothing is wrong: what is passed over once is not used again, so this ends. */
+/* Until nothing is found any more: what is passed over once is not used again, so this ends. */
 static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 {
   network_engine *self = (network_engine *)engine;
   qb__workspace *workspace = &self->workspaces[instance];
-  size_t wrong = 0;
   qb_status status = qb__workspace_init(workspace, self->context, self->engine);
-  do {
-    if (!status && !find_ready(self, batch))
-      status = make_ready(self, batch, workspace->stream);
+  if (status)
+    return status;
+  for (;;) {
+    const size_t known = self->findings.count;
+    size_t wrong = 0;
+    status = find_ready(self, batch) ? QB_OK : make_ready(self, batch, workspace->stream);
     if (!status)
       status = bind_parts(self, workspace, find_ready(self, batch), &wrong);
-    if (!status && wrong)
-      take_back(self, workspace);
-  } while (!status && wrong);
-  return status;
+    const bool failed = status == QB_ERROR_ENGINE && self->findings.count > known;
+    if (!failed && (status || !wrong))
+      return status;
+    take_back(self, batch, workspace);
+  }
 }
 
 static qb_status run(qb__engine *engine, uint32_t instance, uint32_t batch,

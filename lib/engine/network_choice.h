@@ -10,7 +10,7 @@
 typedef struct qb__chooser {
   const qb__graph *graph;
   const qb__finite_guards *guards;
-  const qb__findings *findings;
+  qb__findings *findings;
   struct dnnl_engine *engine;
   struct dnnl_stream *stream;
 } qb__chooser;

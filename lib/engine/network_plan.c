@@ -301,9 +301,9 @@ static qb_status place_arena(qb__planner *p)
 }
 
 qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_run,
-                               const qb__findings *findings, qb__choice *choices,
-                               qb__packed *packed, struct dnnl_engine *engine,
-                               struct dnnl_stream *stream, qb__network_plan **plan)
+                               qb__findings *findings, qb__choice *choices, qb__packed *packed,
+                               struct dnnl_engine *engine, struct dnnl_stream *stream,
+                               qb__network_plan **plan)
 {
   qb__planner p = {.context = graph->context,
                    .graph = graph,

@@ -66,12 +66,13 @@ typedef struct qb__network_plan {
  * Packs weights not packed yet. A plan that is not `to_run` serves its choices and packed weights
  * alone: its operators are not compiled. `choices` has one element for each operator: those that
  * are unknown are made, for which the batch should be QB__TRIAL_BATCH. What `findings` pass over
- * is not used. Failures name the operator.
+ * is not used. Failures name the operator. QB_ERROR_ENGINE with more findings than before: oneDNN
+ * failed to compile what it had described, and another call does without it.
  */
 qb_status qb__network_plan_new(const qb__graph *graph, uint32_t batch, bool to_run,
-                               const qb__findings *findings, qb__choice *choices,
-                               qb__packed *packed, struct dnnl_engine *engine,
-                               struct dnnl_stream *stream, qb__network_plan **plan);
+                               qb__findings *findings, qb__choice *choices, qb__packed *packed,
+                               struct dnnl_engine *engine, struct dnnl_stream *stream,
+                               qb__network_plan **plan);
 void qb__network_plan_free(const qb_context *context, qb__network_plan *plan);
 
 #endif

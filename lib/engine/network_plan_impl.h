@@ -10,8 +10,8 @@ typedef struct qb__planner {
   const qb__graph *graph;
   qb__network_plan *plan;
   bool to_run;
-  const qb__findings *findings;
-  qb__choice *choices; /* by operator */
+  qb__findings *findings; /* grows by what cannot be compiled */
+  qb__choice *choices;    /* by operator */
   qb__packed *packed;
   struct dnnl_engine *engine;
   struct dnnl_stream *stream;
@@ -48,6 +48,9 @@ extern const int32_t qb__no_slots[QB__ARG_COUNT];
 /* A constant of the graph in a layout. */
 qb_status qb__plan_constant(qb__planner *p, int32_t tensor, const qb__dims *dims,
                             const qb__layout *layout, int32_t *slot);
+
+/* Compiles what an operator is computed by; where oneDNN fails in that, it is passed over. */
+qb_status qb__plan_compile(qb__planner *p, uint32_t index, qb__primitive *primitive);
 
 /* Takes the primitive over, also on failure; a scratchpad gets a slot that lives for this step. */
 qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *primitive,

@@ -4,6 +4,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/hooks.h"
 
 #include <string.h>
 
@@ -272,6 +273,20 @@ static qb_status add_vector(qb__planner *p, int32_t tensor, int32_t *slot)
   return status;
 }
 
+qb_status qb__plan_compile(qb__planner *p, uint32_t index, qb__primitive *primitive)
+{
+  const qb__operator *op = &p->graph->operators[index];
+  const qb_status status = qb__primitive_compile(primitive);
+  if (status != QB_ERROR_ENGINE)
+    return status;
+  qb__message(p->context, QB_SEVERITY_WARNING,
+              "%s cannot compile operator '%s' with %s at batch %u; it is passed over",
+              qb__onednn_version(), op->name, primitive->implementation, p->plan->batch);
+  const qb_status noted =
+      qb__pass_over(p->context, p->findings, op->origin, primitive->implementation);
+  return noted ? noted : status;
+}
+
 qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitive,
                          int32_t slots[QB__ARG_COUNT])
 {
@@ -289,7 +304,7 @@ qb_status qb__plan_layer(qb__planner *p, uint32_t index, qb__primitive *primitiv
   if (op->requantize.applies && qb__factors_are_arguments() && !status)
     status = add_vector(p, op->requantize.factors, &slots[QB__ARG_FACTORS]);
   if (!status && p->to_run)
-    status = qb__primitive_compile(primitive);
+    status = qb__plan_compile(p, index, primitive);
   if (status)
     return status;
   struct dnnl_primitive *compiled = primitive->handle;

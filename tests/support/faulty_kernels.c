@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/faulty_kernels.h"
 
+#include "core/error.h"
 #include "engine/elements.h"
 #include "engine/plan_check.h"
 #include "support/unit.h"
@@ -39,7 +40,8 @@ static bool is_faulty(const qb__graph *graph, const qb__network_plan *plan, cons
       (present.op && strcmp(op->name, present.op) != 0))
     return false;
   switch (present.target) {
-  case FAULTY_NOTHING: return false;
+  case FAULTY_NOTHING:
+  case FAULTY_COMPILING: return false;
   case FAULTY_CHANGES: return changes;
   case FAULTY_LAYERS: return op->weights != QB__NONE && !changes;
   case FAULTY_IMPLEMENTATION: break;
@@ -99,6 +101,19 @@ qb_status __wrap_qb__execute(const struct dnnl_primitive *primitive, struct dnnl
   free(kept);
   faulty_seen.runs++;
   return status;
+}
+
+qb_status __real_qb__primitive_compile(qb__primitive *primitive);
+qb_status __wrap_qb__primitive_compile(qb__primitive *primitive);
+qb_status __wrap_qb__primitive_compile(qb__primitive *primitive)
+{
+  char *first = faulty_seen.implementation;
+  if (present.target != FAULTY_COMPILING || primitive->kernel)
+    return __real_qb__primitive_compile(primitive);
+  if (!*first)
+    strcpy(first, primitive->implementation);
+  return strcmp(first, primitive->implementation) ? __real_qb__primitive_compile(primitive)
+                                                  : qb__fail(QB_ERROR_ENGINE, "no room for code");
 }
 
 /* The plan's rounds run behind its check. */

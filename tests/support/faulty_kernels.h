@@ -13,6 +13,7 @@ typedef enum faulty_target {
   FAULTY_IMPLEMENTATION, /* the one that an operator is computed by first */
   FAULTY_LAYERS,         /* every implementation of layers */
   FAULTY_CHANGES,        /* of layout, those that pack weights among them */
+  FAULTY_COMPILING,      /* the first implementation of all cannot be compiled */
 } faulty_target;
 
 typedef struct fault {

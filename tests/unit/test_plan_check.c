@@ -127,6 +127,25 @@ static void a_wrong_implementation_is_passed_over_and_told(void **state)
   }
 }
 
+static void an_implementation_that_cannot_be_compiled_is_passed_over(void **state)
+{
+  (void)state;
+  static const fault in_compiling = {FAULTY_COMPILING};
+  qb_context *context = new_context(&in_compiling);
+  network_check c = make_network(context);
+  qb_session *session = network_check_session(&c, 1, 1);
+  network_check_expect(&c, session, 0, 1);
+  network_check_expect(&c, session, 0, MOST_BATCH);
+  const qb__findings findings = findings_of(session);
+  assert_true(findings.count > 0);
+  for (size_t i = 0; i < findings.count; i++)
+    assert_string_equal(findings.passed_over[i].implementation, faulty_seen.implementation);
+  assert_non_null(strstr(said, "cannot compile operator"));
+  qb_session_unref(session);
+  network_check_free(&c);
+  qb_context_unref(context);
+}
+
 /* What a session of a precision makes of sample 0; *wrong: how much was passed over. */
 static void run_precision(qb_precision precision, const fault *kind, float *output, size_t *wrong)
 {
@@ -285,6 +304,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_right_network_is_checked_once_for_each_batch_size),
       cmocka_unit_test(a_wrong_implementation_is_passed_over_and_told),
+      cmocka_unit_test(an_implementation_that_cannot_be_compiled_is_passed_over),
       cmocka_unit_test(a_wrong_implementation_on_bytes_is_passed_over),
       cmocka_unit_test(a_wrong_implementation_on_bfloat16_numbers_is_passed_over),
       cmocka_unit_test(what_was_passed_over_is_not_tried_again),
