@@ -139,8 +139,8 @@ static qb_status no_candidate(const qb_profile *profile, bool any)
   if (any)
     return qb__fail(
         QB_ERROR_NOT_FOUND,
-        "the profile of '%.64s' does not say how accurate its precisions are; profile it "
-        "in f32, too",
+        "the profile of '%.64s' does not say that its precisions are accurate; profile it in "
+        "f32, too",
         model);
   return qb__fail(QB_ERROR_NOT_FOUND,
                   "the profile of '%.64s' is in %s alone, for which a node has no instructions; "

@@ -46,6 +46,28 @@ def an_accuracy_admits_what_surely_reaches_it():
 @test
 def unknown_accuracies_admit_nothing():
     expect(chosen(profile_of("none.json"), "--accuracy", "50") == "f32", "another precision")
+    path = profile_of("wrong.json", [("int8", 0)])
+    profile = json.loads(path.read_text())
+    profile["points"] = [point for point in profile["points"] if point.get("precision") == "int8"]
+    path.write_text(json.dumps(profile))
+    expect_refused(run("optimize", path, "--samples", "1000", "--accuracy", "50"), 1, "optimize",
+                   "does not say that its precisions are accurate", "in f32, too")
+
+
+@test
+def an_accuracy_that_is_missed_is_named():
+    path = profile_of("missed.json", [("bf16", 1000), ("int8", 985)])
+    job = ["optimize", path, "--samples", "1000"]
+    least_s = done_json(*job, "--accuracy", "97")["high_ns"] / 1e9
+    plan = done_json(*job, "--accuracy", "98.5", "--deadline", least_s)
+    expect(not plan["feasible"] and plan["reason"] == "deadline" and plan["precision"] == "bf16", "", plan)
+    reached = plan["nearest"]["accuracy"]
+    expect(97 < reached < 98.5, "another value", plan)
+    expect(done_json(*job, "--accuracy", repr(reached), "--deadline", least_s)["feasible"], "it is not enough")
+    text = done(*job, "--accuracy", "98.5", "--deadline", least_s)
+    expect("or accuracy <= 97.5" in text, "not named", text)
+    text = done(*job, "--accuracy", "98.5")
+    expect("bound by the accuracy: a better plan is right in 97.5 % of the answers" in text, "not named", text)
 
 
 @test
