@@ -3,8 +3,8 @@
 """Precisions and accuracies on the command line: test_precisions.py TOOL FIXTURES"""
 import json
 
-from tool import done, done_json, FOLDER, run, run_tests, expect_refused, write
-from checks import expect, test
+from tool import done, done_json, FOLDER, run, run_tests, expect_refused, usage_error, write
+from checks import each, expect, test
 
 TIMES = {"f32": 20000000, "bf16": 10400000, "int8": 5600000}  # of a sample
 
@@ -100,9 +100,25 @@ def wrong_precisions_are_refused():
     expect_refused(run("profile", "alexnet", "-o", FOLDER / "x.json", "--precision", "f32,f32"), 2, "profile",
                    "twice")
     expect_refused(run("profile", "alexnet", "-o", FOLDER / "x.json", "--labels", path), 2, "profile", "--input")
-    expect_refused(run("run", "alexnet", "-i", path, "-o", FOLDER / "y.npy", "--accuracy", "99"), 2, "run",
-                   "--profile")
     expect_refused(run("optimize", path, "--samples", "1", "--accuracy", "0.99"), 2, "optimize", "--accuracy")
+
+
+@test
+def a_quantized_form_that_a_profile_would_not_use():
+    for precisions in [], ["--precision", "f32,bf16"]:
+        usage_error(["profile", "alexnet", "-o", FOLDER / "x.json", "--int8", "q.onnx", *precisions], "--int8 q.onnx",
+                    "f32,int8")
+
+
+@each([
+    ("unknown", ["--precision", "f32,fp16"], "fp16", "f32, bf16 or int8"),
+    ("none", ["--precision", ""], "--precision"),
+    ("a file that nothing uses", ["--int8", "q.onnx"], "--int8 q.onnx", "--precision int8"),
+    ("a file that the precision does not use", ["--int8", "q.onnx", "--precision", "bf16"], "--int8 q.onnx"),
+    ("what to measure, and a profile", ["--profile", "p.json", "--precision", "int8"], "--precision", "--accuracy P"),
+])
+def precisions_of_a_job_are_refused(_, options, *words):
+    usage_error(["run", "alexnet", "-i", "x.npy", "-o", "y.npy", *options], *words)
 
 
 run_tests([])

@@ -379,6 +379,63 @@ def journals_of_other_jobs():
     expect(journal.read_text() == "my diary\n", "overwritten")
 
 
+def goes_on(output, *options, profile=PROFILE):
+    """A killed job that is continued with other options, and gives what an undisturbed one does."""
+    undisturbed = FOLDER / "undisturbed_options.npy"
+    if not undisturbed.exists():
+        job("--input", MANY, "--output", undisturbed)
+    value = job("--input", MANY, "--output", output, *options, profile=profile)
+    expect(value["done_before"] > 0, "not gone on with", value)
+    expect(output.read_bytes() == undisturbed.read_bytes(), "the output differs")
+    output.unlink()
+
+
+def options_refused(output, options, *words):
+    """The kept plan has something else: nothing is changed."""
+    before = {path: path.read_bytes() for path in FOLDER.glob(output.name + ".*")}
+    result = run("run", MODEL, "--input", MANY, "--output", output, *options)
+    expect(result.code == 1 and not result.out, "not refused", result)
+    for word in (output.name, "to continue", "to start over", *words):
+        expect(word in result.err.splitlines()[-1], f"expected {word!r}", result)
+    expect({path: path.read_bytes() for path in FOLDER.glob(output.name + ".*")} == before, "something was changed")
+
+
+@test
+def another_reserve_than_the_job_was_begun_with():
+    output = FOLDER / "reserve.npy"
+    kill_midway(MANY, output)
+    options_refused(output, ["--reserve", "1"], "leaves 0 cores to others, not 1", "leave --reserve out")
+    goes_on(output, "--reserve", "0")
+
+
+@test
+def a_reserve_that_the_job_was_begun_with():
+    profile = json.loads(PROFILE.read_text())
+    profile["node"].update(cores=2, hardware_threads=2, reserve_cores=1)
+    left = write("left.json", json.dumps(profile))
+    if run("node", "--reserve", "1", "--json").code:
+        skip("a single core")
+    output = FOLDER / "left.npy"
+    for options, profile in ([], PROFILE), (["--reserve", "1"], left):
+        kill_midway(MANY, output, profile=left)
+        options_refused(output, ["--reserve", "0"], "leaves 1 core to others, not 0")
+        goes_on(output, *options, profile=profile)
+
+
+@test
+def other_precisions_than_the_job_was_begun_with():
+    output = FOLDER / "precision.npy"
+    journal = FOLDER / "precision.npy.journal"
+    kill_midway(MANY, output)
+    options_refused(output, ["--precision", "bf16,int8"], "in f32, not in bf16,int8", "leave --precision out")
+    text = journal.read_text()
+    expect(text.count('"precision":"f32"') == 1, "no precision is kept", text[:500])
+    journal.write_text(text.replace('"precision":"f32"', '"precision":"int8"'))
+    options_refused(output, ["--profile", PROFILE, "--accuracy", "99"], "in int8", "99 %", "leave --accuracy out")
+    journal.write_text(text)
+    goes_on(output, "--accuracy", "99")
+
+
 @test
 def two_runs_of_one_job():
     output = FOLDER / "two.npy"

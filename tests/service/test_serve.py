@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 
-from service import PATIENCE_S, Service, of_few_batches, run_tests
+from service import PATIENCE_S, Service, of_few_batches, run_tests, service
 from checks import expect, test
 
 TOOL, FIXTURES = sys.argv[1], pathlib.Path(sys.argv[2])
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-serve-")
 ALEXNET, RESNET = of_few_batches(FIXTURES / "alexnet.json", SCRATCH.name), FIXTURES / "resnet50.json"
+QUANTIZED = FIXTURES.parent / "fuzz" / "corpus" / "onnx" / "quantized.onnx"
 GOOD = ["alexnet", "--profile", ALEXNET, "--rate", 5, "--latency", 2000, "--port", 0]
 
 
@@ -68,6 +69,30 @@ def bad_values():
 def demands_that_cannot_be_met():
     refused(1, changed(latency=1), "INFEASIBLE", "--latency >=")
     refused(1, changed(rate=100000), "INFEASIBLE", "--rate <=")
+
+
+@test
+def precisions_that_a_service_cannot_choose():
+    brief = ["alexnet", "--latency", 2000, "--port", 0]
+    refused(2, [*brief, "--accuracy", 99], "no samples", "--profile FILE",
+            "qosbatch profile alexnet --precision f32,bf16 --input X")
+    refused(2, [*brief, "--accuracy", 99, "--precision", "f32,int8"], "no samples")
+    refused(2, [*brief, "--int8", "q.onnx"], "--int8 q.onnx", "--precision int8")
+    refused(2, [*brief, "--precision", "f32,int4"], "int4", "f32, bf16 or int8")
+    refused(2, [*GOOD, "--precision", "int8"], "--precision", "--profile")
+    refused(1, [*brief, "--precision", "f32,int8"], "--precision int8: ", "no quantized layers", "--int8 FILE")
+
+
+@test
+def precisions_without_a_profile():
+    """A quantized network runs in int8; of several precisions, each is measured and one is used."""
+    for asked in None, "int8,f32":
+        with service(TOOL, QUANTIZED, "--latency", 2000, "--port", 0, *(["--precision", asked] if asked else [])) as s:
+            said, measured = s.process.stderr.readline(), asked or "int8"
+            expect(f" in {measured} for about" in said and f"--precision {measured} -o" in said, "not said", said)
+            used = "int8" if ", int8, batches" in s.first_line else "f32"
+            expect(used in measured, "another precision", s.first_line)
+            expect(s.call("GET", "/v2/health/ready").status == 200, "it is not ready")
 
 
 @test

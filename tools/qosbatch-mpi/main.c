@@ -392,7 +392,7 @@ int main(int argc, char **argv)
                   "samples: an .npy file, or a folder (required)"),
       OPTION_FILE('o', "output", "Y", &r.output, FILE_JOB, "an .npy or .csv file (required)"),
       OPTION_FILE(0, "profile", "FILE", &r.profile, FILE_READ,
-                  "profile of every rank's node (default: brief ones are made)"),
+                  "profile of every rank's node (default: brief ones in f32 are made)"),
       OPTION_FILE(0, "int8", "FILE", &r.int8, FILE_READ, "MODEL in quantized form, for int8"),
       OPTION_PERCENT("accuracy", "P", &r.accuracy,
                      "use precisions that are right in P % of the answers (f32 only)"),
@@ -414,8 +414,10 @@ int main(int argc, char **argv)
     fail_usage("expected --input X and --output Y");
   if (r.profile && r.threads.count)
     fail_usage("--threads selects what to measure, but --profile was measured already");
-  if (r.accuracy > 0 && !r.profile)
-    fail_usage("--accuracy chooses among the precisions of a profile: expected --profile FILE");
+  if ((r.accuracy > 0 || r.int8) && !r.profile)
+    fail_usage("--%s is for the precisions of a profile: expected --profile FILE, made with "
+               "'qosbatch profile --precision L --input X'",
+               r.accuracy > 0 ? "accuracy" : "int8");
   results_check_path(r.output);
   diagnose_quietly(r.quiet);
   int provided;

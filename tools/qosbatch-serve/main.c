@@ -140,6 +140,7 @@ int main(int argc, char **argv)
                   .memory_mib = 256,
                   .web.address = "127.0.0.1"};
   demand *d = &self.demand;
+  const char *precision = NULL;
   d->qos.percentile = 99;
   d->qos.shed = true;
   const option options[] = {
@@ -152,6 +153,8 @@ int main(int argc, char **argv)
       OPTION_STRING(0, "profile", "FILE", &d->profile,
                     "profile of MODEL on this node (default: a brief one is made)"),
       OPTION_STRING(0, "int8", "FILE", &d->int8, "MODEL in quantized form, for int8"),
+      OPTION_STRING(0, "precision", "L", &precision,
+                    "without --profile, the best of f32,bf16,int8 (f32, int8 if quantized)"),
       OPTION_RESERVE(&d->reserve_cores, "as in the profile, or 0"),
       OPTION_PERCENT("accuracy", "P", &d->qos.accuracy,
                      "use precisions that are right in P % of the answers (f32 only)"),
@@ -172,7 +175,12 @@ int main(int argc, char **argv)
   if (!(self.latency_ms > 0))
     fail_usage("expected --latency MS");
   if (d->qos.accuracy > 0 && !d->profile)
-    fail_usage("--accuracy chooses among the precisions of a profile: expected --profile FILE");
+    fail_usage(
+        "--accuracy needs right answers counted, and a service has no samples to count on: "
+        "expected --profile FILE, made with 'qosbatch profile %s%s --precision f32,%s --input "
+        "X -o FILE'",
+        d->model, d->int8 ? " --int8 FILE" : "", d->int8 ? "int8" : "bf16");
+  d->precisions = precisions_asked(precision, d->qos.accuracy, d->int8, d->profile);
   d->qos.latency_ns = (int64_t)(self.latency_ms * 1e6);
   if (!d->qos.latency_ns)
     fail_usage("--latency %g: expected a nanosecond or more", self.latency_ms);

@@ -31,36 +31,43 @@ int setup_model(const qb_model *model, protocol_model *result)
 
 /* For a first try; no profile of its own would keep the promise for long. */
 static int profile_briefly(qb_context *context, qb_model *model, const demand *d,
-                           qb_profile **profile)
+                           profile_list *profiles)
 {
-  enum { BUDGET_S = 10, LARGEST = 16 };
-  note("no --profile: measuring %s for a few seconds; 'qosbatch profile %s -o FILE' makes one to "
-       "keep",
-       d->model, d->model);
-  qb_node *node = NULL;
-  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  params.max_batch = LARGEST;
-  int result = measure_node(context, reserve_of(d->reserve_cores, NULL), 0, BUDGET_S, &node,
-                            &params.time_budget_ns);
-  if (!result)
-    result = measure_profile(model, node, &params, false, profile);
-  qb_node_unref(node);
-  return result;
+  brief_demand brief = {.model = d->model,
+                        .precisions = d->precisions,
+                        .max_batch = 16,
+                        .seconds = 10,
+                        .reserve_cores = d->reserve_cores};
+  const int result = precisions_resolve(model, false, &brief.precisions);
+  return result ? result : measure_briefly(context, model, &brief, profiles);
+}
+
+static int get_profiles(qb_context *context, qb_model *model, const demand *d,
+                        profile_list *profiles)
+{
+  if (!d->profile)
+    return profile_briefly(context, model, d, profiles);
+  profiles->count = 1;
+  return load_profile_here(context, d->profile, model, d->reserve_cores, &profiles->profiles[0]);
 }
 
 static int refuse_infeasible(const demand *d, const qb_service_plan *plan)
 {
   const qb_nearest *nearest = &plan->nearest;
-  char latency[64] = "", rate[64] = "";
+  char latency[64] = "", rate[64] = "", accuracy[64] = "";
   if (nearest->latency_ns)
     snprintf(latency, sizeof latency, "--latency >= %s",
              digits_rounded((double)nearest->latency_ns * 1e-6, ROUND_UP).s);
   if (nearest->rate_per_s > 0)
-    snprintf(rate, sizeof rate, "--rate <= %s", digits_rounded(nearest->rate_per_s, ROUND_DOWN).s);
-  return fail("INFEASIBLE: %s samples/s within %s ms for %s %% of them; feasible with %s%s%s",
+    snprintf(rate, sizeof rate, "%s--rate <= %s", *latency ? " or " : "",
+             digits_rounded(nearest->rate_per_s, ROUND_DOWN).s);
+  if (nearest->accuracy > 0)
+    snprintf(accuracy, sizeof accuracy, "%s--accuracy <= %s", *latency || *rate ? " or " : "",
+             digits_rounded(nearest->accuracy, ROUND_DOWN).s);
+  return fail("INFEASIBLE: %s samples/s within %s ms for %s %% of them; feasible with %s%s%s%s",
               digits(plan->rate_per_s).s, digits((double)d->qos.latency_ns * 1e-6).s,
-              digits(d->qos.percentile).s, latency, *latency && *rate ? " or " : "",
-              *latency || *rate ? rate : "no change of a single term");
+              digits(d->qos.percentile).s, latency, rate, accuracy,
+              *latency || *rate || *accuracy ? "" : "no change of a single term");
 }
 
 /* The batches that the configuration was measured with; larger ones would be guesses. */
@@ -74,32 +81,34 @@ static uint32_t largest_batch(const qb_profile *profile, const qb_configuration 
   return largest;
 }
 
-static int plan_rounds(const demand *d, batcher_rounds *r)
+static int plan_rounds(const demand *d, const profile_list *profiles, batcher_rounds *r)
 {
-  qb_profile *profile = r->profile;
   qb_qos qos = d->qos;
   qb_load load = QB_LOAD_INIT;
   load.rate_per_s = d->rate_per_s;
   if (!d->rate_per_s)
     qos.objective = QB_OBJECTIVE_RATE;
   r->plan = (qb_service_plan)QB_SERVICE_PLAN_INIT;
-  if (check(qb_plan_service(&profile, 1, &load, &qos, &r->plan, NULL)))
+  if (check(qb_plan_service(profiles->profiles, profiles->count, &load, &qos, &r->plan, NULL)))
     return EXIT_FAILED;
+  r->profile = qb_profile_ref(profiles->profiles[r->plan.profile]);
+  precisions_explain(r->profile, d->qos.accuracy, d->profile && d->int8,
+                     r->plan.configuration.precision);
   if (!r->plan.feasible)
     return refuse_infeasible(d, &r->plan);
   const int result = check(qb_optimizer_params_of_plan(&r->plan, &r->params));
-  r->params.max_batch = largest_batch(profile, &r->plan.configuration);
+  r->params.max_batch = largest_batch(r->profile, &r->plan.configuration);
   return result;
 }
 
 int setup_rounds(qb_context *context, qb_model *model, const demand *d, batcher_rounds *result)
 {
   batcher_rounds r = {NULL, NULL, QB_SERVICE_PLAN_INIT, QB_OPTIMIZER_PARAMS_INIT};
-  int status = d->profile
-                   ? load_profile_here(context, d->profile, model, d->reserve_cores, &r.profile)
-                   : profile_briefly(context, model, d, &r.profile);
+  profile_list profiles = {.count = 0};
+  int status = get_profiles(context, model, d, &profiles);
   if (!status)
-    status = plan_rounds(d, &r);
+    status = plan_rounds(d, &profiles, &r);
+  profile_list_free(&profiles);
   if (!status)
     status = check(qb_session_new(model, &r.plan.configuration, r.profile, &r.session));
   for (uint32_t n = 1; !status && n <= r.params.max_batch;

@@ -6,11 +6,13 @@
 #define SERVE_SETUP_H
 
 #include "batcher.h"
+#include "common/precisions.h"
 #include "protocol.h"
 
 typedef struct demand {
   const char *model, *profile; /* profile NULL: measured briefly */
   const char *int8;            /* the network in quantized form; NULL: none */
+  precision_list precisions;   /* that were asked for */
   uint64_t reserve_cores;      /* RESERVE_USUAL: the profile's */
   double rate_per_s;           /* 0: the highest there is */
   qb_qos qos;

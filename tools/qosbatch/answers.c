@@ -2,6 +2,7 @@
 #include "answers.h"
 
 #include "common/diagnose.h"
+#include "common/interrupt.h"
 #include "common/output.h"
 #include "common/precisions.h"
 #include "run/labels.h"
@@ -32,14 +33,11 @@ static uint64_t row_of(const samples *s, uint64_t index)
 
 static int open_samples(const qb_model *model, const answers_demand *demand, samples *s)
 {
-  qb_model_info info = QB_MODEL_INFO_INIT;
   qb_tensor_info input = QB_TENSOR_INFO_INIT;
-  int result = check(qb_model_get_info(model, &info));
-  if (!result && info.inputs != 1)
-    result = fail("'%s' has %u inputs; --input takes networks with one", info.name, info.inputs);
-  if (result || (result = check(qb_model_get_input(model, 0, &input))) ||
-      (result = source_open(demand->input, &input, demand->how, &s->from)))
+  int result = check(qb_model_get_input(model, 0, &input));
+  if (result)
     return result;
+  s->from = demand->input;
   const uint64_t all = source_count(s->from);
   s->elements = input.elements_per_sample;
   s->count = all < demand->most ? all : demand->most;
@@ -53,7 +51,6 @@ static int open_samples(const qb_model *model, const answers_demand *demand, sam
 
 static void close_samples(samples *s)
 {
-  source_close(s->from);
   free(s->chunk);
   free(s->labels);
 }
@@ -82,7 +79,10 @@ static int answer_all(const samples *s, qb_model *model, const qb_configuration 
   int result = check(qb_session_new(model, k, profile, &session));
   for (uint64_t first = 0; first < s->count && !result; first += CHUNK) {
     const uint64_t left = s->count - first;
-    result = answer_chunk(s, session, first, (uint32_t)(left < CHUNK ? left : CHUNK), answers);
+    if (interrupt_signal())
+      result = fail("interrupted while answers were counted");
+    else
+      result = answer_chunk(s, session, first, (uint32_t)(left < CHUNK ? left : CHUNK), answers);
   }
   qb_session_unref(session);
   return result;

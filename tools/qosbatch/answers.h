@@ -5,13 +5,12 @@
 
 #include <qosbatch/profile.h>
 
-struct conversion; /* run/source.h */
+struct source; /* run/source.h */
 
 typedef struct answers_demand {
-  const char *input;  /* as source_open() takes it */
+  struct source *input;
   const char *labels; /* one for each sample; NULL: answers in 32-bit floats are the right ones */
-  const struct conversion *how;
-  uint64_t most; /* samples, spread evenly over the input */
+  uint64_t most;      /* samples, spread evenly over the input */
 } answers_demand;
 
 /*

@@ -9,13 +9,15 @@
 #include "run/source.h"
 #include "view.h"
 
+#include <qosbatch/inspect.h>
 #include <qosbatch/measurements.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 
 typedef struct request {
-  const char *model, *output, *measurements, *node, *refine, *int8, *precision;
+  const char *model, *output, *measurements, *node, *refine, *int8, *precision, *input;
+  precision_list precisions;
   answers_demand answers;
   conversion how;
   uint64_t max_batch, reserve_cores;
@@ -30,7 +32,7 @@ static void check_usage(const request *r)
     fail_usage("expected -o FILE, where to save the profile");
   if (r->max_batch && r->batches.count)
     fail_usage("expected --max-batch or --batch, not both");
-  if (r->answers.labels && !r->answers.input)
+  if (r->answers.labels && !r->input)
     fail_usage("--labels are of the samples of --input: expected --input X");
   if (!r->measurements) {
     if (!r->model)
@@ -38,6 +40,8 @@ static void check_usage(const request *r)
     if (r->node)
       fail_usage("--node describes the node of --measurements; without --measurements this node is "
                  "measured");
+    if (r->precision || !r->refine)
+      precisions_use_int8(&r->precisions, r->int8);
     return;
   }
   const char *measuring = r->max_batch                        ? "max-batch"
@@ -50,13 +54,26 @@ static void check_usage(const request *r)
                           : r->reserve_cores != RESERVE_USUAL ? "reserve"
                           : r->precision                      ? "precision"
                           : r->int8                           ? "int8"
-                          : r->answers.input                  ? "input"
+                          : r->input                          ? "input"
                                                               : NULL;
   if (measuring)
     fail_usage("--%s selects what to measure; --measurements takes every row of the file",
                measuring);
   if (r->node && r->price_per_hour > 0)
     fail_usage("expected --node, whose file has the price, or --price-per-hour, not both");
+}
+
+/* Before a minute of measuring: what is wrong with them is said at once. */
+static int open_samples(const request *r, const qb_model *model, source **samples)
+{
+  qb_model_info info = QB_MODEL_INFO_INIT;
+  qb_tensor_info input = QB_TENSOR_INFO_INIT;
+  int result = check(qb_model_get_info(model, &info));
+  if (!result && info.inputs != 1)
+    result = fail("'%s' has %u inputs; --input takes networks with one", info.name, info.inputs);
+  if (!result)
+    result = check(qb_model_get_input(model, 0, &input));
+  return result ? result : source_open(r->input, &input, &r->how, samples);
 }
 
 static int measure_here(qb_context *context, const request *r, qb_model *model,
@@ -67,8 +84,10 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
   configuration_list configurations = {NULL, 0};
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   qb_node_info info = QB_NODE_INFO_INIT;
+  precision_list precisions = r->precisions;
   int result;
   if ((r->refine && (result = load_profile_of(context, r->refine, model, &known))) ||
+      (!r->refine && (result = precisions_resolve(model, false, &precisions))) ||
       (result = measure_node(context, reserve_of(r->reserve_cores, known), r->price_per_hour,
                              r->budget_s, &node, &params.time_budget_ns)) ||
       (result = check(qb_node_get_info(node, &info))) ||
@@ -82,7 +101,6 @@ static int measure_here(qb_context *context, const request *r, qb_model *model,
   params.configuration_count = configurations.count;
   params.goal = r->goal_pct / 100;
   params.known = known;
-  const precision_list precisions = precisions_named(r->precision);
   params.precisions = precisions.values;
   params.precision_count = precisions.count;
   result = measure_profile(model, node, &params, r->quiet, profile);
@@ -125,7 +143,6 @@ static int run(const command *self, int argc, char **argv)
 {
   request r = {
       .answers.most = 1000, .how.most_pixels = DEFAULT_MOST_PIXELS, .reserve_cores = RESERVE_USUAL};
-  r.answers.how = &r.how;
   const option options[] = {
       OPTION_FILE('o', "output", "FILE", &r.output, FILE_WRITTEN,
                   "where to save the profile (required)"),
@@ -137,9 +154,9 @@ static int run(const command *self, int argc, char **argv)
       OPTION_LIST("instances", "L", &r.instances, 1, 4096, "instances, one round each (see above)"),
       OPTION_RESERVE(&r.reserve_cores, "0, or as in --refine"),
       OPTION_STRING(0, "precision", "L", &r.precision,
-                    "measure these: f32,bf16,int8 (f32, or those of --refine)"),
+                    "f32,bf16,int8 (f32, int8 if quantized, or those of --refine)"),
       OPTION_FILE(0, "int8", "FILE", &r.int8, FILE_READ, "MODEL in quantized form, for int8"),
-      OPTION_FILE('i', "input", "X", &r.answers.input, FILE_READ,
+      OPTION_FILE('i', "input", "X", &r.input, FILE_READ,
                   "count how many answers to these samples are right in each precision"),
       OPTION_FILE(0, "labels", "FILE", &r.answers.labels, FILE_READ,
                   "the class of each of them, one number a line (answers in f32)"),
@@ -161,6 +178,7 @@ static int run(const command *self, int argc, char **argv)
       OPTION_FLAG("json", &r.as_json, "print JSON"),
   };
   r.model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
+  r.precisions = precisions_named(r.precision);
   check_usage(&r);
   diagnose_quietly(r.quiet);
 
@@ -171,14 +189,16 @@ static int run(const command *self, int argc, char **argv)
   if ((result = check_output(r.output)) || (result = load_context(&context)) ||
       (r.model && (result = load_model(context, r.model, &model))) ||
       (model && (result = load_int8(context, r.int8, &model))) ||
+      (r.input && (result = open_samples(&r, model, &r.answers.input))) ||
       (result = r.measurements ? take_measurements(context, &r, model, &profile)
                                : measure_here(context, &r, model, &profile)) ||
-      (r.answers.input && (result = answers_measure(model, &r.answers, &profile))) ||
+      (r.input && (result = answers_measure(model, &r.answers, &profile))) ||
       (result = check(qb_profile_save(profile, r.output))))
     goto done;
   print(profile, &r);
 done:
   qb_profile_unref(profile);
+  source_close(r.answers.input);
   qb_model_unref(model);
   qb_context_unref(context);
   free(r.threads.values);

@@ -18,6 +18,7 @@
 #include "run/results.h"
 #include "run/source.h"
 
+#include <qosbatch/accuracy.h>
 #include <qosbatch/inspect.h>
 
 #include <glob.h>
@@ -39,9 +40,9 @@ typedef struct work {
   results *output; /* NULL: in place already */
   journal *progress;
   uint64_t columns;
-  bool *done;       /* by sample */
-  bool is_new;      /* its files were made by this run */
-  const char *int8; /* the network in quantized form; NULL: none */
+  bool *done;            /* by sample */
+  bool is_new;           /* its files were made by this run */
+  const char *precision; /* NULL: none was asked for */
   bool quiet, as_json;
 } work;
 
@@ -52,7 +53,7 @@ static int load_samples(work *w)
   int result;
   if ((result = load_context(&w->context)) ||
       (result = load_model(w->context, w->report.model, &w->model)) ||
-      (result = load_int8(w->context, w->int8, &w->model)) ||
+      (result = load_int8(w->context, w->demand.int8, &w->model)) ||
       (result = check(qb_model_get_info(w->model, &info))))
     return result;
   if (info.inputs != 1)
@@ -61,6 +62,7 @@ static int load_samples(work *w)
       (result = check(qb_model_get_output(w->model, 0, &output))) ||
       (result = source_open(w->report.input, &input, &w->how, &w->samples)))
     return result;
+  w->demand.input = w->samples;
   w->columns = output.elements_per_sample;
   w->report.samples = w->demand.samples = source_count(w->samples);
   w->report.left_out = source_left_out(w->samples);
@@ -92,6 +94,50 @@ static int open_results(work *w)
   return results_open(w->report.output, w->report.samples, w->columns, &w->output);
 }
 
+/* Rows are computed as the profile tells that the plan was made by. */
+static void load_kept_profile(work *w)
+{
+  char *path = joined(w->report.output, JOB_PROFILE);
+  if (qb_profile_load(w->context, path, &w->profile))
+    warn("rows may differ in their last bits from earlier ones: %s", qb_error_message());
+  free(path);
+}
+
+static int refuse_option(const work *w, const char *name, const char *of)
+{
+  return fail("'%s" JOB_JOURNAL "' is of a job %s; leave --%s out to continue it, or remove the "
+              "journal, " JOB_PART " and " JOB_PROFILE " to start over",
+              w->report.output, of, name);
+}
+
+/* What is asked for now, the kept plan has to be. */
+static int check_kept_plan(const work *w)
+{
+  const job_demand *demand = &w->demand;
+  const qb_precision precision = w->plan.configuration.precision;
+  const char *name = qb_precision_name(precision);
+  const uint32_t kept = reserve_of(RESERVE_USUAL, w->profile);
+  const uint32_t asked = reserve_of(demand->reserve_cores, w->profile);
+  qb_accuracy accuracy = QB_ACCURACY_INIT;
+  char of[160];
+  if (asked != kept) {
+    snprintf(of, sizeof of, "that leaves %u core%s to others, not %u", kept, plural(kept), asked);
+    return refuse_option(w, "reserve", of);
+  }
+  if (demand->precisions.count && !precisions_have(&demand->precisions, precision)) {
+    snprintf(of, sizeof of, "in %s, not in %s", name, w->precision);
+    return refuse_option(w, "precision", of);
+  }
+  if (demand->accuracy > 0 && precision != QB_PRECISION_F32 &&
+      (!w->profile || qb_profile_get_accuracy(w->profile, precision, &accuracy) ||
+       100 * accuracy.low < demand->accuracy)) {
+    snprintf(of, sizeof of, "in %s, which is not known to be right in %g %% of the answers", name,
+             demand->accuracy);
+    return refuse_option(w, "accuracy", of);
+  }
+  return EXIT_DONE;
+}
+
 /* Goes on from what an earlier run has left. */
 static int take_up(work *w)
 {
@@ -110,6 +156,11 @@ static int take_up(work *w)
     if ((result = open_results(w)))
       return result;
   }
+  if (r->done_before < r->samples) {
+    load_kept_profile(w);
+    if ((result = check_kept_plan(w)))
+      return result;
+  }
   result = job_plan_renew(w->context, w->model, &w->demand, r->done_before, r->elapsed_before_ns,
                           &w->plan);
   if (!result && r->done_before)
@@ -120,22 +171,9 @@ static int take_up(work *w)
 
 static int open_session(work *w)
 {
-  if (w->session)
-    return EXIT_DONE;
-  const qb_configuration *configuration = &w->plan.configuration;
-  if (!w->profile) {
-    char *path = joined(w->report.output, JOB_PROFILE);
-    int result = EXIT_DONE;
-    if (qb_profile_load(w->context, path, &w->profile))
-      warn("rows may differ in their last bits from earlier ones: %s", qb_error_message());
-    else
-      result = check_reserve(path, w->profile, w->demand.reserve_cores);
-    free(path);
-    if (result)
-      return result;
-  }
-  return check(w->profile ? qb_session_new(w->model, configuration, w->profile, &w->session)
-                          : qb_session_new(w->model, configuration, NULL, &w->session));
+  return w->session
+             ? EXIT_DONE
+             : check(qb_session_new(w->model, &w->plan.configuration, w->profile, &w->session));
 }
 
 /* Measures what is done around short rounds of arrays, for the prediction. */
@@ -385,7 +423,10 @@ static int run(const command *self, int argc, char **argv)
       OPTION_FILE('o', "output", "Y", &r->output, FILE_JOB, "an .npy or .csv file (required)"),
       OPTION_FILE(0, "profile", "FILE", &w.demand.profile, FILE_READ,
                   "profile of this model on this node (default: a brief one is made)"),
-      OPTION_FILE(0, "int8", "FILE", &w.int8, FILE_READ, "MODEL in quantized form, for int8"),
+      OPTION_FILE(0, "int8", "FILE", &w.demand.int8, FILE_READ,
+                  "MODEL in quantized form, for int8"),
+      OPTION_STRING(0, "precision", "L", &w.precision,
+                    "without --profile, the best of f32,bf16,int8 (f32, int8 if quantized)"),
       OPTION_RESERVE(&w.demand.reserve_cores, "as in the profile, or 0"),
       OPTION_PERCENT("accuracy", "P", &w.demand.accuracy,
                      "use precisions that are right in P % of the answers (f32 only)"),
@@ -403,9 +444,9 @@ static int run(const command *self, int argc, char **argv)
   r->model = options_parse(self, options, sizeof options / sizeof *options, argc, argv);
   if (!r->input || !r->output)
     fail_usage("expected --input X and --output Y");
-  if (w.demand.accuracy > 0 && !w.demand.profile)
-    fail_usage("--accuracy chooses among the precisions of a profile: expected --profile FILE");
   results_check_path(r->output);
+  w.demand.precisions =
+      precisions_asked(w.precision, w.demand.accuracy, w.demand.int8, w.demand.profile);
   diagnose_quietly(w.quiet);
   w.demand.model = r->model;
   w.demand.deadline_ns = (int64_t)(deadline_s * 1e9);

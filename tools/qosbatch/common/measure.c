@@ -7,6 +7,8 @@
 #include "common/load.h"
 #include "common/progress.h"
 
+#include <stdio.h>
+
 uint32_t reserve_of(uint64_t asked, const qb_profile *profile)
 {
   qb_node_info node = QB_NODE_INFO_INIT;
@@ -15,7 +17,7 @@ uint32_t reserve_of(uint64_t asked, const qb_profile *profile)
   return profile && !qb_node_get_info(qb_profile_node(profile), &node) ? node.reserve_cores : 0;
 }
 
-int check_reserve(const char *path, const qb_profile *profile, uint64_t asked)
+static int check_reserve(const char *path, const qb_profile *profile, uint64_t asked)
 {
   const uint32_t its = reserve_of(RESERVE_USUAL, profile);
   return reserve_of(asked, profile) == its
@@ -76,4 +78,46 @@ int measure_profile(qb_model *model, qb_node *node, const qb_profile_params *par
   const qb_status status = qb_profile_run(model, node, params, show, &quiet, profile);
   progress_clear();
   return status == QB_ERROR_CANCELLED ? fail("interrupted while it was measured") : check(status);
+}
+
+/* As --precision takes them: "f32,int8". */
+static void name_precisions(const precision_list *list, char names[24])
+{
+  size_t used = 0;
+  for (size_t i = 0; i < list->count; i++)
+    used += (size_t)snprintf(names + used, 24 - used, "%s%s", i ? "," : "",
+                             qb_precision_name(list->values[i]));
+}
+
+int measure_briefly(qb_context *context, qb_model *model, const brief_demand *demand,
+                    profile_list *made)
+{
+  const precision_list *list = &demand->precisions;
+  const size_t each = demand->by_accuracy ? list->count : 1; /* precisions of a profile */
+  const double seconds = demand->seconds * (double)list->count;
+  char names[24] = "";
+  name_precisions(list, names);
+  note("no --profile: measuring %s in %s for about %.0f s; 'qosbatch profile %s --precision %s -o "
+       "FILE' makes one to keep",
+       demand->model, names, seconds, demand->model, names);
+  qb_node *node = NULL;
+  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
+  params.max_batch = demand->max_batch;
+  params.precision_count = each;
+  int result = measure_node(context, reserve_of(demand->reserve_cores, NULL),
+                            demand->price_per_hour, seconds, &node, &params.time_budget_ns);
+  params.time_budget_ns = params.time_budget_ns / (int64_t)list->count * (int64_t)each;
+  while (made->count < list->count / each && !result) {
+    params.precisions = list->values + made->count;
+    result = measure_profile(model, node, &params, demand->quiet, &made->profiles[made->count]);
+    made->count++;
+  }
+  qb_node_unref(node);
+  return result;
+}
+
+void profile_list_free(profile_list *list)
+{
+  for (size_t i = 0; i < list->count; i++)
+    qb_profile_unref(list->profiles[i]);
 }

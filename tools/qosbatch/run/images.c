@@ -22,6 +22,7 @@ struct images {
   size_t count, left_out;
   image_demand demand;
   const vips_library *vips;
+  bool *told; /* of each file: that it cannot be read */
 };
 
 static bool is_image(const char *name)
@@ -85,7 +86,7 @@ static int start_vips(images *self)
     return result;
   if (self->vips->vips_init("qosbatch"))
     return fail("cannot start libvips: %s", self->vips->vips_error_buffer());
-  /* The cores are for the rounds, and no image is read twice. */
+  /* The cores are for the rounds, and no image is read again soon. */
   self->vips->vips_concurrency_set(1);
   self->vips->vips_cache_set_max(0);
   self->vips->vips_block_untrusted_set(TRUE);
@@ -102,6 +103,7 @@ int images_open(const char *folder, const image_demand *demand, images **opened)
   self->files = files;
   self->count = (size_t)count;
   self->folder = joined(folder, "");
+  self->told = allocate(self->count + 1, sizeof *self->told);
   self->demand = *demand;
   char others[LARGEST_LIST];
   choose_images(self, others);
@@ -163,8 +165,9 @@ bool images_read(const images *self, size_t index, uint8_t *pixels)
   const bool good = picture_decode(self->vips, path, &demand, &decoded, reason);
   if (good)
     resample(&decoded, &made);
-  else
+  else if (!self->told[index])
     warn("skipped '%s': %s", path, reason);
+  self->told[index] = !good;
   free(decoded.pixels);
   free(path);
   return good;
@@ -177,6 +180,7 @@ void images_close(images *self)
   for (size_t i = 0; i < self->count; i++)
     free(self->files[i]);
   free(self->files);
+  free(self->told);
   free(self->folder);
   free(self);
 }

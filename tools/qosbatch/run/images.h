@@ -29,7 +29,7 @@ uint64_t images_content(const images *self);
 
 /*
  * Decodes an image: turned upright, scaled to cover the size asked for, its middle cut out, the
- * channels of a pixel side by side. If it cannot be read, false after a note.
+ * channels of a pixel side by side. If it cannot be read, false after a note, which comes once.
  */
 bool images_read(const images *self, size_t index, uint8_t *pixels);
 

@@ -17,25 +17,6 @@ double job_plan_cost(const job_plan *plan, int64_t ns)
   return plan->price_per_hour * (double)ns / 3600e9;
 }
 
-/* A profile for this job alone: it may be less exact, as the job itself corrects the plan. */
-static int profile_briefly(qb_context *context, qb_model *model, const job_demand *demand,
-                           qb_profile **profile)
-{
-  enum { BUDGET_S = 6, LARGEST = 32 };
-  note("no --profile: measuring %s for a few seconds; 'qosbatch profile %s -o FILE' makes one to "
-       "keep",
-       demand->model, demand->model);
-  qb_node *node = NULL;
-  qb_profile_params params = QB_PROFILE_PARAMS_INIT;
-  params.max_batch = demand->samples < LARGEST ? (uint32_t)demand->samples : LARGEST;
-  int result = measure_node(context, reserve_of(demand->reserve_cores, NULL),
-                            demand->price_per_hour, BUDGET_S, &node, &params.time_budget_ns);
-  if (!result)
-    result = measure_profile(model, node, &params, demand->quiet, profile);
-  qb_node_unref(node);
-  return result;
-}
-
 /* What is left of a job: the parts of it that are paid, and gone by, do not come back. */
 typedef struct rest {
   uint64_t samples;
@@ -187,17 +168,24 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
   qb_job_plan found = QB_JOB_PLAN_INIT;
   qb_node_info node = QB_NODE_INFO_INIT;
   qb_qos qos = QB_QOS_INIT;
-  int result = demand->profile ? load_profile_here(context, demand->profile, model,
-                                                   demand->reserve_cores, profile)
-                               : profile_briefly(context, model, demand, profile);
-  if (result)
-    return result;
+  profile_list list = {.count = 0};
   job.samples = demand->samples;
-  qos.deadline_ns = time_left_ns(demand);
   qos.accuracy = demand->accuracy;
-  if ((result = check(qb_node_get_info(qb_profile_node(*profile), &node))) ||
-      (result = check(qb_plan_job(profile, 1, &job, &qos, &found, NULL))))
+  int result = job_profile_get(context, model, demand, &list);
+  if (!result)
+    result = check(qb_plan_job(list.profiles, list.count, &job, &qos, &found, NULL));
+  if (!result)
+    *profile = qb_profile_ref(list.profiles[found.profile]);
+  profile_list_free(&list);
+  if (result || (result = check(qb_node_get_info(qb_profile_node(*profile), &node))))
     return result;
+  const qb_precision precision = found.configuration.precision;
+  precisions_explain(*profile, demand->accuracy, demand->profile && demand->int8, precision);
+  if (!found.feasible)
+    return fail("INFEASIBLE: %s is not known to be right in %g %% of the answers; feasible with "
+                "--accuracy <= %s, or in f32",
+                qb_precision_name(precision), demand->accuracy,
+                digits_rounded(found.nearest.accuracy, ROUND_DOWN).s);
   *plan = (job_plan){.configuration = found.configuration,
                      .batch = found.batch,
                      .total_ns = found.total_ns,
@@ -208,7 +196,7 @@ int job_plan_make(qb_context *context, qb_model *model, const job_demand *demand
   list_batches(*profile, plan);
   if (job_plan_is_of_short_rounds(*profile, plan, demand->samples))
     choose_short_rounds(*profile, demand->samples, plan);
-  const rest all = {demand->samples, 0, plan->low_ns, plan->high_ns, qos.deadline_ns};
+  const rest all = {demand->samples, 0, plan->low_ns, plan->high_ns, time_left_ns(demand)};
   result = judge_price(demand, plan);
   return result ? result : judge(demand, plan, &all);
 }

@@ -4,20 +4,7 @@
 #define TOOL_JOB_PLAN_H
 
 #include "run/correction.h"
-
-#include <qosbatch/qosbatch.h>
-
-typedef struct job_demand {
-  const char *model, *profile; /* names; profile NULL: one is made briefly */
-  uint64_t samples;
-  int64_t deadline_ns;    /* from start_ns on; 0: none */
-  int64_t start_ns;       /* of the command, CLOCK_MONOTONIC */
-  uint64_t reserve_cores; /* RESERVE_USUAL: the profile's */
-  double budget;          /* 0: none */
-  double price_per_hour;  /* 0: the profile's */
-  double accuracy;        /* percent of the answers that have to be right; 0: f32 only */
-  bool quiet;
-} job_demand;
+#include "run/job_profile.h"
 
 typedef struct job_plan {
   qb_configuration configuration;

@@ -50,8 +50,8 @@ int source_content(const source *self, uint64_t *hash);
 
 /*
  * Reads samples first .. first + count - 1 into `buffer` as 32-bit floats, one behind the other. An
- * image that cannot be read is zeros and ROW_UNREADABLE in `states`, after a note on stderr; the
- * others are ROW_OK. Returns the exit status: an array that cannot be read is a failure, after a
+ * image that cannot be read is zeros and ROW_UNREADABLE in `states`, after a note on stderr the first time;
+ * the others are ROW_OK. Returns the exit status: an array that cannot be read is a failure, after a
  * message. (Rounds could run on a mapped file itself. Tried: they are slower by more than the copy
  * takes, as every line of it then comes from memory when a round waits for it.)
  */
