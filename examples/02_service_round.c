@@ -195,9 +195,8 @@ int main(int argc, char **argv)
   load.rate_per_s = argc > 3 ? strtod(argv[3], NULL) : 30;
   qos.latency_ns = (argc > 4 ? strtol(argv[4], NULL, 10) : 250) * 1000000; /* for 99 of 100 */
   qb_context *context;
-  qb_model *model;
   require(qb_context_new(NULL, &context), "make a context");
-  require(qb_model_builtin(context, argc > 1 ? argv[1] : "alexnet", &model), "make the model");
+  qb_model *model = open_model(context, argc > 1 ? argv[1] : "alexnet");
   require(qb_model_get_input(model, 0, &in), "describe the input");
   require(qb_model_get_output(model, 0, &out), "describe the output");
   qb_profile *profile = measure(context, model, argc > 5 ? strtod(argv[5], NULL) : 10);

@@ -60,11 +60,10 @@ int main(int argc, char **argv)
   const double profile_s = argc > 3 ? strtod(argv[3], NULL) : 20;
 
   qb_context *context;
-  qb_model *model;
   qb_node *node;
   qb_profile *profile;
   require(qb_context_new(NULL, &context), "make a context");
-  require(qb_model_builtin(context, name, &model), "make the model");
+  qb_model *model = open_model(context, name);
   require(qb_node_detect(context, NULL, &node), "detect the node");
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   params.max_batch = samples < 16 ? (uint32_t)samples : 16; /* 0 stands for the default */
