@@ -9,6 +9,11 @@ import subprocess
 from tool import (CATALOGUE, changed, done, done_json, expect_fields, failure, FIXTURES, FOLDER, INTEGER,
                   LIST, NUMBER, OBJECT, PROFILE, put, RESNET, run, run_tests, TEXT, TOOL, TRUTH, write)
 from checks import each, expect, skip, test
+from profiles import of_few_batches
+
+
+# Batches of up to 4: what looks for rates or fleets has a fifth of the ways to try.
+FEW = of_few_batches(PROFILE, FOLDER, 4)
 
 
 # Answers.
@@ -124,9 +129,9 @@ def service_over_budget_and_over_memory():
 
 @test
 def service_for_the_highest_rate():
-    plan = service(PROFILE, 60, 100, "--objective", "rate")
-    most = done_json("optimize", PROFILE, "--latency", "100", "--objective", "rate")
-    least = service(PROFILE, 60, 100)
+    plan = service(FEW, 60, 100, "--objective", "rate")
+    most = done_json("optimize", FEW, "--latency", "100", "--objective", "rate")
+    least = service(FEW, 60, 100)
     expect(plan["objective"] == "rate" and least["objective"] == "latency", "objectives", plan)
     expect(plan["reason"] == "slo" and least["reason"] == "none", "reasons", plan, least)
     expect(plan["predicted"]["max_rate_per_s"] >= least["predicted"]["max_rate_per_s"] and
@@ -135,31 +140,31 @@ def service_for_the_highest_rate():
            "a plan for the highest rate", most)
     expect(math.isclose(most["rate_per_s"], plan["predicted"]["max_rate_per_s"], rel_tol=0.011),
            "there is one highest rate", most, plan)
-    expect("at the highest rate" in done("optimize", PROFILE, "--latency", "100", "--objective",
+    expect("at the highest rate" in done("optimize", FEW, "--latency", "100", "--objective",
                                          "rate"), "text")
 
 
 @test
 def service_on_the_cheaper_node():
-    profile = json.loads(PROFILE.read_text())
+    profile = json.loads(FEW.read_text())
     profile["node"]["price_per_hour"] = 0.048
     for point in profile["points"]:
         for name in "latency_ns", "low_ns", "high_ns", "p95_ns", "mean_ns":
             point[name] *= 2
     slow = write("slow_and_cheap.json", json.dumps(profile))
-    demand = ["optimize", PROFILE, slow, "--rate", "10", "--latency", "300", "--frontier"]
+    demand = ["optimize", FEW, slow, "--rate", "10", "--latency", "300", "--frontier"]
     fast = done_json(*demand)
     cheap = done_json(*demand, "--objective", "cost")
-    expect(fast["profile"] == str(PROFILE) and cheap["profile"] == str(slow), "nodes", fast, cheap)
+    expect(fast["profile"] == str(FEW) and cheap["profile"] == str(slow), "nodes", fast, cheap)
     expect(cheap["reason"] == "cost" and cheap["predicted"]["cost_per_hour"] == 0.048, "cost", cheap)
     plans = [(p["predicted"]["latency_ns"], -p["predicted"]["max_rate_per_s"],
               p["predicted"]["cost_per_hour"]) for p in fast["frontier"]]
     expect(fast["frontier"] == cheap["frontier"] and plans == sorted(plans), "frontier", fast)
-    expect({p["profile"] for p in fast["frontier"]} == {str(PROFILE), str(slow)}, "both nodes")
+    expect({p["profile"] for p in fast["frontier"]} == {str(FEW), str(slow)}, "both nodes")
     expect(not any(a != b and all(x <= y for x, y in zip(a, b)) for a in plans for b in plans),
            "a plan beats another one", plans)
     text = done(*demand)
-    expect("Pareto frontier" in text and f"node           {PROFILE}" in text, "text", text)
+    expect("Pareto frontier" in text and f"node           {FEW}" in text, "text", text)
     failure(["optimize", PROFILE, RESNET, "--rate", "1", "--latency", "300"], "resnet50", "alexnet")
 
 
@@ -208,8 +213,8 @@ SERVICE_FLEET = {**FLEET, "feasible": TRUTH, "rate_per_s": NUMBER, "max_wait_us"
                  "p99_ns": INTEGER, "max_rate_per_s": NUMBER, "cost_per_hour": NUMBER}
 
 
-def plan(*arguments):
-    answer = done_json("plan", PROFILE, "--catalog", CATALOGUE, *arguments)
+def plan(*arguments, profile=PROFILE):
+    answer = done_json("plan", profile, "--catalog", CATALOGUE, *arguments)
     expect_fields(answer, {"currency": TEXT, "note": TEXT, "feasible": TRUTH, "choice": OBJECT,
                            "frontier": LIST})
     expect("illustration" in answer["note"], "the sample catalogue must say what it is")
@@ -250,14 +255,14 @@ def plan_of_a_job_that_cannot_be():
 
 @test
 def plan_of_a_service():
-    answer = plan("--rate", "300", "--latency", "250")
+    answer = plan("--rate", "300", "--latency", "250", profile=FEW)
     for fleet in answer["frontier"]:
         expect_fields(fleet, SERVICE_FLEET)
     costs = [fleet["cost_per_hour"] for fleet in answer["frontier"] if fleet["feasible"]]
     expect(answer["feasible"] and costs == sorted(costs), "not by cost", costs)
-    spare = plan("--rate", "300", "--latency", "250", "--spare", "1")
+    spare = plan("--rate", "300", "--latency", "250", "--spare", "1", profile=FEW)
     expect(spare["choice"]["cost_per_hour"] > answer["choice"]["cost_per_hour"], "spare is free")
-    text = done("plan", PROFILE, "--catalog", CATALOGUE, "--rate", "300", "--latency", "250")
+    text = done("plan", FEW, "--catalog", CATALOGUE, "--rate", "300", "--latency", "250")
     expect("holds" in text and "per hour" in text, "text", text)
 
 
@@ -270,7 +275,7 @@ def one_thread_of_two(profile):
 def plan_that_leaves_cores_to_others():
     cores = {t["name"]: t["vcpus"] // t["threads_per_core"] for t in json.loads(CATALOGUE.read_text())["types"]}
     for reserve, left_out in [(1, set()), (2, {"small"}), (3, {"small", "function, 6 vCPU"})]:
-        fleets = plan("--rate", "300", "--latency", "250", "--reserve", reserve)["frontier"]
+        fleets = plan("--rate", "300", "--latency", "250", "--reserve", reserve, profile=FEW)["frontier"]
         expect({f["type"] for f in fleets} == set(cores) - left_out, "other types", fleets)
         for fleet in fleets:
             used = fleet["instances"] * fleet["threads"]
@@ -601,16 +606,16 @@ def environment_of_hwloc():
 
 @test
 def stdout_is_json_alone():
-    result = run("profile", "alexnet", "--batch", "1", "--threads", "1", "--time-budget", "1", "-o",
+    result = run("profile", FIXTURES / "small.onnx", "--batch", "1", "--threads", "1", "--time-budget", "1", "-o",
                  FOLDER / "verbose.json", "--json", "--quiet",
                  env={**os.environ, "ONEDNN_VERBOSE": "1", "DNNL_VERBOSE": "1"})
-    expect(result.code == 0 and json.loads(result.out)["model"] == "alexnet", "not JSON", result)
+    expect(result.code == 0 and json.loads(result.out)["model"] == "small.onnx", "not JSON", result)
     expect("verbose" in result.err, "the engine's words are lost", result)
 
 
 @test
 def quiet_says_nothing():
-    result = run("profile", "alexnet", "--batch", "1", "--threads", "1,4096", "--time-budget", "1",
+    result = run("profile", FIXTURES / "small.onnx", "--batch", "1", "--threads", "1,4096", "--time-budget", "1",
                  "-o", FOLDER / "quiet.json", "--json", "--quiet")
     expect(result.code == 0 and result.err == "", "notes", result)
 

@@ -30,7 +30,7 @@ if len(sys.argv) > 2:
     environment["PATH"] = f"{FOLDER / 'bin'}:{build / 'tools/qosbatch'}:{environment['PATH']}"
     for name, folder in (("LD_LIBRARY_PATH", "lib"), ("PYTHONPATH", "python"), ("PKG_CONFIG_PATH", "meson-uninstalled")):
         environment[name] = str(build / folder)
-    DOCUMENT = re.sub(r"--time-budget \d+", "--time-budget 2", DOCUMENT)
+    DOCUMENT = re.sub(r"--time-budget \d+", "--time-budget 1", DOCUMENT)
 took_s = []
 
 

@@ -15,7 +15,7 @@ from jobs import CLASSES, ELEMENTS, job, MODEL, npy, png, PROFILE, records, samp
 from tool import FOLDER, run, run_tests, TOOL, write
 from checks import each, expect, note, skip, test
 
-CHANGES = int(sys.argv[3]) if len(sys.argv) > 3 else 30
+CHANGES = int(sys.argv[3]) if len(sys.argv) > 3 else 12
 COUNT = 1500
 
 

@@ -19,6 +19,7 @@ COMPILER = sys.argv[3:]
 sys.path[:0] = [str(SOURCE / "tests/support"), str(BUILD / "python")]
 import checks  # noqa: E402
 from checks import each, expect, needs, run_tests, skip, test  # noqa: E402
+from profiles import of_few_batches  # noqa: E402
 
 needs(numpy="python3-numpy")
 os.environ.setdefault("QOSBATCH_LIBRARY", str(BUILD / "lib/libqosbatch.so"))
@@ -30,7 +31,7 @@ from qosbatch.binding import Struct  # noqa: E402
 
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-python-")
 FOLDER = pathlib.Path(SCRATCH.name)
-ALEXNET = SOURCE / "tests/fixtures/alexnet.json"
+ALEXNET = of_few_batches(SOURCE / "tests/fixtures/alexnet.json", FOLDER, 4)
 STRUCTS = {"qb_" + re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in Struct.__subclasses__()}
 QOS = qb.Qos(latency_ns=250_000_000, percentile=99)
 

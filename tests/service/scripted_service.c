@@ -6,8 +6,8 @@
  *
  * usage: scripted_service LATENCY_MS ROUND_US SAMPLE_US [MEMORY_MIB [TIMEOUT_S [SIDE [GRACE_S
  *        [PROFILE]]]]]
- * A round of n samples takes ROUND_US + n * SAMPLE_US, and 3 s more for each whose last element is
- * 3000; a sample is 3 x SIDE x SIDE. PROFILE is written, for a client that is to predict the service.
+ * A round of n samples takes ROUND_US + n * SAMPLE_US, and 1.2 s more for each whose last element is
+ * 1200; a sample is 3 x SIDE x SIDE. PROFILE is written, for a client that is to predict the service.
  */
 #include "common/diagnose.h"
 #include "server.h"
@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OUTPUTS = 4, MOST_BATCH = 16, MOST_INSTANCES = 4, SLOW = 3000 };
+enum { OUTPUTS = 4, MOST_BATCH = 16, MOST_INSTANCES = 4, SLOW = 1200 };
 
 #define CHECK(good)                                                                                \
   ((good) ? (void)0 : (fprintf(stderr, "%s: %s\n", #good, qb_error_message()), exit(EXIT_FAILURE)))

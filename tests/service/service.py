@@ -139,15 +139,6 @@ def service(*command):
             s.process.communicate()
 
 
-def of_few_batches(profile, folder):
-    """A copy of a profile, with batches of 1 and 2: before it starts, the service makes each size ready."""
-    content = json.loads(profile.read_text())
-    content["points"] = [point for point in content["points"] if point["batch"] <= 2]
-    copy = pathlib.Path(folder, profile.name)
-    copy.write_text(json.dumps(content))
-    return copy
-
-
 class Model:
     """Requests for a model with one input."""
 

@@ -4,12 +4,16 @@
 import json
 import struct
 import sys
+import tempfile
 
 from service import Model, Service, read_answer, run_tests
 from checks import expect, test
+from profiles import of_few_batches
 
 MODEL = Model("alexnet", "image", [3, 227, 227])
-S = Service(sys.argv[1], "alexnet", "--profile", sys.argv[2], "--rate", 5, "--latency", 30000, "--port", 0)
+SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-alexnet-")
+PROFILE = of_few_batches(sys.argv[2], SCRATCH.name, 2)
+S = Service(sys.argv[1], "alexnet", "--profile", PROFILE, "--rate", 5, "--latency", 30000, "--port", 0)
 QUARTER, HALF = [0.25] * MODEL.elements, [0.5] * MODEL.elements
 
 

@@ -16,7 +16,7 @@
 #include <time.h>
 
 enum { CLIENTS = 4, REQUESTS = 150, MOST_SAMPLES = 3, INPUTS = 6, OUTPUTS = 2, MAX_BATCH = 8 };
-enum { ROUND_US = 400, SAMPLE_US = 100, CHANGES = 6 };
+enum { ROUND_US = 400, SAMPLE_US = 100, CHANGES = 3 };
 
 static atomic_int slowness = 1; /* rounds take this many times as long as profiled */
 static atomic_uint reports;

@@ -252,8 +252,8 @@ def sigterm_answers_what_waits():
 
 @test
 def an_engine_that_was_slow_is_tried_again():
-    with service(SCRIPTED, 1000, 1000, 1000) as s:
-        slow = MODEL.plain(VALUES[:-1] + [3000])
+    with service(SCRIPTED, 400, 1000, 1000) as s:
+        slow = MODEL.plain(VALUES[:-1] + [1200])
         until(lambda: s.call("POST", MODEL.path, slow).status == 429, "what is late is refused")
         until(lambda: s.call("POST", MODEL.path, PLAIN).status == 200, "it has recovered")
 

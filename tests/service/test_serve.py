@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 
-from service import PATIENCE_S, Service, of_few_batches, run_tests, service
+from service import PATIENCE_S, Service, run_tests, service
 from checks import expect, test
+from profiles import of_few_batches
 
 TOOL, FIXTURES = sys.argv[1], pathlib.Path(sys.argv[2])
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-serve-")
-ALEXNET, RESNET = of_few_batches(FIXTURES / "alexnet.json", SCRATCH.name), FIXTURES / "resnet50.json"
+ALEXNET, RESNET = of_few_batches(FIXTURES / "alexnet.json", SCRATCH.name, 2), FIXTURES / "resnet50.json"
 QUANTIZED = FIXTURES.parent / "fuzz" / "corpus" / "onnx" / "quantized.onnx"
 GOOD = ["alexnet", "--profile", ALEXNET, "--rate", 5, "--latency", 2000, "--port", 0]
 
