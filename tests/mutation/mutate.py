@@ -22,8 +22,8 @@ SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 20261128
 TREE = pathlib.Path(__file__).resolve().parents[2]
 MUTATED = ["lib/optimize/*.[ch]", "lib/profile/statistics.c"]
 # The first to fail ends it: those that look closest come first.
-PROGRAMS = ["statistics", "round_size", "round_policy", "round", "optimizer_refresh", "explain", "record", "drift",
-            "measurements", "sweep", "simulation"]
+PROGRAMS = ["statistics", "round_size", "round_policy", "round_search", "round", "optimizer_refresh", "explain",
+            "record", "drift", "coverage", "measurements", "sweep", "simulation"]
 QUICKLY, FULLY = {"QB_TEST_CASES": "20"}, {}
 
 SWAPS = {" < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > ", " == ": " != ", " != ": " == ",

@@ -187,6 +187,39 @@ static void decisions_keep_their_promises(void **state)
   assert_int_equal(during, 0);
 }
 
+/* Where late samples are given up, those that run are in time, by ages that are spread evenly. */
+static void without_deadlines_what_runs_is_in_time(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = random_cases(100); i > 0; i--) {
+    qb_profile *profile = random_profile(context, &seed, MAX_BATCH);
+    qb_qos qos = QB_QOS_INIT;
+    qos.latency_ns = (int64_t)random_int(&seed, 20000000, 200000000);
+    qos.shed = true;
+    const qb_optimizer_params params = random_params(profile, &seed, qos.latency_ns);
+    const times t = read_times(profile, &params);
+    qb_optimizer *optimizer;
+    assert_ok(qb_optimizer_new(profile, &params, &qos, &optimizer));
+    for (int s = 0; s < STATES; s++) {
+      qb_round_state now = QB_ROUND_STATE_INIT;
+      now.queued = (uint32_t)random_int(&seed, 1, 4 * MAX_BATCH);
+      now.now_ns = qos.latency_ns;
+      now.oldest_arrival_ns = (int64_t)random_int(&seed, 0, (uint64_t)qos.latency_ns);
+      qb_decision d = QB_DECISION_INIT;
+      assert_ok(qb_optimize(optimizer, &now, &d));
+      if (d.action != QB_ACTION_RUN)
+        continue;
+      assert_true(d.batch >= 1 && d.batch + d.give_up <= now.queued);
+      const double part = 1 - (double)d.give_up / now.queued;
+      assert_true((double)qos.latency_ns - part * (double)age_of(&now) >=
+                  t.latency_ns[d.batch] - 1);
+    }
+    qb_optimizer_free(optimizer);
+    qb_profile_unref(profile);
+  }
+}
+
 /* An optimizer on rounds of 8 + 2 n ms, up to 8, with a target of 40 ms. */
 static qb_optimizer *scripted_optimizer(qb_profile **profile, bool shed)
 {
@@ -360,6 +393,8 @@ static void bad_arguments_are_refused(void **state)
   qb_optimizer_params wrong = params;
   wrong.max_batch = 0;
   assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
+  wrong.max_batch = QB_MAX_BATCH + 1;
+  assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
   wrong = params;
   wrong.max_wait_ns = -1;
   assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_INVALID_ARGUMENT);
@@ -371,6 +406,10 @@ static void bad_arguments_are_refused(void **state)
   profile->info.network = 1;
   assert_status(qb_optimizer_new(profile, &wrong, NULL, &optimizer), QB_ERROR_MISMATCH);
   assert_null(optimizer);
+  qb_optimizer_params largest = params;
+  largest.max_batch = QB_MAX_BATCH;
+  assert_ok(qb_optimizer_new(profile, &largest, NULL, &optimizer));
+  qb_optimizer_free(optimizer);
   assert_ok(qb_optimizer_new(profile, &params, NULL, &optimizer));
   qb_round_result result = QB_ROUND_RESULT_INIT;
   assert_status(qb_observe(optimizer, &result), QB_ERROR_INVALID_ARGUMENT);
@@ -470,6 +509,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(decisions_keep_their_promises),
+      cmocka_unit_test(without_deadlines_what_runs_is_in_time),
       cmocka_unit_test(samples_that_would_be_late_are_refused),
       cmocka_unit_test(a_deadline_of_its_own_is_waited_for_no_longer),
       cmocka_unit_test(a_slower_node_is_learnt_and_forgotten),

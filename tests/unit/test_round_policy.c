@@ -273,6 +273,34 @@ static void check_case(uint64_t *seed, bool shed, bool refreshed)
   qb__round_policy_free(context, &policy);
 }
 
+/* The rates, and the queues and ages that are told apart, as docs/decision.md has them. */
+static void tables_reach_as_far_as_is_promised(void **state)
+{
+  (void)state;
+  const int64_t latency_ns[] = {0, 10000000, 12000000, 14000000, 16000000};
+  for (int i = 0; i < 4; i++) {
+    const bool shed = i % 2, is_short = i / 2;
+    const qb__round_problem problem = {.instances = 1,
+                                       .target_ns = is_short ? 16000000 : 60000000,
+                                       .latency_ns = latency_ns,
+                                       .slow_ns = latency_ns,
+                                       .shed = shed};
+    const double capacity_per_s = 4 / 0.016, target_ns = (double)problem.target_ns;
+    const double oldest_ns = shed ? target_ns - 10e6 : 1.5 * target_ns;
+    qb__round_policy policy;
+    assert_ok(qb__round_policy_init(context, 4, &policy));
+    assert_ok(qb__round_policy_solve(context, &problem, &policy));
+    for (int r = 1; r < QB__POLICY_RATES; r++)
+      assert_true(policy.table[r].rate_per_s > policy.table[r - 1].rate_per_s);
+    const double highest = (shed ? 1.5 : 0.95) * capacity_per_s;
+    assert_true(fabs(policy.table[0].rate_per_s / (0.1 * capacity_per_s) - 1) < 1e-9);
+    assert_true(fabs(policy.table[QB__POLICY_RATES - 1].rate_per_s / highest - 1) < 1e-9);
+    assert_true(fabs(policy.age_step_ns * (QB__POLICY_AGES - 1) / oldest_ns - 1) < 1e-9);
+    assert_int_equal(policy.lengths, is_short ? 2 * 4 + 2 : (int)(1.5 * capacity_per_s * 0.06) + 2);
+    qb__round_policy_free(context, &policy);
+  }
+}
+
 static void policies_are_those_of_plain_value_iteration(void **state)
 {
   (void)state;
@@ -284,7 +312,10 @@ static void policies_are_those_of_plain_value_iteration(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(policies_are_those_of_plain_value_iteration)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(tables_reach_as_far_as_is_promised),
+      cmocka_unit_test(policies_are_those_of_plain_value_iteration),
+  };
   if (qb_context_new(NULL, &context))
     return 1;
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);

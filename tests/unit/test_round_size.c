@@ -22,14 +22,14 @@ typedef struct scene {
   uint32_t count;
 } scene;
 
-static void make(scene *s, uint64_t *seed, double targets, bool shed)
+static void make(scene *s, uint64_t *seed, double targets, bool shed, uint32_t instances)
 {
   const double once = 1e6 * random_int(seed, 1, 20), each = 1e6 * random_int(seed, 1, 10);
   const uint32_t batch = (uint32_t)random_int(seed, 1, MOST_BATCH);
   s->latency_ns[0] = s->slow_ns[0] = 0;
   for (uint32_t n = 1; n <= batch; n++)
     s->latency_ns[n] = s->slow_ns[n] = (int64_t)(once + each * n);
-  s->problem = (qb__round_problem){.instances = 1,
+  s->problem = (qb__round_problem){.instances = instances,
                                    .target_ns = (int64_t)(targets * (double)s->latency_ns[1]),
                                    .latency_ns = s->latency_ns,
                                    .slow_ns = s->slow_ns,
@@ -76,7 +76,7 @@ static void refused_samples_are_never_those_that_run(void **state)
   uint64_t seed = random_start();
   for (int i = random_cases(CASES); i > 0; i--) {
     scene s;
-    make(&s, &seed, 1.2 + 5 * random_unit(&seed), i % 2);
+    make(&s, &seed, 1.2 + 5 * random_unit(&seed), i % 2, 1);
     for (int k = 0; k < STATES_EACH; k++) {
       draw_samples(&s, &seed);
       const qb__round_size c = choose(&s);
@@ -95,7 +95,7 @@ static void patient_requests_are_no_reason_to_refuse_others(void **state)
   uint64_t seed = random_start();
   for (int i = random_cases(CASES); i > 0; i--) {
     scene s;
-    make(&s, &seed, 2.5 + 5 * random_unit(&seed), true);
+    make(&s, &seed, 2.5 + 5 * random_unit(&seed), true, 1);
     const uint32_t most = s.policy.most;
     s.count = 2 * most;
     for (uint32_t k = 0; k < s.count; k++)
@@ -116,7 +116,7 @@ static void the_last_chance_runs_as_many_as_it_can(void **state)
   uint64_t seed = random_start();
   for (int i = random_cases(CASES); i > 0; i--) {
     scene s;
-    make(&s, &seed, 1.2 + 0.79 * random_unit(&seed), true);
+    make(&s, &seed, 1.2 + 0.79 * random_unit(&seed), true, 1);
     for (int k = 0; k < STATES_EACH; k++) {
       draw_samples(&s, &seed);
       uint32_t most = 1;
@@ -124,6 +124,93 @@ static void the_last_chance_runs_as_many_as_it_can(void **state)
         if (s.left_ns[s.count - n] >= s.latency_ns[n])
           most = n;
       assert_int_equal(choose(&s).size, most);
+    }
+    qb__round_policy_free(context, &s.policy);
+  }
+}
+
+/* The samples that have less than need_ns left. */
+static uint32_t late_for(const scene *s, int64_t need_ns)
+{
+  uint32_t late = 0;
+  while (late < s->count && s->left_ns[late] < need_ns)
+    late++;
+  return late;
+}
+
+/* By itself; no deadline counts as more than that of a sample that arrives now. */
+static double earned(const scene *s, uint32_t lost, uint32_t size)
+{
+  uint64_t sum_ns[QB__POLICY_LONGEST + 1] = {0};
+  for (uint32_t i = 0; i < size; i++) {
+    const int64_t left_ns = s->left_ns[lost + i], target_ns = s->problem.target_ns;
+    sum_ns[i + 1] = sum_ns[i] + (uint64_t)(left_ns < target_ns ? left_ns : target_ns);
+  }
+  return qb__round_earned(&s->problem, s->left_ns + lost, sum_ns, 0, size);
+}
+
+/* What the solution says of the samples from `first` on, behind a round of its i-th size. */
+static double left_behind(const scene *s, uint32_t i, uint32_t first)
+{
+  const uint32_t size = s->policy.sizes[i];
+  const int64_t target_ns = s->problem.target_ns;
+  if (s->problem.shed && s->problem.instances == 1) { /* who is late then is given up then */
+    const uint32_t late = late_for(s, s->latency_ns[size] + s->latency_ns[1]);
+    first = late > first ? late : first;
+  }
+  if (first == s->count)
+    return s->table->value_empty[size];
+  const int64_t left_ns = s->left_ns[first] < target_ns ? s->left_ns[first] : target_ns;
+  const double age =
+      fmin((double)(target_ns - left_ns) / s->policy.age_step_ns, QB__POLICY_AGES - 1.001);
+  const uint32_t whole = (uint32_t)age, states = (s->policy.lengths + 1) * QB__POLICY_AGES;
+  const float *value =
+      s->table->value_left + i * states + (s->count - first) * QB__POLICY_AGES + whole;
+  return value[0] + (age - whole) * (value[1] - value[0]);
+}
+
+/* All of the policy's sizes, and all samples, one after the other. */
+static qb__round_size best_of_all(const scene *s)
+{
+  const bool shed = s->problem.shed;
+  qb__round_size best = {0, 1};
+  double most = -INFINITY;
+  for (uint32_t i = 0; i < s->policy.size_count; i++) {
+    const uint32_t size = s->policy.sizes[i], lost = shed ? late_for(s, s->latency_ns[size]) : 0;
+    if (lost + size >= s->count)
+      continue;
+    const double value = earned(s, lost, size) + left_behind(s, i, lost + size);
+    if (value > most) {
+      most = value;
+      best = (qb__round_size){lost, size};
+    }
+  }
+  uint32_t size = s->count < s->policy.most ? s->count : s->policy.most;
+  while (shed && size > 1 && s->count - late_for(s, s->latency_ns[size]) < size)
+    size--;
+  const uint32_t lost = s->count - size;
+  const bool wasteful = size == s->policy.most && lost > late_for(s, s->latency_ns[size]);
+  if (lost && (!shed || wasteful))
+    return best;
+  return earned(s, lost, size) + s->table->value_empty[size] > most ? (qb__round_size){lost, size}
+                                                                    : best;
+}
+
+/* Of samples whose times left are whole milliseconds, as those of rounds are: some just make it. */
+static void the_size_is_the_best_of_all(void **state)
+{
+  (void)state;
+  uint64_t seed = random_start();
+  for (int i = random_cases(CASES); i > 0; i--) {
+    scene s;
+    make(&s, &seed, 1.2 + 5 * random_unit(&seed), i % 2, 1 + (uint32_t)i / 2 % 2);
+    for (int k = 0; k < STATES_EACH; k++) {
+      draw_samples(&s, &seed);
+      for (uint32_t j = 0; j < s.count; j++)
+        s.left_ns[j] = s.left_ns[j] / 1000000 * 1000000;
+      const qb__round_size found = choose(&s), best = best_of_all(&s);
+      assert_int_equal(found.size, best.size);
+      assert_int_equal(found.give_up, best.give_up);
     }
     qb__round_policy_free(context, &s.policy);
   }
@@ -170,6 +257,7 @@ int main(void)
       cmocka_unit_test(refused_samples_are_never_those_that_run),
       cmocka_unit_test(patient_requests_are_no_reason_to_refuse_others),
       cmocka_unit_test(the_last_chance_runs_as_many_as_it_can),
+      cmocka_unit_test(the_size_is_the_best_of_all),
       cmocka_unit_test(lateness_is_the_sum_of_each_samples_chance)};
   if (qb_context_new(NULL, &context))
     return 1;

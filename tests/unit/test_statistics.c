@@ -138,6 +138,15 @@ static void spreads_are_added_around_the_mean_of_each(void **state)
   }
 }
 
+/* To all the digits that its four terms have at few degrees, where they weigh most. */
+static void students_percentile_is_that_of_the_expansion(void **state)
+{
+  (void)state;
+  assert_true(fabs(qb__student(1) - 9.710583775) < 1e-8);
+  assert_true(fabs(qb__student(2) - 4.171205540) < 1e-8);
+  assert_true(fabs(qb__student(4) - 2.769373142) < 1e-8);
+}
+
 /* Of equal values, so that it is the pooled spread that decides. */
 static void the_interval_of_few_values_is_students(void **state)
 {
@@ -209,6 +218,7 @@ int main(void)
       cmocka_unit_test(the_interval_covers_the_median),
       cmocka_unit_test(the_interval_of_few_values_holds_95_percent),
       cmocka_unit_test(spreads_are_added_around_the_mean_of_each),
+      cmocka_unit_test(students_percentile_is_that_of_the_expansion),
       cmocka_unit_test(the_interval_of_few_values_is_students),
       cmocka_unit_test(the_interval_of_few_values_holds_all_of_them),
       cmocka_unit_test(one_point_has_a_wide_interval),
