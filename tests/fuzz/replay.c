@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a fuzz target without a fuzzer: on every file of a folder, on each of its beginnings (one in
- * so many of a long one), and on seeded random changes of it.
+ * so many of a long one), and on seeded random changes of it, of which QB_TEST_CASES may ask for a part.
  *
  * usage: fuzz_NAME FOLDER [CHANGES]
  */
@@ -59,11 +59,11 @@ static size_t change(uint8_t *data, size_t bytes, uint64_t *seed)
 }
 
 /* By the target where it knows how, and then again on what came of it. */
-static void run_changes(const uint8_t *data, size_t bytes, uint8_t *changed, unsigned long changes,
+static void run_changes(const uint8_t *data, size_t bytes, uint8_t *changed, int changes,
                         uint64_t *seed)
 {
   size_t length = 0;
-  for (unsigned long c = 0; c < changes; c++) {
+  for (int c = 0; c < changes; c++) {
     if (!LLVMFuzzerCustomMutator || c % 8 == 0) {
       memcpy(changed, data, bytes);
       length = bytes;
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: %s FOLDER [CHANGES]\n", argv[0]);
     return 2;
   }
-  const unsigned long changes = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+  const int changes = argc > 2 ? random_cases(atoi(argv[2])) : 0;
   uint64_t seed = random_start();
   uint8_t *data = malloc(LARGEST), *changed = malloc(LARGEST);
   DIR *folder = opendir(argv[1]);

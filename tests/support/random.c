@@ -43,6 +43,11 @@ int random_cases(int few)
   return part ? part : 1;
 }
 
+bool random_kinds_come_up(int few)
+{
+  return 2 * random_cases(few) >= few;
+}
+
 uint64_t random_bits(uint64_t *seed)
 {
   *seed ^= *seed >> 12;

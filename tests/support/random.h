@@ -3,6 +3,7 @@
 #ifndef QB_SUPPORT_RANDOM_H
 #define QB_SUPPORT_RANDOM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -13,9 +14,12 @@ uint64_t random_start(void);
 
 /*
  * How many random cases a test tries: `few`, or QB_TEST_CASES, which is a number or a part of `few`
- * ("25%"). Of fewer than `few` it cannot expect that all kinds come up.
+ * ("25%").
  */
 int random_cases(int few);
+
+/* Whether random_cases(few) is half of `few` at least, so that each kind of case has to come up. */
+bool random_kinds_come_up(int few);
 
 /* The next of a sequence (xorshift64*); *seed is not 0. */
 uint64_t random_bits(uint64_t *seed);

@@ -61,8 +61,9 @@ static void queues_are_those_of_the_simulator(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
+  const int cases = random_cases(QUICK_CASES);
   double worst[2] = {0}, sum = 0;
-  for (int i = 0; i < QUICK_CASES; i++) {
+  for (int i = 0; i < cases; i++) {
     queue_case c;
     make_case((int)random_int(&seed, 0, CASES - 1), &c);
     const bool bursty = c.queue.arrivals.leave_per_s[1] > 0;
@@ -79,9 +80,10 @@ static void queues_are_those_of_the_simulator(void **state)
     assert_true(fabs(report.utilisation - truth.busy_ns / truth.span_ns / c.queue.instances) <
                 0.05);
   }
-  print_message("%d queues: mean error %.2f %%, worst %.2f %%, bursty %.2f %%\n", QUICK_CASES,
-                100 * sum / QUICK_CASES, 100 * worst[0], 100 * worst[1]);
-  assert_true(sum / QUICK_CASES < 0.01 && worst[0] < 0.06 && worst[1] < 0.06);
+  print_message("%d queues: mean error %.2f %%, worst %.2f %%, bursty %.2f %%\n", cases,
+                100 * sum / cases, 100 * worst[0], 100 * worst[1]);
+  assert_true(worst[0] < 0.06 && worst[1] < 0.06);
+  assert_true(sum / cases < 0.01 || !random_kinds_come_up(QUICK_CASES));
 }
 
 /* An even path is one of the same process: each stratum has its turn, and rates are as asked. */

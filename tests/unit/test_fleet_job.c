@@ -333,7 +333,8 @@ static void the_best_of_all_fleets_is_chosen(void **state)
   print_message("%d catalogues, %d with demands, %d feasible, %d mismatches\n", catalogues, demands,
                 feasible, mismatches);
   assert_int_equal(mismatches, 0);
-  assert_true((feasible > CATALOGUES / 2 && feasible < catalogues) || catalogues < CATALOGUES);
+  assert_true((feasible > catalogues / 2 && feasible < catalogues) ||
+              !random_kinds_come_up(CATALOGUES));
 }
 
 static double least(double a, double b)
@@ -402,7 +403,8 @@ static void every_limit_is_kept_or_its_nearest_change_named(void **state)
     qb_profile_unref(profile);
   }
   print_message("%d feasible, %d with a nearest change\n", feasible, named);
-  assert_true((feasible > 30 && named > 30) || random_cases(300) < 300);
+  const int few = random_cases(300) / 10;
+  assert_true((feasible > few && named > few) || !random_kinds_come_up(300));
 }
 
 static void bad_arguments_are_refused_and_leave_the_plan_alone(void **state)

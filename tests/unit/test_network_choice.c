@@ -61,15 +61,16 @@ static void networks_are_tried_without_blocks_of_channels(void **state)
     x = random_convolution(&random, &g, x, i % 2 ? 16 : 32, &one);
   qb__graph_output(&g, x);
   network_check c = network_check_make(&g, 2, NULL);
+  const int some = random_cases(60), sessions = some > 30 ? some : 30;
   int blocked = 0;
-  for (int i = 0; i < 60; i++) {
+  for (int i = 0; i < sessions; i++) {
     qb_session *session = network_check_session(&c, 1, 1);
     network_check_expect(&c, session, 0, 2);
     blocked += has_blocks(&c, session);
     qb_session_unref(session);
   }
-  print_message("# %d of 60 with blocks\n", blocked);
-  assert_in_range(blocked, 10, 50);
+  print_message("# %d of %d with blocks\n", blocked, sessions);
+  assert_in_range(blocked, sessions / 6, sessions - sessions / 6);
   network_check_free(&c);
   qb_context_unref(context);
 }

@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { MAX_BATCH = 12 };
+enum { MAX_BATCH = 4, SERVICE_EACH = 4 };
 
 static qb_context *context;
 
@@ -89,14 +89,16 @@ static void a_plan_with_an_accuracy_is_the_best_of_those_that_qualify(void **sta
       qb_profile_unref(alone);
     }
     assert_int_equal(plan.high_ns, least_ns);
-    const qb_service_plan service = service_plan_of(all, &qos);
-    const qb_precision running = service.configuration.precision;
-    assert_true(running == QB_PRECISION_F32 || lower_end(all, running) >= qos.accuracy);
+    if (i % SERVICE_EACH == 0) {
+      const qb_service_plan service = service_plan_of(all, &qos);
+      const qb_precision running = service.configuration.precision;
+      assert_true(running == QB_PRECISION_F32 || lower_end(all, running) >= qos.accuracy);
+    }
     lower += chosen != QB_PRECISION_F32;
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true(lower > 0 || random_cases(40) < 40);
+  assert_true(lower > 0 || !random_kinds_come_up(40));
 }
 
 /* Between what a precision reaches and all answers. */
@@ -142,7 +144,7 @@ static void a_plan_names_the_accuracy_that_binds_it(void **state)
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true((jobs > 0 && services > 0) || random_cases(12) < 12);
+  assert_true((jobs > 0 && services > 0) || !random_kinds_come_up(12));
 }
 
 /* Other limits are broken sooner than the accuracy, and nearest.accuracy is the highest that will do. */
@@ -191,7 +193,7 @@ static void an_accuracy_is_missed_by_the_value_named(void **state)
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true((jobs > 0 && services > 0) || random_cases(40) < 40);
+  assert_true((jobs > 0 && services > 0) || !random_kinds_come_up(40));
 }
 
 /* Where there are no 32-bit floats to fall back on. */
@@ -284,7 +286,7 @@ static void fleets_use_precisions_only_where_they_hold(void **state)
     qb_profile_unref(f32);
     qb_profile_unref(all);
   }
-  assert_true((lower[0] > 0 && lower[1] > 0) || random_cases(40) < 40);
+  assert_true((lower[0] > 0 && lower[1] > 0) || !random_kinds_come_up(40));
 }
 
 /* c by what instructions do, and a wider interval. */

@@ -104,7 +104,7 @@ static void plans_are_those_that_no_other_beats(void **state)
     free_service_case(&c);
   }
   print_message("%d demands, %zu feasible, frontiers of up to %zu plans\n", cases, feasible, most);
-  assert_true(feasible > 0 || cases < CASES);
+  assert_true(feasible > 0 || !random_kinds_come_up(CASES));
 }
 
 static void a_frontier_needs_a_rate_and_may_be_empty(void **state)

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-/* So many at least, and until each term has helped once. */
+/* At least, and until each term has helped once. */
 enum { CASES = 6, MOST_CASES = 100 };
 
 static qb_context *context;
@@ -137,8 +137,9 @@ static void the_nearest_change_makes_the_demand_feasible(void **state)
 {
   (void)state;
   uint64_t seed = random_start();
+  const int cases = random_cases(CASES), most = random_kinds_come_up(CASES) ? MOST_CASES : cases;
   counts seen = {0};
-  for (int i = 0; i < CASES || (i < MOST_CASES && !all_seen(&seen)); i++) {
+  for (int i = 0; i < cases || (i < most && !all_seen(&seen)); i++) {
     service_case c;
     qb_service_plan plan;
     make_tight_case(&seed, &c);
@@ -156,7 +157,7 @@ static void the_nearest_change_makes_the_demand_feasible(void **state)
                 "memory %d, budget %d times\n",
                 seen.infeasible, seen.latency, seen.rate, seen.percentile, seen.memory,
                 seen.budget);
-  assert_true(all_seen(&seen));
+  assert_true(all_seen(&seen) || !random_kinds_come_up(CASES));
 }
 
 int main(void)
