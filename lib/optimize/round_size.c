@@ -170,7 +170,7 @@ qb__round_size qb__round_find_size(const qb__round_policy *policy, const qb__rat
   s.best = (qb__round_size){0, 1};
   s.most = -INFINITY;
   add_up(&s);
-  for (uint32_t i = 0; i < policy->size_count; i++) {
+  for (uint32_t i = 0; i < policy->size_count && policy->sizes[i] < s.count; i++) {
     const uint32_t size = policy->sizes[i];
     s.late = skip_late(&s, s.late, size);
     const uint32_t lost = problem->shed ? s.late : 0;
