@@ -10,13 +10,18 @@
 #include "engine/network_plan_impl.h"
 #include "model/graph_edit.h"
 
+static bool has_weights(const qb__operator *op)
+{
+  return op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE || op->kind == QB__OP_LINEAR;
+}
+
 /* Whether oneDNN has a kernel for an operator in bfloat16, other than plain loops. */
 static bool has_kernel(const qb__graph *graph, const qb__operator *op, struct dnnl_engine *engine)
 {
   qb__primitive_spec spec = {.op = op};
-  spec.source_dims = qb__plan_dims(&graph->tensors[op->input], 1);
+  spec.source_dims = qb__plan_layer_dims(op, &graph->tensors[op->input], 1);
   spec.weights_dims = qb__plan_weights_dims(graph, op);
-  spec.destination_dims = qb__plan_dims(&graph->tensors[op->output], 1);
+  spec.destination_dims = qb__plan_layer_dims(op, &graph->tensors[op->output], 1);
   spec.source_dims.type = spec.weights_dims.type = spec.destination_dims.type = QB__TYPE_BF16;
   qb__primitive primitive;
   if (qb__primitive_describe(graph->context, engine, &spec, &primitive))
@@ -31,16 +36,14 @@ static void convert_weights(qb__graph *graph, struct dnnl_engine *engine)
 {
   for (size_t i = 0; i < graph->operator_count; i++) {
     const qb__operator *op = &graph->operators[i];
-    if ((op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE) &&
-        qb__users(graph, op->weights) == 1 && has_kernel(graph, op, engine))
+    if (has_weights(op) && qb__users(graph, op->weights) == 1 && has_kernel(graph, op, engine))
       graph->tensors[op->weights].type = QB__TYPE_BF16;
   }
 }
 
 static bool is_layer(const qb__graph *graph, const qb__operator *op)
 {
-  return (op->kind == QB__OP_CONVOLUTION || op->kind == QB__OP_DENSE) &&
-         graph->tensors[op->weights].type == QB__TYPE_BF16;
+  return has_weights(op) && graph->tensors[op->weights].type == QB__TYPE_BF16;
 }
 
 static bool hands_on(const qb__operator *op)

@@ -302,15 +302,9 @@ static void add_constants(lowering *l)
   g->tensors[l->op.weights].steps = steps;
 }
 
-/* Dimensions as a layer is described: those of linear ones have a row for each vector. */
 static qb__dims dims_of(const lowering *l, int32_t shape, int32_t bytes)
 {
-  const qb__tensor *t = &l->graph->tensors[shape];
-  qb__dims dims = qb__plan_dims(t, 1);
-  if (l->op.kind == QB__OP_LINEAR) {
-    const int64_t columns = t->dims[t->rank - 1];
-    dims = (qb__dims){2, {(int64_t)t->elements / columns, columns}, QB__TYPE_F32};
-  }
+  qb__dims dims = qb__plan_layer_dims(&l->op, &l->graph->tensors[shape], 1);
   dims.type = l->graph->tensors[bytes].type;
   return dims;
 }

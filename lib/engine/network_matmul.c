@@ -133,7 +133,8 @@ qb_status qb__plan_linear(qb__planner *p, uint32_t index)
   int32_t source = p->slot_of[op->input], destination = QB__NONE;
   qb__primitive primitive;
   memset(&primitive, 0, sizeof primitive);
-  qb_status status = qb__plan_plain(p, index, &source);
+  const bool halves = p->graph->tensors[op->weights].type == QB__TYPE_BF16;
+  qb_status status = (halves ? qb__plan_plain_halves : qb__plan_plain)(p, index, &source);
   if (!status)
     status = place_rows(p, index, source, &destination);
   if (!status)

@@ -28,7 +28,8 @@ typedef struct qb__slot {
   qb__layout *layout;
   struct dnnl_memory *constant; /* belongs to the packed weights */
   int32_t view_of;              /* the same bytes as another slot's, or QB__NONE */
-  int32_t plain;                /* a row-major copy of what it has now, or QB__NONE */
+  int32_t plain, halves;        /* row-major copies of what it has now, or QB__NONE; the latter */
+                                /* in bfloat16 */
   qb__region region;            /* in the arena */
 } qb__slot;
 

@@ -22,6 +22,11 @@ typedef struct qb__planner {
 /* Dimensions of a tensor with the batch before them. */
 qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch);
 
+/*
+ * The same of an input or result of a layer as it is described: linear ones have a row for each vector.
+ */
+qb__dims qb__plan_layer_dims(const qb__operator *op, const qb__tensor *tensor, uint32_t batch);
+
 /* Weights as oneDNN counts their dimensions: groups first. */
 qb__dims qb__plan_weights_dims(const qb__graph *graph, const qb__operator *op);
 
@@ -87,6 +92,9 @@ bool qb__plan_is_usual(const qb__planner *p, int32_t slot);
 
 /* Replaces a slot by a row-major copy where it is not so; copies serve again. */
 qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot);
+
+/* The same of bfloat16 numbers. */
+qb_status qb__plan_plain_halves(qb__planner *p, uint32_t op, int32_t *slot);
 
 /* Replaces a slot by a copy with its channels last where they are not. */
 qb_status qb__plan_channels_last(qb__planner *p, uint32_t op, int32_t *slot);

@@ -16,6 +16,15 @@ qb__dims qb__plan_dims(const qb__tensor *tensor, uint32_t batch)
   return dims;
 }
 
+qb__dims qb__plan_layer_dims(const qb__operator *op, const qb__tensor *tensor, uint32_t batch)
+{
+  const qb__dims dims = qb__plan_dims(tensor, batch);
+  const int64_t columns = dims.at[dims.count - 1];
+  return op->kind == QB__OP_LINEAR
+             ? (qb__dims){2, {batch * (int64_t)tensor->elements / columns, columns}, dims.type}
+             : dims;
+}
+
 qb__dims qb__plan_weights_dims(const qb__graph *graph, const qb__operator *op)
 {
   qb__dims dims = {0, {0}};
@@ -38,7 +47,7 @@ qb_status qb__plan_slot(qb__planner *p, qb__slot_kind kind, const qb__dims *dims
                 sizeof *plan->slots))
     return QB_ERROR_NO_MEMORY;
   qb__slot made = {.kind = kind, .dims = *dims, .layout = layout};
-  made.view_of = made.plain = QB__NONE;
+  made.view_of = made.plain = made.halves = QB__NONE;
   made.region.bytes = qb__layout_bytes(layout);
   made.region.first = made.region.last = (uint32_t)plan->step_count;
   plan->slots[plan->slot_count] = made;
@@ -75,7 +84,7 @@ qb_status qb__plan_step(qb__planner *p, uint32_t op, struct dnnl_primitive *prim
     for (int32_t slot = step.slots[i]; slot != QB__NONE; slot = plan->slots[slot].view_of) {
       plan->slots[slot].region.last = (uint32_t)plan->step_count;
       if (i == QB__ARG_DESTINATION)
-        plan->slots[slot].plain = QB__NONE; /* of what it had */
+        plan->slots[slot].plain = plan->slots[slot].halves = QB__NONE; /* of what it had */
     }
   plan->steps[plan->step_count++] = step;
   return QB_OK;
@@ -185,6 +194,27 @@ qb_status qb__plan_plain(qb__planner *p, uint32_t op, int32_t *slot)
     if (!status)
       p->plan->slots[from].plain = *slot;
   }
+  qb__layout_free(p->context, plain);
+  return status;
+}
+
+qb_status qb__plan_plain_halves(qb__planner *p, uint32_t op, int32_t *slot)
+{
+  const int32_t from = *slot;
+  qb__dims dims = p->plan->slots[from].dims;
+  if (dims.type == QB__TYPE_BF16)
+    return qb__plan_plain(p, op, slot);
+  if (p->plan->slots[from].halves != QB__NONE) {
+    *slot = p->plan->slots[from].halves;
+    return QB_OK;
+  }
+  qb__layout *plain = NULL;
+  dims.type = QB__TYPE_BF16;
+  qb_status status = qb__layout_plain(p->context, &dims, &plain);
+  if (!status)
+    status = qb__plan_reorder(p, op, QB__SLOT_ARENA, plain, from, slot);
+  if (!status)
+    p->plan->slots[from].halves = *slot;
   qb__layout_free(p->context, plain);
   return status;
 }
