@@ -95,24 +95,6 @@ static qb_status reorder(qb__packed *packed, struct dnnl_stream *stream, const v
   return status;
 }
 
-/* To the nearest bfloat16, halves to even; weights are no NaN. */
-static uint16_t bfloat16_of(float value)
-{
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static void store(qb__type type, float value, void *data, size_t index)
-{
-  switch (type) {
-  case QB__TYPE_F32: ((float *)data)[index] = value; break;
-  case QB__TYPE_BF16: ((uint16_t *)data)[index] = bfloat16_of(value); break;
-  case QB__TYPE_U8: ((uint8_t *)data)[index] = (uint8_t)value; break;
-  case QB__TYPE_S8: ((int8_t *)data)[index] = (int8_t)value; break;
-  }
-}
-
 /* By plain loops. */
 static void pack(const source *from, const qb__dims *dims, const qb__blocking *blocking,
                  const struct qb__packed_entry *entry)
@@ -122,7 +104,7 @@ static void pack(const source *from, const qb__dims *dims, const qb__blocking *b
   size_t index = 0;
   memset(entry->data, 0, qb__layout_bytes(entry->layout));
   for (int d = 0; d >= 0;) {
-    store(type, value_at(from, index++), entry->data, qb__blocked_offset(blocking, position));
+    qb__store(type, value_at(from, index++), entry->data, qb__blocked_offset(blocking, position));
     for (d = dims->count - 1; d >= 0 && ++position[d] == dims->at[d]; d--)
       position[d] = 0;
   }
