@@ -2,9 +2,10 @@
 /*
  * Replays the search of qb_profile_run() over tables of measured rounds: what it visits, how long that
  * would have taken, and what plans made of it lose against plans made of the whole table. Beside it are
- * the three splits that were the default before, a grid and random points, given the same time.
+ * the three splits that were the default before, a grid and random points, given the same time, and what
+ * noise costs a profile that takes the time to measure every point.
  */
-#include "replay/judge.h"
+#include "replay/account.h"
 #include "replay/machines.h"
 
 #include <math.h>
@@ -12,13 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEARCH, THREE, GRID, RANDOM, METHODS };
-static const char *const method_names[METHODS] = {"search", "three splits", "grid", "random"};
+enum { SEARCH, THREE, GRID, RANDOM, ALL, METHODS };
+static const char *const method_names[METHODS] = {"search", "three splits", "grid", "random",
+                                                  "every point"};
+
+/* To each point, where every point is measured. */
+enum { VISITS_OF_ALL = 6 };
 
 static const char *const usage =
     "usage: ./dev bench search [OPTION...] [FILE.csv | KIND]...\n"
     "  FILE.csv   instances,threads,batch,latency_ns and, if known, p95_ns,mean_ns; or a profile\n"
-    "  KIND       smooth, bandwidth, cliff, unequal: made-up machines, another one with every "
+    "  KIND       smooth, bandwidth, cliff, unequal, noisy: made-up machines, another with every "
     "seed\n"
     "             (all kinds, if nothing is named)\n"
     "  --profile  a profile of the machine of FILE.csv, to be judged in place of a search\n"
@@ -45,7 +50,7 @@ static void check(qb_status status)
 typedef struct outcome {
   size_t visits;
   double probe_s, elapsed_s;
-  double regret[QUESTIONS];
+  account accounts[QUESTIONS];
 } outcome;
 
 /* What was seen, as a profile. */
@@ -147,6 +152,16 @@ static void visit_at_random(replay *r, const qb__sweep *sweep, double budget_ns)
   }
 }
 
+static void visit_all(replay *r, const qb__sweep *sweep)
+{
+  const table *t = r->table;
+  for (int v = 0; v < VISITS_OF_ALL; v++)
+    for (size_t k = 0; k < t->split_count; k++)
+      for (size_t b = 0; b < t->batch_count; b++)
+        if (table_find(t, &t->splits[k], t->batches[b]))
+          visit_once(r, sweep, k, t->batches[b]);
+}
+
 /* The most threads in all, and one. */
 static bool was_default(const table *t, const qb_configuration *split)
 {
@@ -212,9 +227,12 @@ static outcome try_method(const table *t, judge *j, int method, const options *o
     visit_grid(&r, &sweep, budget_ns);
   if (method == RANDOM)
     visit_at_random(&r, &sweep, budget_ns);
+  if (method == ALL)
+    visit_all(&r, &sweep);
   qb_profile *profile = found(context, &sweep);
-  outcome out = {r.visits, r.probe_ns / 1e9, (double)r.now_ns / 1e9, {0}};
-  judge_profile(j, profile, out.regret);
+  outcome out = {
+      .visits = r.visits, .probe_s = r.probe_ns / 1e9, .elapsed_s = (double)r.now_ns / 1e9};
+  account_for(j, profile, out.accounts);
   qb_profile_unref(profile);
   for (size_t k = 0; k < sweep.curve_count; k++)
     qb__points_clear(context, &curves[k]);
@@ -238,10 +256,11 @@ static void add(summary *s, const outcome *o)
   s->probe_s += o->probe_s;
   s->elapsed_s += o->elapsed_s;
   for (size_t q = 0; q < QUESTIONS; q++) {
-    s->mean += o->regret[q] / QUESTIONS;
-    s->by_question[q] += o->regret[q];
-    s->worst_run = fmax(s->worst_run, o->regret[q]);
-    s->by_kind[q == JOB ? 2 : q / TARGETS] += o->regret[q] / (q == JOB ? 1 : TARGETS);
+    const double regret = o->accounts[q].verdict.regret;
+    s->mean += regret / QUESTIONS;
+    s->by_question[q] += regret;
+    s->worst_run = fmax(s->worst_run, regret);
+    s->by_kind[q == JOB ? 2 : q / TARGETS] += regret / (q == JOB ? 1 : TARGETS);
   }
 }
 
@@ -280,13 +299,18 @@ static double full_s(const table *t)
 /* Every method once. */
 static void replay_once(const table *t, judge *j, const options *o, int seed, summary of[METHODS])
 {
-  double budget_ns = 1e9 * o->budget_s;
+  double budget_ns = 1e9 * o->budget_s, floors[QUESTIONS];
+  outcome out[METHODS];
   for (int m = 0; m < METHODS; m++) {
-    const outcome out = try_method(t, j, m, o, seed, m == THREE ? 1e9 * o->budget_s : budget_ns);
-    add(&of[m], &out);
+    out[m] = try_method(t, j, m, o, seed, m == THREE ? 1e9 * o->budget_s : budget_ns);
+    add(&of[m], &out[m]);
     if (m == SEARCH)
-      budget_ns = 1e9 * out.probe_s;
+      budget_ns = 1e9 * out[m].probe_s;
   }
+  for (size_t q = 0; q < QUESTIONS; q++)
+    floors[q] = out[ALL].accounts[q].verdict.regret;
+  printf("  seed %d\n", seed);
+  account_print(out[SEARCH].accounts, floors);
 }
 
 static const char *const titles = "%-14s %7s %9s %9s %8s %8s %8s %8s %8s %9s\n";
@@ -338,6 +362,31 @@ static bool replay_machines(const char *kind, const options *o, totals *all)
   return true;
 }
 
+/* What profiles lose that know every point as well as the table does. */
+static void measure_again(const table *t, judge *j, double floors[QUESTIONS])
+{
+  enum { TABLES = 16 };
+  qb__random_stream random;
+  summary of = {0};
+  qb__random_seed(&random, 1);
+  replay still = {.now_ns = 1};
+  qb_context *context = replay_context(&still);
+  for (int i = 0; i < TABLES; i++) {
+    table again = table_again(t, &random);
+    qb_profile *profile = table_truth(context, &again);
+    outcome out = {0};
+    account_for(j, profile, out.accounts);
+    add(&of, &out);
+    qb_profile_unref(profile);
+    table_free(&again);
+  }
+  qb_context_unref(context);
+  for (size_t q = 0; q < QUESTIONS; q++)
+    floors[q] = of.by_question[q] / TABLES;
+  printf("  the table measured again would lose %.1f %%, %.1f %% in the worst question\n",
+         100 * of.mean / TABLES, 100 * worst_of(&of));
+}
+
 /* What a profile that was measured beside the table loses. */
 static void judge_file(const char *path, const char *profile_path, totals *all)
 {
@@ -350,15 +399,12 @@ static void judge_file(const char *path, const char *profile_path, totals *all)
   qb_profile_info info = QB_PROFILE_INFO_INIT;
   check(qb_profile_get_info(profile, &info));
   outcome out = {.probe_s = (double)info.measure_ns / 1e9};
-  judge_profile(j, profile, out.regret);
+  double floors[QUESTIONS];
+  account_for(j, profile, out.accounts);
   summary of = {0};
   add(&of, &out);
-  for (size_t q = 0; q < QUESTIONS; q++)
-    printf("%s %.1f: regret %.1f %%\n",
-           q == JOB      ? "job"
-           : q < TARGETS ? "rate"
-                         : "latency",
-           q == JOB ? 0 : judge_targets[q % TARGETS], 100 * out.regret[q]);
+  measure_again(&t, j, floors);
+  account_print(out.accounts, floors);
   all->files++;
   all->mean += of.mean;
   all->worst = fmax(all->worst, worst_of(&of));

@@ -33,17 +33,11 @@ struct judge {
   qb_context *context;
   qb_profile *truth;
   int64_t target_ns[TARGETS];
-  double rate_per_s[TARGETS], best[QUESTIONS];
+  double rate_per_s[TARGETS];
+  choice best[QUESTIONS];
   judged *known;
   size_t known_count;
 };
-
-typedef struct choice {
-  bool made;
-  qb_configuration split;
-  uint32_t batch;
-  double value; /* more is better */
-} choice;
 
 static choice plan_service(const judge *j, qb_profile *profile, size_t question)
 {
@@ -81,17 +75,22 @@ static bool same_split(const qb_configuration *a, const qb_configuration *b)
   return a->instances == b->instances && a->threads == b->threads;
 }
 
-/* The table's rounds of one split, of no more samples than `batch`, which is the last. */
-static qb_profile *truth_of(const judge *j, const qb_configuration *split, uint32_t batch)
+/* A profile's rounds of one split, of no more samples than `batch`, which is the last. */
+static qb_profile *part_of(const judge *j, qb_profile *whole, const qb_configuration *split,
+                           uint32_t batch)
 {
-  qb_profile_point *points = calloc(j->table->batch_count + 1, sizeof *points);
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  check(qb_profile_get_info(whole, &info));
+  qb_profile_point *points = calloc(info.points + 1, sizeof *points);
+  if (!points)
+    exit(1);
   size_t count = 0;
   qb_profile_point p = QB_PROFILE_POINT_INIT;
-  for (uint32_t i = 0; points && !qb_profile_get_point(j->truth, i, &p); i++)
+  for (uint32_t i = 0; !qb_profile_get_point(whole, i, &p); i++)
     if (same_split(&p.configuration, split) && p.batch < batch)
       points[count++] = p;
   qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
-  check(qb_estimate(j->truth, split, batch, NULL, &e));
+  check(qb_estimate(whole, split, batch, NULL, &e));
   p = (qb_profile_point)QB_PROFILE_POINT_INIT;
   p.configuration = *split;
   p.batch = batch;
@@ -104,6 +103,14 @@ static qb_profile *truth_of(const judge *j, const qb_configuration *split, uint3
   return made;
 }
 
+double judge_by(const judge *j, qb_profile *profile, size_t question, const choice *c)
+{
+  qb_profile *part = part_of(j, profile, &c->split, c->batch);
+  const choice made = answer(j, part, question);
+  qb_profile_unref(part);
+  return made.made ? made.value : 0;
+}
+
 /* What a choice is worth by the table. */
 static double judge_choice(judge *j, size_t question, const choice *c)
 {
@@ -113,10 +120,7 @@ static double judge_choice(judge *j, size_t question, const choice *c)
     if (j->known[i].question == question && same_split(&j->known[i].split, &c->split) &&
         j->known[i].batch == c->batch)
       return j->known[i].value;
-  qb_profile *truth = truth_of(j, &c->split, c->batch);
-  const choice real = answer(j, truth, question);
-  qb_profile_unref(truth);
-  const judged made = {question, c->split, c->batch, real.made ? real.value : 0};
+  const judged made = {question, c->split, c->batch, judge_by(j, j->truth, question, c)};
   j->known = realloc(j->known, (j->known_count + 1) * sizeof *j->known);
   if (!j->known)
     exit(1);
@@ -140,10 +144,9 @@ judge *judge_new(const table *t)
   for (size_t q = 0; q < QUESTIONS; q++) {
     if (q < TARGETS)
       j->target_ns[q] = (int64_t)(judge_targets[q] * shortest_ns);
-    const choice best = answer(j, j->truth, q);
-    j->best[q] = best.made ? best.value : 0;
+    j->best[q] = answer(j, j->truth, q);
     if (q < TARGETS)
-      j->rate_per_s[q] = best.value / 2;
+      j->rate_per_s[q] = j->best[q].value / 2;
   }
   return j;
 }
@@ -156,10 +159,12 @@ void judge_free(judge *j)
   free(j);
 }
 
-void judge_profile(judge *j, qb_profile *profile, double regret[QUESTIONS])
+void judge_profile(judge *j, qb_profile *profile, verdict verdicts[QUESTIONS])
 {
   for (size_t q = 0; q < QUESTIONS; q++) {
-    const choice c = answer(j, profile, q);
-    regret[q] = j->best[q] > 0 ? fmax(0, 1 - judge_choice(j, q, &c) / j->best[q]) : 0;
+    verdict *v = &verdicts[q];
+    *v = (verdict){.chosen = answer(j, profile, q), .best = j->best[q]};
+    v->real = judge_choice(j, q, &v->chosen);
+    v->regret = v->best.made ? fmax(0, 1 - v->real / v->best.value) : 0;
   }
 }

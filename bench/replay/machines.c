@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMOOTH, BANDWIDTH, CLIFF, UNEQUAL, MOST_CORES = 64, BATCHES = 7 };
-const char *const machine_kinds[MACHINE_KINDS] = {"smooth", "bandwidth", "cliff", "unequal"};
+enum { SMOOTH, BANDWIDTH, CLIFF, UNEQUAL, NOISY, MOST_CORES = 64, BATCHES = 7 };
+const char *const machine_kinds[MACHINE_KINDS] = {"smooth", "bandwidth", "cliff", "unequal",
+                                                  "noisy"};
 
 typedef struct machine {
   int kind;
@@ -55,7 +56,7 @@ static machine draw(int kind, uint64_t seed)
   m.layers = between(&random, 10, 150);
   m.barrier_ns = between(&random, 1e3, 8e3);
   m.grain = between(&random, 0.01, 0.15);
-  m.spread = between(&random, 0.02, 0.08);
+  m.spread = kind == NOISY ? between(&random, 0.1, 0.3) : between(&random, 0.02, 0.08);
   return m;
 }
 
@@ -99,7 +100,8 @@ static table_point measured(const machine *m, const qb_configuration *split, uin
                        batch,
                        median_ns,
                        fmax(slow_ns, median_ns) * (1 + 1.645 * m->spread),
-                       fmax(mean_ns, median_ns) * (1 + 0.5 * m->spread)};
+                       fmax(mean_ns, median_ns) * (1 + 0.5 * m->spread),
+                       0};
 }
 
 bool machine_made(const char *kind, uint64_t seed, table *made)

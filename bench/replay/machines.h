@@ -5,7 +5,7 @@
 
 #include "replay/table.h"
 
-enum { MACHINE_KINDS = 4 };
+enum { MACHINE_KINDS = 5 };
 extern const char *const machine_kinds[MACHINE_KINDS];
 
 /*

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INSTANCES, THREADS, BATCH, LATENCY, P95, MEAN, COLUMNS };
-static const char *const names[COLUMNS] = {"instances",  "threads", "batch",
-                                           "latency_ns", "p95_ns",  "mean_ns"};
+enum { INSTANCES, THREADS, BATCH, LATENCY, P95, MEAN, LOW, HIGH, COLUMNS };
+static const char *const names[COLUMNS] = {"instances", "threads", "batch",  "latency_ns",
+                                           "p95_ns",    "mean_ns", "low_ns", "high_ns"};
 
 /* Single rounds where the file says nothing of them. */
 static const double ANY_P95 = 1.1, ANY_MEAN = 1.03;
@@ -127,6 +127,25 @@ table table_of(table_point *points, size_t count)
   return t;
 }
 
+table table_again(const table *t, qb__random_stream *random)
+{
+  table_point *points = take(t->point_count, sizeof *points);
+  for (size_t i = 0; i < t->point_count; i++) {
+    const double factor = exp(t->points[i].error * qb__random_normal(random));
+    points[i] = t->points[i];
+    points[i].latency_ns *= factor;
+    points[i].p95_ns *= factor;
+    points[i].mean_ns *= factor;
+  }
+  return table_of(points, t->point_count);
+}
+
+/* From a 95 % interval; 0: there is none. */
+static double error_of(double low_ns, double high_ns)
+{
+  return low_ns > 0 && high_ns > low_ns ? log(high_ns / low_ns) / (2 * 1.96) : 0;
+}
+
 static table of_profile(const char *path)
 {
   qb_context *context;
@@ -138,9 +157,13 @@ static table of_profile(const char *path)
   table_point *points = take(info.points, sizeof *points);
   qb_profile_point p = QB_PROFILE_POINT_INIT;
   for (uint32_t i = 0; !qb_profile_get_point(profile, i, &p); i++)
-    points[i] =
-        (table_point){p.configuration.instances, p.configuration.threads, p.batch,
-                      (double)p.latency_ns,      (double)p.p95_ns,        (double)p.mean_ns};
+    points[i] = (table_point){p.configuration.instances,
+                              p.configuration.threads,
+                              p.batch,
+                              (double)p.latency_ns,
+                              (double)p.p95_ns,
+                              (double)p.mean_ns,
+                              error_of((double)p.low_ns, (double)p.high_ns)};
   qb_profile_unref(profile);
   qb_context_unref(context);
   return table_of(points, info.points);
@@ -180,7 +203,8 @@ table table_read(const char *path)
                        (uint32_t)field(&csv, columns[BATCH]),
                        field(&csv, columns[LATENCY]),
                        field(&csv, columns[P95]),
-                       field(&csv, columns[MEAN])};
+                       field(&csv, columns[MEAN]),
+                       error_of(field(&csv, columns[LOW]), field(&csv, columns[HIGH]))};
     if (!p->instances || !p->threads || !p->batch || !(p->latency_ns >= 1))
       fail(path, "a row has a field that is no number above 0");
   }

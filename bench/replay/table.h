@@ -11,6 +11,7 @@
 typedef struct table_point {
   uint32_t instances, threads, batch;
   double latency_ns, p95_ns, mean_ns; /* of single rounds: median, 95th percentile, mean */
+  double error; /* standard deviation of the logarithm of latency_ns; 0: not known */
 } table_point;
 
 typedef struct table {
@@ -29,6 +30,9 @@ table table_read(const char *path);
 /* Takes the points over, in any order. */
 table table_of(table_point *points, size_t count);
 void table_free(table *t);
+
+/* The table as it might have been measured, going by the errors of its points. */
+table table_again(const table *t, qb__random_stream *random);
 
 /* NULL: it was not measured. */
 const table_point *table_find(const table *t, const qb_configuration *split, uint32_t batch);
