@@ -49,6 +49,7 @@ qb_status qb__points_find(const qb_context *context, qb__points *points, uint32_
   (*record)->point.configuration = points->configuration;
   (*record)->point.batch = batch;
   (*record)->throttled = points->throttled;
+  (*record)->weight = 1;
   points->count++;
   return QB_OK;
 }
@@ -170,7 +171,8 @@ qb__record *qb__points_next(const qb__points *points, bool sure_too)
     if (!is_needed(record) && (record->settled || !sure_too))
       continue;
     const double visits = (double)record->visit_count;
-    const double cost = visits > 0 ? visits * visits * (double)record->visit_ns : -1;
+    const double cost =
+        visits > 0 ? visits * visits * (double)record->visit_ns / record->weight : -1;
     if (cost < least) {
       least = cost;
       next = record;
@@ -185,19 +187,16 @@ typedef struct spread {
   size_t points;
 } spread;
 
-static spread common_spread(const qb__points *curves, size_t curve_count)
+static void add_spread(const qb__points *curve, spread *sum)
 {
-  spread sum = {0, 0, 0};
-  for (size_t k = 0; k < curve_count; k++)
-    for (size_t i = 0; i < curves[k].count; i++) {
-      const qb_profile_point *p = &curves[k].records[i].point;
-      if (qb__visits_of(p) < FEWEST_SPREAD_VISITS)
-        continue;
-      sum.p95 += log((double)p->p95_ns / (double)p->latency_ns);
-      sum.mean += log((double)p->mean_ns / (double)p->latency_ns);
-      sum.points++;
-    }
-  return sum;
+  for (size_t i = 0; i < curve->count; i++) {
+    const qb_profile_point *p = &curve->records[i].point;
+    if (qb__visits_of(p) < FEWEST_SPREAD_VISITS)
+      continue;
+    sum->p95 += log((double)p->p95_ns / (double)p->latency_ns);
+    sum->mean += log((double)p->mean_ns / (double)p->latency_ns);
+    sum->points++;
+  }
 }
 
 /* One visit sees how rounds vary in its own moment, which is less than they do. */
@@ -213,13 +212,18 @@ static void lend_spread(qb_profile_point *p, const spread *common)
 
 void qb__points_lend_spread(qb__points *curves, size_t curve_count)
 {
-  const spread common = common_spread(curves, curve_count);
-  for (size_t k = 0; k < curve_count && common.points; k++)
+  spread all = {0, 0, 0};
+  for (size_t k = 0; k < curve_count; k++)
+    add_spread(&curves[k], &all);
+  for (size_t k = 0; k < curve_count && all.points; k++) {
+    spread own = {0, 0, 0};
+    add_spread(&curves[k], &own);
     for (size_t i = 0; i < curves[k].count; i++) {
       qb_profile_point *p = &curves[k].records[i].point;
       if (qb__visits_of(p) && qb__visits_of(p) < FEWEST_SPREAD_VISITS)
-        lend_spread(p, &common);
+        lend_spread(p, own.points ? &own : &all);
     }
+  }
 }
 
 uint32_t qb__points_smallest_open(const qb__points *points)

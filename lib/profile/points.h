@@ -17,6 +17,7 @@ typedef struct qb__points {
   qb_configuration configuration;
   double thread_flops_per_s;     /* what one of its threads sustains while all run */
   bool throttled;                /* a CPU quota is smaller than its threads */
+  int64_t session_ns;            /* what each of its sessions may take; 0: it has none */
   size_t known_runs;             /* what is known is the mean of; 0: nothing is */
   double known_level, run_level; /* of past sessions and of this run over what both made */
   double run_share;              /* of this run in that */
@@ -54,8 +55,8 @@ qb_status qb__points_full_speed(const qb_context *context, const qb__points *poi
                                 uint32_t session, double *flops);
 
 /*
- * Raises the 95th percentile and the mean of finished points with few visits towards what points
- * with more have in common, over their latencies.
+ * Raises the 95th percentile and the mean of finished points with few visits towards what points of
+ * their configuration with more have in common, or those of all, over their latencies.
  */
 void qb__points_lend_spread(qb__points *curves, size_t curve_count);
 
@@ -68,10 +69,10 @@ uint32_t qb__points_largest_open(const qb__points *points);
 
 /*
  * Which to visit next: those that have not been, by rising batch; then so that visits are in
- * proportion to 1 / sqrt(what one takes), which makes the sum of the variances of equally spread
- * points least (Neyman, Journal of the Royal Statistical Society 97(4), 1934). Those that are sure
- * are visited only with `sure_too`, and only beside others that are not; anchors a few times in any
- * session. NULL: none.
+ * proportion to sqrt(weight / what one takes), which makes the weighted sum of the variances of
+ * equally spread points least (Neyman, Journal of the Royal Statistical Society 97(4), 1934). Those
+ * that are sure are visited only with `sure_too`, and only beside others that are not; anchors a few
+ * times in any session. NULL: none.
  */
 qb__record *qb__points_next(const qb__points *points, bool sure_too);
 

@@ -27,6 +27,7 @@ typedef struct qb__record {
   bool settled;                  /* that is sure enough: it is measured again as an anchor alone */
   bool anchor;                   /* it tells how fast the configuration is in this session */
   uint32_t session_visits;       /* in the session that is open */
+  double weight;                 /* of its variance, against that of others */
   bool sure;                     /* as of the last visit */
   bool throttled; /* by a quota smaller than the threads: no visit that was slow is left out */
 } qb__record;

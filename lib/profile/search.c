@@ -26,6 +26,9 @@ static const double P95_NORMAL = 1.645, P95_LESS_SURE = 2.1;
 /* What is known of the spread of rounds before any was seen, in rounds. */
 static const double FEWEST_ROUNDS = 4;
 
+/* No point. */
+static const size_t NOTHING = SIZE_MAX;
+
 /* Visits that share the cost of opening a split. */
 static const double VISITS_OF_AN_OPENING = 3;
 
@@ -42,7 +45,7 @@ struct qb__search {
   double *ratio_error;            /* standard error of the logarithm of a mean */
   qb__worth_rounds *rounds;       /* of one draw, by point */
   double *lost;                   /* regret that a point would tell of */
-  double *wins;                   /* by split, then question: the share of the draws */
+  double *wins;                   /* by point, then question: the share of the draws */
   double target_ns[TARGETS], rate_per_s[TARGETS];
 };
 
@@ -87,7 +90,7 @@ qb_status qb__search_new(const qb_context *context, const qb__search_grid *grid,
   s->ratio_error = qb__calloc(context, s->count, sizeof *s->ratio_error);
   s->rounds = qb__calloc(context, s->count, sizeof *s->rounds);
   s->lost = qb__calloc(context, s->count, sizeof *s->lost);
-  s->wins = qb__calloc(context, s->split_count, QUESTIONS * sizeof *s->wins);
+  s->wins = qb__calloc(context, s->count, QUESTIONS * sizeof *s->wins);
   s->belief.context = context;
   const bool taken = s->splits && s->batches && s->prior && s->seen && s->p95_ratio &&
                      s->mean_ratio && s->ratio_error && s->rounds && s->lost && s->wins;
@@ -206,6 +209,17 @@ static void imagine(qb__search *s, const double *draw, const uint64_t *stream)
   }
 }
 
+/* Rounds as plans would find them in the profile: as they were measured, in however few visits. */
+static void take_measured(qb__search *s)
+{
+  imagine(s, s->belief.mean, NULL);
+  for (size_t i = 0; i < s->count; i++)
+    if (s->seen[i].visits) {
+      s->rounds[i].mean_ns = s->seen[i].latency_ns * s->mean_ratio[i];
+      s->rounds[i].p95_ns = s->seen[i].latency_ns * s->p95_ratio[i];
+    }
+}
+
 /* More is better. */
 static double worth(const qb__search *s, size_t question, size_t point)
 {
@@ -217,12 +231,20 @@ static double worth(const qb__search *s, size_t question, size_t point)
                               : 1 / qb__worth_latency_ns(rounds, s->rate_per_s[question - TARGETS]);
 }
 
+/* What plans choose by; of jobs that is no worth, but what is sure of it. */
+static double preference(const qb__search *s, size_t question, size_t point, double error)
+{
+  return question == JOB && may_be_visited(s, point)
+             ? qb__worth_sure_throughput(&s->rounds[point], error)
+             : worth(s, question, point);
+}
+
 static size_t answer(const qb__search *s, size_t question)
 {
   size_t best = 0;
   double most = -1;
   for (size_t i = 0; i < s->count; i++) {
-    const double value = worth(s, question, i);
+    const double value = preference(s, question, i, 0);
     if (value > most) {
       most = value;
       best = i;
@@ -231,8 +253,29 @@ static size_t answer(const qb__search *s, size_t question)
   return best;
 }
 
-/* Today's answers, by the expected times; targets and rates are made of the same. */
-static void answer_all(qb__search *s, size_t answers[QUESTIONS])
+/* What plans of the profile would choose, which has each split up to its largest measured batch. */
+static size_t planned_answer(const qb__search *s, size_t question)
+{
+  size_t best = NOTHING;
+  double most = 0;
+  for (size_t first = 0; first < s->count; first += s->batch_count) {
+    size_t end = first + s->batch_count;
+    while (end > first && !s->seen[end - 1].visits)
+      end--;
+    for (size_t i = first; i < end; i++) {
+      const double error = s->seen[i].visits ? s->seen[i].error : qb__belief_error(&s->belief, i);
+      const double value = preference(s, question, i, error);
+      if (value > most) {
+        most = value;
+        best = i;
+      }
+    }
+  }
+  return best;
+}
+
+/* Targets and rates are made of the expected times. */
+static void ask(qb__search *s)
 {
   imagine(s, s->belief.mean, NULL);
   double shortest_ns = INFINITY;
@@ -241,39 +284,40 @@ static void answer_all(qb__search *s, size_t answers[QUESTIONS])
       shortest_ns = fmin(shortest_ns, expected_ns(s, k * s->batch_count));
   for (size_t t = 0; t < TARGETS; t++) {
     s->target_ns[t] = targets[t] * shortest_ns;
-    answers[t] = answer(s, t);
-    s->rate_per_s[t] = worth(s, t, answers[t]) / 2;
+    s->rate_per_s[t] = worth(s, t, answer(s, t)) / 2;
   }
-  for (size_t q = TARGETS; q < QUESTIONS; q++)
-    answers[q] = answer(s, q);
 }
 
-/*
- * Fills in what is lost, and the hope of each split: how often it is the best answer to a question.
- */
+/* Fills in what today's plans are expected to lose, and how often each point is the best answer. */
 static void weigh(qb__search *s, qb__search_choice *choice)
 {
   size_t answers[QUESTIONS];
   double regret[QUESTIONS] = {0};
   const double each = 1.0 / QB__DRAWS;
-  answer_all(s, answers);
+  ask(s);
+  take_measured(s);
+  for (size_t q = 0; q < QUESTIONS; q++)
+    answers[q] = planned_answer(s, q);
   memset(s->lost, 0, s->count * sizeof *s->lost);
-  memset(s->wins, 0, s->split_count * QUESTIONS * sizeof *s->wins);
+  memset(s->wins, 0, s->count * QUESTIONS * sizeof *s->wins);
   for (uint64_t d = 0; d < QB__DRAWS; d++) {
     const uint64_t luck = 2 * QB__DRAWS + 1 + d;
     imagine(s, s->belief.draws + d * s->count, &luck);
     for (size_t q = 0; q < QUESTIONS; q++) {
       const size_t best = answer(s, q);
       const double most = worth(s, q, best);
-      const double missed = most > 0 ? each * (1 - worth(s, q, answers[q]) / most) : 0;
+      const double gained = answers[q] == NOTHING ? 0 : worth(s, q, answers[q]);
+      const double missed = most > 0 ? each * fmax(1 - gained / most, 0) : 0;
       regret[q] += missed;
       s->lost[best] += missed;
-      s->lost[answers[q]] += missed;
-      s->wins[best / s->batch_count * QUESTIONS + q] += each;
+      if (answers[q] != NOTHING)
+        s->lost[answers[q]] += missed;
+      s->wins[best * QUESTIONS + q] += each;
     }
   }
   for (size_t q = 0; q < QUESTIONS; q++) {
-    s->wins[answers[q] / s->batch_count * QUESTIONS + q] = 1; /* today's answer in any case */
+    if (answers[q] != NOTHING)
+      s->wins[answers[q] * QUESTIONS + q] = 1; /* today's answer in any case */
     choice->mean_regret += regret[q] / QUESTIONS;
     choice->worst_regret = fmax(choice->worst_regret, regret[q]);
   }
@@ -321,7 +365,20 @@ bool qb__search_next(qb__search *search, size_t open, const qb__search_cost *cos
 double qb__search_hope(const qb__search *search, size_t split)
 {
   double hope = 0;
-  for (size_t q = 0; q < QUESTIONS; q++)
-    hope = fmax(hope, search->wins[split * QUESTIONS + q]);
+  for (size_t q = 0; q < QUESTIONS; q++) {
+    double wins = 0;
+    for (size_t b = 0; b < search->batch_count; b++)
+      wins += search->wins[(split * search->batch_count + b) * QUESTIONS + q];
+    hope = fmax(hope, fmin(wins, 1));
+  }
   return hope;
+}
+
+double qb__search_weight(const qb__search *search, size_t split, size_t batch)
+{
+  const double *wins = search->wins + (split * search->batch_count + batch) * QUESTIONS;
+  double weight = 0;
+  for (size_t q = 0; q < QUESTIONS; q++)
+    weight += wins[q];
+  return weight;
 }

@@ -61,9 +61,9 @@ double qb__search_expected_ns(qb__search *search, size_t split, size_t batch);
  * The visit by which the expected regret falls most for what it costs (expected improvement a
  * second: Snoek, Larochelle and Adams, NIPS 2012, section 3.2): of every question (the highest rate
  * within a target, the least latency at a rate, the least time of a job) and draw, the share that
- * today's answer loses counts for the points that would tell, as far as a visit to each takes their
- * uncertainty away. False: no point may be visited for cost->most_ns; the regrets are filled in all
- * the same.
+ * today's answer, of what was measured, loses counts for the points that would tell, as far as a
+ * visit to each takes their uncertainty away. False: no point may be visited for cost->most_ns; the
+ * regrets are filled in all the same.
  *
  * @param open the split that is open; SIZE_MAX: none
  */
@@ -72,5 +72,8 @@ bool qb__search_next(qb__search *search, size_t open, const qb__search_cost *cos
 
 /* How likely a split is the best answer to some question, as of qb__search_next(). */
 double qb__search_hope(const qb__search *search, size_t split);
+
+/* How many questions a point is the best answer to, or today's, as of qb__search_next(). */
+double qb__search_weight(const qb__search *search, size_t split, size_t batch);
 
 #endif

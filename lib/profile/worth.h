@@ -16,6 +16,12 @@ typedef struct qb__worth_rounds {
 double qb__worth_throughput(const qb__worth_rounds *rounds);
 
 /*
+ * The same at the upper end of a 95 % interval, by which plans of jobs choose: rounds of a job are all
+ * longer where neighbours make them so, and where their times are off, by `error` as a share.
+ */
+double qb__worth_sure_throughput(const qb__worth_rounds *rounds, double error);
+
+/*
  * The time within which 99 of 100 answers come at a rate of Poisson arrivals; infinite where they
  * are more than rounds can take. The wait is that of heavy traffic, exponential with mean T / (2 i)
  * u / (1 - u) at utilisation u, as rounds are of nearly equal length (Kingman, "The single server
