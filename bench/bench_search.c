@@ -256,7 +256,7 @@ static void add(summary *s, const outcome *o)
   s->probe_s += o->probe_s;
   s->elapsed_s += o->elapsed_s;
   for (size_t q = 0; q < QUESTIONS; q++) {
-    const double regret = o->accounts[q].verdict.regret;
+    const double regret = o->accounts[q].ruling.regret;
     s->mean += regret / QUESTIONS;
     s->by_question[q] += regret;
     s->worst_run = fmax(s->worst_run, regret);
@@ -308,7 +308,7 @@ static void replay_once(const table *t, judge *j, const options *o, int seed, su
       budget_ns = 1e9 * out[m].probe_s;
   }
   for (size_t q = 0; q < QUESTIONS; q++)
-    floors[q] = out[ALL].accounts[q].verdict.regret;
+    floors[q] = out[ALL].accounts[q].ruling.regret;
   printf("  seed %d\n", seed);
   account_print(out[SEARCH].accounts, floors);
 }

@@ -48,11 +48,11 @@ static evidence evidence_of(const judge *j, qb_profile *profile, size_t question
 
 void account_for(judge *j, qb_profile *profile, account accounts[QUESTIONS])
 {
-  verdict verdicts[QUESTIONS];
-  judge_profile(j, profile, verdicts);
+  ruling rulings[QUESTIONS];
+  judge_profile(j, profile, rulings);
   for (size_t q = 0; q < QUESTIONS; q++) {
-    const verdict *v = &verdicts[q];
-    accounts[q] = (account){.verdict = *v};
+    const ruling *v = &rulings[q];
+    accounts[q] = (account){.ruling = *v};
     if (v->regret < MUCH)
       continue;
     accounts[q].chosen = evidence_of(j, profile, q, &v->chosen);
@@ -91,7 +91,7 @@ static void print_choice(size_t question, const choice *c, double real, const ev
 static const char *cause_of(const account *a, double floor)
 {
   const evidence *chosen = &a->chosen, *best = &a->best;
-  if (floor >= a->verdict.regret / 2)
+  if (floor >= a->ruling.regret / 2)
     return "noise of a whole table, too";
   if (!best->visits)
     return "not measured in time";
@@ -104,15 +104,15 @@ void account_print(const account accounts[QUESTIONS], const double floors[QUESTI
 {
   for (size_t q = 0; q < QUESTIONS; q++) {
     const account *a = &accounts[q];
-    if (a->verdict.regret < MUCH)
+    if (a->ruling.regret < MUCH)
       continue;
     printf("  %s", q == JOB ? "job" : q < TARGETS ? "rate" : "latency");
     if (q != JOB)
       printf(" %g", judge_targets[q % TARGETS]);
-    printf(": %.1f %% lost by ", 100 * a->verdict.regret);
-    print_choice(q, &a->verdict.chosen, a->verdict.real, &a->chosen);
+    printf(": %.1f %% lost by ", 100 * a->ruling.regret);
+    print_choice(q, &a->ruling.chosen, a->ruling.real, &a->chosen);
     printf(" instead of ");
-    print_choice(q, &a->verdict.best, a->verdict.best.value, &a->best);
+    print_choice(q, &a->ruling.best, a->ruling.best.value, &a->best);
     printf(": %s\n", cause_of(a, floors[q]));
   }
 }

@@ -14,7 +14,7 @@ typedef struct evidence {
 } evidence;
 
 typedef struct account {
-  verdict verdict;
+  ruling ruling;
   evidence chosen, best; /* filled in if much was lost */
 } account;
 

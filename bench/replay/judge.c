@@ -159,11 +159,11 @@ void judge_free(judge *j)
   free(j);
 }
 
-void judge_profile(judge *j, qb_profile *profile, verdict verdicts[QUESTIONS])
+void judge_profile(judge *j, qb_profile *profile, ruling rulings[QUESTIONS])
 {
   for (size_t q = 0; q < QUESTIONS; q++) {
-    verdict *v = &verdicts[q];
-    *v = (verdict){.chosen = answer(j, profile, q), .best = j->best[q]};
+    ruling *v = &rulings[q];
+    *v = (ruling){.chosen = answer(j, profile, q), .best = j->best[q]};
     v->real = judge_choice(j, q, &v->chosen);
     v->regret = v->best.made ? fmax(0, 1 - v->real / v->best.value) : 0;
   }

@@ -18,11 +18,11 @@ typedef struct choice {
   double value; /* samples per second, or answers or jobs per second; more is better */
 } choice;
 
-typedef struct verdict {
+typedef struct ruling {
   choice chosen, best; /* from the profile, and from the whole table */
   double real;         /* what the chosen one is worth by the table */
   double regret;       /* the share that is lost */
-} verdict;
+} ruling;
 
 typedef struct judge judge;
 
@@ -31,7 +31,7 @@ typedef struct judge judge;
 judge *judge_new(const table *t);
 void judge_free(judge *j);
 
-void judge_profile(judge *j, qb_profile *profile, verdict verdicts[QUESTIONS]);
+void judge_profile(judge *j, qb_profile *profile, ruling rulings[QUESTIONS]);
 
 /* What a choice is worth by a profile; 0: it is not good enough. */
 double judge_by(const judge *j, qb_profile *profile, size_t question, const choice *c);
