@@ -95,7 +95,8 @@ typedef struct qb_node_info {
  * compute roof of Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009); m is the triad
  * a[i] = b[i] + s*c[i] of McCalpin's STREAM over arrays several times the last cache, counting 3
  * transfers an element. Both run on threads of their own, pinned to the cores they measure. c is
- * measured for each precision that the processor has instructions for (qb_node_get_compute()).
+ * measured for each precision that the processor has instructions for (qb_node_get_compute()), and
+ * for each core, so that sessions of a profile of the node use the fastest ones first.
  *
  * A processor with AMX multiplies bf16 and int8 on it if Linux permits the process to. Measuring asks for
  * the permission, as oneDNN does for every session. It stays with the process: signal stacks that are

@@ -12,7 +12,8 @@ QB_BEGIN_DECLS
 
 /**
  * A model with worker threads of its own: one team for each instance, on cores of its own where the
- * node has enough. Weights are held once for all instances and batch sizes.
+ * node has enough: the fastest ones, of one NUMA node for an instance as long as some node has room.
+ * Weights are held once for all instances and batch sizes.
  *
  * Thread-safety: safe. Any number of threads may call qb_session_run() on one session; as many
  * rounds as there are instances run at the same time, further callers wait for their turn.
@@ -40,7 +41,8 @@ typedef struct qb_profile qb_profile;
  *
  * @param configuration NULL: one instance on all usable threads (qb_node_info.usable_threads), but
  * for the cores that the profile's node leaves to others
- * @param profile NULL: none; the session does not keep it
+ * @param profile NULL: none; else its node tells how fast each core is, too. The session does not keep
+ * it
  * @param[out] session a new reference
  * @return QB_OK; QB_ERROR_INVALID_ARGUMENT; QB_ERROR_NO_MEMORY; QB_ERROR_SYSTEM (threads refused);
  * QB_ERROR_ENGINE; QB_ERROR_UNSUPPORTED (a precision that the processor or the network does not

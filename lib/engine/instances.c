@@ -175,7 +175,7 @@ qb_status qb__instances_run_all(qb__instances *pool, bool together, qb__task tas
   return status;
 }
 
-static qb_status choose_cores(qb__instances *pool)
+static qb_status choose_cores(qb__instances *pool, const qb_node *node)
 {
   qb__topology *topology = qb__calloc(pool->context, 1, sizeof *topology);
   if (!topology)
@@ -184,6 +184,7 @@ static qb_status choose_cores(qb__instances *pool)
   qb_status status = QB_OK;
   /* Unpinned threads are slower, not wrong: a machine hwloc cannot read is no failure. */
   if (!qb__topology_read(topology) && topology->core_count >= wanted) {
+    qb__rank_cores(topology, node);
     pool->cores = qb__calloc(pool->context, wanted, sizeof *pool->cores);
     status = pool->cores ? qb__place_instances(pool->context, topology, pool->count, pool->threads,
                                                pool->cores)
@@ -195,7 +196,8 @@ static qb_status choose_cores(qb__instances *pool)
 }
 
 qb_status qb__instances_start(qb_context *context, const qb_configuration *configuration,
-                              bool own_threads, qb__instances **instances, uint32_t *pinned)
+                              const qb_node *node, bool own_threads, qb__instances **instances,
+                              uint32_t *pinned)
 {
   qb__instances *pool = qb__calloc(context, 1, sizeof *pool);
   if (!pool)
@@ -206,7 +208,7 @@ qb_status qb__instances_start(qb_context *context, const qb_configuration *confi
   pool->own_threads = own_threads;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->changed, NULL);
-  qb_status status = choose_cores(pool);
+  qb_status status = choose_cores(pool, node);
   if (!status) {
     pool->workers = qb__calloc(context, pool->count, sizeof *pool->workers);
     status = pool->workers ? QB_OK : QB_ERROR_NO_MEMORY;

@@ -8,6 +8,7 @@
 #define QB_ENGINE_INSTANCES_H
 
 #include <qosbatch/model.h>
+#include <qosbatch/node.h>
 
 #include <stdbool.h>
 
@@ -19,11 +20,13 @@ typedef qb_status (*qb__task)(void *argument, uint32_t instance);
 
 /*
  * Starts the workers. Each thread gets a core of its own if there are enough; *pinned is the number
- * of threads that did, all or 0. With `own_threads` a worker may run on all cores of its instance,
- * so that threads which an engine starts there may, too.
+ * of threads that did, all or 0. `node`, unless it is NULL, tells which cores are fast
+ * (qb__rank_cores()). With `own_threads` a worker may run on all cores of its instance, so that threads
+ * which an engine starts there may, too.
  */
 qb_status qb__instances_start(qb_context *context, const qb_configuration *configuration,
-                              bool own_threads, qb__instances **instances, uint32_t *pinned);
+                              const qb_node *node, bool own_threads, qb__instances **instances,
+                              uint32_t *pinned);
 
 /* Ends and frees the workers; nothing may be under way. NULL is allowed. */
 void qb__instances_stop(qb__instances *instances);

@@ -76,7 +76,8 @@ qb_status qb__session_choose_configuration(const qb_model *model, const qb_confi
 }
 
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
-                          const qb__algorithms *algorithms, qb_session **session)
+                          const qb__algorithms *algorithms, const qb_node *node,
+                          qb_session **session)
 {
   qb_session *self = qb__calloc(qb__model_context(model), 1, sizeof *self);
   if (!self)
@@ -89,7 +90,7 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
   pthread_mutex_init(&self->ready_lock, NULL);
   qb_status status = qb__engine_new(self->model, &self->configuration, algorithms, &self->engine);
   if (!status)
-    status = qb__instances_start(self->context, configuration, qb__model_is_workload(model),
+    status = qb__instances_start(self->context, configuration, node, qb__model_is_workload(model),
                                  &self->instances, &self->pinned_threads);
   if (status)
     free_session(self);

@@ -30,9 +30,13 @@ qb_status qb__session_run_round(const qb_session *session, uint32_t instance, ui
 qb_status qb__session_choose_configuration(const qb_model *model, const qb_configuration *asked,
                                            uint32_t reserve_cores, qb_configuration *configuration);
 
-/* A session of a checked configuration with how the network is computed, or NULL (qb__engine_new()). */
+/*
+ * A session of a checked configuration, with how the network is computed (qb__engine_new()) and with what
+ * its cores sustain (qb__instances_start()), each of them or NULL.
+ */
 qb_status qb__session_new(qb_model *model, const qb_configuration *configuration,
-                          const qb__algorithms *algorithms, qb_session **session);
+                          const qb__algorithms *algorithms, const qb_node *node,
+                          qb_session **session);
 
 /* All that is held, or, of a `batch` that is ready and not 0, what it would take alone. */
 qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_memory *memory);

@@ -13,6 +13,7 @@
 #include <qosbatch/inspect.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const int64_t DEFAULT_BUDGET_NS = 1500000000;
@@ -83,6 +84,35 @@ qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__
   return QB_OK;
 }
 
+static int fastest_first(const void *a, const void *b)
+{
+  const qb__core_speed *x = a, *y = b;
+  return x->flops_per_s != y->flops_per_s ? (x->flops_per_s < y->flops_per_s ? 1 : -1)
+                                          : (x->cpu > y->cpu) - (x->cpu < y->cpu);
+}
+
+qb_status qb__node_set_cores(qb_node *node, const qb__core_speed *cores, size_t count)
+{
+  if (!count)
+    return QB_OK;
+  node->cores = qb__calloc(node->context, count, sizeof *cores);
+  if (!node->cores)
+    return QB_ERROR_NO_MEMORY;
+  memcpy(node->cores, cores, count * sizeof *cores);
+  qsort(node->cores, count, sizeof *cores, fastest_first);
+  node->core_count = count;
+  return QB_OK;
+}
+
+double qb__node_slowest_share(const qb_node *node, uint32_t threads)
+{
+  const size_t count = threads < node->core_count ? threads : node->core_count;
+  double all = 0;
+  for (size_t i = 0; i < count; i++)
+    all += node->cores[i].flops_per_s;
+  return all > 0 ? node->cores[count - 1].flops_per_s * (double)count / all : 1;
+}
+
 qb_status qb__node_like(const qb_node *other, const qb_node_info *info, qb_node **node)
 {
   return qb__node_new(other->context, info, other->compute, other->compute_count, other->bandwidth,
@@ -114,26 +144,45 @@ static qb_status read_cpu_name(const qb_context *context, char name[128])
   return status;
 }
 
+static qb_status set_core_flops(qb_node *node, const qb__topology *topology, const double *flops)
+{
+  qb__core_speed *cores = qb__calloc(node->context, topology->core_count, sizeof *cores);
+  if (!cores)
+    return QB_ERROR_NO_MEMORY;
+  for (uint32_t i = 0; i < topology->core_count; i++)
+    cores[i] = (qb__core_speed){topology->cpus[i], flops[i]};
+  const qb_status status = qb__node_set_cores(node, cores, topology->core_count);
+  qb__free(node->context, cores);
+  return status;
+}
+
 static qb_status measure(qb_context *context, const qb__topology *topology, int64_t budget_ns,
                          const qb_node_info *info, qb_node **node)
 {
+  const bool wanted = budget_ns >= 0;
+  qb_node *made = NULL;
   qb__sustained *tables =
       qb__calloc(context, QB__MOST_COMPUTE + QB__MOST_BANDWIDTH, sizeof *tables);
-  if (!tables)
-    return QB_ERROR_NO_MEMORY;
-  qb__sustained *compute = tables, *bandwidth = tables + QB__MOST_COMPUTE;
+  double *core_flops = qb__calloc(context, topology->core_count, sizeof *core_flops);
+  qb__sustained *compute = tables, *bandwidth = tables ? tables + QB__MOST_COMPUTE : NULL;
   size_t compute_count = 0, bandwidth_count = 0;
-  qb_status status = QB_OK;
-  if (budget_ns >= 0) {
+  qb_status status = tables && core_flops ? QB_OK : QB_ERROR_NO_MEMORY;
+  if (!status && wanted)
     status = qb__measure_compute(context, topology, info->usable_threads, budget_ns / 2, compute,
-                                 &compute_count);
-    if (!status)
-      status = qb__measure_bandwidth(context, topology, info->usable_threads, budget_ns / 2,
-                                     bandwidth, &bandwidth_count);
-  }
+                                 &compute_count, core_flops);
+  if (!status && wanted)
+    status = qb__measure_bandwidth(context, topology, info->usable_threads, budget_ns / 2,
+                                   bandwidth, &bandwidth_count);
   if (!status)
-    status = qb__node_new(context, info, compute, compute_count, bandwidth, bandwidth_count, node);
+    status = qb__node_new(context, info, compute, compute_count, bandwidth, bandwidth_count, &made);
+  if (!status && wanted)
+    status = set_core_flops(made, topology, core_flops);
+  qb__free(context, core_flops);
   qb__free(context, tables);
+  if (status)
+    qb_node_unref(made);
+  else
+    *node = made;
   return status;
 }
 
@@ -252,6 +301,7 @@ void qb_node_unref(qb_node *node)
   qb__free(context, node->info.cpu);
   qb__free(context, node->compute);
   qb__free(context, node->bandwidth);
+  qb__free(context, node->cores);
   qb__free(context, node);
   qb_context_unref(context);
 }

@@ -17,6 +17,12 @@ typedef struct qb__sustained {
   qb_precision precision;
 } qb__sustained;
 
+/* What a core sustains of 32-bit floats with the best instruction set, while as many as are usable run. */
+typedef struct qb__core_speed {
+  uint16_t cpu; /* the operating system's number of it */
+  double flops_per_s;
+} qb__core_speed;
+
 /* The highest bit of qb_feature. */
 enum { QB__LAST_FEATURE = QB_FEATURE_BF16 };
 
@@ -31,7 +37,16 @@ qb_status qb__node_new(qb_context *context, const qb_node_info *info, const qb__
                        size_t compute_count, const qb__sustained *bandwidth, size_t bandwidth_count,
                        qb_node **node);
 
-/* A node with the tables of c and m of another one, and a description of its own. */
+/* Gives a node copies of what its cores sustain each, which is not known before. Nobody else has it yet. */
+qb_status qb__node_set_cores(qb_node *node, const qb__core_speed *cores, size_t count);
+
+/*
+ * What the slowest of the `threads` fastest cores sustains, as a share of their mean; 1 where cores
+ * were not measured each.
+ */
+double qb__node_slowest_share(const qb_node *node, uint32_t threads);
+
+/* A node with the tables of c and m of another one, and a description of its own; of its cores none. */
 qb_status qb__node_like(const qb_node *other, const qb_node_info *info, qb_node **node);
 
 /* As long-lived as the node. */

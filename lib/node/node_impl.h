@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of qb_node: the public description and the tables of c and m. */
+/* Inside of qb_node: the public description, the tables of c and m, and c of each core. */
 #ifndef QB_NODE_NODE_IMPL_H
 #define QB_NODE_NODE_IMPL_H
 
@@ -14,6 +14,8 @@ struct qb_node {
   qb__sustained *compute; /* ordered by precision, isa, threads */
   size_t bandwidth_count;
   qb__sustained *bandwidth; /* ordered by threads */
+  size_t core_count;        /* 0: cores were not measured each */
+  qb__core_speed *cores;    /* the fastest first, of equal ones the lowest CPU */
 };
 
 #endif

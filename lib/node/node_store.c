@@ -7,6 +7,7 @@
 #include "node/bandwidth.h"
 #include "node/compute_power.h"
 #include "node/node_impl.h"
+#include "node/topology.h"
 
 #include <qosbatch/inspect.h>
 
@@ -53,6 +54,20 @@ static json_t *features_to_json(uint32_t features)
   return array;
 }
 
+static json_t *cores_to_json(const qb_node *node)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; array && i < node->core_count; i++) {
+    const qb__core_speed *c = &node->cores[i];
+    if (json_array_append_new(
+            array, json_pack("{s:i, s:f}", "cpu", (int)c->cpu, "flops", c->flops_per_s))) {
+      json_decref(array);
+      array = NULL;
+    }
+  }
+  return array;
+}
+
 json_t *qb__node_to_json(const qb_node *node)
 {
   const qb_node_info *i = &node->info;
@@ -67,6 +82,7 @@ json_t *qb__node_to_json(const qb_node *node)
       (json_int_t)i->l3_bytes, "memory_bytes", (json_int_t)i->memory_bytes, "price_per_hour",
       i->price_per_hour, "compute", compute, "bandwidth", bandwidth);
   root = qb__json_with(root, "features", features_to_json(i->features));
+  root = qb__json_with(root, "core_speeds", cores_to_json(node));
   if (root && i->reserve_cores &&
       json_object_set_new(root, "reserve_cores", json_integer((json_int_t)i->reserve_cores))) {
     json_decref(root);
@@ -141,6 +157,29 @@ static size_t table_from_json(qb__json *at, const char *key, bool has_isa, const
   return count;
 }
 
+/* What each core sustains, which older files do not tell; to be freed. */
+static qb__core_speed *cores_from_json(const qb_context *context, qb__json *at, size_t *count)
+{
+  qb__json array, entry;
+  if (!qb__json_has(at, "core_speeds"))
+    return NULL;
+  const size_t found = qb__json_array(at, "core_speeds", 1, QB__MOST_CORES, &array);
+  qb__core_speed *cores = qb__calloc(context, found, sizeof *cores);
+  if (!cores)
+    at->file->status = QB_ERROR_NO_MEMORY;
+  for (size_t i = 0; i < found && !at->file->status; i++) {
+    qb__json_element(&array, i, &entry);
+    cores[i].cpu = (uint16_t)qb__json_int(&entry, "cpu", 0, UINT16_MAX);
+    cores[i].flops_per_s = qb__json_double(&entry, "flops", 1, MOST_PER_S);
+    qb__json_end(&entry);
+    for (size_t j = 0; j < i && !at->file->status; j++)
+      if (cores[j].cpu == cores[i].cpu)
+        qb__json_fail(&entry, "cpu", "CPU %u is listed twice; keep one entry", cores[i].cpu);
+  }
+  *count = found;
+  return cores;
+}
+
 qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
 {
   qb__sustained *tables =
@@ -169,11 +208,21 @@ qb_status qb__node_from_json(qb_context *context, qb__json *at, qb_node **node)
       table_from_json(at, "compute", true, "flops", QB__MOST_COMPUTE, compute);
   const size_t bandwidth_count =
       table_from_json(at, "bandwidth", false, "bytes_per_s", QB__MOST_BANDWIDTH, bandwidth);
+  size_t core_count = 0;
+  qb__core_speed *cores = cores_from_json(context, at, &core_count);
+  qb_node *made = NULL;
   qb__json_end(at);
   if (!at->file->status)
     at->file->status =
-        qb__node_new(context, &info, compute, compute_count, bandwidth, bandwidth_count, node);
+        qb__node_new(context, &info, compute, compute_count, bandwidth, bandwidth_count, &made);
+  if (!at->file->status)
+    at->file->status = qb__node_set_cores(made, cores, core_count);
+  qb__free(context, cores);
   qb__free(context, tables);
+  if (at->file->status)
+    qb_node_unref(made);
+  else
+    *node = made;
   return at->file->status;
 }
 

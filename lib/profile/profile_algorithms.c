@@ -125,6 +125,7 @@ qb_status qb_session_new(qb_model *model, const qb_configuration *configuration,
     status = qb__profile_check_model(profile, model);
   if (status)
     return status;
-  return qb__session_new(
-      model, &use, profile ? qb__profile_algorithms_for(profile, model, &use) : NULL, session);
+  return profile ? qb__session_new(model, &use, qb__profile_algorithms_for(profile, model, &use),
+                                   profile->node, session)
+                 : qb__session_new(model, &use, NULL, NULL, session);
 }

@@ -7,6 +7,7 @@
 #include "engine/session_profiling.h"
 #include "model/configuration.h"
 #include "model/model_data.h"
+#include "node/node_data.h"
 #include "profile/levels.h"
 #include "profile/profile_history.h"
 #include "profile/splits.h"
@@ -112,7 +113,7 @@ static void add_configuration(run *s, const qb_configuration *k)
                             QB_PRECISION_F32, &flops);
   qb__points *points = &s->sweep.curves[s->sweep.curve_count++];
   points->configuration = *k;
-  points->thread_flops_per_s = flops / (double)all;
+  points->thread_flops_per_s = flops / (double)all * qb__node_slowest_share(s->node, (uint32_t)all);
   qb_node_info info = QB_NODE_INFO_INIT;
   points->throttled = !qb_node_get_info(s->node, &info) && info.quota_cores < (double)all &&
                       info.quota_cores < info.cores;
@@ -330,7 +331,7 @@ static qb_status open_session(void *user, size_t index, uint32_t largest_batch)
   run *s = user;
   s->open = index;
   const qb_status status = qb__session_new(s->model, &s->sweep.curves[index].configuration,
-                                           algorithms_for(s, index), &s->session);
+                                           algorithms_for(s, index), s->node, &s->session);
   return status ? status : qb__sampler_new(s->session, largest_batch, &s->sampler);
 }
 

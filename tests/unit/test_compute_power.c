@@ -237,7 +237,8 @@ static void table_is_in_order_and_plausible(void **state)
   assert_ok(qb_context_new(NULL, &context));
   qb__sustained table[QB__MOST_COMPUTE];
   size_t count = 0;
-  assert_ok(qb__measure_compute(context, &topology, 2, 1, table, &count));
+  static double core_flops[QB__MOST_CORES];
+  assert_ok(qb__measure_compute(context, &topology, 2, 1, table, &count, core_flops));
   size_t in_f32 = 0;
   for (size_t i = 0; i < count; i++) {
     in_f32 += table[i].precision == QB_PRECISION_F32;
@@ -261,6 +262,27 @@ static void table_is_in_order_and_plausible(void **state)
   qb_context_unref(context);
 }
 
+/* Also those that a quota or a reserve leaves out, on a machine of more cores than there are passes. */
+static void every_core_is_measured(void **state)
+{
+  (void)state;
+  static qb__topology many;
+  static double core_flops[QB__MOST_CORES];
+  qb_context *context = NULL;
+  qb__sustained table[QB__MOST_COMPUTE];
+  size_t count = 0;
+  assert_ok(qb_context_new(NULL, &context));
+  many = topology;
+  many.core_count = 30;
+  for (uint32_t core = 0; core < many.core_count; core++)
+    many.cpus[core] = topology.cpus[core % topology.core_count];
+  assert_ok(qb__measure_compute(context, &many, 1, 1, table, &count, core_flops));
+  for (uint32_t core = 0; core < many.core_count; core++)
+    assert_true(isfinite(core_flops[core]) && core_flops[core] > 1e7);
+  assert_true(core_flops[many.core_count] == 0);
+  qb_context_unref(context);
+}
+
 static int64_t stopped(void *user)
 {
   (void)user;
@@ -277,7 +299,8 @@ static void measuring_ends_though_the_clock_stands(void **state)
   assert_ok(qb_context_new(&params, &context));
   qb__sustained table[QB__MOST_COMPUTE];
   size_t count = 0;
-  assert_ok(qb__measure_compute(context, &topology, 1, INT64_MAX, table, &count));
+  static double core_flops[QB__MOST_CORES];
+  assert_ok(qb__measure_compute(context, &topology, 1, INT64_MAX, table, &count, core_flops));
   assert_true(count >= (size_t)qb__best_isa());
   qb_context_unref(context);
 }
@@ -308,6 +331,7 @@ int main(void)
       cmocka_unit_test(tiles_sustain_more_than_vectors_could),
       cmocka_unit_test(a_precision_without_instructions_sustains_nothing),
       cmocka_unit_test(table_is_in_order_and_plausible),
+      cmocka_unit_test(every_core_is_measured),
       cmocka_unit_test(work_of_threads_that_run_at_once_is_summed),
       cmocka_unit_test(measuring_ends_though_the_clock_stands),
       cmocka_unit_test(every_failed_allocation_is_reported),

@@ -184,7 +184,8 @@ static qb_session *session_of(const network_check *c, qb__layer_algorithm algori
   assert_in_range(g->operator_count, 1, MOST_OPERATORS);
   for (size_t i = 0; i < g->operator_count; i++)
     layers[i] = g->operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN : algorithm;
-  assert_ok(qb__session_new(c->model, &configuration, algorithm ? &algorithms : NULL, &session));
+  assert_ok(
+      qb__session_new(c->model, &configuration, algorithm ? &algorithms : NULL, NULL, &session));
   return session;
 }
 

@@ -56,7 +56,7 @@ static qb_session *session_of(const network_check *c, uint32_t instances, uint32
   const qb__algorithms algorithms = {layers, microbatch, UINT32_MAX};
   const qb_configuration configuration = {instances, 1};
   qb_session *session;
-  assert_ok(qb__session_new(c->model, &configuration, &algorithms, &session));
+  assert_ok(qb__session_new(c->model, &configuration, &algorithms, NULL, &session));
   return session;
 }
 

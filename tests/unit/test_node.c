@@ -121,6 +121,8 @@ static void measured_figures_are_in_order(void **state)
     }
     assert_true(bandwidth_of(node, threads) > 1e7);
   }
+  const double slowest = qb__node_slowest_share(node, info.cores);
+  assert_true(slowest > 0 && slowest <= 1);
   double figure;
   if (info.isa < QB_ISA_AVX512) {
     assert_status(qb_node_get_compute(node, 1, info.isa + 1, QB_PRECISION_F32, &figure),
@@ -241,6 +243,20 @@ static qb_status new_node_of_tables(qb_context *owner, qb_node **node)
   return status;
 }
 
+static void the_slowest_core_of_many_has_a_share_of_their_mean(void **state)
+{
+  (void)state;
+  static const qb__core_speed cores[] = {{4, 50}, {7, 100}, {2, 100}, {0, 50}};
+  static const double shares[] = {1, 1, 0.6, 50.0 / 75, 50.0 / 75};
+  qb_node *node = NULL;
+  assert_ok(new_node_of_tables(context, &node));
+  assert_true(qb__node_slowest_share(node, 2) == 1);
+  assert_ok(qb__node_set_cores(node, cores, 4));
+  for (uint32_t threads = 1; threads <= 5; threads++)
+    assert_true(fabs(qb__node_slowest_share(node, threads) - shares[threads - 1]) < 1e-12);
+  qb_node_unref(node);
+}
+
 static void figures_between_the_measured_threads_are_interpolated(void **state)
 {
   (void)state;
@@ -340,6 +356,7 @@ int main(void)
       cmocka_unit_test(state_of_the_host_is_left_alone),
       cmocka_unit_test(prices_that_are_none_are_refused),
       cmocka_unit_test(a_reserve_is_left_of_the_usable_cores),
+      cmocka_unit_test(the_slowest_core_of_many_has_a_share_of_their_mean),
       cmocka_unit_test(bad_arguments_are_refused),
       cmocka_unit_test(figures_between_the_measured_threads_are_interpolated),
       cmocka_unit_test(best_is_the_last_instruction_set_that_was_measured),

@@ -182,6 +182,41 @@ static void reserve_survives_and_may_be_missing(void **state)
   json_decref(root);
 }
 
+/* Files of before have no such field either. */
+static void speeds_of_cores_survive_and_may_be_missing(void **state)
+{
+  fixture *f = *state;
+  static const qb__core_speed cores[] = {{6, 1e11 / 3}, {4, 1e11 / 7}, {0, 1e11 / 3}};
+  static const uint16_t fastest_first[] = {0, 6, 4};
+  qb_node *loaded = NULL;
+  assert_null(strstr(f->text, "core_speeds"));
+  assert_ok(qb__node_set_cores(f->node, cores, 3));
+  assert_ok(qb_node_save(f->node, f->path.text));
+  assert_ok(qb_node_load(f->context, f->path.text, &loaded));
+  assert_int_equal(loaded->core_count, 3);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(loaded->cores[i].cpu, fastest_first[i]);
+    assert_true(loaded->cores[i].flops_per_s == (i < 2 ? 1e11 / 3 : 1e11 / 7));
+  }
+  qb_node_unref(loaded);
+  static const struct {
+    const char *json, *message;
+  } wrong[] = {
+      {"[]", ": $.core_speeds: "},
+      {"[{\"cpu\": 65536, \"flops\": 1e9}]", ": $.core_speeds[0].cpu: 65536 is outside"},
+      {"[{\"cpu\": 1, \"flops\": 0.5}]", ": $.core_speeds[0].flops: 0.5 is outside"},
+      {"[{\"cpu\": 1, \"flops\": 1e9, \"x\": 1}]", ": $.core_speeds[0].x"},
+      {"[{\"cpu\": 1, \"flops\": 1e9}, {\"cpu\": 1, \"flops\": 1e9}]",
+       ": $.core_speeds[1].cpu: CPU 1 is listed twice"},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    json_t *root = saved_json(f);
+    json_object_set_new(root, "core_speeds", json_loads(wrong[i].json, 0, NULL));
+    assert_json_refused(f, root, wrong[i].message);
+    json_decref(root);
+  }
+}
+
 /* The objects of the file: the root and one entry of each table. */
 static const struct {
   const char *table; /* NULL: the root */
@@ -440,7 +475,10 @@ static qb_status make_and_save(qb_context *context, void *path)
   info.isa = QB_ISA_AVX2;
   info.hardware_threads = info.cores = info.usable_threads = info.numa_nodes = 1;
   info.quota_cores = 1;
+  static const qb__core_speed core = {0, 1e9};
   qb_status status = qb__node_new(context, &info, COMPUTE, 3, BANDWIDTH, 2, &node);
+  if (!status)
+    status = qb__node_set_cores(node, &core, 1);
   if (!status)
     status = qb_node_save(node, path);
   qb_node_unref(node);
@@ -462,6 +500,7 @@ int main(void)
       TEST(node_survives_a_round_trip_exactly),
       TEST(node_that_was_not_measured_survives_too),
       TEST(reserve_survives_and_may_be_missing),
+      TEST(speeds_of_cores_survive_and_may_be_missing),
       TEST(every_field_is_needed),
       TEST(every_field_has_one_type),
       TEST(values_out_of_range_are_refused),

@@ -218,7 +218,7 @@ static void what_was_passed_over_is_not_tried_again(void **state)
   assert_true(qb__session_get_algorithms(first, &algorithms));
   *said = '\0';
   static const qb_configuration one = {1, 1};
-  assert_ok(qb__session_new(c.model, &one, &algorithms, &second));
+  assert_ok(qb__session_new(c.model, &one, &algorithms, NULL, &second));
   network_check_expect(&c, second, 0, 3);
   network_check_expect(&c, second, 0, 1);
   assert_string_equal(said, "");
@@ -290,7 +290,7 @@ static qb_status prepare_faulty(qb_context *context, void *user)
   else
     status = qb__model_from_graph(&graph, "faulty", &model);
   if (!status)
-    status = qb__session_new(model, &one, NULL, &session);
+    status = qb__session_new(model, &one, NULL, NULL, &session);
   if (!status)
     status = qb_session_prepare(session, 1, NULL);
   qb_session_unref(session);

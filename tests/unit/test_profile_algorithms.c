@@ -158,7 +158,7 @@ static void any_algorithms_compute_the_same(void **state)
       layers[i] =
           check.model->graph.operators[i].weights == QB__NONE ? QB__ALGORITHM_UNKNOWN : algorithm;
     qb_session *session;
-    assert_ok(qb__session_new(check.model, &one, &algorithms, &session));
+    assert_ok(qb__session_new(check.model, &one, &algorithms, NULL, &session));
     network_check_expect(&check, session, 0, 1);
     network_check_expect(&check, session, 0, MOST_BATCH);
     qb_session_unref(session);

@@ -156,6 +156,21 @@ static void pauses_of_a_quota_count_in_the_mean(void **state)
   assert_true(p->p95_ns >= 3000);
 }
 
+/* A visit has the rounds of all instances, of which those on slow cores take longer. */
+static void rounds_on_slow_cores_are_in_the_percentile_and_the_mean(void **state)
+{
+  fixture *f = *state;
+  int64_t round_ns[] = {1000, 1000, 1000, 1000, 1000, 1000, 2000, 2000};
+  const qb__visit visit = {8, round_ns, 1, round_ns, FULL};
+  for (int i = 0; i < 4; i++)
+    assert_ok(qb__record_add(f->context, &f->record, &visit));
+  const qb_profile_point *p = finish(f);
+  assert_int_equal(p->latency_ns, 1000);
+  assert_int_equal(p->p95_ns, 2000);
+  assert_int_equal(p->mean_ns, 1250);
+  assert_false(p->disturbed);
+}
+
 /* Finishing tells how far a point is; more may be added after. */
 static void finish_may_be_repeated(void **state)
 {
@@ -202,6 +217,8 @@ int main(void)
       cmocka_unit_test_setup_teardown(a_single_visit_has_a_wide_interval, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_known_point_counts_by_its_certainty, set_up, tear_down),
       cmocka_unit_test_setup_teardown(pauses_of_a_quota_count_in_the_mean, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(rounds_on_slow_cores_are_in_the_percentile_and_the_mean,
+                                      set_up, tear_down),
       cmocka_unit_test_setup_teardown(finish_may_be_repeated, set_up, tear_down),
       cmocka_unit_test(every_failed_allocation_is_reported),
   };

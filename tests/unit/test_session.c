@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <qosbatch/session.h>
 
+#include "node/node_data.h"
+#include "node/topology.h"
 #include "support/expect.h"
 #include "support/failing_allocator.h"
+#include "support/scripted_profile.h"
 #include "support/unit.h"
+
+#include <qosbatch/inspect.h>
 
 #include <pthread.h>
 #include <sched.h>
@@ -249,6 +254,50 @@ static void threads_of_the_hosts_engine_have_its_instances_cores(void **state)
   }
 }
 
+static int note_cpu(void *user, const qb_configuration *configuration, uint32_t instance,
+                    uint32_t batch)
+{
+  (void)configuration, (void)instance, (void)batch;
+  atomic_store((atomic_int *)user, sched_getcpu());
+  return 0;
+}
+
+/* As the node of its profile has them measured. */
+static void an_instance_runs_on_the_fastest_core(void **state)
+{
+  (void)state;
+  static qb__topology topology;
+  static const qb_configuration one = {1, 1};
+  assert_ok(qb__topology_read(&topology));
+  if (topology.core_count < 2)
+    skip();
+  qb_context *context;
+  assert_ok(qb_context_new(NULL, &context));
+  for (uint32_t fastest = 0; fastest < 2; fastest++) {
+    static qb__core_speed cores[QB__MOST_CORES];
+    atomic_int cpu = -1;
+    qb_workload workload = QB_WORKLOAD_INIT;
+    qb_profile *profile = scripted_profile(context, &one, 1, 5, 1, 1);
+    qb_model *model;
+    qb_session *session;
+    workload.name = "scripted";
+    workload.user = &cpu;
+    workload.prepare = note_cpu;
+    workload.run = run_nothing;
+    for (uint32_t core = 0; core < topology.core_count; core++)
+      cores[core] = (qb__core_speed){topology.cpus[core], core == fastest ? 2e9 : 1e9};
+    assert_ok(qb__node_set_cores(qb_profile_node(profile), cores, topology.core_count));
+    assert_ok(qb_model_from_workload(context, &workload, &model));
+    assert_ok(qb_session_new(model, &one, profile, &session));
+    assert_ok(qb_session_prepare(session, 1, NULL));
+    assert_int_equal(cpu, topology.cpus[fastest]);
+    qb_session_unref(session);
+    qb_model_unref(model);
+    qb_profile_unref(profile);
+  }
+  qb_context_unref(context);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
   (void)state;
@@ -342,6 +391,7 @@ int main(void)
       cmocka_unit_test(a_failed_preparation_is_tried_again),
       cmocka_unit_test(info_counts_what_is_ready),
       cmocka_unit_test(threads_of_the_hosts_engine_have_its_instances_cores),
+      cmocka_unit_test(an_instance_runs_on_the_fastest_core),
       cmocka_unit_test(bad_arguments_are_refused),
       cmocka_unit_test(host_thread_is_left_alone),
       cmocka_unit_test(every_failed_allocation_is_reported),
