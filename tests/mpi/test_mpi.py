@@ -201,6 +201,29 @@ def profiles_of_other_networks():
 
 
 @test
+def cores_are_left_to_others():
+    output = FOLDER / "reserve.npy"
+    done = subprocess.run(command(2, output, "--reserve", "1"), capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "leaves 0 cores" in done.stderr and not output.exists(), done
+    assert run(2, output, "--reserve", "0")["samples"] == SAMPLES and same_rows(output)
+
+    output = FOLDER / "reserve_measured.npy"
+    wanted = command(1, output, "--reserve", "65535", "--profile-time", "2", "--max-batch", "2")
+    at = wanted.index("--profile")
+    del wanted[at:at + 2]
+    done = subprocess.run(wanted, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "reserve_cores 65535" in done.stderr, done
+
+    node = subprocess.run([TOOL, "node", "--json"], capture_output=True, text=True, check=True)
+    cores = json.loads(node.stdout)["usable_threads"]
+    wanted[wanted.index("65535")] = str(cores - 1)
+    done = subprocess.run(wanted, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rank = json.loads(done.stdout)["ranks"][0]
+    assert rank["instances"] * rank["threads"] == 1 and rank["samples"] == SAMPLES, rank
+
+
+@test
 def bad_usage_and_bad_input():
     done = subprocess.run([RUNNER, "alexnet", "--input", "x", "--output", "y.npy", "--profile", "p",
                            "--threads", "2"], capture_output=True, text=True)

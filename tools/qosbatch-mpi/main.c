@@ -30,7 +30,7 @@ typedef struct request {
   conversion how;
   double price_per_hour, profile_s, accuracy;
   integer_list threads;
-  uint64_t max_batch;
+  uint64_t max_batch, reserve_cores;
   bool quiet, as_json;
 } request;
 
@@ -71,8 +71,8 @@ static int measure(rank *self)
   qb_profile_params params = QB_PROFILE_PARAMS_INIT;
   qb_configuration configuration = {1, 1};
   params.max_batch = (uint32_t)r->max_batch;
-  int result = measure_node(self->context, 0, r->price_per_hour, r->profile_s, &node,
-                            &params.time_budget_ns);
+  int result = measure_node(self->context, reserve_of(r->reserve_cores, NULL), r->price_per_hour,
+                            r->profile_s, &node, &params.time_budget_ns);
   if (!result && r->threads.count) {
     configuration.threads = r->threads.values[(size_t)self->index % r->threads.count];
     params.configurations = &configuration;
@@ -103,7 +103,8 @@ static int open_rank(rank *self)
   self->row_elements = output.elements_per_sample;
   /* All at the same time: ranks of one machine find out what they leave each other. */
   MPI_Barrier(MPI_COMM_WORLD);
-  result = r->profile ? load_profile_of(self->context, r->profile, self->model, &self->profile)
+  result = r->profile ? load_profile_here(self->context, r->profile, self->model, r->reserve_cores,
+                                          &self->profile)
                       : measure(self);
   if (!result) {
     self->profile_text = profile_to_text(self->profile, &self->profile_bytes);
@@ -386,7 +387,10 @@ static const command command_mpi = {
 
 int main(int argc, char **argv)
 {
-  request r = {.profile_s = 6, .max_batch = 32, .how.most_pixels = DEFAULT_MOST_PIXELS};
+  request r = {.profile_s = 6,
+               .max_batch = 32,
+               .how.most_pixels = DEFAULT_MOST_PIXELS,
+               .reserve_cores = RESERVE_USUAL};
   const option options[] = {
       OPTION_FILE('i', "input", "X", &r.input, FILE_READ,
                   "samples: an .npy file, or a folder (required)"),
@@ -401,6 +405,7 @@ int main(int argc, char **argv)
       OPTION_INTEGER("max-batch", "N", &r.max_batch, 1, QB_MAX_BATCH,
                      "largest batch to profile (32)"),
       OPTION_LIST("threads", "L", &r.threads, 1, 4096, "threads of rank 0, 1, ... in turn (all)"),
+      OPTION_RESERVE(&r.reserve_cores, "as in the profile, or 0"),
       OPTION_NUMBER("price-per-hour", "P", &r.price_per_hour, 0, 1e9, "price of each node"),
       CONVERSION_OPTIONS(r.how),
       OPTION_FLAG("quiet", &r.quiet, "print no progress bar and no notes"),
