@@ -21,9 +21,10 @@ const char *qb_engine_version(void)
 }
 
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__algorithms *algorithms, qb__engine **engine)
+                          const qb__algorithms *algorithms, const qb__homes *homes,
+                          qb__engine **engine)
 {
-  (void)configuration, (void)algorithms, (void)engine;
+  (void)configuration, (void)algorithms, (void)homes, (void)engine;
   return qb__fail(
       QB_ERROR_UNSUPPORTED,
       "model '%s' cannot be run: this libqosbatch was built without oneDNN; use a build "
@@ -33,8 +34,10 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
 #endif
 
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         const qb__algorithms *algorithms, qb__engine **engine)
+                         const qb__algorithms *algorithms, const qb__homes *homes,
+                         qb__engine **engine)
 {
-  return qb__model_is_workload(model) ? qb__workload_new(model, configuration, engine)
-                                      : qb__network_new(model, configuration, algorithms, engine);
+  return qb__model_is_workload(model)
+             ? qb__workload_new(model, configuration, engine)
+             : qb__network_new(model, configuration, algorithms, homes, engine);
 }

@@ -3,6 +3,7 @@
 #ifndef QB_ENGINE_ENGINE_H
 #define QB_ENGINE_ENGINE_H
 
+#include "engine/homes.h"
 #include "engine/layer_algorithm.h"
 
 #include <qosbatch/inspect.h>
@@ -12,7 +13,8 @@ typedef struct qb__engine qb__engine;
 
 /* Memory of an engine. */
 typedef struct qb__engine_memory {
-  uint64_t weight_bytes;   /* once for all instances */
+  uint64_t weight_bytes;   /* packed once for all instances */
+  uint64_t copy_bytes;     /* of these for the instances on other NUMA nodes */
   uint64_t instance_bytes; /* of all instances together */
   uint64_t code_bytes;     /* of compiled layers, once for all instances: an estimate */
 } qb__engine_memory;
@@ -49,15 +51,18 @@ struct qb__engine {
 
 /*
  * The engine for a model; the model and `configuration` outlive it. `algorithms` tells
- * how a network is computed, or is NULL: the engine finds the fastest.
+ * how a network is computed, or is NULL: the engine finds the fastest. `homes` tells where its instances'
+ * threads run; homes->nodes outlives the engine's last call of prepare.
  */
 qb_status qb__engine_new(const qb_model *model, const qb_configuration *configuration,
-                         const qb__algorithms *algorithms, qb__engine **engine);
+                         const qb__algorithms *algorithms, const qb__homes *homes,
+                         qb__engine **engine);
 
 /* The kinds there are. */
 qb_status qb__workload_new(const qb_model *model, const qb_configuration *configuration,
                            qb__engine **engine);
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__algorithms *algorithms, qb__engine **engine);
+                          const qb__algorithms *algorithms, const qb__homes *homes,
+                          qb__engine **engine);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "node/cgroup.h"
 #include "node/core_placement.h"
 #include "node/yardstick.h"
 
@@ -31,9 +32,11 @@ typedef struct worker {
 struct qb__instances {
   qb_context *context;
   uint32_t count, threads;
-  uint32_t core_count; /* 0: not pinned */
-  uint16_t *cores;     /* count * threads CPU numbers */
-  bool own_threads;    /* of the engine: they inherit what their maker may run on */
+  uint32_t core_count;  /* 0: not pinned */
+  uint16_t *cores;      /* count * threads CPU numbers */
+  uint16_t *home_nodes; /* by instance */
+  qb__homes homes;
+  bool own_threads; /* of the engine: they inherit what their maker may run on */
   pthread_mutex_t lock;
   pthread_cond_t changed; /* a task ended, a worker became free, or run_all() let others in */
   bool exclusive;         /* run_all() is under way or waiting for its turn */
@@ -175,6 +178,27 @@ qb_status qb__instances_run_all(qb__instances *pool, bool together, qb__task tas
   return status;
 }
 
+/* Of cores that are chosen; what spans NUMA nodes is where its first thread is. */
+static qb_status find_homes(qb__instances *pool, const qb__topology *topology)
+{
+  qb__cgroup_limits limits;
+  uint16_t *nodes = qb__calloc(pool->context, pool->count, sizeof *nodes);
+  pool->home_nodes = nodes;
+  const qb_status status = nodes ? qb__cgroup_read(pool->context, "", &limits) : QB_ERROR_NO_MEMORY;
+  if (status)
+    return status;
+  pool->homes.nodes = nodes;
+  for (uint32_t i = 0; i < pool->count; i++)
+    for (uint32_t core = 0; core < topology->core_count; core++)
+      if (topology->cpus[core] == pool->cores[i * pool->threads])
+        nodes[i] = topology->nodes[core];
+  pool->homes.cache_bytes = topology->l3_bytes;
+  pool->homes.memory_bytes = limits.memory_bytes && limits.memory_bytes < topology->memory_bytes
+                                 ? limits.memory_bytes
+                                 : topology->memory_bytes;
+  return QB_OK;
+}
+
 static qb_status choose_cores(qb__instances *pool, const qb_node *node)
 {
   qb__topology *topology = qb__calloc(pool->context, 1, sizeof *topology);
@@ -189,6 +213,8 @@ static qb_status choose_cores(qb__instances *pool, const qb_node *node)
     status = pool->cores ? qb__place_instances(pool->context, topology, pool->count, pool->threads,
                                                pool->cores)
                          : QB_ERROR_NO_MEMORY;
+    if (!status)
+      status = find_homes(pool, topology);
     pool->core_count = status ? 0 : (uint32_t)wanted;
   }
   qb__free(pool->context, topology);
@@ -247,6 +273,11 @@ qb_status qb__instances_start(qb_context *context, const qb_configuration *confi
   return QB_OK;
 }
 
+const qb__homes *qb__instances_homes(const qb__instances *instances)
+{
+  return &instances->homes;
+}
+
 void qb__instances_stop(qb__instances *pool)
 {
   if (!pool)
@@ -264,6 +295,7 @@ void qb__instances_stop(qb__instances *pool)
   pthread_cond_destroy(&pool->changed);
   pthread_mutex_destroy(&pool->lock);
   qb__free(pool->context, pool->cores);
+  qb__free(pool->context, pool->home_nodes);
   qb__free(pool->context, pool->workers);
   qb__free(pool->context, pool);
 }

@@ -7,6 +7,8 @@
 #ifndef QB_ENGINE_INSTANCES_H
 #define QB_ENGINE_INSTANCES_H
 
+#include "engine/homes.h"
+
 #include <qosbatch/model.h>
 #include <qosbatch/node.h>
 
@@ -27,6 +29,9 @@ typedef qb_status (*qb__task)(void *argument, uint32_t instance);
 qb_status qb__instances_start(qb_context *context, const qb_configuration *configuration,
                               const qb_node *node, bool own_threads, qb__instances **instances,
                               uint32_t *pinned);
+
+/* Where the instances' threads run; as long-lived as these. */
+const qb__homes *qb__instances_homes(const qb__instances *instances);
 
 /* Ends and frees the workers; nothing may be under way. NULL is allowed. */
 void qb__instances_stop(qb__instances *instances);

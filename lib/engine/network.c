@@ -56,6 +56,8 @@ typedef struct network_engine {
   size_t ready_count, ready_capacity;
   uint32_t instance_count;
   qb__workspace *workspaces; /* by instance */
+  qb__homes homes;
+  qb__weight_copies *copies; /* by the first instance on a NUMA node; of the first node none */
 } network_engine;
 
 static qb_status make_choices(network_engine *self, struct dnnl_stream *stream)
@@ -166,6 +168,8 @@ static void take_back(network_engine *self, uint32_t batch, qb__workspace *works
   qb__free(self->context, self->choices);
   self->choices = NULL;
   qb__packed_clear(&self->packed);
+  for (uint32_t i = 0; i < self->instance_count; i++)
+    qb__weight_copies_clear(self->context, &self->copies[i]);
 }
 
 /* Binds a plan and counts what it computes wrongly. */
@@ -192,6 +196,18 @@ static qb_status bind_parts(network_engine *self, qb__workspace *workspace, cons
   return status;
 }
 
+/* Where an instance finds weights that are near, if not where they were packed: NULL. */
+static qb__weight_copies *copies_for(const network_engine *self, uint32_t instance)
+{
+  const uint16_t *nodes = self->homes.nodes;
+  if (!qb__weight_copies_pay(&self->homes, self->instance_count, self->packed.bytes))
+    return NULL;
+  uint32_t first = 0;
+  while (nodes[first] != nodes[instance])
+    first++;
+  return first ? &self->copies[first] : NULL;
+}
+
 /* Until nothing is found any more: what is passed over once is not used again, so this ends. */
 static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
 {
@@ -204,8 +220,10 @@ static qb_status prepare(qb__engine *engine, uint32_t instance, uint32_t batch)
     const size_t known = self->findings.count;
     size_t wrong = 0;
     status = find_ready(self, batch) ? QB_OK : make_ready(self, batch, workspace->stream);
-    if (!status)
+    if (!status) {
+      workspace->copies = copies_for(self, instance);
       status = bind_parts(self, workspace, find_ready(self, batch), &wrong);
+    }
     const bool failed = status == QB_ERROR_ENGINE && self->findings.count > known;
     if (!failed && (status || !wrong))
       return status;
@@ -241,7 +259,9 @@ static size_t code_bytes(const qb__network_plan *plan)
 static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
 {
   const network_engine *self = (const network_engine *)engine;
-  qb__engine_memory result = {self->packed.bytes, 0, 0};
+  qb__engine_memory result = {.weight_bytes = self->packed.bytes};
+  for (uint32_t i = 0; i < self->instance_count; i++)
+    result.copy_bytes += self->copies[i].bytes;
   if (!batch) {
     for (uint32_t i = 0; i < self->instance_count; i++)
       result.instance_bytes += self->workspaces[i].arena_bytes;
@@ -288,7 +308,10 @@ static void free_engine(qb__engine *engine)
   network_engine *self = (network_engine *)engine;
   for (uint32_t i = 0; self->workspaces && i < self->instance_count; i++)
     qb__workspace_clear(&self->workspaces[i]);
+  for (uint32_t i = 0; self->copies && i < self->instance_count; i++)
+    qb__weight_copies_clear(self->context, &self->copies[i]);
   qb__free(self->context, self->workspaces);
+  qb__free(self->context, self->copies);
   for (size_t i = 0; i < self->plan_count; i++)
     qb__network_plan_free(self->context, self->plans[i]);
   qb__free(self->context, self->plans);
@@ -304,7 +327,8 @@ static void free_engine(qb__engine *engine)
 }
 
 qb_status qb__network_new(const qb_model *model, const qb_configuration *configuration,
-                          const qb__algorithms *algorithms, qb__engine **engine)
+                          const qb__algorithms *algorithms, const qb__homes *homes,
+                          qb__engine **engine)
 {
   static const qb__engine_type type = {prepare, run, memory, get_algorithms, free_engine};
   network_engine *self = qb__calloc(qb__model_context(model), 1, sizeof *self);
@@ -314,12 +338,14 @@ qb_status qb__network_new(const qb_model *model, const qb_configuration *configu
   self->model = model;
   self->context = qb__model_context(model);
   self->instance_count = configuration->instances;
+  self->homes = *homes;
   qb__graph_init(&self->graph, qb__model_context(model));
   qb_status status = qb__onednn_start(&self->engine);
   qb__packed_init(&self->packed, self->context, self->engine);
   if (!status) {
     self->workspaces = qb__calloc(self->context, self->instance_count, sizeof *self->workspaces);
-    status = self->workspaces ? QB_OK : QB_ERROR_NO_MEMORY;
+    self->copies = qb__calloc(self->context, self->instance_count, sizeof *self->copies);
+    status = self->workspaces && self->copies ? QB_OK : QB_ERROR_NO_MEMORY;
   }
   if (!status && algorithms)
     status = keep_algorithms(self, algorithms);

@@ -88,10 +88,12 @@ qb_status qb__session_new(qb_model *model, const qb_configuration *configuration
   self->configuration = *configuration;
   self->as_profiled = algorithms != NULL;
   pthread_mutex_init(&self->ready_lock, NULL);
-  qb_status status = qb__engine_new(self->model, &self->configuration, algorithms, &self->engine);
+  qb_status status =
+      qb__instances_start(self->context, configuration, node, qb__model_is_workload(model),
+                          &self->instances, &self->pinned_threads);
   if (!status)
-    status = qb__instances_start(self->context, configuration, node, qb__model_is_workload(model),
-                                 &self->instances, &self->pinned_threads);
+    status = qb__engine_new(self->model, &self->configuration, algorithms,
+                            qb__instances_homes(self->instances), &self->engine);
   if (status)
     free_session(self);
   else
@@ -298,7 +300,7 @@ static qb_status memory_task(void *argument, uint32_t instance)
 
 qb_status qb__session_memory(qb_session *session, uint32_t batch, qb__engine_memory *memory)
 {
-  memory_question q = {session, batch, {0, 0, 0}};
+  memory_question q = {.session = session, .batch = batch};
   const qb_status status = qb__instances_run_all(session->instances, false, memory_task, &q);
   *memory = q.answer;
   return status;
@@ -322,7 +324,7 @@ qb_status qb_session_get_info(qb_session *session, qb_session_info *info)
                                  .configuration = session->configuration,
                                  .pinned_threads = session->pinned_threads,
                                  .ready_batches = ready,
-                                 .weight_bytes = memory.weight_bytes,
+                                 .weight_bytes = memory.weight_bytes + memory.copy_bytes,
                                  .arena_bytes = memory.instance_bytes,
                                  .code_bytes = memory.code_bytes,
                                  .as_profiled = session->as_profiled};

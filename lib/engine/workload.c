@@ -48,10 +48,10 @@ static qb__engine_memory memory(const qb__engine *engine, uint32_t batch)
   const workload_engine *self = (const workload_engine *)engine;
   const qb_workload *w = qb__model_workload(self->model);
   const qb__engine_memory result = {
-      w->weight_bytes,
-      self->configuration->instances *
-          (w->instance_bytes + w->instance_sample_bytes * (batch ? batch : self->largest_batch)),
-      0};
+      .weight_bytes = w->weight_bytes,
+      .instance_bytes =
+          self->configuration->instances *
+          (w->instance_bytes + w->instance_sample_bytes * (batch ? batch : self->largest_batch))};
   return result;
 }
 

@@ -10,7 +10,7 @@
 
 typedef struct qb__binding {
   const qb__network_plan *plan;
-  struct dnnl_memory **memories; /* by slot; constants belong to the packed weights */
+  struct dnnl_memory **memories;                   /* by slot; constants belong to others */
   struct dnnl_memory *(*arguments)[QB__ARG_COUNT]; /* by step */
 } binding;
 
@@ -41,13 +41,21 @@ void qb__workspace_clear(qb__workspace *workspace)
   memset(workspace, 0, sizeof *workspace);
 }
 
+static qb_status bind_constant(const qb__workspace *workspace, const qb__slot *slot,
+                               struct dnnl_memory **memory)
+{
+  if (workspace->copies && !*memory)
+    return qb__weight_copy(workspace->context, workspace->engine, workspace->copies, slot->constant,
+                           slot->layout, memory);
+  *memory = *memory ? *memory : slot->constant;
+  return QB_OK;
+}
+
 static qb_status bind_slot(const qb__workspace *workspace, const qb__slot *slot, char *arena,
                            struct dnnl_memory **memory)
 {
-  if (slot->kind == QB__SLOT_CONSTANT) {
-    *memory = slot->constant;
-    return QB_OK;
-  }
+  if (slot->kind == QB__SLOT_CONSTANT)
+    return bind_constant(workspace, slot, memory);
   void *data = slot->kind == QB__SLOT_ARENA ? arena + slot->region.offset : NULL;
   return *memory ? data ? qb__memory_set(*memory, data) : QB_OK
                  : qb__memory_new(workspace->engine, slot->layout, data, memory);

@@ -8,6 +8,7 @@
 
 #include "engine/finite_guards.h"
 #include "engine/network_plan.h"
+#include "engine/weight_copies.h"
 
 #include <qosbatch/inspect.h>
 #include <qosbatch/session.h>
@@ -20,7 +21,8 @@ typedef struct qb__workspace {
   struct dnnl_engine *engine;
   struct dnnl_stream *stream;
   void *arena;
-  size_t arena_bytes; /* what the largest plan needs */
+  size_t arena_bytes;        /* what the largest plan needs */
+  qb__weight_copies *copies; /* to bind instead of packed weights, made as needed; NULL: none */
   struct qb__binding *bindings;
   size_t count, capacity;
 } qb__workspace;

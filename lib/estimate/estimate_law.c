@@ -5,6 +5,8 @@
 #include "core/structs.h"
 #include "estimate/precision.h"
 #include "model/configuration.h"
+#include "node/near_memory.h"
+#include "node/node_data.h"
 
 #include <qosbatch/inspect.h>
 
@@ -114,6 +116,24 @@ static double other_configuration(const qb_configuration *k, const qb_configurat
   return OTHER_CONFIGURATION + OCTAVE_MORE * fmax(hypot(each, all) - 1, 0);
 }
 
+/* Weights as a configuration has them in memory, once. */
+static double weights_in(const qb_profile *profile, qb_precision precision)
+{
+  return (double)qb__profile_info(profile)->weight_bytes * qb__precision_bytes(precision) /
+         qb__precision_bytes(qb__profile_points(profile)->configuration.precision);
+}
+
+/* How many times an engine holds them for instances that are spread over a node: a host's does it once. */
+static double times_held(const qb_profile *profile, const qb_node *node, const qb_configuration *k)
+{
+  const qb_node_info *info = qb__node_info(node);
+  const uint32_t nodes = k->instances < info->numa_nodes ? k->instances : info->numa_nodes;
+  return strncmp(qb__profile_info(profile)->engine, "oneDNN", 6)
+             ? 1
+             : 1 + qb__copies_that_pay(nodes, (uint64_t)weights_in(profile, k->precision),
+                                       info->l3_bytes, info->memory_bytes);
+}
+
 /* A time is only carried to where c is known in its precision. */
 static qb_status check_compute(const qb_node *node, qb_isa isa, qb_precision precision)
 {
@@ -185,6 +205,8 @@ qb_status qb__estimate_law_of(const qb_profile *profile, const qb_configuration 
   law->from = roof_of_kernels(qb__profile_node(profile), isa_there, measured);
   law->to = roof_of_kernels(here.node, isa_here, &k);
   forget_unknown_bandwidth(law);
+  law->held_there = times_held(profile, qb__profile_node(profile), measured);
+  law->held_here = times_held(profile, here.node, &k);
   law->quota_share = qb__quota_share(qb__profile_node(profile), measured);
   law->longer =
       team_loss(k.threads) / team_loss(measured->threads) / qb__quota_share(here.node, &k);
@@ -210,16 +232,14 @@ static void take_quota_off(double share, qb__curve_value *value)
   value->p95_ns *= share;
 }
 
-/* Weights are held once, all else by each instance. */
+/* Weights are held once, or once on each NUMA node, all else by each instance. */
 static double memory_carried(const qb__estimate_law *law, double bytes)
 {
-  const double first =
-      qb__precision_bytes(qb__profile_points(law->profile)->configuration.precision);
-  const double held =
-      (double)qb__profile_info(law->profile)->weight_bytes * law->from.bytes / first;
-  const double weights = fmin(bytes, held);
+  const double held = weights_in(law->profile, law->points->configuration.precision);
+  const double weights = fmin(bytes, held * law->held_there);
   const double ratio = (double)law->configuration.instances / law->points->configuration.instances;
-  return (weights + (bytes - weights) * ratio) * law->to.bytes / law->from.bytes;
+  return (weights / law->held_there * law->held_here + (bytes - weights) * ratio) * law->to.bytes /
+         law->from.bytes;
 }
 
 /*

@@ -17,13 +17,14 @@ typedef struct qb__estimate_law {
   qb_configuration configuration;
   const qb_profile_point *points; /* the measured curve that is used */
   size_t point_count;
-  qb__instance_roof roof;     /* here, as measured of the cores */
-  bool carried;               /* else as measured; what follows is then not used */
-  qb__instance_roof from, to; /* what kernels reach of the roofs there and here */
-  double quota_share;         /* what a CPU quota left of the measured times */
-  double longer;              /* what takes longer here for other reasons than c and m */
-  double uncertainty;         /* 95 % half-width of the ratio, as a logarithm */
-  double later;               /* of what a later session differs by, the same; 0: not known */
+  qb__instance_roof roof;       /* here, as measured of the cores */
+  bool carried;                 /* else as measured; what follows is then not used */
+  qb__instance_roof from, to;   /* what kernels reach of the roofs there and here */
+  double quota_share;           /* what a CPU quota left of the measured times */
+  double longer;                /* what takes longer here for other reasons than c and m */
+  double held_there, held_here; /* how many times NUMA nodes hold the weights */
+  double uncertainty;           /* 95 % half-width of the ratio, as a logarithm */
+  double later;                 /* of what a later session differs by, the same; 0: not known */
 } qb__estimate_law;
 
 /* NULL stands for what it does in qb_estimate(). Fails with its status. */

@@ -353,7 +353,8 @@ static qb_status prepare_point(void *user, qb_profile_point *point)
     s->weight_bytes = memory.weight_bytes;
   if (!point->memory_bytes) {
     point->prepare_ns = elapsed_ns;
-    point->memory_bytes = memory.weight_bytes + memory.instance_bytes + memory.code_bytes;
+    point->memory_bytes =
+        memory.weight_bytes + memory.copy_bytes + memory.instance_bytes + memory.code_bytes;
   }
   return QB_OK;
 }

@@ -198,6 +198,36 @@ static void memory_beside_weights_goes_with_instances(void **state)
   qb_profile_unref(profile);
 }
 
+/* Beside the weights of 1000 bytes, one more instance takes 400, and one on another NUMA node its own weights. */
+static void each_numa_node_may_hold_the_weights(void **state)
+{
+  (void)state;
+  const qb_configuration one = {1, 1}, two = {2, 1}, six = {6, 1};
+  qb_profile *profile = scripted_profile(context, &two, 1, 5, 1, 1.05);
+  qb_node_info *node = &profile->node->info;
+  qb_latency_estimate e = QB_LATENCY_ESTIMATE_INIT;
+  node->numa_nodes = 4;
+  node->memory_bytes = 48000;
+  profile->info.weight_bytes = 1000;
+  profile->points[0].memory_bytes = 2800;
+  const char *engine = profile->info.engine; /* a host's holds them once, whatever the node */
+  assert_ok(qb_estimate(profile, &six, 1, NULL, &e));
+  assert_int_equal(e.memory_bytes, 1000 + 3 * 1800);
+  profile->info.engine = "oneDNN 2.6.3";
+  assert_ok(qb_estimate(profile, &one, 1, NULL, &e));
+  assert_int_equal(e.memory_bytes, 1000 + 400);
+  assert_ok(qb_estimate(profile, &six, 1, NULL, &e));
+  assert_int_equal(e.memory_bytes, 4 * 1000 + 6 * 400);
+  node->memory_bytes = 40000; /* too small for three copies */
+  assert_ok(qb_estimate(profile, &six, 1, NULL, &e));
+  assert_int_equal(e.memory_bytes, 1000 + 6 * 400);
+  node->l3_bytes = 1000;
+  assert_ok(qb_estimate(profile, &six, 1, NULL, &e));
+  assert_int_equal(e.memory_bytes, 1000 + 3 * 1800);
+  profile->info.engine = engine;
+  qb_profile_unref(profile);
+}
+
 /* Layer by layer: the sum of the larger of arithmetic and traffic. */
 static void the_roofline_is_summed_by_layer(void **state)
 {
@@ -300,6 +330,7 @@ int main(void)
       cmocka_unit_test(another_node_is_estimated_by_compute_and_memory),
       cmocka_unit_test(a_node_like_the_profiled_one_has_the_measured_times),
       cmocka_unit_test(memory_beside_weights_goes_with_instances),
+      cmocka_unit_test(each_numa_node_may_hold_the_weights),
       cmocka_unit_test(the_roofline_is_summed_by_layer),
       cmocka_unit_test(instances_share_compute_and_memory),
       cmocka_unit_test(a_quota_lengthens_the_mean),

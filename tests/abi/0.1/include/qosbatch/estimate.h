@@ -66,12 +66,13 @@ typedef struct qb_latency_estimate {
   double density;          /**< p, dimensionless; 1/p is the efficiency */
   double
       compute_flops_per_s; /**< c, FLOP/s of the threads of one instance while all instances run */
-  uint64_t memory_bytes; /**< of a session with this batch size ready: packed weights, the arenas of
-                              all instances, compiled layers. Beside it are the model with its own
+  uint64_t memory_bytes;   /**< of a session with this batch size ready: packed weights with their
+                              copies on other NUMA nodes, the arenas of all instances, compiled
+                              layers. Beside it are the model with its own
                               copy of the weights, and another qb_session_info.code_bytes /
                               ready_batches for each further batch size */
-  qb_bound bound;        /**< what bounds T */
-  double memory_share;   /**< part of the roofline's time that waits for memory, 0..1 */
+  qb_bound bound;          /**< what bounds T */
+  double memory_share;     /**< part of the roofline's time that waits for memory, 0..1 */
   double
       thread_flops_per_s; /**< FLOP/s that a thread sustained when it was profiled; 0: not known */
   double speed_slope; /**< how far rounds were shown to follow that speed from session to session of

@@ -195,7 +195,7 @@ typedef struct qb_profile_info {
   int64_t created_unix_s;  /**< when, seconds since 1970-01-01 UTC */
   double flops_per_sample; /**< F; 0: unknown */
   uint64_t network;      /**< identifies operators and shapes, not weights and names; 0: unknown */
-  uint64_t weight_bytes; /**< packed weights, held once */
+  uint64_t weight_bytes; /**< packed weights, counted once */
   int64_t measure_ns;    /**< time spent timing rounds */
   int64_t prepare_ns;    /**< time spent making batch sizes ready */
   uint32_t points;       /**< measured (configuration, batch) pairs: qb_profile_get_point() */

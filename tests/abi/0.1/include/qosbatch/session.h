@@ -13,7 +13,8 @@ QB_BEGIN_DECLS
 /**
  * A model with worker threads of its own: one team for each instance, on cores of its own where the
  * node has enough: the fastest ones, of one NUMA node for an instance as long as some node has room.
- * Weights are held once for all instances and batch sizes.
+ * Weights are held once for all instances and batch sizes, or once on each NUMA node of the instances
+ * where these would read them from another node's memory in every round (docs/engine.md).
  *
  * Thread-safety: safe. Any number of threads may call qb_session_run() on one session; as many
  * rounds as there are instances run at the same time, further callers wait for their turn.
@@ -97,7 +98,7 @@ typedef struct qb_session_info {
   qb_configuration configuration; /**< as asked for */
   uint32_t pinned_threads;        /**< threads that have a core of their own; 0: too few cores */
   uint32_t ready_batches;         /**< batch sizes that are ready */
-  uint64_t weight_bytes;          /**< packed weights, held once */
+  uint64_t weight_bytes;          /**< packed weights, on all NUMA nodes that hold them */
   uint64_t arena_bytes;           /**< activations and scratchpads of all instances together */
   uint64_t code_bytes;            /**< compiled layers of all ready batch sizes, held once: an
                                        estimate; layers tried while choosing are not counted */
