@@ -204,6 +204,9 @@ typedef struct qb_profile_info {
   uint32_t
       runs; /**< qb_profile_run() calls whose sessions it knows of: of the configuration with the
                       most, the last 12; 0: it is made of measurements of unknown sessions */
+  double
+      least_flops_per_sample; /**< of F, what is left where Winograd's minimal filtering computes all
+                                      3x3 convolutions of stride 1: a quarter of these; 0: unknown */
 } qb_profile_info;
 
 #define QB_PROFILE_INFO_INIT QB__INIT(qb_profile_info)

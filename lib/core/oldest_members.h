@@ -31,7 +31,7 @@
 #define QB__OLDEST_qb_optimizer_params    network
 #define QB__OLDEST_qb_place_node          ready_ns
 #define QB__OLDEST_qb_placement           max_rate_per_s
-#define QB__OLDEST_qb_profile_info        runs
+#define QB__OLDEST_qb_profile_info        least_flops_per_sample
 #define QB__OLDEST_qb_profile_params      precision_count
 #define QB__OLDEST_qb_profile_point       thread_flops_per_s
 #define QB__OLDEST_qb_progress            elapsed_ns

@@ -131,6 +131,11 @@ qb_status qb_profile_save(const qb_profile *profile, const char *path)
       "prepare_ns", (json_int_t)i->prepare_ns, "node", qb__node_to_json(profile->node), "operators",
       operators, "layer_ways", algorithms, "points", points);
   root = qb__json_with(root, "accuracy", accuracies_to_json(profile));
+  if (root && i->least_flops_per_sample > 0 &&
+      json_object_set_new(root, "least_flops_per_sample", json_real(i->least_flops_per_sample))) {
+    json_decref(root);
+    root = NULL;
+  }
   return qb__json_save(profile->context, path,
                        qb__json_with(root, "sessions", sessions_to_json(profile)));
 }
@@ -304,6 +309,9 @@ static qb_status profile_from_json(qb_context *context, qb__json *root, qb_profi
   info.network = network_from_json(root);
   info.created_unix_s = qb__json_int(root, "created_unix_s", 0, INT64_C(1) << 40);
   info.flops_per_sample = qb__json_double(root, "flops_per_sample", 0, 1e18);
+  if (qb__json_has(root, "least_flops_per_sample"))
+    info.least_flops_per_sample =
+        qb__json_double(root, "least_flops_per_sample", 0, info.flops_per_sample);
   const double bytes_per_sample = qb__json_double(root, "bytes_per_sample", 0, 1e18);
   info.weight_bytes = (uint64_t)qb__json_int(root, "weight_bytes", 0, MOST_BYTES);
   info.measure_ns = qb__json_int(root, "measure_ns", 0, MOST_NS);

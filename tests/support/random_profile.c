@@ -59,6 +59,7 @@ qb_profile *random_profile(qb_context *context, uint64_t *seed, uint32_t max_bat
   info.engine = "none";
   info.library = "test";
   info.flops_per_sample = 1e9;
+  info.least_flops_per_sample = 1e9 / 3;
   qb_profile_point *points = calloc(3 * max_batch, sizeof *points);
   size_t count = 0;
   const uint64_t first = random_int(seed, 0, 4);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/model_impl.h"
 #include "node/node_impl.h"
 #include "profile/profile_impl.h"
 
 #include "support/expect.h"
 #include "support/failing_allocator.h"
+#include "support/random_graph.h"
 
 #include <qosbatch/inspect.h>
 
@@ -118,6 +120,45 @@ static void points_are_put_in_order(void **state)
   qb__profile_curve(profile, &lower, &count);
   assert_int_equal(count, 0);
   qb_profile_unref(profile);
+}
+
+/* Of layers of 3x3 windows, a 3x3 window of stride 2, and a 1x1 window, Winograd's algorithm computes the first. */
+static void a_network_has_a_share_that_may_be_filtered(void **state)
+{
+  const fixture *f = *state;
+  static const int64_t dims[3] = {8, 9, 9};
+  static const qb__window windows[] = {{.kernel = {3, 3}, .strides = {1, 1}, .dilations = {1, 1}},
+                                       {.kernel = {3, 3}, .strides = {2, 2}, .dilations = {1, 1}},
+                                       {.kernel = {1, 1}, .strides = {1, 1}, .dilations = {1, 1}}};
+  const qb_profile_point p = point(1, 1, 1);
+  uint64_t random = 5;
+  qb__graph graph;
+  qb_model *model;
+  qb_profile *profile, *copy;
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_operator_info first = QB_OPERATOR_INFO_INIT;
+  qb__graph_init(&graph, f->context);
+  int32_t x = qb__graph_input(&graph, "image", 3, dims);
+  for (int i = 0; i < 3; i++)
+    x = random_convolution(&random, &graph, x, 16, &windows[i]);
+  qb__graph_output(&graph, x);
+  assert_ok(qb__model_from_graph(&graph, "layers", &model));
+  info.model = info.engine = info.library = "";
+  info.flops_per_sample = qb__model_info(model)->flops_per_sample;
+  assert_ok(qb__profile_new(f->context, f->node, &info, 0, &p, 1, &profile));
+  assert_ok(qb_profile_get_info(profile, &info));
+  assert_true(info.least_flops_per_sample == 0);
+  assert_ok(qb__profile_take_operators(profile, model));
+  assert_ok(qb__profile_copy(profile, &copy));
+  assert_ok(qb_profile_get_info(copy, &info));
+  assert_ok(qb_model_get_operator(model, 0, &first));
+  assert_true(first.flops_per_sample > 0);
+  assert_true(
+      fabs(info.least_flops_per_sample - (info.flops_per_sample - 0.75 * first.flops_per_sample)) <
+      1e-9 * info.flops_per_sample);
+  qb_profile_unref(copy);
+  qb_profile_unref(profile);
+  qb_model_unref(model);
 }
 
 static void wrong_points_are_named(void **state)
@@ -265,6 +306,7 @@ int main(void)
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       IN_FIXTURE(points_are_put_in_order),
+      IN_FIXTURE(a_network_has_a_share_that_may_be_filtered),
       IN_FIXTURE(wrong_points_are_named),
       IN_FIXTURE(check_node_lists_every_difference),
       IN_FIXTURE(compute_power_may_differ_a_little_or_be_unknown),

@@ -45,10 +45,19 @@ static bool peak_is_known(const qb_profile *profile)
   return info.flops_per_sample > 0 && node.compute_flops_per_s > 0;
 }
 
-/* Of density p, whatever its layers save; NAN also where the work or the peak is not known. */
+/* What the layers may save of the arithmetic that is counted; older profiles do not tell. */
+static double possible_saving(const qb_profile *profile)
+{
+  qb_profile_info info = QB_PROFILE_INFO_INIT;
+  qb_profile_get_info(profile, &info);
+  return info.least_flops_per_sample > 0 ? info.flops_per_sample / info.least_flops_per_sample
+                                         : WINOGRAD_SAVING;
+}
+
+/* Of density p; NAN also where the work or the peak is not known. */
 static double share_of_peak(const qb_profile *profile, double p)
 {
-  return peak_is_known(profile) ? possible_share(1 / p, WINOGRAD_SAVING) : NAN;
+  return peak_is_known(profile) ? possible_share(1 / p, possible_saving(profile)) : NAN;
 }
 
 static void accuracy_to_json(const qb_profile *profile, json_t *object)
