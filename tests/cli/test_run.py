@@ -12,7 +12,7 @@ import time
 
 from jobs import (CLASSES, ELEMENTS, expect_clean, job, job_failure, kill_midway, MODEL, npy, png, PROFILE,
                   profile_of, records, rows_of, samples, SIDE, start, table_of)
-from tool import (done, expect_fields, failure, FOLDER, INTEGER, NUMBER, RESNET, run, run_tests, TEXT, TOOL,
+from tool import (done, done_json, expect_fields, failure, FOLDER, INTEGER, NUMBER, RESNET, run, run_tests, TEXT, TOOL,
                   TRUTH, usage_error, write)
 from checks import each, expect, note, skip, test
 
@@ -85,6 +85,18 @@ def bad_profiles():
     job_failure(["--input", U8, "--profile", RESNET], "resnet50", "small.onnx")
     job_failure(["--input", U8, "--profile", PROFILE, "--reserve", "1"], PROFILE, "leaves 0 cores",
                 "--reserve 0")
+
+
+@test
+def cores_are_left_to_others_without_a_profile():
+    job_failure(["--input", U8, "--reserve", "65535"], "reserve_cores 65535", "at most")
+    cores = done_json("node")["usable_threads"]
+    output = FOLDER / "reserve.npy"
+    result = run("run", MODEL, "--input", U8, "--output", output, "--reserve", cores - 1, "--json")
+    expect(result.code == 0, "expected exit status 0", result)
+    value = json.loads(result.out)
+    expect(value["instances"] * value["threads"] == 1, "more than one core is used", value)
+    expect_clean(output)
 
 
 @test
