@@ -2,6 +2,7 @@
 #include "engine/lowering.h"
 
 #include "core/error.h"
+#include "model/pass_integers.h"
 
 static bool is_quantized(const qb__graph *graph)
 {
@@ -47,5 +48,7 @@ qb_status qb__lower(const qb__graph *graph, qb_precision precision, struct dnnl_
     status = lower_to_int8(lowered, engine);
   if (!status && precision == QB_PRECISION_BF16)
     qb__lower_bf16(lowered, engine);
+  if (!status && !lowered->status)
+    qb__split_integers(lowered); /* that are still in floats */
   return status ? status : lowered->status;
 }

@@ -51,7 +51,7 @@ static void move_last_two(qb__graph *graph, size_t index)
   memcpy(graph->operators + index, last, sizeof last);
 }
 
-bool qb__split_integers(qb__graph *graph, size_t index)
+static bool split(qb__graph *graph, size_t index)
 {
   qb__operator op = graph->operators[index];
   int32_t parts[2];
@@ -73,8 +73,16 @@ bool qb__split_integers(qb__graph *graph, size_t index)
   qb__operator *add = &graph->operators[before + 1];
   add->addend = sum;
   add->output = op.output;
+  add->origin = graph->operators[before].origin = op.origin;
   graph->operators[index].weights = parts[1];
   graph->operators[index].output = sum;
   move_last_two(graph, index + 1);
   return false;
+}
+
+void qb__split_integers(qb__graph *graph)
+{
+  qb__apply(graph, QB__OP_CONVOLUTION, split);
+  qb__apply(graph, QB__OP_DENSE, split);
+  qb__apply(graph, QB__OP_LINEAR, split);
 }

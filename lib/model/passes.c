@@ -3,7 +3,6 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "model/graph_edit.h"
-#include "model/pass_integers.h"
 #include "model/patterns.h"
 
 #include <math.h>
@@ -300,9 +299,6 @@ qb_status qb__graph_optimize(qb__graph *graph)
   qb__apply(graph, QB__OP_PAD, fold_pad);
   fold_all(graph);
   qb__apply(graph, QB__OP_BATCH_NORM, replace_batch_norm);
-  qb__apply(graph, QB__OP_CONVOLUTION, qb__split_integers);
-  qb__apply(graph, QB__OP_DENSE, qb__split_integers);
-  qb__apply(graph, QB__OP_LINEAR, qb__split_integers);
   qb__apply(graph, QB__OP_ADD, fuse_add);
   qb__apply(graph, QB__OP_ACTIVATION, fuse_activation);
   qb__drop_unread(graph);

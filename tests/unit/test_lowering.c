@@ -420,6 +420,57 @@ static void random_convolutions_give_the_sums_of_plain_loops(void **state)
   assert_true(c.moved * 1000 <= c.elements);
 }
 
+/* Sums above 2^24, which floats do not hold: of inputs of 255 and weights of 63 and 64. */
+static layer large_layer(void)
+{
+  enum { INPUTS = 128, SIDE = 4, WEIGHTS = INPUTS * 3 * 3 };
+  layer l = {
+      .batch = 1, .groups = 1, .inputs = INPUTS, .outputs = 1, .height = SIDE, .width = SIDE};
+  l.window = (qb__window){.kernel = {3, 3}, .strides = {1, 1}, .dilations = {1, 1}};
+  l.x = calloc(INPUTS * SIDE * SIDE, sizeof *l.x);
+  l.weights = calloc(WEIGHTS, sizeof *l.weights);
+  l.bias = calloc(1, sizeof *l.bias);
+  l.factors = NULL;
+  for (size_t i = 0; i < INPUTS * SIDE * SIDE; i++)
+    l.x[i] = 255;
+  for (size_t i = 0; i < WEIGHTS; i++)
+    l.weights[i] = 64 - (int)(i % 3 == 1);
+  return l;
+}
+
+static size_t convolutions_of(const qb_model *model, qb_precision precision)
+{
+  struct dnnl_engine *engine;
+  qb__graph lowered;
+  size_t count = 0;
+  assert_ok(qb__onednn_start(&engine));
+  assert_ok(qb__lower(&model->graph, precision, engine, &lowered));
+  for (size_t i = 0; i < lowered.operator_count; i++)
+    count += lowered.operators[i].kind == QB__OP_CONVOLUTION;
+  qb__graph_clear(&lowered);
+  qb__onednn_stop(engine);
+  return count;
+}
+
+static void only_floats_need_two_layers_for_large_sums(void **state)
+{
+  (void)state;
+  layer l = large_layer();
+  qb_model *model = model_of(&l);
+  counts c = {0, 0, 0};
+  assert_int_equal(convolutions_of(model, QB_PRECISION_F32), 2);
+  assert_int_equal(convolutions_of(model, QB_PRECISION_INT8), 1);
+  const qb_precision both[] = {QB_PRECISION_F32, QB_PRECISION_INT8};
+  for (size_t i = 0; i < 2; i++) {
+    qb_session *session = session_of(model, both[i]);
+    expect_plain_sums(&l, model, session, &c);
+    qb_session_unref(session);
+  }
+  assert_int_equal(c.moved, 0);
+  qb_model_unref(model);
+  free_layer(&l);
+}
+
 static int set_up(void **state)
 {
   (void)state;
@@ -525,6 +576,7 @@ int main(void)
       cmocka_unit_test(networks_without_quantized_layers_are_refused),
       cmocka_unit_test(bf16_computes_what_f32_does_or_is_refused),
       cmocka_unit_test(random_convolutions_give_the_sums_of_plain_loops),
+      cmocka_unit_test(only_floats_need_two_layers_for_large_sums),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
