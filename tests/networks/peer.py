@@ -3,6 +3,8 @@
 import importlib
 import os
 
+import numpy as np
+
 
 def import_quietly(*before):
     """
@@ -23,3 +25,17 @@ def import_quietly(*before):
         os.dup2(kept, 2)
         os.close(kept)
         os.close(sink)
+
+
+def answers(runtime, path, x, fused):
+    """
+    What a file with one input and one output gives, with or without the runtime's optimizations; sample by
+    sample, as dynamic ranges are of the whole tensor.
+    """
+    options = runtime.SessionOptions()
+    level = runtime.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if fused else level.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.x64quantprecision", "1")  # no sums that saturate without VNNI
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: x[i:i + 1]})[0].ravel() for i in range(len(x))])

@@ -5,7 +5,6 @@ In every form the tools have: quantizing nodes around those of floats (QDQ) and 
 tensors and of channels, unsigned and signed, with 7-bit weights, and dynamic. PROGRAM is onnx_answers.
 Skipped where onnxruntime is missing: Debian 13 has it.
 """
-import itertools
 import logging
 import pathlib
 import sys
@@ -19,8 +18,9 @@ import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+import peer  # noqa: E402
 from answers import Answers  # noqa: E402
-from peer import import_quietly  # noqa: E402
+from recipes import TYPES, Agreement, dynamic_recipes, quantize, static_recipes, step_of  # noqa: E402
 
 SAMPLES = 8
 
@@ -95,96 +95,40 @@ def inputs_of(model, seed):
     return np.random.RandomState(seed).randn(SAMPLES, *dims).astype(np.float32)
 
 
-def make_reader(quantization, model):
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self):
-            self.left = [inputs_of(model, seed) for seed in range(100, 104)]
-
-        def get_next(self):
-            return {"x": self.left.pop()} if self.left else None
-
-    return Reader()
-
-
-def forms(quantization):
-    """How to quantize, by name."""
-    kind, form = quantization.QuantType, quantization.QuantFormat
-    types = {"u8s8": (kind.QUInt8, kind.QInt8), "s8s8": (kind.QInt8, kind.QInt8), "u8u8": (kind.QUInt8, kind.QUInt8)}
-    for (name, each), channels, (types_name, pair) in itertools.product(
-            (("QDQ", form.QDQ), ("QOperator", form.QOperator)), (False, True), types.items()):
-        if channels and types_name == "u8u8":
-            continue
-        for reduced in (False, True) if types_name == "u8s8" else (False,):
-            label = " ".join([name, "channels" if channels else "tensors", types_name, "7 bits" if reduced else ""])
-            yield label.strip(), dict(quant_format=each, per_channel=channels, reduce_range=reduced,
-                                      activation_type=pair[0], weight_type=pair[1])
-    for channels in (False, True):
-        yield f"dynamic {'channels' if channels else 'tensors'}", dict(per_channel=channels, weight_type=kind.QUInt8)
-
-
-def quantize(quantization, model, folder, how):
-    plain, path = folder + "/plain.onnx", folder + "/quantized.onnx"
-    onnx.save(model, plain)
-    if "quant_format" in how:
-        quantization.quantize_static(plain, path, make_reader(quantization, model), **how)
-    else:
-        quantization.quantize_dynamic(plain, path, **how)
-    return onnx.load(path)
-
-
-def step_of(model):
-    """The scale of the last tensor that is quantized; None where the output is of no such."""
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    last = model.graph.node[-1]
-    return constants[last.input[1]] if last.op_type == "DequantizeLinear" else None
-
-
-def peer(runtime, model, x, level):
-    """Its answers, sample by sample, as dynamic ranges are of the whole tensor."""
-    options = runtime.SessionOptions()
-    options.graph_optimization_level = level
-    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run(None, {"x": x[i:i + 1]})[0] for i in range(len(x))]).ravel()
-
-
-def compare(runtime, answers, model, x):
-    """Problems, the largest difference in steps, the share of elements that agree exactly, the cosine.
-
-    The peer's own answers differ with what it fuses, by ties that floats or integers decide and by its
-    softmax of integers. Ours may be like either.
-    """
-    levels = runtime.GraphOptimizationLevel
-    expected = [peer(runtime, model, x, level) for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)]
-    found = answers.run(model, len(x), [x])
-    if isinstance(found, str):
-        return found, 0, 0, 0
-    step = step_of(model)
-    step = np.abs(expected).max() / 255 if step is None else step
-    off = np.minimum(*(np.abs(found[0] - e) for e in expected)) / step
-    cosine = max(found[0] @ e / np.linalg.norm(found[0]) / np.linalg.norm(e) for e in expected)
-    problem = None
-    if np.mean(off < 1.01) < 0.999 or cosine < 0.9999:
-        problem = f"{np.count_nonzero(off >= 1.01)} of {off.size} elements differ by more than a step"
-    return problem, off.max(), np.mean(off < 0.01), cosine
-
-
 # onnx.reference comes first: onnxruntime would stand in its way.
-RUNTIME = import_quietly("onnx.reference", "onnxruntime.quantization")
+RUNTIME = peer.import_quietly("onnx.reference", "onnxruntime.quantization")
 if not RUNTIME:
     skip_all("onnxruntime is not installed")
 logging.disable(logging.WARNING)  # advice on preparing models
 note(f"onnxruntime {RUNTIME.__version__}")
 SCRATCH = tempfile.TemporaryDirectory(prefix="qosbatch-peer-")
 ANSWERS = Answers(sys.argv[1], SCRATCH.name)
+RECIPES = [*static_recipes(RUNTIME.quantization, TYPES), *dynamic_recipes(RUNTIME.quantization)]
 
 
-@each([(f"{make.__name__}, {label}", make, how) for make in (residual, depthwise, rows)
-       for label, how in forms(RUNTIME.quantization)])
+def quantized(make, how):
+    plain, path = (f"{SCRATCH.name}/{name}.onnx" for name in ("plain", "quantized"))
+    model = make()
+    onnx.save(model, plain)
+    quantize(RUNTIME.quantization, plain, path, "x", [inputs_of(model, seed) for seed in range(100, 104)], how)
+    return path, inputs_of(model, 1)
+
+
+@each([(f"{make.__name__}, {label}", make, how) for make in (residual, depthwise, rows) for label, how in RECIPES])
 def answers_are_those_of_onnxruntime(_, make, how):
-    model = quantize(RUNTIME.quantization, make(), SCRATCH.name, how)
-    problem, most, same, cosine = compare(RUNTIME, ANSWERS, model, inputs_of(model, 1))
-    note(f"off by {most:.2f} steps at most, {same:.2%} the same, cosine {cosine:.6f}")
-    expect(problem is None, problem)
+    path, x = quantized(make, how)
+    # Its own differ with what it fuses, by ties that floats or integers decide and by its softmax of
+    # integers. Ours may be like either.
+    expected = [peer.answers(RUNTIME, path, x, fused) for fused in (True, False)]
+    step = step_of(path)
+    step = np.abs(expected).max() / 255 if step is None else step
+    ways = ("f32", "int8") if "quant_format" in how else ("f32",)
+    found = ANSWERS.run_file(path, len(x), [x], ways)
+    expect(not isinstance(found, str), found)
+    for way, values in zip(ways, found):
+        agreement = Agreement(values, expected, step)
+        note(f"{way}: {agreement}")
+        expect(agreement.holds(), f"other answers in {way}")
 
 
 run_tests()
