@@ -211,7 +211,7 @@ static void a_precision_alone_that_is_not_accurate_is_infeasible(void **state)
   job.samples = 1000;
   qos.accuracy = 99;
   assert_status(qb_plan_job(&alone, 1, &job, &qos, &plan, NULL), QB_ERROR_NOT_FOUND);
-  assert_message("does not say how accurate");
+  assert_message("does not say that its precisions are accurate");
 
   qb_accuracy accuracy = QB_ACCURACY_INIT;
   accuracy.precision = QB_PRECISION_BF16;
