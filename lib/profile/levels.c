@@ -119,6 +119,37 @@ static size_t compare_sessions(const qb__points *points, double off[QB__SESSIONS
   return compared;
 }
 
+static void scale_visit(qb__visit_note *visit, size_t parts, double factor)
+{
+  visit->sum_ns = scaled_ns(visit->sum_ns, factor);
+  for (size_t p = 0; p < parts; p++)
+    visit->part_ns[p] = scaled_ns(visit->part_ns[p], factor);
+  for (size_t i = 0; i < visit->round_count; i++)
+    visit->round_ns[i] = scaled_ns(visit->round_ns[i], factor);
+}
+
+bool qb__levels_align(qb__points *points)
+{
+  double off[QB__SESSIONS] = {0}, fastest = INFINITY;
+  bool aligned = false;
+  if (!compare_sessions(points, off))
+    return false;
+  for (uint32_t s = 0; s < QB__SESSIONS; s++)
+    fastest = fmin(fastest, off[s]);
+  for (uint32_t s = 0; s < QB__SESSIONS; s++) {
+    if (off[s] - fastest <= log1p(ANOTHER))
+      continue;
+    aligned = true;
+    for (size_t i = 0; i < points->count; i++) {
+      qb__record *r = &points->records[i];
+      for (size_t v = 0; v < r->visit_count; v++)
+        if (r->visits[v].session == s + 1)
+          scale_visit(&r->visits[v], r->parts, exp(fastest - off[s]));
+    }
+  }
+  return aligned;
+}
+
 qb_status qb__levels_of(const qb_context *context, const qb__points *points, int64_t run_unix_s,
                         qb__past_session sessions[QB__SESSIONS], size_t *count)
 {

@@ -7,6 +7,15 @@
 #include "profile/points.h"
 
 /*
+ * Where sessions of a run, seconds apart, differ by more than a quarter at all batch sizes together, a
+ * neighbour was busy in the slower one: its visits become as long as if it had been like the other. To be
+ * called with all records finished; those of which it changed visits are to be finished again.
+ *
+ * @return whether there were any
+ */
+bool qb__levels_align(qb__points *points);
+
+/*
  * Joins what a run measured with what is known. First both are moved to the mean level of all runs,
  * as from run to run all batch sizes of a configuration become faster or slower by one factor; then
  * they are joined point by point. Points that the run did not visit are moved, too. If the level

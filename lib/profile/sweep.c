@@ -200,15 +200,24 @@ static qb_status run_sessions(qb__sweep *s, searches *made, int64_t start_ns)
   return status;
 }
 
+static qb_status finish_points(const qb__sweep *s, const qb__points *points)
+{
+  qb_status status = QB_OK;
+  for (size_t i = 0; i < points->count && !status; i++)
+    status = qb__record_finish(s->context, &points->records[i], points->thread_flops_per_s);
+  return status;
+}
+
 static qb_status finish(const qb__sweep *s)
 {
-  for (size_t k = 0; k < s->curve_count; k++)
-    for (size_t i = 0; i < s->curves[k].count; i++) {
-      const qb_status status =
-          qb__record_finish(s->context, &s->curves[k].records[i], s->curves[k].thread_flops_per_s);
-      if (status)
-        return status;
-    }
+  qb_status status = QB_OK;
+  for (size_t k = 0; k < s->curve_count && !status; k++) {
+    status = finish_points(s, &s->curves[k]);
+    if (!status && qb__levels_align(&s->curves[k]))
+      status = finish_points(s, &s->curves[k]);
+  }
+  if (status)
+    return status;
   qb__points_lend_spread(s->curves, s->curve_count);
   for (size_t k = 0; k < s->curve_count; k++)
     qb__levels_join(&s->curves[k]);

@@ -124,6 +124,34 @@ static void another_machine_stands_alone(void **state)
   assert_true(f->points.run_level == 0);
 }
 
+/* A neighbour was busy in one of them, whichever it was; all batch sizes were visited in both. */
+static void a_disturbed_session_counts_as_the_other_one(void **state)
+{
+  fixture *f = *state;
+  for (uint32_t slow = 1; slow <= QB__SESSIONS; slow++) {
+    visit(f, slow, 1.5);
+    visit(f, 3 - slow, 1);
+    finish(f);
+    assert_true(qb__levels_align(&f->points));
+    finish(f);
+    for (int i = 0; i < 2; i++) {
+      assert_true(is_near(ratio(f, i), 1));
+      assert_true(f->points.records[i].point.high_ns < 1.03 * (double)KNOWN_NS[i]);
+    }
+    assert_false(qb__levels_align(&f->points));
+    qb__points_clear(f->context, &f->points);
+  }
+}
+
+static void sessions_that_differ_less_stay_as_they_are(void **state)
+{
+  fixture *f = *state;
+  visit(f, 1, 1.2);
+  visit(f, 2, 1);
+  finish(f);
+  assert_false(qb__levels_align(&f->points));
+}
+
 static void sessions_have_their_levels(void **state)
 {
   fixture *f = *state;
@@ -164,6 +192,10 @@ int main(void)
       cmocka_unit_test_setup_teardown(a_run_moves_all_points_by_its_share, set_up, tear_down),
       cmocka_unit_test_setup_teardown(runs_beyond_seven_do_not_weigh, set_up, tear_down),
       cmocka_unit_test_setup_teardown(another_machine_stands_alone, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_disturbed_session_counts_as_the_other_one, set_up,
+                                      tear_down),
+      cmocka_unit_test_setup_teardown(sessions_that_differ_less_stay_as_they_are, set_up,
+                                      tear_down),
       cmocka_unit_test_setup_teardown(sessions_have_their_levels, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_first_look_is_one_session, set_up, tear_down),
   };
