@@ -64,6 +64,17 @@ def plain(name):
     return path, x.name, *(random.randn(SAMPLES, *dims).astype(np.float32) for _ in range(2))
 
 
+def moved(samples):
+    """The same, but for five elements of each sample, which are a step of 8 bits larger: of the 7 million that
+    MobileNetV2's layers write, about as many lie so near to the middle of two steps that either may be right (of
+    23.5 million in test_lowering, 11 to 17)."""
+    other = samples.copy()
+    middle = samples.shape[-1] // 2
+    for i in range(5):
+        other[:, i % samples.shape[1], middle + 7 * i, middle - 7 * i] += (samples.max() - samples.min()) / 255
+    return other
+
+
 @each([(f"{name}, {label}", name, how) for name in BUILTIN + TORCHVISION
        for label, how in static_recipes(RUNTIME.quantization)])
 def answers_are_those_of_onnxruntime(_, name, how):
@@ -74,11 +85,13 @@ def answers_are_those_of_onnxruntime(_, name, how):
     expected = [peer.answers(RUNTIME, path, samples, fused) for fused in (False, True)]
     found = ANSWERS.run_file(path, SAMPLES, [samples], ("f32", "int8"))
     expect(not isinstance(found, str), found)
+    limit = Agreement(peer.answers(RUNTIME, path, moved(samples), False), expected[:1], step)
     note(f"onnxruntime with and without optimizations: {Agreement(expected[1], expected[:1], step)}")
+    note(f"onnxruntime with five elements of each sample a step larger: {limit}")
     for way, values in zip(("f32", "int8"), found):
         agreement = Agreement(values, expected, step)
         note(f"{way}: {agreement}")
-        expect(agreement.holds(), f"other answers in {way}")
+        expect(agreement.holds(limit), f"other answers in {way}")
 
 
 try:
