@@ -30,6 +30,7 @@ BUILTIN = ("alexnet", "resnet50")
 TORCHVISION = ("mobilenet_v2", "shufflenet_v2_x1_0", "squeezenet1_1", "densenet121", "regnet_y_400mf")
 OPSET = 17
 SAMPLES = 4
+OTHERWISE = 17 / 23.5e6  # results so near to the middle of two steps that either is right, by test_lowering
 
 RUNTIME = peer.import_quietly("onnx.reference", "onnxruntime.quantization")
 if not RUNTIME:
@@ -64,14 +65,19 @@ def plain(name):
     return path, x.name, *(random.randn(SAMPLES, *dims).astype(np.float32) for _ in range(2))
 
 
-def moved(samples):
-    """The same, but for five elements of each sample, which are a step of 8 bits larger: of the 7 million that
-    MobileNetV2's layers write, about as many lie so near to the middle of two steps that either may be right (of
-    23.5 million in test_lowering, 11 to 17)."""
+def written(path):
+    """How many elements the operators of a network write for a sample."""
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    shapes = [[d.dim_value for d in value.type.tensor_type.shape.dim[1:]] for value in graph.value_info]
+    return sum(int(np.prod(dims)) for dims in shapes if dims)
+
+
+def moved(samples, count):
+    """The same, but for some elements of each sample, which are a step of 8 bits larger."""
     other = samples.copy()
-    middle = samples.shape[-1] // 2
-    for i in range(5):
-        other[:, i % samples.shape[1], middle + 7 * i, middle - 7 * i] += (samples.max() - samples.min()) / 255
+    for sample in other:
+        places = np.random.RandomState(2).choice(sample.size, count, replace=False)
+        sample.reshape(-1)[places] += (samples.max() - samples.min()) / 255
     return other
 
 
@@ -85,9 +91,10 @@ def answers_are_those_of_onnxruntime(_, name, how):
     expected = [peer.answers(RUNTIME, path, samples, fused) for fused in (False, True)]
     found = ANSWERS.run_file(path, SAMPLES, [samples], ("f32", "int8"))
     expect(not isinstance(found, str), found)
-    limit = Agreement(peer.answers(RUNTIME, path, moved(samples), False), expected[:1], step)
+    count = max(1, round(OTHERWISE * written(network)))
+    limit = Agreement(peer.answers(RUNTIME, path, moved(samples, count), False), expected[:1], step)
     note(f"onnxruntime with and without optimizations: {Agreement(expected[1], expected[:1], step)}")
-    note(f"onnxruntime with five elements of each sample a step larger: {limit}")
+    note(f"onnxruntime with {count} elements of each sample a step larger: {limit}")
     for way, values in zip(("f32", "int8"), found):
         agreement = Agreement(values, expected, step)
         note(f"{way}: {agreement}")
