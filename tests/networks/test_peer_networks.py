@@ -30,6 +30,7 @@ BUILTIN = ("alexnet", "resnet50")
 TORCHVISION = ("mobilenet_v2", "shufflenet_v2_x1_0", "squeezenet1_1", "densenet121", "regnet_y_400mf")
 OPSET = 17
 SAMPLES = 4
+FEWEST = 5  # elements to move: what one does depends on which it is, and not all shapes of a network may be known
 OTHERWISE = 17 / 23.5e6  # results so near to the middle of two steps that either is right, by test_lowering
 
 RUNTIME = peer.import_quietly("onnx.reference", "onnxruntime.quantization")
@@ -91,7 +92,7 @@ def answers_are_those_of_onnxruntime(_, name, how):
     expected = [peer.answers(RUNTIME, path, samples, fused) for fused in (False, True)]
     found = ANSWERS.run_file(path, SAMPLES, [samples], ("f32", "int8"))
     expect(not isinstance(found, str), found)
-    count = max(1, round(OTHERWISE * written(network)))
+    count = max(FEWEST, round(OTHERWISE * written(network)))
     limit = Agreement(peer.answers(RUNTIME, path, moved(samples, count), False), expected[:1], step)
     note(f"onnxruntime with and without optimizations: {Agreement(expected[1], expected[:1], step)}")
     note(f"onnxruntime with {count} elements of each sample a step larger: {limit}")
