@@ -79,6 +79,12 @@ static const qb_profile_point *nearest_curve(const qb_profile *profile,
   return qb__profile_curve(profile, &nearest->configuration, count);
 }
 
+/* Whether the profile is of the built-in engine, not of a host's. */
+static bool is_of_onednn(const qb_profile *profile)
+{
+  return !strncmp(qb__profile_info(profile)->engine, "oneDNN", 6);
+}
+
 /*
  * The instruction set that an engine's kernels use where `isa` is the best there is. oneDNN has
  * kernels for SSE4.1, AVX2 and AVX-512: a convolution limited to AVX runs those for SSE4.1.
@@ -89,9 +95,7 @@ static qb_isa isa_of_kernels(const qb_profile *profile, const qb_node *node, qb_
   if (qb_node_get_info(node, &info))
     return isa;
   const qb_isa use = isa == QB_ISA_BEST || isa > info.isa ? info.isa : isa;
-  return use == QB_ISA_AVX && !strncmp(qb__profile_info(profile)->engine, "oneDNN", 6)
-             ? QB_ISA_SSE41
-             : use;
+  return use == QB_ISA_AVX && is_of_onednn(profile) ? QB_ISA_SSE41 : use;
 }
 
 /* What kernels of a configuration reach of what was measured of the cores. */
@@ -128,10 +132,10 @@ static double times_held(const qb_profile *profile, const qb_node *node, const q
 {
   const qb_node_info *info = qb__node_info(node);
   const uint32_t nodes = k->instances < info->numa_nodes ? k->instances : info->numa_nodes;
-  return strncmp(qb__profile_info(profile)->engine, "oneDNN", 6)
-             ? 1
-             : 1 + qb__copies_that_pay(nodes, (uint64_t)weights_in(profile, k->precision),
-                                       info->l3_bytes, info->memory_bytes);
+  return is_of_onednn(profile)
+             ? 1 + qb__copies_that_pay(nodes, (uint64_t)weights_in(profile, k->precision),
+                                       info->l3_bytes, info->memory_bytes)
+             : 1;
 }
 
 /* A time is only carried to where c is known in its precision. */
